@@ -1,0 +1,76 @@
+"""What the estimators share: running the starts, storing the result, saying that it failed."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ._factors import product_svd
+from ._pipeline import make_problem
+from ._polish import scale_floor
+from ._rank import is_exact
+from ._restarts import run_starts
+
+
+class FitMixin:
+    """Fit pipeline of the three estimators: operator and options in, fitted attributes out."""
+
+    def _run(self, measurements, options, order=None):
+        """Solve and set all fitted attributes but those of one estimator alone; returns the residual.
+
+        `order` is the permutation that sorted the samples, if they were sorted.
+        """
+        problem = make_problem(measurements)
+        best, scores = run_starts(
+            problem, options, n_init=self.n_init, n_jobs=self.n_jobs, random_state=self.random_state
+        )
+        fit = best.fit
+        u, s, v = fit.u, fit.s, fit.v
+        if problem.final is not None:
+            p, q = problem.final
+            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=options.symmetric)
+        # Signs: the largest component of each left vector is positive, as in scikit-learn's svd_flip.
+        signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
+        signs[signs == 0] = 1
+        self.left_, self.right_ = u * signs, v * signs
+        self.singular_values_ = s * s.dtype.type(problem.scale)
+        self.rank_ = best.rank
+        residual = fit.residual
+        flagged = np.abs(residual) > outlier_threshold(fit)
+        self.scale_ = noise_scale(fit) * problem.scale
+        self.converged_ = best.converged
+        self.stop_reason_ = best.reason or ("exact fit" if is_exact(fit) else "noise level reached")
+        self.n_iter_ = best.n_iter
+        self.history_ = best.history.as_arrays(problem.scale)
+        self.restart_scores_ = scores
+        if order is not None:
+            back = np.empty_like(order)
+            back[order] = np.arange(len(order))
+            residual, flagged = residual[back], flagged[back]
+        self.outliers_ = flagged
+        if self.verbose:
+            share = f"{np.mean(flagged):.1%} outliers, noise scale {self.scale_:.3g}"
+            verdict = "converged" if best.converged else "not converged"
+            print(f"[{type(self).__name__}] rank {self.rank_}, {share}: {verdict} ({self.stop_reason_})")
+        if not best.converged:
+            warnings.warn(
+                f"{type(self).__name__} did not converge: {best.reason}. The result may be wrong.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return residual * residual.dtype.type(problem.scale)
+
+
+def noise_scale(fit):
+    """Standard deviation of the sound residuals, in the units of the fit."""
+    if is_exact(fit):
+        sound = np.abs(fit.residual) <= outlier_threshold(fit)
+        return float(np.sqrt(np.mean(fit.residual[sound].astype(np.float64) ** 2)))
+    return float(fit.scale)
+
+
+def outlier_threshold(fit):
+    """Residual above which a value is flagged: 3.5 noise scales (5 in 10,000 of Gaussian noise)."""
+    return 3.5 * max(fit.scale, 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0)

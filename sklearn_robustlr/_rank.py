@@ -1,0 +1,81 @@
+"""The rank: a guess from the gap that the tiny start leaves, then a scan of fits around it.
+
+Two ranks are compared by what the larger one gains. Clean data: by the number of measurements fitted
+exactly, which jumps at the true rank and afterwards grows by no more than the added unknowns can
+interpolate. Noisy data: by the fall of the robust misfit in units of the noise variance, against the most that
+one more direction can gain from pure noise, (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge of the
+noise's singular values. Measured on 20 mixed cases: surplus directions gain 0.6 to 1.3 edges, true ones 5.6
+to 97, so two edges decide. The training loss never decides: it always prefers more directions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._factors import degrees_of_freedom
+
+#: A direction counts where it gains this many noise edges.
+EDGES = 2.0
+
+
+def gap_guess(spectrum, smallest=1e-2):
+    """Position of the widest gap among the singular values above `smallest` times the first; its ratio."""
+    if len(spectrum) < 2 or spectrum[0] <= 0:
+        return 1, np.inf
+    above = int(np.count_nonzero(spectrum >= smallest * spectrum[0]))
+    following = np.maximum(spectrum[1:], 1e-12 * spectrum[0])
+    ratio = (spectrum[:-1] / following)[:above]
+    best = int(np.argmax(ratio))
+    return best + 1, float(ratio[best])
+
+
+def largest_rank(shape, size, *, share=0.4, symmetric=False):
+    """Largest rank whose degrees of freedom are at most `share` of the measurements (at least 1)."""
+    k = 1
+    while k < min(shape) and degrees_of_freedom(shape, k + 1, symmetric=symmetric) <= share * size:
+        k += 1
+    return k
+
+
+def exact_tolerance(dtype):
+    """Residual below which a measurement counts as fitted exactly, in units of the median target."""
+    return 1e-6 if np.dtype(dtype) == np.float64 else 5e-4
+
+
+def exact_count(fit):
+    """Number of measurements that the fit meets exactly."""
+    return int(np.count_nonzero(np.abs(fit.residual) <= exact_tolerance(fit.residual.dtype)))
+
+
+def is_exact(fit):
+    """Whether far more measurements are met exactly than the unknowns can interpolate."""
+    return exact_count(fit) - fit.dof > 0.1 * len(fit.residual)
+
+
+def noise_edge(shape, k, *, symmetric=False):
+    """Most that one more direction gains by fitting pure noise of unit variance, beyond rank k."""
+    a, b = (max(d - k, 1) for d in shape)
+    return 2.0 * a if symmetric else (np.sqrt(a) + np.sqrt(b)) ** 2
+
+
+def misfit(residual, scale, width=4.685):
+    """Robust squared misfit per measurement (bisquare), about (r / scale)^2 for small r."""
+    z = np.minimum(np.abs(residual) / (width * scale), 1.0)
+    return width**2 / 3.0 * (1.0 - (1.0 - z * z) ** 3)
+
+
+def gain(small, large, shape, *, symmetric=False):
+    """Noise edges gained by the `large` fit over the `small` one, per added direction."""
+    lost = misfit(small.residual, large.scale).sum() - misfit(large.residual, large.scale).sum()
+    edge = sum(noise_edge(shape, k, symmetric=symmetric) for k in range(small.rank, large.rank))
+    return float(lost / edge)
+
+
+def prefers_larger(small, large, shape, *, symmetric=False):
+    """Whether the data ask for the larger of two ranks."""
+    if is_exact(small) or is_exact(large):
+        added = exact_count(large) - exact_count(small)
+        return added > max(1.5 * (large.dof - small.dof), 0.01 * len(small.residual))
+    if large.sound.sum() < 1.3 * large.dof:
+        return False
+    return gain(small, large, shape, symmetric=symmetric) > EDGES

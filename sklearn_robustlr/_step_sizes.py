@@ -1,0 +1,148 @@
+"""Step rules of the sub-gradient method: each turns the residual of an iteration into a step length.
+
+A rule is called as ``rule(t, residual, state)`` and returns the step: the factors move by
+``step * G right`` and ``step * G^T left`` with G = sum_i w_i psi_delta(r_i) A_i. Its attribute
+``delta`` is where the next residual is clipped (0: its sign). All rules are invariant to the scale of
+the measurements and of the matrices A_i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+STEP_SIZES = ("auto", "polyak", "geometric", "constant")
+
+#: psi_delta clips; these two limits are the sign and the identity.
+SIGN, IDENTITY = 0.0, np.inf
+
+
+@dataclass
+class StepState:
+    """What a rule may look at besides the residual."""
+
+    growth: float  # ||G right|| / ||right||: how fast the factors would grow per unit of step
+    gradient_norm: float  # Frobenius norm of the factor gradients
+    factor_norm: float  # larger squared spectral norm of the two factors
+
+
+def quantile(values, q):
+    """Quantile of a one-dimensional array by partition, O(m)."""
+    k = min(int(q * len(values)), len(values) - 1)
+    return float(np.partition(values, k)[k])
+
+
+def robust_size(values, level=0.4):
+    """Quantile of |values|; their mean where that is zero, as with mostly zero targets."""
+    size = np.abs(values)
+    return quantile(size, level) or float(size.mean())
+
+
+class QuantileRatioStep:
+    """(c / ||C||) q(|r_t|) / q(|y|), C the adjoint of sign(y): the residual quantile reads the distance.
+
+    For Gaussian measurements the sign sub-gradient is proportional to the error divided by its norm
+    (Sign-RIP; Ma and Fattahi, JMLR 2023, section 3), so that multiplying by a residual quantile makes
+    it gradient descent on the squared distance with step c / sigma_1. The quantile sits below the
+    share of sound measurements, whatever the size of the others.
+    """
+
+    delta = SIGN
+
+    def __init__(self, measurements, spectral_norm, *, share=0.25, level=0.4):
+        self._norm = spectral_norm
+        self._level = level
+        self._share = share
+        self._start = robust_size(measurements.y, level)
+        self._best = np.inf
+
+    def __call__(self, t, residual, state):
+        now = robust_size(residual, self._level)
+        if now > 1.5 * max(min(self._best, self._start), 1e-3 * self._start):  # overshoot: shorten for good
+            self._share *= 0.7
+            self._best = now
+        self._best = min(self._best, now)
+        return self._share / self._norm * min(now / self._start, 1.5)
+
+
+class ClippedStep:
+    """Constant step on clipped residuals, for measurements that each see one entry.
+
+    There the signs are not proportional to the error (raw signs stall at 5 to 13 % relative error), so
+    residuals are clipped at delta instead, which follows half their robust scale down but never falls
+    by more than 2 % a step: large entries must be able to travel.
+    """
+
+    def __init__(self, measurements, spectral_norm, *, share=0.5, width=0.5, fall=0.98):
+        self._norm = spectral_norm
+        self._density = measurements.size / np.prod(measurements.shape, dtype=float)
+        self._share, self._width, self._fall = share, width, fall
+        self.delta = width * robust_size(measurements.y, 0.5) / 0.6745
+
+    def __call__(self, t, residual, state):
+        step = self._share / (max(self._norm, state.factor_norm) * self._density)
+        scale = quantile(np.abs(residual), 0.5) / 0.6745
+        self.delta = max(self._width * scale, self._fall * self.delta)
+        return step
+
+
+class GeometricStep:
+    """eta rho^t / ||Q_t|| with rho tied to the start (Ma and Fattahi, JMLR 2023, section 4).
+
+    The factors can travel eta / (1 - rho) in all; learning a direction from a start of size
+    `init_scale` takes log(1 / init_scale) times the condition number, so
+    rho = 1 - eta / (2 condition log(1 / init_scale)): a constant rho would never leave a tiny start.
+    The norm of the sub-gradient Q_t is taken at the origin: along the run it shrinks by no more than
+    the share of outliers takes from it (Sign-RIP's scaling function).
+    """
+
+    delta = SIGN
+
+    def __init__(self, init_scale, spectral_norm, *, eta=0.2, condition=5.0):
+        self._norm = spectral_norm
+        self._eta = eta
+        self.rho = 1.0 - eta / (2.0 * condition * np.log(1.0 / min(init_scale, 0.1)))
+
+    def __call__(self, t, residual, state):
+        return self._eta * self.rho**t / self._norm
+
+
+class PolyakStep:
+    """(f - 0) / ||g||^2, for clean data; capped, since from a tiny start it would explode.
+
+    Near the origin the gradient is proportional to the factors, so the raw step is of the order of
+    1 / init_scale^2; no step may make the factors grow by more than a half.
+    """
+
+    delta = SIGN
+
+    def __call__(self, t, residual, state):
+        loss = float(np.abs(residual).sum())
+        step = loss / max(state.gradient_norm**2, np.finfo(float).tiny)
+        return min(step, 0.5 / max(state.growth, np.finfo(float).tiny))
+
+
+class ConstantStep:
+    """eta / ||C|| at every iteration: the error stalls in proportion to eta."""
+
+    delta = SIGN
+
+    def __init__(self, spectral_norm, *, eta=0.02):
+        self._step = eta / spectral_norm
+
+    def __call__(self, t, residual, state):
+        return self._step
+
+
+def make_step_rule(name, measurements, init_scale, spectral_norm, *, level=0.4):
+    """Build the rule of this name; "auto" is chosen by the kind of measurement."""
+    if name == "polyak":
+        return PolyakStep()
+    if name == "constant":
+        return ConstantStep(spectral_norm)
+    if name == "geometric":
+        return GeometricStep(init_scale, spectral_norm)
+    if measurements.coherent:
+        return ClippedStep(measurements, spectral_norm)
+    return QuantileRatioStep(measurements, spectral_norm, level=level)

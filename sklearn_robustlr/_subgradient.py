@@ -1,0 +1,147 @@
+"""The sub-gradient method: over-parameterised from a tiny start, and at a fixed rank on its manifold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ._factors import product_spectrum, product_svd, retract
+from ._step_sizes import SIGN, StepState, quantile, robust_size
+
+
+@dataclass
+class History:
+    """Loss, step, robust residual and spectrum, one of each per recorded iteration."""
+
+    iteration: list = field(default_factory=list)
+    loss: list = field(default_factory=list)
+    step: list = field(default_factory=list)
+    residual: list = field(default_factory=list)
+    spectrum: list = field(default_factory=list)
+
+    def record(self, iteration, residual, step, spectrum):
+        size = np.abs(residual)
+        self.iteration.append(iteration)
+        self.loss.append(float(size.mean()))
+        self.step.append(float(step))
+        self.residual.append(quantile(size, 0.4))
+        self.spectrum.append(spectrum)
+
+    def as_arrays(self, scale):
+        """Arrays in the user's units: `scale` multiplies loss, residual and spectrum."""
+        spectrum = np.array(self.spectrum, dtype=float).reshape(len(self.iteration), -1)
+        return {
+            "iteration": np.array(self.iteration, dtype=np.intp),
+            "loss": np.array(self.loss) * scale,
+            "step": np.array(self.step),
+            "residual": np.array(self.residual) * scale,
+            "spectrum": spectrum * scale,
+        }
+
+
+def _squared_norm(left, right):
+    """Larger squared spectral norm of the two factors, from their small Gram matrices."""
+    return float(max(np.linalg.norm(left.T @ left, 2), np.linalg.norm(right.T @ right, 2)))
+
+
+def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmetric=False, every=10, callback=None):
+    """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023).
+
+    left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
+    after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by
+    2 % nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is
+    not convergence, for later directions may still be growing. With tol > 0, also where the robust
+    residual is below `tol` times its start. Returns (left, right, history).
+    """
+    history = History()
+    best, waited = np.inf, 0
+    last = None
+    start = robust_size(measurements.y)
+    for t in range(max_iter):
+        residual, grad_left, grad_right = measurements.step(left, right, rule.delta)
+        if symmetric:
+            grad_left = grad_right = grad_left + grad_right
+        norms = np.linalg.norm(grad_left), np.linalg.norm(grad_right)
+        state = StepState(
+            growth=float(norms[0] / max(np.linalg.norm(right), np.finfo(float).tiny)),
+            gradient_norm=float(np.hypot(*norms)),
+            factor_norm=_squared_norm(left, right),
+        )
+        step = rule(t, residual, state)
+        if t % every == 0:
+            spectrum = product_spectrum(left, right)
+            history.record(t, residual, step, spectrum)
+            now = history.residual[-1]
+            if not np.isfinite(now):
+                break
+            grown = last is None or np.any((spectrum > 1.02 * last) & (spectrum > 0.01 * spectrum[0]))
+            if now < 0.98 * best or grown:
+                best, waited, last = min(best, now), 0, spectrum
+            else:
+                waited += every
+            if callback is not None:
+                callback(t, max_iter, "subgradient", history)
+            if waited >= 40 or now < tol * start:
+                break
+        left = left - measurements.dtype.type(step) * grad_left
+        right = left if symmetric else right - measurements.dtype.type(step) * grad_right
+    return left, right, history
+
+
+def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, symmetric=False):
+    """Normalised sub-gradient method on the manifold of fixed-rank matrices, geometric step.
+
+    X moves by eta_t along the sub-gradient projected to the tangent space at X, normalised to length
+    one there (the scaled sub-gradient of Tong, Ma and Chi, 2021, up to the retraction); raw signs, so
+    that the size of an error does not matter, and nothing about the errors is told. The tangent
+    space is renewed every `inner` iterations (every one of the first ten).
+
+    `step` is the first step's length relative to the median residual. Stops early where the median
+    residual has stopped falling while the step has become small beside it: the rank is too small, or
+    the noise is reached. Returns (u, s, v, residual).
+    """
+    k = len(s)
+    dtype = measurements.dtype
+    t, eta = 0, None
+    watch = np.inf
+    residual = None
+    while t < n_iter:
+        tangent = measurements.tangent(u, v)
+        m, n = u * s, np.zeros_like(v)
+        if symmetric:
+            m = n = m / 2
+        for _ in range(inner if t >= 10 else 1):
+            residual, grad_m, grad_n = tangent.step(m, n, SIGN)
+            if symmetric:
+                grad_m = grad_m + grad_n
+                grad_m = grad_n = grad_m - u @ (u.T @ grad_m) / 2
+            else:
+                grad_n = grad_n - v @ (v.T @ grad_n)  # the core u^T G v is in grad_m already
+            norm = float(np.hypot(np.linalg.norm(grad_m), np.linalg.norm(grad_n)))
+            if norm == 0.0:
+                return u, s, v, residual
+            if eta is None:
+                eta = step * measurements.size / norm
+            length = dtype.type(eta * decay**t / norm)
+            m = m - length * grad_m
+            n = m if symmetric else n - length * grad_n
+            t += 1
+        u, s, v = retract(u, m, v, n, k, symmetric=symmetric)
+        if t >= 60 and t % 20 == 0:
+            now = quantile(np.abs(residual), 0.5)
+            travel = step * decay**t
+            if now > 0.97 * watch and travel < 0.1 * now:
+                break
+            watch = now
+    return u, s, v, residual
+
+
+def truncate(left, right, k, *, floor=0.1, symmetric=False):
+    """Balanced rank-k truncation (u, s, v) of left right^T, its small singular values raised.
+
+    A direction that the tiny start has not learnt yet must be able to move: values below `floor`
+    times the first are raised to it.
+    """
+    u, s, v = product_svd(left, right, k, symmetric=symmetric)
+    return u, np.maximum(s, floor * s[0]).astype(s.dtype), v

@@ -1,0 +1,169 @@
+"""Untrusted input to typed arrays: checks of parameters, shapes and indices, in plain sentences."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+
+from ._measurements import DenseMeasurements, EntryMeasurements, RankOneMeasurements, SparseMeasurements
+from ._pipeline import Options
+from ._step_sizes import STEP_SIZES
+
+MEASUREMENTS = ("matrix", "rank_one", "entries")
+
+
+def check_integer(name, value, low, *, high=None, high_name=None, none=False):
+    """Check an integer parameter; `high_name` says what the upper limit is."""
+    if value is None and none:
+        return None
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer{' or None' if none else ''}, got {value!r}.")
+    if value < low or (high is not None and value > high):
+        limit = f"at least {low}" if high is None else f"from {low} to {high_name or high}"
+        raise ValueError(f"{name} must be {limit}, got {value}.")
+    return int(value)
+
+
+def check_real(name, value, *, low=0.0, low_open=False, high=None):
+    """Check a finite real parameter."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    value = float(value)
+    low_fails = value <= low if low_open else value < low
+    if not np.isfinite(value) or low_fails or (high is not None and value > high):
+        bounds = f"{'greater than' if low_open else 'at least'} {low:g}" + ("" if high is None else f", at most {high:g}")
+        raise ValueError(f"{name} must be finite and {bounds}, got {value!r}.")
+    return value
+
+
+def check_choice(name, value, allowed):
+    """Check a parameter that takes one of a few strings."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+    return value
+
+
+def check_flag(name, value):
+    """Check a boolean parameter."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_options(estimator, shape, *, symmetric=False):
+    """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
+    rank = estimator.rank if hasattr(estimator, "rank") else estimator.n_components
+    name = "rank" if hasattr(estimator, "rank") else "n_components"
+    small = min(shape)
+    rank = check_integer(name, rank, 1, high=small, high_name=f"min(shape) = {small}", none=True)
+    check_integer("n_init", estimator.n_init, 1)
+    check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
+    return Options(
+        rank=rank,
+        init_scale=check_real("init_scale", estimator.init_scale, low_open=True),
+        step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
+        max_iter=check_integer("max_iter", estimator.max_iter, 1),
+        tol=check_real("tol", estimator.tol),
+        polish=check_flag("polish", estimator.polish),
+        symmetric=symmetric,
+    )
+
+
+def _check_pair(shape):
+    try:
+        pair = tuple(shape)
+    except TypeError:
+        pair = ()
+    ok = len(pair) == 2 and all(isinstance(d, Integral) and not isinstance(d, bool) and d >= 1 for d in pair)
+    if not ok:
+        raise ValueError(f"shape must be None or a pair (d1, d2) of positive integers, got {shape!r}.")
+    return int(pair[0]), int(pair[1])
+
+
+def resolve_shape(shape, n_features, measurements):
+    """Shape (d1, d2) of the matrix that rows of `n_features` numbers measure."""
+    given = None if shape is None else _check_pair(shape)
+    if measurements == "matrix":
+        if given is None:
+            d1 = int(np.sqrt(n_features))
+            while n_features % d1:
+                d1 -= 1
+            return d1, n_features // d1
+        if given[0] * given[1] != n_features:
+            raise ValueError(
+                f"shape={given} has {given[0] * given[1]} entries, but X has {n_features} features: with "
+                f"measurements='matrix' a row of X is a flattened matrix of that shape."
+            )
+        return given
+    if measurements == "rank_one":
+        if given is None:
+            if n_features % 2:
+                raise ValueError(
+                    f"shape must be given for measurements='rank_one' when X has an odd number of features: "
+                    f"a row is [a, b] of lengths d1 and d2, got {n_features} features."
+                )
+            return n_features // 2, n_features // 2
+        if given[0] + given[1] != n_features:
+            raise ValueError(
+                f"shape={given} needs rows of {given[0]} + {given[1]} = {sum(given)} numbers with "
+                f"measurements='rank_one', but X has {n_features} features."
+            )
+        return given
+    if n_features != 2:
+        raise ValueError(
+            f"with measurements='entries' a row of X is a pair (i, j) of indices, but X has {n_features} features."
+        )
+    return given  # None: from the largest indices
+
+
+def check_entries(X, shape):
+    """Check index pairs; return (rows, cols, shape) as int32 arrays.
+
+    Duplicate pairs are legal: each is a measurement of its own.
+    """
+    if X.dtype.kind == "f":
+        if not np.all(X == np.floor(X)):
+            bad = X[X != np.floor(X)][0]
+            raise ValueError(f"X must hold integer indices with measurements='entries', got {bad!r}.")
+    if X.size and X.min() < 0:
+        raise ValueError(f"X must hold non-negative indices with measurements='entries', got {int(X.min())}.")
+    top = X.max(axis=0) if len(X) else np.array([-1, -1])
+    if shape is None:
+        if max(top) >= np.iinfo(np.int32).max:
+            raise ValueError(f"X holds the index {int(max(top))}, above the largest supported, {2**31 - 2}.")
+        shape = (int(top[0]) + 1, int(top[1]) + 1)
+    for axis, name in enumerate(("row", "column")):
+        if top[axis] >= shape[axis]:
+            raise ValueError(
+                f"X holds the {name} index {int(top[axis])}, but the matrix has shape {shape}: indices go from 0 to "
+                f"{shape[axis] - 1}."
+            )
+    return X[:, 0].astype(np.int32), X[:, 1].astype(np.int32), shape
+
+
+def index32(matrix):
+    """CSR matrix with int32 indices, its duplicates summed; the data are not copied where they need not be."""
+    if matrix.nnz > np.iinfo(np.int32).max:
+        raise ValueError(f"X stores {matrix.nnz} numbers, more than the {2**31 - 1} that sparse measurements support.")
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if matrix.indices.dtype == np.int32 and matrix.indptr.dtype == np.int32:
+        return matrix
+    indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    return sparse.csr_matrix((matrix.data, indices, indptr), shape=matrix.shape)
+
+
+def make_measurements_object(X, y, shape, kind):
+    """Build the operator for checked input; returns (operator, order) with `order` sorting the samples or None."""
+    if kind == "entries":
+        rows, cols, shape = check_entries(X, shape)
+        return EntryMeasurements.from_unsorted(rows, cols, y, shape)
+    if kind == "rank_one":
+        a, b = np.ascontiguousarray(X[:, : shape[0]]), np.ascontiguousarray(X[:, shape[0] :])
+        return RankOneMeasurements(a, b, y, shape), None
+    if sparse.issparse(X):
+        return SparseMeasurements(index32(X), y, shape), None
+    return DenseMeasurements(X, y, shape), None

@@ -1,0 +1,293 @@
+"""Synthetic low-rank problems with known ground truth, and loaders of real data."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+__all__ = ["OUTLIER_KINDS", "corrupt", "make_corrupted_matrix", "make_measurements"]
+
+#: The kinds of gross error that the generators know.
+OUTLIER_KINDS = ("huge", "one-sided", "same-size", "sign-flip", "stuck", "cauchy")
+
+ENSEMBLES = ("gaussian", "sign", "rank_one")
+SAMPLINGS = ("uniform", "uneven")
+
+
+def _choice(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+
+
+def _share(name, value, *, open_right=True):
+    ok = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+    if not ok or (open_right and value == 1):
+        raise ValueError(f"{name} must be a number in [0, 1{')' if open_right else ']'}, got {value!r}.")
+
+
+def _at_least(name, value, low):
+    if not isinstance(value, Real) or isinstance(value, bool) or not value >= low or np.isinf(value):
+        raise ValueError(f"{name} must be a finite number of at least {low}, got {value!r}.")
+
+
+def _check_shape_rank(shape, rank):
+    try:
+        d1, d2 = shape
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be a pair (d1, d2) of positive integers, got {shape!r}.") from None
+    for side in (d1, d2):
+        if not isinstance(side, Integral) or isinstance(side, bool) or side < 1:
+            raise ValueError(f"shape must be a pair (d1, d2) of positive integers, got {shape!r}.")
+    if not isinstance(rank, Integral) or isinstance(rank, bool) or not 1 <= rank <= min(d1, d2):
+        raise ValueError(f"rank must be an integer from 1 to min(shape) = {min(d1, d2)}, got {rank!r}.")
+    return int(d1), int(d2), int(rank)
+
+
+def _low_rank(shape, rank, condition, rng, *, symmetric=False, leverage="even"):
+    """U diag(linspace(condition, 1)) V^T with independent orthonormal factors, entries of standard deviation 1."""
+    d1, d2 = shape
+
+    def factor(d):
+        g = rng.standard_normal((d, rank))
+        if leverage == "heavy":
+            g *= np.abs(rng.standard_t(3, size=(d, 1))) + 0.2
+        return np.linalg.qr(g)[0]
+
+    left = factor(d1)
+    right = left if symmetric else factor(d2)
+    low = (left * np.linspace(condition, 1.0, rank)) @ right.T
+    return low * (np.sqrt(d1 * d2) / np.linalg.norm(low))
+
+
+def corrupt(values, share=0.1, kind="huge", *, magnitude=10.0, random_state=None):
+    """Corrupt a share of some values by gross errors of one kind.
+
+    Parameters
+    ----------
+    values : ndarray of any shape, float
+        Sound values.
+    share : float in [0, 1), default=0.1
+        Probability with which each value is hit.
+    kind : {"huge", "one-sided", "same-size", "sign-flip", "stuck", "cauchy"}, default="huge"
+        "huge": ``magnitude * scale * U(0.5, 1.5)`` is added with a random sign, `scale` being the
+        standard deviation of `values`; "one-sided": the same, always positive; "same-size": as
+        "huge" with magnitude 1; "sign-flip": the value changes its sign; "stuck": the value is
+        replaced by one constant, 1.5 scales; "cauchy": a standard Cauchy variate times `scale`
+        is added.
+    magnitude : float, default=10.0
+        Size of "huge" and "one-sided" errors in standard deviations of `values`.
+    random_state : int, RandomState instance or None, default=None
+        Determines which values are hit, and how.
+
+    Returns
+    -------
+    corrupted : ndarray, same shape as `values`
+        A corrupted copy.
+    outliers : ndarray of bool, same shape as `values`
+        True where a value was hit.
+
+    Raises
+    ------
+    ValueError
+        If `share`, `kind` or `magnitude` is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_robustlr.datasets import corrupt
+    >>> bad, mask = corrupt(np.ones(1000), share=0.2, kind="sign-flip", random_state=0)
+    >>> bool((bad[mask] == -1).all()), bool((bad[~mask] == 1).all())
+    (True, True)
+    """
+    _share("share", share)
+    _choice("kind", kind, OUTLIER_KINDS)
+    _at_least("magnitude", magnitude, 0)
+    rng = check_random_state(random_state)
+    values = np.asarray(values, dtype=np.float64)
+    outliers = rng.uniform(size=values.shape) < share
+    n = int(outliers.sum())
+    scale = float(values.std()) or 1.0
+    out = values.copy()
+    if kind == "sign-flip":
+        out[outliers] *= -1.0
+    elif kind == "stuck":
+        out[outliers] = 1.5 * scale
+    elif kind == "cauchy":
+        out[outliers] += scale * rng.standard_cauchy(n)
+    else:
+        size = 1.0 if kind == "same-size" else float(magnitude)
+        signs = np.ones(n) if kind == "one-sided" else rng.choice([-1.0, 1.0], n)
+        out[outliers] += size * scale * signs * rng.uniform(0.5, 1.5, n)
+    return out, outliers
+
+
+def make_measurements(
+    n_measurements=None,
+    shape=(30, 30),
+    rank=2,
+    *,
+    ensemble="gaussian",
+    outliers=0.1,
+    outlier_kind="huge",
+    magnitude=10.0,
+    noise=0.0,
+    condition=1.0,
+    symmetric=False,
+    random_state=None,
+):
+    """Linear measurements of a random low-rank matrix, a share of them grossly wrong.
+
+    The model is y_i = <A_i, X> + e_i with X of the given rank (Ma and Fattahi, JMLR 24(96), 2023, eq. 1).
+
+    Parameters
+    ----------
+    n_measurements : int or None, default=None
+        Number m of measurements. None: 6 times the degrees of freedom, ``6 * rank * (d1 + d2 - rank)``.
+    shape : tuple (d1, d2) of int, default=(30, 30)
+        Shape of the low-rank matrix.
+    rank : int, default=2
+        Its rank.
+    ensemble : {"gaussian", "sign", "rank_one"}, default="gaussian"
+        Law of the measurement matrices: independent standard normal or random-sign entries, or
+        ``a b^T`` with standard normal a and b (stored as the row ``[a, b]``).
+    outliers : float in [0, 1), default=0.1
+        Share of measurements with a gross error.
+    outlier_kind : str, default="huge"
+        See :func:`corrupt`.
+    magnitude : float, default=10.0
+        See :func:`corrupt`.
+    noise : float, default=0.0
+        Standard deviation of Gaussian noise on every measurement, relative to that of the clean ones.
+    condition : float, default=1.0
+        Ratio of the largest to the smallest of the `rank` singular values (evenly spaced).
+    symmetric : bool, default=False
+        True: X is positive semi-definite and square.
+    random_state : int, RandomState instance or None, default=None
+        Seed.
+
+    Returns
+    -------
+    problem : :class:`sklearn.utils.Bunch`
+        With `data`, ndarray of shape (m, d1 * d2), or (m, d1 + d2) for "rank_one"; `target`,
+        ndarray of shape (m,); and the truth: `coef` of shape (d1, d2), `outliers`, bool mask of
+        shape (m,), and `clean_target` of shape (m,).
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.datasets import make_measurements
+    >>> problem = make_measurements(200, shape=(6, 5), rank=1, random_state=0)
+    >>> problem.data.shape, problem.target.shape, problem.coef.shape
+    ((200, 30), (200,), (6, 5))
+    """
+    d1, d2, rank = _check_shape_rank(shape, rank)
+    _choice("ensemble", ensemble, ENSEMBLES)
+    _at_least("noise", noise, 0)
+    _at_least("condition", condition, 1)
+    if symmetric and d1 != d2:
+        raise ValueError(f"shape must be square when symmetric=True, got {shape!r}.")
+    m = 6 * rank * (d1 + d2 - rank) if n_measurements is None else n_measurements
+    if not isinstance(m, Integral) or isinstance(m, bool) or m < 1:
+        raise ValueError(f"n_measurements must be a positive integer or None, got {n_measurements!r}.")
+    rng = check_random_state(random_state)
+    coef = _low_rank((d1, d2), rank, condition, rng, symmetric=symmetric)
+    if ensemble == "rank_one":
+        data = rng.standard_normal((m, d1 + d2))
+        clean = np.einsum("ij,ij->i", data[:, :d1] @ coef, data[:, d1:])
+    else:
+        data = rng.standard_normal((m, d1 * d2))
+        if ensemble == "sign":
+            np.sign(data, out=data)
+        clean = data @ coef.ravel()
+    noisy = clean + noise * clean.std() * rng.standard_normal(m)
+    target, mask = corrupt(noisy, outliers, outlier_kind, magnitude=magnitude, random_state=rng)
+    return Bunch(data=data, target=target, coef=coef, outliers=mask, clean_target=clean)
+
+
+def make_corrupted_matrix(
+    shape=(200, 200),
+    rank=3,
+    *,
+    observed=1.0,
+    sampling="uniform",
+    outliers=0.1,
+    outlier_kind="huge",
+    magnitude=10.0,
+    noise=0.0,
+    condition=1.0,
+    leverage="even",
+    mean=0.0,
+    random_state=None,
+):
+    """Make a random low-rank matrix with holes and lies in it.
+
+    Parameters
+    ----------
+    shape : tuple (d1, d2) of int, default=(200, 200)
+        Shape.
+    rank : int, default=3
+        Rank of the clean matrix (before `mean` is added).
+    observed : float in (0, 1], default=1.0
+        Share of entries seen; the others are NaN.
+    sampling : {"uniform", "uneven"}, default="uniform"
+        "uneven": the rates of rows, and those of columns, vary by a factor of 4.
+    outliers : float in [0, 1), default=0.1
+        Share of entries with a gross error.
+    outlier_kind : str, default="huge"
+        See :func:`corrupt`.
+    magnitude : float, default=10.0
+        See :func:`corrupt`.
+    noise : float, default=0.0
+        Standard deviation of Gaussian noise on every entry; clean entries have standard deviation 1.
+    condition : float, default=1.0
+        Ratio of the largest to the smallest of the `rank` singular values (evenly spaced).
+    leverage : {"even", "heavy"}, default="even"
+        "heavy": rows and columns have heavy-tailed (Student, 3 degrees of freedom) sizes.
+    mean : float, default=0.0
+        Constant added to the clean matrix.
+    random_state : int, RandomState instance or None, default=None
+        Seed.
+
+    Returns
+    -------
+    problem : :class:`sklearn.utils.Bunch`
+        With `data`, ndarray of shape `shape` with NaN where not seen; and the truth: `clean` of the
+        same shape, `outliers`, bool mask (False where not seen), and `observed`, bool mask.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+    >>> problem = make_corrupted_matrix((30, 20), rank=2, observed=0.5, random_state=0)
+    >>> problem.data.shape, bool((problem.outliers <= problem.observed).all())
+    ((30, 20), True)
+    """
+    d1, d2, rank = _check_shape_rank(shape, rank)
+    _share("observed", observed, open_right=False)
+    _choice("sampling", sampling, SAMPLINGS)
+    _choice("leverage", leverage, ("even", "heavy"))
+    _at_least("noise", noise, 0)
+    _at_least("condition", condition, 1)
+    rng = check_random_state(random_state)
+    clean = _low_rank((d1, d2), rank, condition, rng, leverage=leverage) + mean
+    noisy = clean + noise * rng.standard_normal((d1, d2))
+    data, mask = corrupt(noisy, outliers, outlier_kind, magnitude=magnitude, random_state=rng)
+    rate = np.full((d1, d2), float(observed))
+    if sampling == "uneven":
+        rows, cols = (4.0 ** rng.uniform(-0.5, 0.5, d) for d in (d1, d2))
+        rate = np.outer(rows, cols)
+        for _ in range(20):  # clipping at 1 lowers the mean: rescale until it holds
+            rate = np.minimum(rate * (observed / rate.mean()), 1.0)
+    seen = rng.uniform(size=(d1, d2)) < rate
+    data[~seen] = np.nan
+    return Bunch(data=data, clean=clean, outliers=mask & seen, observed=seen)

@@ -1,0 +1,165 @@
+"""Measures of recovery: error of the matrix, fit of corrupted targets, outlier flags, subspaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import subspace_angles
+from sklearn.metrics import make_scorer
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+__all__ = [
+    "outlier_precision_recall",
+    "relative_recovery_error",
+    "robust_r2_score",
+    "robust_r2_scorer",
+    "subspace_angle",
+]
+
+
+def relative_recovery_error(X_true, X_estimated):
+    """Relative error of a recovered matrix in the Frobenius norm.
+
+    Parameters
+    ----------
+    X_true : array-like of shape (d1, d2)
+        The true matrix.
+    X_estimated : array-like of shape (d1, d2)
+        Its estimate.
+
+    Returns
+    -------
+    error : float
+        ``||X_estimated - X_true||_F / ||X_true||_F``; the numerator alone where X_true is zero.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an entry is not finite.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.metrics import relative_recovery_error
+    >>> relative_recovery_error([[3.0, 0.0], [0.0, 4.0]], [[3.0, 0.0], [0.0, 3.0]])
+    0.2
+    """
+    X_true = check_array(X_true, dtype=np.float64, input_name="X_true")
+    X_estimated = check_array(X_estimated, dtype=np.float64, input_name="X_estimated")
+    if X_true.shape != X_estimated.shape:
+        raise ValueError(f"X_true and X_estimated must have one shape, got {X_true.shape} and {X_estimated.shape}.")
+    norm = float(np.linalg.norm(X_true))
+    return float(np.linalg.norm(X_estimated - X_true)) / (norm or 1.0)
+
+
+def robust_r2_score(y_true, y_pred):
+    """Share of the robust spread of the targets that is explained, ``1 - (median|y - p| / median|y - median y|)^2``.
+
+    The usual R2 is ruined by a single corrupted target; here fewer than half of them cannot move it
+    far. 1 is best; 0 is as good as the median of the targets.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Observed targets, some perhaps corrupted.
+    y_pred : array-like of shape (n_samples,)
+        Predictions.
+
+    Returns
+    -------
+    score : float
+        Robust R2. Where more than half of the targets are equal: 1 if the median residual is zero, else 0.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or a value is not finite.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.metrics import robust_r2_score
+    >>> robust_r2_score([1.0, 2.0, 3.0, 4.0, 1e6], [1.0, 2.0, 3.0, 4.0, 5.0])
+    1.0
+    """
+    y_true = column_or_1d(check_array(y_true, ensure_2d=False, dtype=np.float64, input_name="y_true"))
+    y_pred = column_or_1d(check_array(y_pred, ensure_2d=False, dtype=np.float64, input_name="y_pred"))
+    check_consistent_length(y_true, y_pred)
+    residual = float(np.median(np.abs(y_true - y_pred)))
+    spread = float(np.median(np.abs(y_true - np.median(y_true))))
+    if spread == 0.0:
+        return 1.0 if residual == 0.0 else 0.0
+    return 1.0 - (residual / spread) ** 2
+
+
+#: Scorer for ``GridSearchCV(scoring=...)`` that judges on corrupted held-out targets.
+robust_r2_scorer = make_scorer(robust_r2_score)
+
+
+def outlier_precision_recall(outliers_true, outliers_flagged):
+    """Precision and recall of outlier flags.
+
+    Parameters
+    ----------
+    outliers_true : array-like of bool
+        True where a value is corrupted.
+    outliers_flagged : array-like of bool, same shape
+        True where it was flagged.
+
+    Returns
+    -------
+    precision : float
+        Share of the flagged values that are corrupted (1.0 if nothing is flagged).
+    recall : float
+        Share of the corrupted values that are flagged (1.0 if nothing is corrupted).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.metrics import outlier_precision_recall
+    >>> outlier_precision_recall([True, True, False, False], [True, False, False, False])
+    (1.0, 0.5)
+    """
+    true, flagged = np.asarray(outliers_true, dtype=bool), np.asarray(outliers_flagged, dtype=bool)
+    if true.shape != flagged.shape:
+        raise ValueError(
+            f"outliers_true and outliers_flagged must have one shape, got {true.shape} and {flagged.shape}."
+        )
+    hits = int((true & flagged).sum())
+    precision = hits / int(flagged.sum()) if flagged.any() else 1.0
+    recall = hits / int(true.sum()) if true.any() else 1.0
+    return precision, recall
+
+
+def subspace_angle(A, B):
+    """Largest principal angle between the column spaces of two matrices, in radians.
+
+    Parameters
+    ----------
+    A : array-like of shape (n, k)
+        Columns span the first space.
+    B : array-like of shape (n, l)
+        Columns span the second.
+
+    Returns
+    -------
+    angle : float
+        From 0 (one space contains the other) to pi / 2.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of rows differ, or an entry is not finite.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.metrics import subspace_angle
+    >>> round(subspace_angle([[1.0], [0.0]], [[1.0], [1.0]]), 4)
+    0.7854
+    """
+    A = check_array(A, dtype=np.float64, input_name="A")
+    B = check_array(B, dtype=np.float64, input_name="B")
+    if len(A) != len(B):
+        raise ValueError(f"A and B must have the same number of rows, got {len(A)} and {len(B)}.")
+    return float(np.max(subspace_angles(A, B)))
