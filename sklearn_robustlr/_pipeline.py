@@ -52,6 +52,11 @@ class Problem:
             return u, s, v
         return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
 
+    def to_work(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
+
 
 @dataclass
 class Solution:
@@ -173,17 +178,36 @@ class Scan:
                 fit = better
         return fit
 
-    def prefers_larger(self, k):
+    def prefers_larger(self, k, larger):
         return _rank.prefers_larger(
-            self.fit(k), self.fit(k + 1), self._problem.base.shape, symmetric=self._options.symmetric
+            self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
         )
 
     def choose(self, guess, limit):
-        """Walk up while the data ask for more directions, then down while they do not ask for the last."""
+        """Walk up while the data ask for more directions, then down while they do not ask for the last.
+
+        Steps up grow with the rank, a quarter of it at a time, and are halved where one was too long.
+        """
         k = min(guess, limit)
-        while k < limit and not _rank.is_exact(self.fit(k)) and self.prefers_larger(k):
-            k += 1
-        while k > 1 and not self.prefers_larger(k - 1):
+        stride = 1
+        while k < limit and not _rank.is_exact(self.fit(k)):
+            step = min(max(stride, 1), limit - k)
+            if self.prefers_larger(k, k + step):
+                k += step
+                stride = max(stride, k // 4, 1)
+            elif step > 1:
+                stride = step // 2
+                limit = k + step - 1
+            else:
+                break
+        while k > 1:
+            if _rank.is_exact(self.fit(k)):  # where rows broke down, the larger fit may be the better start
+                u, s, v = self.fit(k).u[:, :-1], self.fit(k).s[:-1], self.fit(k).v[:, :-1]
+                again = self.refit(*self._problem.to_work(u, s, v, symmetric=self._options.symmetric))
+                if _improves(again, self.fit(k - 1)):
+                    self.fits[k - 1] = again
+            if self.prefers_larger(k - 1, k):
+                break
             k -= 1
         return k
 
@@ -224,12 +248,22 @@ def solve(problem, options, *, rng=None, callback=None):
             f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})"
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
-    scan = Scan(problem, left, right, options)
     limit = min(limit, measurable)
+    found = _scan(problem, left, right, guess, limit, options)
+    if not found[1]:  # a second opinion, from the spectral start of full size
+        u, s, v = spectral_start(work, min(width, limit), symmetric=options.symmetric)
+        other = _scan(problem, u * s, v, _rank.gap_guess(s)[0], limit, options)
+        if other[1] or _improves(other[0], found[0]):
+            found = other
+    fit, converged, reason = found
+    return Solution(fit, fit.rank, converged, reason, n_iter, history)
+
+
+def _scan(problem, left, right, guess, limit, options):
+    """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
+    scan = Scan(problem, left, right, options)
     k = scan.choose(guess, limit)
-    fit = scan.fit(k)
-    converged, reason = _judge(scan, k, limit, problem, options)
-    return Solution(fit, k, converged, reason, n_iter, history)
+    return scan.fit(k), *_judge(scan, k, limit, problem, options)
 
 
 def _unpolished(problem, left, right, options):
@@ -264,7 +298,7 @@ def _judge(scan, k, limit, problem, options):
         )
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
-    if k < limit and scan.prefers_larger(k):
+    if k < limit and k + 1 in scan.fits and scan.prefers_larger(k, k + 1):
         return False, f"structure is left beyond rank {k}"
     nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
     below = scan.fit(k - 1) if k > 1 else nothing
