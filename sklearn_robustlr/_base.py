@@ -72,5 +72,5 @@ def noise_scale(fit):
 
 
 def outlier_threshold(fit):
-    """Residual above which a value is flagged: 3.5 noise scales (5 in 10,000 of Gaussian noise)."""
-    return 3.5 * max(fit.scale, 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0)
+    """Residual above which a value is flagged: 3.5 noise scales (5 in 10,000 of Gaussian noise), 5 of a heavy tail."""
+    return (5.0 if fit.heavy else 3.5) * max(fit.scale, 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0)

