@@ -321,11 +321,12 @@ def _judge(scan, k, limit, problem, options):
     size = len(fit.residual)
     if _rank.is_exact(fit):
         return True, ""
-    sound = float(fit.sound.sum())
-    if sound < 2.5 * fit.dof:
+    if not _rank.is_determined(fit):
         return False, (
-            f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
+            f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
         )
+    if any(f.rank < k and f.scale < 0.5 * fit.scale for f in scan.fits.values()):
+        return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
     if k < limit and k + 1 in scan.fits and scan.prefers_larger(k, k + 1):
