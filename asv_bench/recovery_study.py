@@ -162,10 +162,11 @@ def summarise(row, results):
     else:
         good = sum(r["error"] < 1e-6 for r in results)
         wrong = sum(r["error"] >= 1e-5 for r in claimed)
+        doubted = sum(r["error"] < 1e-6 and r["warned"] for r in results)
         silent = sum(r["error"] >= 1e-5 and not r["warned"] for r in results)
         figures = (
             f"recovered {good}/{n} (bar {bar} of 100), converged and wrong {wrong}/{len(claimed)}, "
-            f"wrong without a warning {silent}, right but warned {sum(r['error'] < 1e-6 and r['warned'] for r in results)}"
+            f"wrong without a warning {silent}, right but warned {doubted}"
         )
     return f"{row:10s} {figures}, {seconds:.2f} s   [{text}]"
 

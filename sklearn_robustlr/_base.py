@@ -15,7 +15,12 @@ from ._restarts import run_starts
 
 
 class FitMixin:
-    """Fit pipeline of the three estimators: operator and options in, fitted attributes out."""
+    """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
+
+    n_init: int
+    n_jobs: int | None
+    random_state: int | np.random.RandomState | None
+    verbose: int
 
     def _run(self, measurements, options, order=None):
         """Solve and set all fitted attributes but those of one estimator alone; returns the residual.
@@ -72,5 +77,6 @@ def noise_scale(fit):
 
 
 def outlier_threshold(fit):
-    """Residual above which a value is flagged: 3.5 noise scales (5 in 10,000 of Gaussian noise), 5 of a heavy tail."""
-    return (5.0 if fit.heavy else 3.5) * max(fit.scale, 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0)
+    """Residual beyond which a value is flagged: 3.5 noise scales (Gaussian: 5 in 10,000), 5 for a heavy tail."""
+    least = 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0
+    return (5.0 if fit.heavy else 3.5) * max(fit.scale, least)

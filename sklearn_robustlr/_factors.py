@@ -24,8 +24,7 @@ def product_svd(left, right, k=None, *, symmetric=False):
 
 def product_spectrum(left, right):
     """Singular values of left right^T, in the width of the factors."""
-    r_left = np.linalg.qr(left, mode="r")
-    r_right = np.linalg.qr(right, mode="r")
+    r_left, r_right = np.linalg.qr(left)[1], np.linalg.qr(right)[1]
     return np.linalg.svd(r_left @ r_right.T, compute_uv=False)
 
 

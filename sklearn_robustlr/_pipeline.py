@@ -88,7 +88,9 @@ def make_problem(measurements):
     scale = target_scale(measurements.y)
     limit = 1e30 if measurements.dtype == np.float64 else 1e15
     with np.errstate(over="ignore"):
-        measurements = measurements.with_targets(np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit))
+        measurements = measurements.with_targets(
+            np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit)
+        )
     if isinstance(measurements, EntryMeasurements):
         p, q = _equilibrate(measurements)
         even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
@@ -243,8 +245,14 @@ def solve(problem, options, *, rng=None, callback=None):
             return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
         rule = make_step_rule(options.step_size, work, options.init_scale, norm)
         left, right, history = subgradient_method(
-            work, left, right, rule, max_iter=options.max_iter, tol=options.tol,
-            symmetric=options.symmetric, callback=callback,
+            work,
+            left,
+            right,
+            rule,
+            max_iter=options.max_iter,
+            tol=options.tol,
+            symmetric=options.symmetric,
+            callback=callback,
         )
         spectrum = history.spectrum[-1]
         guess, ratio = _rank.gap_guess(spectrum)
@@ -255,8 +263,8 @@ def solve(problem, options, *, rng=None, callback=None):
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
         converged = ratio >= 10.0 or _rank.is_exact(fit)
-        reason = "" if converged else (
-            f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})"
+        reason = (
+            "" if converged else (f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})")
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = min(limit, measurable)
@@ -323,7 +331,8 @@ def _judge(scan, k, limit, problem, options):
         return True, ""
     if not _rank.is_determined(fit):
         return False, (
-            f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
+            f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom "
+            f"of rank {k}"
         )
     if any(f.rank < k and f.scale < 0.5 * fit.scale for f in scan.fits.values()):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"

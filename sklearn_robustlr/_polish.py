@@ -21,7 +21,6 @@ from . import _kernels
 from ._factors import degrees_of_freedom, product_svd, retract
 from ._step_sizes import IDENTITY, quantile
 
-
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
 
@@ -83,7 +82,6 @@ class Mixture:
         middle = size[order][min(np.searchsorted(mass, 0.5 * mass[-1]), len(size) - 1)]
         self.spread = max(float(middle), 3.0 * self.scale)
         return weight.astype(residual.dtype)
-
 
     def is_heavy(self, residual, beyond=0.08):
         """Whether over a third would be errors, with no gap between the noise and them."""

@@ -2,10 +2,11 @@
 
 Two ranks are compared by what the larger one gains. Clean data: by the number of measurements fitted
 exactly, which jumps at the true rank and afterwards grows by no more than the added unknowns can
-interpolate. Noisy data: by the fall of the robust misfit in units of the noise variance, against the most that
-one more direction can gain from pure noise, (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge of the
-noise's singular values. Measured on 120 mixed cases: surplus directions gain 0.5 to 1.3 edges, true ones from
-1.8 (the weakest, at condition 4 and 27 % noise) to 97, so one and a half decide. The training loss never decides: it always prefers more directions.
+interpolate. Noisy data: by the fall of the robust misfit in units of the noise variance, against the
+most that one more direction can gain from pure noise, (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge
+of the noise's singular values. Measured on 120 mixed cases: surplus directions gain 0.5 to 1.3 edges, true
+ones from 1.8 (the weakest, at condition 4 and 27 % noise) to 97, so one and a half decide. The training loss
+never decides: it always prefers more directions.
 """
 
 from __future__ import annotations

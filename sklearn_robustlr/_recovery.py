@@ -20,9 +20,7 @@ from ._validation import (
 from .metrics import robust_r2_score
 
 
-class RobustLowRankRecovery(
-    FitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator
-):
+class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator):
     """Recover a low-rank matrix from linear measurements with gross errors (robust trace regression).
 
     The model is ``y_i = <A_i, X> + e_i`` with X (d1 x d2) of low, unknown rank and e_i zero, noise,

@@ -49,10 +49,10 @@ def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmet
     """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023).
 
     left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
-    after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by
-    2 % nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is
-    not convergence, for later directions may still be growing (a rule with a schedule runs to its end). With tol > 0, also where the robust
-    residual is below `tol` times its start. Returns (left, right, history).
+    after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by 2 %
+    nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is not
+    convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
+    tol > 0, also where the robust residual is below `tol` times its start. Returns (left, right, history).
     """
     history = History()
     best, waited = np.inf, 0
@@ -103,9 +103,9 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
     """
     k = len(s)
     dtype = measurements.dtype
-    t, eta = 0, None
+    t, eta = 0, 0.0
     watch = np.inf
-    residual = None
+    residual = -measurements.y
     while t < n_iter:
         tangent = measurements.tangent(u, v)
         m, n = u * s, np.zeros_like(v)
@@ -121,7 +121,7 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
             norm = float(np.hypot(np.linalg.norm(grad_m), np.linalg.norm(grad_n)))
             if norm == 0.0:
                 return u, s, v, residual
-            if eta is None:
+            if t == 0:
                 eta = step * measurements.size / norm
             length = dtype.type(eta * decay**t / norm)
             m = m - length * grad_m

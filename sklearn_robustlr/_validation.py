@@ -26,15 +26,15 @@ def check_integer(name, value, low, *, high=None, high_name=None, none=False):
     return int(value)
 
 
-def check_real(name, value, *, low=0.0, low_open=False, high=None):
+def check_real(name, value, *, low=0.0, low_open=False):
     """Check a finite real parameter."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}.")
     value = float(value)
     low_fails = value <= low if low_open else value < low
-    if not np.isfinite(value) or low_fails or (high is not None and value > high):
-        bounds = f"{'greater than' if low_open else 'at least'} {low:g}" + ("" if high is None else f", at most {high:g}")
-        raise ValueError(f"{name} must be finite and {bounds}, got {value!r}.")
+    if not np.isfinite(value) or low_fails:
+        bound = f"{'greater than' if low_open else 'at least'} {low:g}"
+        raise ValueError(f"{name} must be finite and {bound}, got {value!r}.")
     return value
 
 
@@ -76,7 +76,7 @@ def _check_pair(shape):
         pair = tuple(shape)
     except TypeError:
         pair = ()
-    ok = len(pair) == 2 and all(isinstance(d, Integral) and not isinstance(d, bool) and d >= 1 for d in pair)
+    ok = len(pair) == 2 and all(isinstance(d, Integral) and not isinstance(d, bool) and int(d) >= 1 for d in pair)
     if not ok:
         raise ValueError(f"shape must be None or a pair (d1, d2) of positive integers, got {shape!r}.")
     return int(pair[0]), int(pair[1])
@@ -123,10 +123,9 @@ def check_entries(X, shape):
 
     Duplicate pairs are legal: each is a measurement of its own.
     """
-    if X.dtype.kind == "f":
-        if not np.all(X == np.floor(X)):
-            bad = X[X != np.floor(X)][0]
-            raise ValueError(f"X must hold integer indices with measurements='entries', got {bad!r}.")
+    if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
+        bad = float(X[np.floor(X) != X][0])
+        raise ValueError(f"X must hold integer indices with measurements='entries', got {bad}.")
     if X.size and X.min() < 0:
         raise ValueError(f"X must hold non-negative indices with measurements='entries', got {int(X.min())}.")
     top = X.max(axis=0) if len(X) else np.array([-1, -1])

@@ -22,13 +22,13 @@ def _choice(name, value, allowed):
 
 
 def _share(name, value, *, open_right=True):
-    ok = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+    ok = isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
     if not ok or (open_right and value == 1):
         raise ValueError(f"{name} must be a number in [0, 1{')' if open_right else ']'}, got {value!r}.")
 
 
 def _at_least(name, value, low):
-    if not isinstance(value, Real) or isinstance(value, bool) or not value >= low or np.isinf(value):
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= float(value) < np.inf:
         raise ValueError(f"{name} must be a finite number of at least {low}, got {value!r}.")
 
 
@@ -38,9 +38,9 @@ def _check_shape_rank(shape, rank):
     except (TypeError, ValueError):
         raise ValueError(f"shape must be a pair (d1, d2) of positive integers, got {shape!r}.") from None
     for side in (d1, d2):
-        if not isinstance(side, Integral) or isinstance(side, bool) or side < 1:
+        if not isinstance(side, Integral) or isinstance(side, bool) or int(side) < 1:
             raise ValueError(f"shape must be a pair (d1, d2) of positive integers, got {shape!r}.")
-    if not isinstance(rank, Integral) or isinstance(rank, bool) or not 1 <= rank <= min(d1, d2):
+    if not isinstance(rank, Integral) or isinstance(rank, bool) or not 1 <= int(rank) <= min(d1, d2):
         raise ValueError(f"rank must be an integer from 1 to min(shape) = {min(d1, d2)}, got {rank!r}.")
     return int(d1), int(d2), int(rank)
 

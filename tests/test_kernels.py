@@ -105,7 +105,7 @@ def test_leading_triplets(kind, rng):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_subset(kind, rng):
-    op, stack = build(kind, rng)
+    op, _ = build(kind, rng)
     index = np.arange(0, M, 3)
     left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
     residual = op.subset(index).step(left, right, 0.0)[0]

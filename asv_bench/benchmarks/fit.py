@@ -1,0 +1,84 @@
+"""Whole fits with default settings, warm; and from a cold start in a fresh process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+
+
+def case(name):
+    if name == "entries":
+        p = make_corrupted_matrix((300, 300), rank=3, observed=0.5, outliers=0.2, random_state=0)
+        return {"measurements": "entries"}, np.argwhere(p.observed), p.data[p.observed], p.clean
+    ensemble = "rank_one" if name == "rank_one" else "gaussian"
+    noise = 0.1 if name == "noisy" else 0.0
+    p = make_measurements(shape=(40, 30), rank=3, ensemble=ensemble, outliers=0.2, noise=noise, random_state=0)
+    kind = "rank_one" if name == "rank_one" else "matrix"
+    return {"measurements": kind, "shape": (40, 30)}, p.data, p.target, p.coef
+
+
+class Fit:
+    params = ["matrix", "noisy", "rank_one", "entries"]
+    param_names = ["case"]
+
+    def setup(self, name):
+        parameters, self.X, self.y, self.truth = case(name)
+        self.model = RobustLowRankRecovery(**parameters).fit(self.X, self.y)
+
+    def time_fit(self, name):
+        self.model.fit(self.X, self.y)
+
+    def peakmem_fit(self, name):
+        self.model.fit(self.X, self.y)
+
+    def time_predict(self, name):
+        self.model.predict(self.X)
+
+    def time_transform(self, name):
+        self.model.transform(self.X)
+
+    def track_recovery_error(self, name):
+        return relative_recovery_error(self.truth, self.model.coef_)
+
+
+class ColdStart:
+    """A whole process: import, and a small fit with an empty or a warm compilation cache."""
+
+    timeout = 300
+    number = 1
+    repeat = 2
+    warmup_time = 0
+
+    CODE = (
+        "from sklearn_robustlr import RobustLowRankRecovery as R\n"
+        "from sklearn_robustlr.datasets import make_measurements\n"
+        "p = make_measurements(shape=(20, 15), rank=2, random_state=0)\n"
+        "R(shape=(20, 15)).fit(p.data, p.target)"
+    )
+
+    def setup(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.run(self.CODE, self.folder.name)
+
+    def teardown(self):
+        self.folder.cleanup()
+
+    @staticmethod
+    def run(code, cache):
+        subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": cache})
+
+    def time_first_fit_empty_cache(self):
+        with tempfile.TemporaryDirectory() as empty:
+            self.run(self.CODE, empty)
+
+    def time_first_fit_warm_cache(self):
+        self.run(self.CODE, self.folder.name)
+
+    def time_import(self):
+        self.run("import sklearn_robustlr", self.folder.name)

@@ -1,0 +1,72 @@
+"""One iteration of the sub-gradient method for each kind of measurement, against one read of the data."""
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_robustlr._measurements import (
+    DenseMeasurements,
+    EntryMeasurements,
+    RankOneMeasurements,
+    SparseMeasurements,
+)
+
+KINDS = ["dense", "sparse", "rank_one", "entries"]
+
+
+def build(kind):
+    rng = np.random.RandomState(0)
+    shape = (64, 64)
+    if kind == "entries":
+        rows, cols = np.nonzero(rng.uniform(size=(1000, 1000)) < 0.3)
+        y = rng.standard_normal(len(rows))
+        return EntryMeasurements(rows.astype(np.int32), cols.astype(np.int32), y, (1000, 1000))
+    if kind == "rank_one":
+        a, b = rng.standard_normal((15000, 64)), rng.standard_normal((15000, 64))
+        return RankOneMeasurements(a, b, rng.standard_normal(15000), shape)
+    if kind == "sparse":
+        data = sparse.random(15000, 4096, density=0.02, format="csr", random_state=0)
+        return SparseMeasurements(data, rng.standard_normal(15000), shape)
+    return DenseMeasurements(rng.standard_normal((5000, 4096)), rng.standard_normal(5000), shape)
+
+
+class Iteration:
+    params = KINDS
+    param_names = ["measurements"]
+
+    def setup(self, kind):
+        rng = np.random.RandomState(1)
+        self.operator = build(kind)
+        self.left = rng.standard_normal((self.operator.shape[0], 5))
+        self.right = rng.standard_normal((self.operator.shape[1], 5))
+        self.u, self.v = np.linalg.qr(self.left)[0], np.linalg.qr(self.right)[0]
+        self.operator.step(self.left, self.right, 0.0)
+        self.tangent = self.operator.tangent(self.u, self.v)
+        self.tangent.step(self.left, self.right, 0.0)
+
+    def time_iteration(self, kind):
+        self.operator.step(self.left, self.right, 0.0)
+
+    def peakmem_iteration(self, kind):
+        self.operator.step(self.left, self.right, 0.0)
+
+    def time_tangent_space(self, kind):
+        self.operator.tangent(self.u, self.v)
+
+    def time_tangent_iteration(self, kind):
+        self.tangent.step(self.left, self.right, 0.0)
+
+    def track_gradient_error(self, kind):
+        """Relative error of the gradient against the transpose identity <G right, left> = <w, A(X)>."""
+        residual, grad_left, _ = self.operator.step(self.left, self.right, np.inf)
+        product = residual + self.operator.y
+        return abs(float((grad_left * self.left).sum() - residual @ product)) / abs(float(residual @ product))
+
+
+class Read:
+    """The yardstick: one streaming read of the dense data."""
+
+    def setup(self):
+        self.data = build("dense").data
+
+    def time_sum(self):
+        self.data.sum()

@@ -1,0 +1,153 @@
+"""Generators, metrics, documentation: what they return, what they refuse, that the examples in them run."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import LinearRegression
+
+from sklearn_robustlr import datasets, metrics
+from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_matrix, make_measurements
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("module", ["_recovery", "datasets", "metrics"])
+def test_docstring_examples(module):
+    result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def code_blocks():
+    readme = (ROOT / "README.md").read_text()
+    yield from re.findall(r"```python\n(.*?)```", readme, re.S)
+    for page in sorted((ROOT / "doc").glob("*.rst")):
+        for block in re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|   .*\n|\n)+)", page.read_text()):
+            yield re.sub(r"^ {3,4}", "", block, flags=re.M)
+
+
+@pytest.mark.parametrize("code", list(code_blocks()))
+def test_code_in_readme_and_guide_runs(code, capsys):
+    exec(compile(code, "documentation", "exec"), {})
+
+
+@pytest.mark.parametrize("kind", OUTLIER_KINDS)
+def test_corrupt(kind, rng):
+    values = rng.standard_normal(20000)
+    bad, mask = corrupt(values, 0.2, kind, random_state=0)
+    assert abs(mask.mean() - 0.2) < 0.02
+    assert_allclose(bad[~mask], values[~mask], rtol=0, atol=0)
+    moved = bad[mask] - values[mask]
+    assert np.all(moved != 0)
+    size = np.abs(moved) / values.std()
+    if kind == "huge":
+        assert size.min() >= 5 and size.max() <= 15 and (moved > 0).any() and (moved < 0).any()
+    elif kind == "one-sided":
+        assert moved.min() > 0
+    elif kind == "same-size":
+        assert size.min() + 1e-12 >= 0.5 and size.max() <= 1.5 + 1e-12
+    elif kind == "sign-flip":
+        assert_allclose(bad[mask], -values[mask])
+    elif kind == "stuck":
+        assert np.unique(bad[mask]).size == 1
+
+
+def test_make_measurements_tells_the_truth():
+    p = make_measurements(500, (8, 6), 2, condition=4, outliers=0.1, random_state=0)
+    s = np.linalg.svd(p.coef, compute_uv=False)
+    assert_allclose(s[0] / s[1], 4)
+    assert s[2] < 1e-12 * s[0]
+    assert_allclose(p.clean_target, p.data @ p.coef.ravel())
+    assert_allclose(p.target[~p.outliers], p.clean_target[~p.outliers])
+
+
+def test_rank_one_rows_and_default_size():
+    p = make_measurements(shape=(7, 5), rank=2, ensemble="rank_one", outliers=0, random_state=0)
+    assert p.data.shape == (6 * 2 * 10, 12)
+    assert_allclose(p.target, [row[:7] @ p.coef @ row[7:] for row in p.data])
+
+
+def test_symmetric_truth_is_positive_semi_definite():
+    p = make_measurements(10, (6, 6), 2, symmetric=True, random_state=0)
+    assert_allclose(p.coef, p.coef.T)
+    assert np.linalg.eigvalsh(p.coef).min() > -1e-12
+
+
+def test_make_corrupted_matrix():
+    p = make_corrupted_matrix((100, 80), 3, observed=0.5, sampling="uneven", mean=2.0, random_state=0)
+    assert abs(p.observed.mean() - 0.5) < 0.02
+    rates = p.observed.mean(axis=1)
+    assert rates.max() > 2 * rates.min()
+    assert np.isnan(p.data[~p.observed]).all()
+    sound = p.observed & ~p.outliers
+    assert_allclose(p.data[sound], p.clean[sound])
+    assert np.linalg.matrix_rank(p.clean - 2.0) == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "message"),
+    [
+        (make_measurements, {"rank": 0}, "rank must be"),
+        (make_measurements, {"shape": 5}, "shape must be a pair"),
+        (make_measurements, {"ensemble": "binary"}, "ensemble must be one of"),
+        (make_measurements, {"outliers": 1.0}, "share must be"),
+        (make_measurements, {"noise": -1}, "noise must be"),
+        (make_measurements, {"condition": 0.5}, "condition must be"),
+        (make_measurements, {"n_measurements": 0}, "n_measurements must be"),
+        (make_measurements, {"shape": (3, 4), "symmetric": True}, "square"),
+        (make_corrupted_matrix, {"observed": 1.5}, "observed must be"),
+        (make_corrupted_matrix, {"sampling": "blocks"}, "sampling must be"),
+        (make_corrupted_matrix, {"leverage": "odd"}, "leverage must be"),
+        (make_corrupted_matrix, {"outlier_kind": "mild"}, "kind must be one of"),
+    ],
+)
+def test_generators_refuse(function, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        function(**parameters)
+
+
+def test_robust_r2():
+    y = np.arange(11.0)
+    assert metrics.robust_r2_score(y, y) == 1
+    assert metrics.robust_r2_score(y, np.full(11, 5.0)) == 0
+    spoilt = y.copy()
+    spoilt[:4] = 1e9
+    assert metrics.robust_r2_score(spoilt, y) == 1
+    assert metrics.robust_r2_score(np.ones(5), np.ones(5)) == 1
+    assert metrics.robust_r2_score(np.ones(5), np.zeros(5)) == 0
+    model = LinearRegression().fit(y[:, None], y)
+    assert metrics.robust_r2_scorer(model, y[:, None], spoilt) > 1 - 1e-12
+
+
+def test_metrics_by_hand():
+    assert metrics.outlier_precision_recall([1, 1, 0], [1, 1, 1]) == (2 / 3, 1.0)
+    assert metrics.outlier_precision_recall([0, 0], [0, 0]) == (1.0, 1.0)
+    assert metrics.subspace_angle(np.eye(4, 2), np.eye(4, 2)) < 1e-7
+    assert_allclose(metrics.subspace_angle(np.eye(4)[:, :1], np.eye(4)[:, 1:2]), np.pi / 2)
+    assert metrics.relative_recovery_error(np.zeros((2, 2)), np.ones((2, 2))) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("function", "a", "b"),
+    [
+        (metrics.relative_recovery_error, np.eye(2), np.eye(3)),
+        (metrics.subspace_angle, np.eye(2), np.eye(3)),
+        (metrics.outlier_precision_recall, [True], [True, False]),
+        (metrics.robust_r2_score, [1.0, 2.0], [1.0]),
+        (metrics.relative_recovery_error, [[np.nan]], [[1.0]]),
+    ],
+)
+def test_metrics_refuse(function, a, b):
+    with pytest.raises(ValueError):
+        function(a, b)
+
+
+def test_public_names_exist():
+    for module in (datasets, metrics):
+        for name in module.__all__:
+            assert getattr(module, name) is not None

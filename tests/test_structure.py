@@ -1,0 +1,96 @@
+"""The layout is what CONTRIBUTING.md says: imports flow one way, modules stay small, names are public."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklearn_robustlr
+
+PACKAGE = Path(sklearn_robustlr.__file__).parent
+MODULES = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py")}
+
+# Each module may import those after it (and itself nothing before it).
+ORDER = [
+    "__init__",
+    "_recovery",
+    "_base",
+    "_validation",
+    "_restarts",
+    "_pipeline",
+    "_initialization",
+    "_polish",
+    "_rank",
+    "_subgradient",
+    "_factors",
+    "_step_sizes",
+    "_measurements",
+    "_kernels",
+]
+FREE = {"datasets", "metrics"}
+
+
+def imports(tree):
+    """Pairs (module, names) of all imports; relative ones start with a dot."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+
+
+def test_every_module_has_its_place():
+    assert set(MODULES) == set(ORDER) | FREE
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_data_flows_one_way(module):
+    for source, names in imports(MODULES[module]):
+        if not source.startswith("."):
+            continue
+        for target in [source.lstrip(".")] if source != "." else names:
+            if target not in FREE:
+                assert ORDER.index(target) > ORDER.index(module), f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_private_names_of_others(module):
+    for source, names in imports(MODULES[module]):
+        if not source.startswith(".") and source != "__future__":
+            assert not any(part.startswith("_") for part in [*source.split("."), *names]), (module, source, names)
+
+
+def test_numba_only_in_kernels_and_sklearn_only_above_the_stages():
+    above = {"_recovery", "_base", "_restarts", *FREE}
+    for module, tree in MODULES.items():
+        roots = {source.split(".")[0] for source, _ in imports(tree)}
+        assert "numba" not in roots or module == "_kernels"
+        assert "sklearn" not in roots or module in above
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.stem)
+def test_modules_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 420
+
+
+def test_import_compiles_nothing_and_is_light():
+    code = (
+        "import sys, sklearn_robustlr, sklearn_robustlr._kernels as k\n"
+        "assert not any(getattr(f, 'signatures', None) for f in vars(k).values())\n"
+        "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+def test_cache_can_be_switched_off_and_fails_softly(tmp_path):
+    """A read-only or switched-off cache must not break the import."""
+    code = "import sklearn_robustlr._kernels as k; import numpy as np; print(k._dot(np.ones(3), np.ones(3)))"
+    for extra in ({"SKLEARN_ROBUSTLR_CACHE": "0"}, {"NUMBA_CACHE_DIR": str(tmp_path)}):
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=PACKAGE.parent, env={**__import__("os").environ, **extra},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert run.stdout.strip() == "3.0"
+    assert list(tmp_path.rglob("*.nbi"))
