@@ -25,6 +25,10 @@ from ._step_sizes import IDENTITY, quantile
 _CORE_VARIANCE = 0.7737
 
 
+#: An l1 fit that is still on its way to an exact one leaves residuals below this, in units of the median target.
+_UNFINISHED = 3e-3
+
+
 @dataclass
 class Fit:
     """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights.
@@ -149,7 +153,7 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     trial = Mixture(residual, dof, floor)
     for _ in range(8):
         trial.update(residual)
-    hopeless = trial.bad_share > 0.5 and trial.is_heavy(residual, beyond=0.2)
+    hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy(residual, beyond=0.2)
     mixture = Mixture(residual, dof, floor)
     sound = np.ones_like(residual)
     settled = 0

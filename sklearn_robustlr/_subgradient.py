@@ -97,9 +97,9 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
     that the size of an error does not matter, and nothing about the errors is told. The tangent
     space is renewed every `inner` iterations (every one of the first ten).
 
-    `step` is the first step's length relative to the median residual. Stops early where the median
-    residual has stopped falling while the step has become small beside it: the rank is too small, or
-    the noise is reached. Returns (u, s, v, residual).
+    `step` is the length of the first step in units of the residual. Stops early where the lower quartile
+    of the residuals has stopped falling while the step has become small beside it: the rank is too small,
+    or the noise is reached. Returns (u, s, v, residual).
     """
     k = len(s)
     dtype = measurements.dtype
@@ -129,7 +129,7 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
             t += 1
         u, s, v = retract(u, m, v, n, k, symmetric=symmetric)
         if t >= 60 and t % 20 == 0:
-            now = quantile(np.abs(residual), 0.5)
+            now = quantile(np.abs(residual), 0.25)  # half of all may be errors, which never fall
             travel = step * decay**t
             if now > 0.97 * watch and travel < 0.1 * now:
                 break
