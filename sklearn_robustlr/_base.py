@@ -40,7 +40,7 @@ class FitMixin:
         signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
         signs[signs == 0] = 1
         self.left_, self.right_ = u * signs, v * signs
-        self.singular_values_ = s * s.dtype.type(problem.scale)
+        self.singular_values_ = problem.in_user_units(s)
         self.rank_ = best.rank
         residual = fit.residual
         flagged = np.abs(residual) > outlier_threshold(fit)
@@ -48,7 +48,7 @@ class FitMixin:
         self.converged_ = best.converged
         self.stop_reason_ = best.reason or ("exact fit" if is_exact(fit) else "noise level reached")
         self.n_iter_ = best.n_iter
-        self.history_ = best.history.as_arrays(problem.scale)
+        self.history_ = best.history.as_arrays(problem)
         self.restart_scores_ = scores
         if order is not None:
             back = np.empty_like(order)

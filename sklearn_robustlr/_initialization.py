@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._factors import product_svd
-from ._step_sizes import robust_size
+from ._step_sizes import quantile, robust_size
 
 
 def clipped_targets(measurements, multiple=3.0):
@@ -47,9 +47,25 @@ def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None):
     return left.astype(measurements.dtype), right.astype(measurements.dtype), norm
 
 
-def spectral_start(measurements, rank, *, symmetric=False):
-    """Rank-`rank` estimate of X from clipped targets alone, as (u, s, v); may be far off."""
-    values = clipped_targets(measurements)
+def bounded_targets(measurements):
+    """Targets made harmless for a spectral start, in several ways, the one that serves best first.
+
+    Measured told the rank on 17 hard problems (40 to 50 % of Gaussian measurements wrong), starts that lead to an
+    exact fit: signs 15, targets below the 0.4 quantile of sizes alone 14, clipped at three medians 2; together 17.
+    The signs of single entries do not point along X: there the clipped ones come first.
+    """
+    y = measurements.y
+    size = np.abs(y)
+    clipped = clipped_targets(measurements)
+    trimmed = np.where(size < quantile(size, 0.4), y, 0).astype(y.dtype)
+    if measurements.coherent:
+        return [clipped, np.clip(y, -robust_size(y), robust_size(y))]
+    return [np.sign(y) * y.dtype.type(robust_size(y, 0.5)), trimmed, clipped]
+
+
+def spectral_start(measurements, rank, *, values=None, symmetric=False):
+    """Rank-`rank` estimate of X from bounded targets alone (default: clipped), as (u, s, v); may be far off."""
+    values = clipped_targets(measurements) if values is None else values
     if measurements.coherent:
         scale = np.prod(measurements.shape, dtype=float) / measurements.size
     else:

@@ -1,6 +1,6 @@
 """Linear measurement operators: residual, adjoint, tangent space and subset of each kind of data.
 
-Every kind offers the same four things, which is all that the stages know of the data:
+Every kind offers the same five things, which is all that the stages know of the data:
 
 * ``step(left, right, delta)``: residual r_i = <A_i, left right^T> - y_i and the factor gradients
   G right and G^T left of G = sum_i w_i psi_delta(r_i) A_i, in one pass over the data. psi_delta clips
@@ -8,6 +8,7 @@ Every kind offers the same four things, which is all that the stages know of the
 * ``tangent(u, v)``: the same with X = m v^T + u n^T for fixed u and v, as a function of (m, n).
 * ``leading(values, k)``: the k leading singular triplets of sum_i values_i A_i.
 * ``subset(index)``: the same kind with fewer measurements.
+* ``in_units()``: the same with the A_i at an ordinary size, and the divisors.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ def _read_only(array):
     return view
 
 
+def _unit(data):
+    """Divisor that brings data of extreme size near one, so that their squares neither overflow nor vanish; else 1."""
+    if not data.size:
+        return 1.0
+    top = max(float(data.max()), -float(data.min()))
+    limit = 1e60 if data.dtype == np.float64 else 1e8
+    return 1.0 if top == 0.0 or 1.0 / limit < top < limit else top
+
+
 class Measurements:
     """Common part: targets y and the shape of X."""
 
@@ -74,6 +84,10 @@ class Measurements:
 
     def tangent(self, u, v):
         return StackedTangent(self, u, v)
+
+    def in_units(self):
+        """Return (measurements A_i of ordinary size, the divisors that made them so)."""
+        return self, ()
 
 
 class StackedTangent:
@@ -121,6 +135,12 @@ class DenseMeasurements(Measurements):
             out[:, :split] = (block @ v).reshape(len(block), -1)
             out[:, split:] = (block.transpose(0, 2, 1) @ u).reshape(len(block), -1)
         return DenseTangent(coordinates, self, u.shape[1])
+
+    def in_units(self):
+        unit = _unit(self.data)
+        if unit == 1.0:
+            return self, ()
+        return DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape), (unit,)
 
     def leading(self, values, k):
         return truncated_svd((values @ self.data).reshape(self.shape), k)
@@ -172,6 +192,12 @@ class SparseMeasurements(Measurements):
         adjoint = adjoint.reshape(self.shape)
         return residual, adjoint @ right, adjoint.T @ left
 
+    def in_units(self):
+        unit = _unit(self.data.data)
+        if unit == 1.0:
+            return self, ()
+        return SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape), (unit,)
+
     def leading(self, values, k):
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 
@@ -200,6 +226,13 @@ class RankOneMeasurements(Measurements):
             self.a, self.b, left, right, y, weight, self.dtype.type(delta), residual, grad_left, grad_right
         )
         return residual, grad_left, grad_right
+
+    def in_units(self):
+        units = _unit(self.a), _unit(self.b)
+        if units == (1.0, 1.0):
+            return self, ()
+        a, b = (data / self.dtype.type(unit) for data, unit in zip((self.a, self.b), units, strict=True))
+        return RankOneMeasurements(a, b, self.y, self.shape), units
 
     def leading(self, values, k):
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)

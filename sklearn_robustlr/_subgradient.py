@@ -28,15 +28,15 @@ class History:
         self.residual.append(quantile(size, 0.4))
         self.spectrum.append(spectrum)
 
-    def as_arrays(self, scale):
-        """Arrays in the user's units: `scale` multiplies loss, residual and spectrum."""
+    def as_arrays(self, problem):
+        """Arrays in the user's units of the `problem`."""
         spectrum = np.array(self.spectrum, dtype=float).reshape(len(self.iteration), -1)
         return {
             "iteration": np.array(self.iteration, dtype=np.intp),
-            "loss": np.array(self.loss) * scale,
+            "loss": np.array(self.loss) * problem.scale,
             "step": np.array(self.step),
-            "residual": np.array(self.residual) * scale,
-            "spectrum": spectrum * scale,
+            "residual": np.array(self.residual) * problem.scale,
+            "spectrum": problem.in_user_units(spectrum),
         }
 
 
