@@ -43,7 +43,10 @@ class FitMixin:
         self.singular_values_ = problem.in_user_units(s)
         self.rank_ = best.rank
         residual = fit.residual
-        flagged = np.abs(residual) > outlier_threshold(fit)
+        threshold = outlier_threshold(fit)
+        self.threshold_ = threshold * problem.scale
+        self._heavy = fit.heavy
+        flagged = np.abs(residual) > threshold
         self.scale_ = noise_scale(fit) * problem.scale
         self.converged_ = best.converged
         self.stop_reason_ = best.reason or ("exact fit" if is_exact(fit) else "noise level reached")

@@ -59,7 +59,7 @@ def bounded_targets(measurements):
     clipped = clipped_targets(measurements)
     trimmed = np.where(size < quantile(size, 0.4), y, 0).astype(y.dtype)
     if measurements.coherent:
-        return [clipped, np.clip(y, -robust_size(y), robust_size(y))]
+        return [clipped, np.where(size < quantile(size, 0.45), y, 0).astype(y.dtype)]
     return [np.sign(y) * y.dtype.type(robust_size(y, 0.5)), trimmed, clipped]
 
 

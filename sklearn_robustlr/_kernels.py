@@ -231,14 +231,53 @@ def _capped_loss(residual, scale):
 
 
 @_jit()
-def regress_rows(indptr, cols, y, basis, scale, n_starts, rows, factors, loss):
+def _met(residual, scale):
+    """Number of residuals within 3.5 scales."""
+    count = 0
+    for p in range(residual.shape[0]):
+        if abs(residual[p]) <= 3.5 * scale:
+            count += 1
+    return count
+
+
+@_jit()
+def _concentrate(cols, y, basis, scale, steps, part, weight, gram, x, residual):
+    """Least squares on the `part` smallest residuals of x, while that helps; returns the capped loss.
+
+    The concentration step of least trimmed squares (Rousseeuw and Van Driessen, 2006).
+    """
+    value = _capped_loss(residual, scale)
+    size = np.empty(residual.shape[0])
+    old = np.empty(x.shape[0])
+    for _ in range(steps):
+        for p in range(size.shape[0]):
+            size[p] = abs(residual[p])
+        bound = np.partition(size, part - 1)[part - 1]
+        for p in range(size.shape[0]):
+            weight[p] = 1.0 if size[p] <= bound else 0.0
+        old[:] = x
+        _weighted_fit(cols, y, basis, weight, gram, x)
+        _row_residual(cols, y, basis, x, residual)
+        new = _capped_loss(residual, scale)
+        if new >= value * (1.0 - 1e-9):
+            x[:] = old
+            _row_residual(cols, y, basis, x, residual)
+            break
+        value = new
+    return value
+
+
+@_jit()
+def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, factors, met):
     """Robust regression of the observed entries of some rows on a fixed basis, each row alone.
 
     For each i in `rows`: minimise the capped squared loss at `scale` over x, where the entry in column
-    j is y ~ basis_j . x. Starts: the incoming factors[i], iteratively re-weighted l1 from least
-    squares, and `n_starts` fits to random subsets of as many entries as there are unknowns (a
-    generator seeded by the row's own length makes them the same wherever the row stands). The best
-    start is refined by bisquare re-weighting. Writes factors[i] and its capped loss.
+    j is y ~ basis_j . x. Starts: the incoming factors[i]; least squares; iteratively re-weighted l1,
+    concentrated on the smaller of its residuals; and, while no start meets so many entries that any other one
+    that did would have to share a whole fit with it, up to `n_starts` fits to random subsets of as many entries as
+    there are unknowns (the generator is seeded by the row's own length: a row gets the same result wherever it
+    stands). The best is refined by bisquare re-weighting where `efficient`; else l1 is kept as it is
+    (data that are only nearly low-rank). Writes factors[i], and to met[i] how many entries are within 3.5 scales.
     """
     k = basis.shape[1]
     gram = np.empty((k, k))
@@ -248,29 +287,45 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, rows, factors, loss):
         lo, hi = indptr[i], indptr[i + 1]
         n = hi - lo
         if n == 0:
+            met[i] = 0
             continue
         c_i = cols[lo:hi]
         y_i = y[lo:hi]
-        weight = np.empty(n)
+        weight = np.ones(n)
         residual = np.empty(n)
+        # two fits that both meet more entries than this have at least k in common: they are one fit
+        enough = (n + k) // 2
+        part = min(max(2 * n // 5, k + 1), n)
+        _weighted_fit(c_i, y_i, basis, weight, gram, x)
+        _row_residual(c_i, y_i, basis, x, residual)
+        if _met(residual, scale) == n:  # no error in sight: least squares it is
+            factors[i] = x
+            met[i] = n
+            continue
         best[:] = factors[i]
-        _row_residual(c_i, y_i, basis, best, residual)
-        best_loss = _capped_loss(residual, scale)
-        weight[:] = 1.0
-        floor = scale
-        for t in range(30):  # l1 by re-weighting, its floor falling from the row's own scale
-            _weighted_fit(c_i, y_i, basis, weight, gram, x)
-            _row_residual(c_i, y_i, basis, x, residual)
-            if t == 0:
-                floor = max(np.median(np.abs(residual)), scale)
+        floor = max(np.median(np.abs(residual)), scale)
+        last = floor
+        for _ in range(30):  # l1 by re-weighting, its floor falling from the row's own scale
             for p in range(n):
                 weight[p] = 1.0 / max(abs(residual[p]), floor)
-            floor = max(0.7 * floor, scale)
-        value = _capped_loss(residual, scale)
-        if value < best_loss:
+            _weighted_fit(c_i, y_i, basis, weight, gram, x)
+            _row_residual(c_i, y_i, basis, x, residual)
+            if last == scale:
+                break
+            last = floor
+            floor = max(0.6 * floor, scale)
+        value = np.inf
+        if efficient:
+            value = _concentrate(c_i, y_i, basis, scale, 10, part, weight, gram, x, residual)
+        else:
+            best[:] = x
+        _row_residual(c_i, y_i, basis, best, residual)
+        best_loss = _capped_loss(residual, scale)
+        if efficient and value < best_loss:
             best_loss = value
             best[:] = x
-        if n > k:
+            _row_residual(c_i, y_i, basis, best, residual)
+        if efficient and n > k and _met(residual, scale) <= enough:
             state = np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
             order = np.arange(n)
             for _ in range(n_starts):
@@ -282,21 +337,60 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, rows, factors, loss):
                     weight[order[c]] = 1.0
                 _weighted_fit(c_i, y_i, basis, weight, gram, x)
                 _row_residual(c_i, y_i, basis, x, residual)
-                value = _capped_loss(residual, scale)
-                if value < best_loss:
-                    best_loss = value
+                if _capped_loss(residual, scale) < best_loss:
+                    best_loss = _concentrate(c_i, y_i, basis, scale, 2, part, weight, gram, x, residual)
                     best[:] = x
-        for _ in range(10):
-            _row_residual(c_i, y_i, basis, best, residual)
+                    if _met(residual, scale) > enough:
+                        break
+        _row_residual(c_i, y_i, basis, best, residual)
+        for _ in range(10 if efficient else 0):
             for p in range(n):
                 z = residual[p] / (4.685 * scale)
                 weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
             _weighted_fit(c_i, y_i, basis, weight, gram, x)
+            moved = 0.0
+            for c in range(k):
+                moved = max(moved, abs(x[c] - best[c]) / (abs(best[c]) + 1e-300))
             _row_residual(c_i, y_i, basis, x, residual)
             value = _capped_loss(residual, scale)
-            if value >= best_loss:
+            if value > best_loss * (1.0 + 1e-2):
                 break
-            best_loss = value
+            best_loss = min(value, best_loss)
             best[:] = x
+            if moved < 1e-6:
+                break
+        _row_residual(c_i, y_i, basis, best, residual)
         factors[i] = best
-        loss[i] = best_loss
+        met[i] = _met(residual, scale)
+
+
+@_jit()
+def guess_rows(indptr, cols, y, basis, center, scale, rows, factors):
+    """Posterior mean of rows with too few entries to be determined, under a standard normal prior.
+
+    factors[i] solves (B^T B + ridge) x = B^T (y - center) over the entries of row i, where B are the rows of
+    `basis` (whitened: the prior covariance of x is the identity) and ridge = scale^2. Entries beyond 3.5 standard
+    deviations of their prior prediction are left out. No entries: zero, the centre itself.
+    """
+    k = basis.shape[1]
+    gram = np.empty((k, k))
+    for i in rows:
+        x = factors[i]
+        x[:] = 0.0
+        gram[:] = 0.0
+        spread = 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            b = basis[cols[p]]
+            r = y[p] - center[cols[p]]
+            size = _dot(b, b)
+            if r * r > 12.25 * (size + scale * scale):
+                continue
+            spread += size
+            for c in range(k):
+                x[c] += r * b[c]
+                for d in range(c + 1):
+                    gram[c, d] += b[c] * b[d]
+        for c in range(k):
+            gram[c, c] += max(scale * scale, 1e-10 * spread)
+        if spread > 0.0:
+            _solve_spd(gram, x)

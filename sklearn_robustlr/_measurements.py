@@ -85,6 +85,10 @@ class Measurements:
     def tangent(self, u, v):
         return StackedTangent(self, u, v)
 
+    def subset(self, index):
+        """Return the measurements of these indices."""
+        raise NotImplementedError
+
     def in_units(self):
         """Return (measurements A_i of ordinary size, the divisors that made them so)."""
         return self, ()

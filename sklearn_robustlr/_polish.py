@@ -184,7 +184,7 @@ def _broken(entries, fit_flags):
     return np.flatnonzero((count > 0) & (fitted < expected - 4.0 * spread) & (fitted < 0.75 * expected))
 
 
-def mend(entries, fit, *, n_starts=300):
+def mend(entries, fit, *, n_starts=1000):
     """Refit rows, then columns, of an entry fit whose own robust regression broke down.
 
     With the other factor held, a row is a small regression; several starts find the fit that most of
@@ -199,9 +199,9 @@ def mend(entries, fit, *, n_starts=300):
             changed = True
             factors = np.array(left if side is entries else right, dtype=np.float64)
             basis = np.array(right if side is entries else left, dtype=np.float64)
-            loss = np.empty(len(factors))
+            met = np.empty(len(factors), dtype=np.int64)
             y = side.y.astype(np.float64)
-            _kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, rows, factors, loss)
+            _kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, True, rows, factors, met)
             if side is entries:
                 left = factors.astype(entries.dtype)
             else:

@@ -81,9 +81,11 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     shape_ : tuple (d1, d2)
         Its shape.
     outliers_ : ndarray of bool, shape (n_samples,)
-        Measurements flagged as gross errors: residual beyond 3.5 times `scale_`.
+        Measurements flagged as gross errors: residual beyond `threshold_`.
     scale_ : float
         Standard deviation of the noise on sound measurements, in the units of y.
+    threshold_ : float
+        3.5 times `scale_` (5 times where the residuals are heavy-tailed), or what rounding leaves.
     converged_ : bool
         Whether the fit is to be trusted; if not, a ConvergenceWarning has said why.
     stop_reason_ : str

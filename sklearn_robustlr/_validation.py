@@ -54,14 +54,14 @@ def check_flag(name, value):
 
 def check_options(estimator, shape, *, symmetric=False):
     """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
-    rank = estimator.rank if hasattr(estimator, "rank") else estimator.n_components
     name = "rank" if hasattr(estimator, "rank") else "n_components"
     small = min(shape)
-    rank = check_integer(name, rank, 1, high=small, high_name=f"min(shape) = {small}", none=True)
+    rank = check_integer(name, getattr(estimator, name), 1, high=small, high_name=f"min(shape) = {small}", none=True)
     check_integer("n_init", estimator.n_init, 1)
     check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
     return Options(
-        rank=rank,
+        # components are chosen from a fit of all: a bound would take the structure beyond it for errors
+        rank=rank if name == "rank" else None,
         init_scale=check_real("init_scale", estimator.init_scale, low_open=True),
         step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
         max_iter=check_integer("max_iter", estimator.max_iter, 1),
