@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._factors import product_svd
-from ._pipeline import make_problem
 from ._polish import scale_floor
+from ._problem import make_problem
 from ._rank import is_exact
 from ._restarts import run_starts
 

@@ -26,7 +26,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         Upper bound of the rank. None: it is found.
     replace : {"outliers", "missing", "all"}, default="outliers"
         What `transform` replaces by the low-rank estimate: missing and flagged entries; missing entries only;
-        or all. What is not replaced comes back bit for bit.
+        or all. What is not replaced comes back bit for bit. In rows and columns that are not determined nothing is
+        flagged.
     init_scale : float, default=1e-3
         Size of the start relative to the data. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
@@ -188,23 +189,23 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         check_is_fitted(self)
         check_choice("replace", self.replace, REPLACE)
         X, entries = self._entries(X, reset=False)
-        factors = self._regress(entries)
+        factors, met = self._regress(entries)
+        flags = self._known_columns, self.threshold_
         if entries.is_sparse:
             values = entries.y.copy()
             if self.replace != "missing":
-                residual = self._space.residual(entries.indptr, entries.cols, entries.y, factors)
-                wrong = slice(None) if self.replace == "all" else np.abs(residual) > self.threshold_
+                residual, wrong = self._space.flags(entries, factors, met, *flags)
+                wrong = slice(None) if self.replace == "all" else wrong
                 values[wrong] += residual[wrong]
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
         estimate = factors @ self._space.basis.T
         if self.replace == "all":
             return estimate.astype(X.dtype, copy=False)
-        wrong = ~np.isfinite(X)
+        replaced = ~np.isfinite(X)
         if self.replace == "outliers":
-            residual = self._space.residual(entries.indptr, entries.cols, entries.y, factors)
-            wrong |= entries.mask(np.abs(residual) > self.threshold_)
+            replaced |= entries.mask(self._space.flags(entries, factors, met, *flags)[1])
         out = np.array(X)
-        out[wrong] = estimate[wrong]
+        out[replaced] = estimate[replaced]
         return out
 
     def predict_entries(self, rows, columns):

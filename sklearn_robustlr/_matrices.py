@@ -156,7 +156,8 @@ class MatrixMixin(FitMixin):
         """Fit a block and extend it; returns whether that went well."""
         rows, cols = _blocks.choose_block(entries.shape, len(entries.y))
         alive = rows[entries.rows] & cols[entries.cols]
-        block = Entries.of(*entries.subset(alive), shape=entries.shape)
+        indptr, j, y = entries.subset(alive)
+        block = Entries.of(indptr, j, y, entries.shape)
         rows, cols = core(block)
         if not rows.any():
             return False
@@ -236,8 +237,8 @@ class MatrixMixin(FitMixin):
             factors, met = self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)
         dtype = entries.dtype
         self.left_, self.singular_values_, self.right_ = left.astype(dtype), s.astype(dtype), right.astype(dtype)
-        residual = self._space.residual(entries.indptr, entries.cols, entries.y, factors)
-        self.outliers_ = entries.mask(np.abs(residual) > self.threshold_)
+        self._known_columns = known_cols
+        self.outliers_ = entries.mask(self._space.flags(entries, factors, met, known_cols, self.threshold_)[1])
         self.location_ = (self._space.basis @ self._space.center).astype(dtype)
         self.undetermined_rows_ = np.flatnonzero(~known_rows | (met <= self.rank_))
         self.undetermined_columns_ = np.flatnonzero(~known_cols)
@@ -252,8 +253,8 @@ class MatrixMixin(FitMixin):
                 )
 
     def _regress(self, entries):
-        """Coefficients of rows in the learned row space."""
-        return self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)[0]
+        """Coefficients of rows in the learned row space, and how many entries each meets."""
+        return self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)
 
     def score(self, X, y=None):
         """Robust R2 on entries hidden from the regression of their own row.

@@ -200,8 +200,10 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         signs = np.sign(v[np.argmax(np.abs(v), axis=0), np.arange(v.shape[1])])
         v = v * np.where(signs == 0, 1, signs)
         k = len(s) if self.n_components is None else min(self.n_components, len(s))
-        variance = s**2 / max(n - 1, 1)
-        noise = self.scale_**2 * max(n - self.rank_, 0) * max(d - self.rank_, 0) / max(n - 1, 1)
+        # in units of the first value: squares of extreme sizes overflow, ratios do not
+        unit = float(s[0]) or 1.0
+        variance = (s / unit) ** 2 / max(n - 1, 1)
+        noise = (self.scale_ / unit) ** 2 * max(n - self.rank_, 0) * max(d - self.rank_, 0) / max(n - 1, 1)
         rest = float(variance[k:].sum() + noise)
         total = float(variance[:k].sum()) + rest
         dtype = self.left_.dtype
@@ -209,7 +211,9 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         self.components_ = np.ascontiguousarray(v[:, :k].T, dtype=dtype)
         self.mean_ = (space.basis @ middle).astype(dtype)
         self.singular_values_ = s[:k].astype(dtype)
-        self.explained_variance_ = variance[:k].astype(dtype)
+        with np.errstate(over="ignore"):  # a variance beyond the largest number is infinite
+            self.explained_variance_ = (variance[:k] * unit * unit).astype(dtype)
+            rest = float(np.float64(rest) * unit * unit)
         self.explained_variance_ratio_ = (variance[:k] / (total or 1.0)).astype(dtype)
         self.noise_variance_ = rest / (min(n, d) - k) if min(n, d) > k else 0.0
         del self.left_, self.right_  # they belong to the matrix before it was centred
@@ -238,7 +242,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        factors = self._regress(entries)
+        factors = self._regress(entries)[0]
         axes = self._space.basis.T @ self.components_.T
         scores = factors @ axes - self.mean_ @ self.components_.T
         return scores.astype(X.dtype, copy=False)

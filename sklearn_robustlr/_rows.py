@@ -56,6 +56,19 @@ class RowSpace:
         """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
         return met > self.rank
 
+    def flags(self, entries, factors, met, columns, threshold):
+        """Residuals of entries, and which of them are gross errors.
+
+        No verdict is passed on rows, or on `columns` (mask), that are not determined.
+        """
+        residual = self.residual(entries.indptr, entries.cols, entries.y, factors)
+        flags = np.abs(residual) > threshold
+        flags &= columns[entries.cols]
+        doubtful = np.flatnonzero(~self.is_determined(met))
+        for i in doubtful:
+            flags[entries.indptr[i] : entries.indptr[i + 1]] = False
+        return residual, flags
+
     def regress(self, indptr, cols, y, *, n_jobs=None):
         """Coefficients of rows given in compressed sparse row form; returns (coefficients, met).
 

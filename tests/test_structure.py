@@ -25,6 +25,7 @@ ORDER = [
     "_rows",
     "_restarts",
     "_pipeline",
+    "_problem",
     "_initialization",
     "_polish",
     "_rank",

@@ -1,0 +1,131 @@
+"""Measurements in even units: targets, the A_i, rows and columns brought to one size, uneven ensembles whitened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._factors import product_svd
+from ._measurements import EntryMeasurements, Measurements, Preconditioned
+from ._step_sizes import quantile
+
+
+@dataclass
+class Problem:
+    """Measurements in the units of the solver, and the same in coordinates that are even.
+
+    `work` is what the sub-gradient stages see, `base` what noise is measured on; X = diag-or-matrix
+    `p` times the work solution times `q` in the coordinates of `base`, and `scale` takes targets of
+    `base` to the user's units, `units` are the divisors that the A_i were brought to an ordinary size by.
+    `final` (p, q) does the same for the solution of `base`.
+    """
+
+    base: Measurements
+    work: Measurements
+    p: np.ndarray
+    q: np.ndarray
+    final: tuple | None
+    scale: float
+    units: tuple
+
+    def in_user_units(self, size):
+        """Sizes of X in the units of the user."""
+        size = size * size.dtype.type(self.scale)
+        for unit in self.units:
+            size = size / size.dtype.type(unit)
+        return size
+
+    def to_base(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
+
+    def to_work(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
+
+    def subset(self, index):
+        """The problem of some of the measurements, in the same units."""
+        base = self.base.subset(index)
+        work = base if self.work is self.base else self.work.subset(index)
+        return replace(self, base=base, work=work)
+
+
+def target_scale(y):
+    """Robust size of the targets: median absolute value, or the mean one where the median is zero."""
+    size = np.abs(y)
+    top = float(size.max()) if len(size) else 0.0
+    if top == 0.0:
+        return 1.0
+    scale = quantile(size, 0.5)
+    if scale <= 1e-12 * top:  # mostly zeros: the size of what is not
+        present = size[size > 0]
+        scale = quantile(present, 0.5)
+    return scale
+
+
+def make_problem(measurements):
+    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
+    measurements, units = measurements.in_units()
+    scale = target_scale(measurements.y)
+    limit = 1e30 if measurements.dtype == np.float64 else 1e15
+    with np.errstate(over="ignore"):
+        measurements = measurements.with_targets(
+            np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit)
+        )
+    if isinstance(measurements, EntryMeasurements):
+        p, q = _equilibrate(measurements)
+        even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
+        work = measurements if even else measurements.rescaled(p, q)
+        return Problem(measurements, work, p, q, None, scale, units)
+    rows, cols = measurements.second_moments()
+    p, q = _inverse_root(rows), _inverse_root(cols)
+    final = None
+    if p is not None or q is not None or not 1e-3 < np.trace(rows) < 1e6:
+        p = np.eye(len(rows)) / np.sqrt(max(np.trace(rows) / len(rows), 1e-300)) if p is None else p
+        q = np.eye(len(cols)) if q is None else q
+        # each factor carries the overall size: take it out of one
+        q = q * np.sqrt(np.trace(rows) / len(rows)) if _inverse_root(cols) is not None else q
+        dtype = measurements.dtype
+        final = (p.astype(dtype), q.astype(dtype))
+        measurements = Preconditioned(measurements, *final)
+    ones = np.ones(1, measurements.dtype)
+    return Problem(measurements, measurements, ones, ones, final, scale, units)
+
+
+def _inverse_root(moment, *, even=4.0, ridge=1e-2):
+    """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity.
+
+    The ridge, relative to the largest eigenvalue, keeps directions that the measurements hardly see (pixels
+    that are dark in nearly every image) from being blown up: they are learnt late, if the data ask for them.
+    """
+    moment = moment.astype(np.float64)
+    values, vectors = np.linalg.eigh(moment)
+    top = values[-1]
+    if not top > 0 or values[0] * even > top:
+        return None
+    return (vectors / np.sqrt(np.maximum(values, 0.0) + ridge * top)) @ vectors.T
+
+
+def _equilibrate(entries, sweeps=3, bound=100.0):
+    """Row and column scales: diag(1/p) X diag(1/q) has rows and columns of even median size.
+
+    Low rank is kept; rows of very different size no longer hide behind one another. Medians see
+    through errors in less than half of a row.
+    """
+    p = np.ones(entries.shape[0], entries.dtype)
+    q = np.ones(entries.shape[1], entries.dtype)
+    size = np.abs(entries.y)
+    for _ in range(sweeps):
+        for index, own, other, other_index in ((entries.rows, p, q, entries.cols), (entries.cols, q, p, entries.rows)):
+            values = size / other[other_index]
+            order = np.lexsort((values, index))
+            count = np.bincount(index, minlength=len(own))
+            first = np.concatenate([[0], np.cumsum(count)[:-1]])
+            middle = values[order][np.minimum(first + count // 2, len(values) - 1)]
+            seen = (count > 0) & (middle > 0)
+            typical = np.median(middle[seen]) if seen.any() else 1.0
+            own[:] = np.clip(np.where(seen, middle, typical), typical / bound, typical * bound)
+    return p, q

@@ -1,0 +1,557 @@
+"""RobustMatrixCompletion and RobustPCA: what they repair, what they report, what they refuse."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks
+from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix
+from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
+
+BOTH = [RobustMatrixCompletion(), RobustPCA()]
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_corrupted_matrix((80, 60), rank=3, observed=0.7, outliers=0.2, condition=3, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return make_corrupted_matrix((120, 80), rank=2, observed=0.8, outliers=0.2, noise=0.1, random_state=1)
+
+
+@pytest.fixture(scope="module")
+def model(problem):
+    return RobustMatrixCompletion().fit(problem.data)
+
+
+@pytest.fixture(scope="module")
+def pca(problem):
+    return RobustPCA().fit(problem.data)
+
+
+# What is repaired
+
+
+@pytest.mark.parametrize("kind", OUTLIER_KINDS)
+def test_exact_with_every_kind_of_error(kind):
+    p = make_corrupted_matrix((90, 70), rank=2, observed=0.7, outliers=0.25, outlier_kind=kind, random_state=2)
+    fitted = RobustMatrixCompletion()
+    assert relative_recovery_error(p.clean, fitted.fit_transform(p.data)) < 1e-6
+    assert fitted.converged_
+    assert fitted.rank_ == 2
+    precision, recall = outlier_precision_recall(p.outliers, fitted.outliers_)
+    assert precision > 0.999
+    assert recall > 0.99
+
+
+@pytest.mark.parametrize("bound", [3, 6, 12])
+def test_bound_of_the_rank_does_not_matter(problem, bound):
+    fitted = RobustMatrixCompletion(bound)
+    assert relative_recovery_error(problem.clean, fitted.fit_transform(problem.data)) < 1e-10
+    assert fitted.rank_ == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_errors_that_all_agree(seed):
+    """A stuck value in 42 % of the entries is itself an exact fit, of rank one; the majority must win."""
+    p = make_corrupted_matrix((150, 120), rank=3, outliers=0.42, outlier_kind="stuck", random_state=seed)
+    fitted = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(p.clean, fitted.fit_transform(p.data)) < 1e-6
+
+
+def test_one_sided_errors_do_not_become_a_direction():
+    """Rank 5 with 29 % one-sided errors, where the fit of rank 6 is exact but for a block."""
+    p = make_corrupted_matrix(
+        (253, 243), rank=5, observed=0.58, outliers=0.3, outlier_kind="one-sided", condition=4, random_state=5057
+    )
+    fitted = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(p.clean, fitted.fit_transform(p.data)) < 1e-6
+    assert fitted.rank_ == 5
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (30, 10), (400, 8), (8, 400)])
+def test_tiny_tall_and_wide(shape):
+    p = make_corrupted_matrix(shape, rank=1, outliers=0.1, random_state=3)
+    assert relative_recovery_error(p.clean, RobustMatrixCompletion().fit_transform(p.data)) < 1e-8
+
+
+def test_clean_complete_matrix_comes_back_bit_for_bit(problem):
+    fitted = RobustMatrixCompletion()
+    assert_array_equal(fitted.fit_transform(problem.clean), problem.clean)
+    assert not fitted.outliers_.any()
+    assert fitted.rank_ == 3
+
+
+def test_full_rank_matrix_is_refused_honestly(rng):
+    with pytest.warns(ConvergenceWarning):
+        fitted = RobustMatrixCompletion().fit(rng.standard_normal((60, 40)))
+    assert not fitted.converged_
+
+
+def test_noise_is_near_the_oracle(noisy):
+    fitted = RobustMatrixCompletion(replace="all")
+    error = relative_recovery_error(noisy.clean, fitted.fit_transform(noisy.data))
+    # least squares told rank and errors: noise times the root of unknowns per sound observation
+    oracle = 0.1 * np.sqrt(2 * 198 / (0.64 * 9600)) / noisy.clean.std()
+    assert error < 1.15 * oracle
+    assert fitted.rank_ == 2
+    assert 0.9 < fitted.scale_ / 0.1 < 1.1
+
+
+# What is replaced
+
+
+def test_replace(problem, noisy):
+    for p in (problem, noisy):
+        seen = np.isfinite(p.data)
+        fitted = RobustMatrixCompletion().fit(p.data)
+        out = {kind: fitted.set_params(replace=kind).transform(p.data) for kind in ("outliers", "missing", "all")}
+        sound = seen & ~fitted.outliers_
+        assert_array_equal(out["outliers"][sound], p.data[sound])
+        assert_array_equal(out["outliers"][~sound], out["all"][~sound])
+        assert_array_equal(out["missing"][seen], p.data[seen])
+        assert_array_equal(out["missing"][~seen], out["all"][~seen])
+        assert np.isfinite(out["missing"]).all()
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_fit_transform_is_fit_and_transform(estimator, noisy):
+    a = clone(estimator).fit_transform(noisy.data)
+    assert_array_equal(a, clone(estimator).fit(noisy.data).transform(noisy.data))
+
+
+def test_flags_are_those_of_transform(noisy):
+    fitted = RobustMatrixCompletion().fit(noisy.data)
+    changed = fitted.transform(noisy.data) != noisy.data
+    assert_array_equal(changed & np.isfinite(noisy.data), fitted.outliers_)
+
+
+def test_float32_is_kept(problem):
+    fitted = RobustMatrixCompletion()
+    out = fitted.fit_transform(problem.data.astype(np.float32))
+    assert out.dtype == fitted.left_.dtype == fitted.singular_values_.dtype == np.float32
+    assert relative_recovery_error(problem.clean, out) < 1e-3
+    pca = RobustPCA().fit(problem.data.astype(np.float32))
+    assert (
+        pca.components_.dtype == pca.mean_.dtype == pca.transform(problem.data.astype(np.float32)).dtype == np.float32
+    )
+
+
+def test_integers():
+    p = make_corrupted_matrix((60, 40), rank=1, outliers=0, random_state=0)
+    data = np.outer(np.arange(1, 61), np.arange(1, 41))
+    data[p.clean > 1] = 7777
+    out = RobustMatrixCompletion().fit_transform(data)
+    assert_allclose(out, np.outer(np.arange(1, 61), np.arange(1, 41)), rtol=1e-8)
+
+
+def test_agrees_with_recovery_from_entries(problem, model):
+    other = RobustLowRankRecovery(measurements="entries", shape=(80, 60))
+    other.fit(np.argwhere(problem.observed), problem.data[problem.observed])
+    assert_allclose((model.left_ * model.singular_values_) @ model.right_.T, other.coef_, atol=1e-10)
+
+
+def test_pandas_in_and_out(problem):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(problem.data, columns=[f"c{j}" for j in range(60)])
+    fitted = RobustMatrixCompletion().set_output(transform="pandas")
+    out = fitted.fit_transform(frame)
+    assert list(out.columns) == list(frame.columns)
+    assert_allclose(out.to_numpy(), problem.clean, atol=1e-8)
+    scores = RobustPCA().set_output(transform="pandas").fit_transform(frame)
+    assert list(scores.columns) == ["robustpca0", "robustpca1", "robustpca2"]
+
+
+def as_sparse(data, kind=sparse.csr_array):
+    seen = np.isfinite(data)
+    return kind((data[seen], np.nonzero(seen)), shape=data.shape)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_sparse_stored_is_observed(problem, model, kind):
+    X = as_sparse(problem.data, kind)
+    fitted = RobustMatrixCompletion().fit(X)
+    assert_allclose(fitted.singular_values_, model.singular_values_)
+    assert_array_equal(fitted.outliers_.toarray(), model.outliers_)
+    out = fitted.transform(X)
+    assert sparse.issparse(out)
+    assert out.nnz == X.nnz
+    assert_allclose(out.toarray()[problem.observed], problem.clean[problem.observed], atol=1e-8)
+    i, j = np.nonzero(~problem.observed)
+    assert_allclose(fitted.predict_entries(i, j), problem.clean[i, j], atol=1e-8)
+    assert_allclose(RobustPCA().fit(X).transform(X), RobustPCA().fit(problem.data).transform(problem.data), atol=1e-8)
+
+
+def test_sparse_stored_zero_is_a_value_and_stored_nan_is_missing(problem, rng):
+    X = as_sparse(problem.data, sparse.csr_array)
+    X.data[7] = np.nan
+    data = problem.data.copy()
+    data[X.tocoo().row[7], X.tocoo().col[7]] = np.nan
+    assert_array_equal(
+        RobustMatrixCompletion().fit(X).outliers_.toarray(), RobustMatrixCompletion().fit(data).outliers_
+    )
+    X = sparse.csr_array(np.ones((20, 15)))
+    X.data[rng.uniform(size=300) < 0.15] = 0.0
+    out = RobustMatrixCompletion().fit_transform(X)
+    assert_allclose(out.toarray(), 1.0, atol=1e-8)  # zeros that are stored were seen, and are wrong
+
+
+def test_predict_entries_refuses_what_is_outside(model):
+    with pytest.raises(ValueError, match="rows must lie in 0 to 79, got 3 to 80"):
+        model.predict_entries([3, 80], [0, 0])
+    with pytest.raises(ValueError, match="one length"):
+        model.predict_entries([3], [0, 0])
+
+
+# New rows
+
+
+def test_new_rows_are_exact(rng):
+    p = make_corrupted_matrix((330, 60), rank=3, outliers=0.2, random_state=5)
+    fitted = RobustMatrixCompletion(replace="all").fit(p.data[:130])
+    new, truth = p.data[130:].copy(), p.clean[130:]
+    new[rng.uniform(size=new.shape) < 0.4] = np.nan
+    sound = (np.isfinite(new) & ~p.outliers[130:]).sum(axis=1) >= 12
+    exact = np.abs(fitted.transform(new) - truth).max(axis=1) < 1e-6
+    assert exact[sound].mean() >= 0.99
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_rows_do_not_depend_on_their_batch(estimator, noisy):
+    fitted = clone(estimator).fit(noisy.data)
+    whole = fitted.transform(noisy.data)
+    alone = np.vstack([fitted.transform(row[None]) for row in noisy.data[:20]])
+    assert_allclose(alone, whole[:20], rtol=1e-12, atol=1e-12)
+    assert_allclose(fitted.transform(noisy.data[::-1])[::-1], whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_result_does_not_depend_on_n_jobs(estimator, noisy, monkeypatch):
+    monkeypatch.setattr("sklearn_robustlr._rows._BLOCK_ENTRIES", 1000)
+    one = clone(estimator).set_params(n_jobs=1).fit(noisy.data)
+    two = clone(estimator).set_params(n_jobs=2).fit(noisy.data)
+    assert_array_equal(one.transform(noisy.data), two.transform(noisy.data))
+
+
+def test_row_without_entries_is_the_location(problem, model, pca):
+    empty = np.full((1, 60), np.nan)
+    assert_allclose(model.transform(empty)[0], model.location_)
+    assert_allclose(model.location_, problem.clean.mean(axis=0), atol=1e-8)
+    assert_allclose(pca.transform(empty), 0.0, atol=1e-8)
+
+
+def test_few_entries_are_better_than_none(model, problem):
+    """Two entries do not determine a row of rank three, but they say something."""
+    few = np.full_like(problem.clean, np.nan)
+    few[:, 10:12] = problem.clean[:, 10:12]
+    out = model.transform(few)
+    assert_array_equal(out[:, 10:12], few[:, 10:12])
+    none = np.broadcast_to(model.location_, few.shape)
+    assert np.linalg.norm(out - problem.clean) < 0.9 * np.linalg.norm(none - problem.clean)
+
+
+# What cannot be determined
+
+
+def test_undetermined_rows_and_columns_are_listed(problem):
+    data = problem.data.copy()
+    data[5] = np.nan
+    data[9, 2:] = np.nan
+    data[:, 7] = np.nan
+    fitted = RobustMatrixCompletion(replace="all")
+    with pytest.warns(UserWarning, match="too few sound observations") as caught:
+        fitted.fit(data)
+    assert len(caught) == 2
+    assert_array_equal(fitted.undetermined_rows_, [5, 9])
+    assert_array_equal(fitted.undetermined_columns_, [7])
+    assert fitted.converged_
+    out = fitted.transform(data)
+    rest = np.setdiff1d(np.arange(80), [5, 9]), np.setdiff1d(np.arange(60), [7])
+    assert_allclose(out[np.ix_(*rest)], problem.clean[np.ix_(*rest)], atol=1e-8)
+    assert_allclose(out[5], fitted.location_)
+    assert np.abs(fitted.location_).max() > 0
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("data", [np.arange(5.0)[None], np.arange(5.0)[:, None], np.array([[3.0]])])
+def test_one_row_or_one_column(data):
+    with pytest.warns(Warning) as caught:
+        fitted = RobustMatrixCompletion().fit(data)
+    assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
+    assert not fitted.converged_
+    assert_array_equal(fitted.transform(data), data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isfinite(RobustPCA().fit_transform(data)).all()
+
+
+# Scores
+
+
+def test_score_sees_only_hidden_entries(noisy):
+    fitted = RobustMatrixCompletion().fit(noisy.data)
+    signal = 1 - (0.1 / noisy.clean.std()) ** 2
+    assert fitted.score(noisy.data) == fitted.score(noisy.data)
+    assert abs(fitted.score(noisy.data) - signal) < 0.02
+    # rows of pure noise: a regression that saw the entry it predicts would explain part of it
+    noise = np.random.RandomState(0).standard_normal((200, 80))
+    assert fitted.score(noise) < 0.05
+    assert_allclose(RobustPCA().fit(noisy.data).score(noisy.data), fitted.score(noisy.data), atol=1e-8)
+
+
+def test_grid_search_over_init_scale_and_replace(noisy):
+    grid = {"init_scale": [1e-3, 1e-2], "rank": [1, 2, 8]}
+    search = GridSearchCV(RobustMatrixCompletion(), grid, cv=3, error_score="raise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(noisy.data)
+    assert search.best_params_["rank"] >= 2
+    assert search.best_score_ > 0.9
+
+
+def test_pipeline_with_a_classifier(problem):
+    labels = (problem.clean[:, :3].sum(axis=1) > 0).astype(int)
+    pipeline = make_pipeline(RobustPCA(), LogisticRegression(C=100)).fit(problem.data, labels)
+    assert pipeline.score(problem.data, labels) > 0.95
+
+
+# Principal components
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_pca_is_that_of_the_clean_matrix(mean):
+    p = make_corrupted_matrix((100, 50), rank=3, observed=0.8, outliers=0.2, condition=3, mean=mean, random_state=4)
+    robust, plain = RobustPCA().fit(p.data), PCA(3).fit(p.clean)
+    assert robust.n_components_ == 3
+    for name in ("mean_", "explained_variance_", "explained_variance_ratio_", "singular_values_", "components_"):
+        ours, theirs = getattr(robust, name), getattr(plain, name)
+        if name == "components_":
+            theirs = theirs * np.sign(np.sum(ours * theirs, axis=1))[:, None]
+        assert_allclose(ours, theirs, atol=1e-8, err_msg=name)
+    scores = robust.transform(p.data)
+    assert_allclose(robust.inverse_transform(scores), p.clean, atol=1e-8)
+    assert_allclose(scores, (p.clean - robust.mean_) @ robust.components_.T, atol=1e-8)
+    assert robust.noise_variance_ < 1e-20
+
+
+def test_pca_keeps_the_leading_components(noisy):
+    both, one = RobustPCA().fit(noisy.data), RobustPCA(1).fit(noisy.data)
+    assert (both.n_components_, one.n_components_) == (2, 1)
+    assert_allclose(one.components_, both.components_[:1])
+    assert_allclose(one.transform(noisy.data), both.transform(noisy.data)[:, :1])
+    assert_allclose(one.explained_variance_ratio_, both.explained_variance_ratio_[:1])
+    assert RobustPCA(30).fit(noisy.data).n_components_ == 2
+
+
+def test_pca_variances_with_noise(noisy):
+    clean = noisy.clean + 0.1 * np.random.RandomState(0).standard_normal(noisy.clean.shape)
+    robust, plain = RobustPCA().fit(noisy.data), PCA(2).fit(clean)
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.05)
+    assert_allclose(robust.explained_variance_ratio_, plain.explained_variance_ratio_, rtol=0.03)
+    assert_allclose(robust.noise_variance_, plain.noise_variance_, rtol=0.1)
+
+
+def test_pca_without_centring(problem):
+    fitted = RobustPCA(center=False).fit(problem.data)
+    assert_array_equal(fitted.mean_, 0.0)
+    assert_allclose(fitted.singular_values_, np.linalg.svd(problem.clean)[1][:3])
+
+
+# Invariances
+
+
+@settings(max_examples=8, deadline=None)
+@given(factor=st.sampled_from([1e-150, 1e-6, 3.0, 1e9, 1e200]))
+def test_scaling(problem, model, factor):
+    fitted = RobustMatrixCompletion().fit(factor * problem.data)
+    assert_allclose(fitted.singular_values_ / factor, model.singular_values_, rtol=1e-8)
+    assert_array_equal(fitted.outliers_, model.outliers_)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_permutation_and_transposition(problem, model, seed):
+    rng = np.random.RandomState(seed)
+    rows, cols = rng.permutation(80), rng.permutation(60)
+    data = problem.data[np.ix_(rows, cols)].T
+    fitted = RobustMatrixCompletion()
+    assert_allclose(fitted.fit_transform(data), problem.clean[np.ix_(rows, cols)].T, atol=1e-8)
+    assert_array_equal(fitted.outliers_, model.outliers_[np.ix_(rows, cols)].T)
+
+
+@settings(max_examples=5, deadline=None)
+@given(size=st.sampled_from([10.0, 1e3, 1e8, 1e200]))
+def test_moving_errors_further_away_changes_nothing(problem, size):
+    data = problem.data.copy()
+    data[problem.outliers] = size * np.sign(data[problem.outliers])
+    assert_allclose(RobustMatrixCompletion().fit_transform(data), problem.clean, atol=1e-8)
+
+
+def test_an_empty_row_changes_nothing(problem, model):
+    data = np.vstack([problem.data, np.full((1, 60), np.nan)])
+    with pytest.warns(UserWarning, match="1 rows of X have too few"):
+        fitted = RobustMatrixCompletion().fit(data)
+    assert_allclose(fitted.transform(data)[:-1], model.transform(problem.data), atol=1e-8)
+
+
+# Large matrices
+
+
+def test_blocks_give_what_the_whole_gives(monkeypatch, noisy):
+    clean = make_corrupted_matrix((200, 150), rank=3, observed=0.6, outliers=0.2, random_state=8)
+    slow = RobustMatrixCompletion(replace="all").fit(noisy.data)
+    monkeypatch.setattr(_blocks, "LARGE", 3000)
+    monkeypatch.setattr(_blocks, "BLOCK", 4500)
+    assert relative_recovery_error(clean.clean, RobustMatrixCompletion().fit_transform(clean.data)) < 1e-8
+    fast = RobustMatrixCompletion(replace="all").fit(noisy.data)
+    assert fast.rank_ == 2
+    errors = [relative_recovery_error(noisy.clean, m.transform(noisy.data)) for m in (fast, slow)]
+    assert errors[0] < 1.05 * errors[1]
+
+
+def test_a_misleading_block_falls_back_to_the_whole(monkeypatch):
+    """The rows of the block know nothing of a direction that the others have."""
+    rng = np.random.RandomState(0)
+    rows, _ = _blocks.choose_block((200, 100), 20000, size=4000)
+    left = rng.standard_normal((200, 3))
+    left[rows, 2] = 0.0
+    truth = left @ rng.standard_normal((3, 100))
+    data = truth.copy()
+    data[rng.uniform(size=data.shape) < 0.1] = 50.0
+    monkeypatch.setattr(_blocks, "LARGE", 3000)
+    monkeypatch.setattr(_blocks, "BLOCK", 4000)
+    fitted = RobustMatrixCompletion()
+    assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
+    assert fitted.rank_ == 3
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.full((4, 3), np.nan), "no observed entry: all 4 x 3 values are missing"),
+        (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
+        (np.array([[1.0, 2j], [2.0, 3.0]]), "Complex"),
+        (np.array([["a", "b"], ["c", "d"]]), "could not convert|dtype"),
+        (np.empty((4, 0)), "0 feature"),
+        (np.empty((0, 4)), "0 sample"),
+        (np.arange(4.0), "2D array"),
+        (sparse.csr_array(([1.0, np.inf], ([0, 1], [0, 1])), shape=(3, 3)), "infinity"),
+        (sparse.csr_array((3, 3)), "no observed entry"),
+    ],
+)
+def test_bad_data(estimator, data, message):
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(data)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"rank": 0}, ValueError, "rank must be from 1 to min.shape. = 60, got 0"),
+        ({"rank": 61}, ValueError, "rank must be from 1 to min.shape. = 60, got 61"),
+        ({"rank": 2.5}, TypeError, "rank must be an integer or None, got 2.5"),
+        ({"replace": "both"}, ValueError, "replace must be one of .*, got 'both'"),
+        ({"init_scale": 0}, ValueError, "init_scale must be finite and greater than 0"),
+        ({"step_size": "fast"}, ValueError, "step_size must be one of"),
+        ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
+        ({"n_init": 0}, ValueError, "n_init must be at least 1"),
+        ({"polish": 1}, TypeError, "polish must be True or False"),
+    ],
+)
+def test_bad_parameters(problem, parameters, error, message):
+    with pytest.raises(error, match=message):
+        RobustMatrixCompletion(**parameters).fit(problem.data)
+
+
+def test_bad_parameters_of_pca(problem, pca):
+    with pytest.raises(ValueError, match="n_components must be from 1 to min"):
+        RobustPCA(0).fit(problem.data)
+    with pytest.raises(TypeError, match="center must be True or False"):
+        RobustPCA(center="yes").fit(problem.data)
+    with pytest.raises(ValueError, match="X must have 3 columns"):
+        pca.inverse_transform(np.ones((2, 4)))
+    with pytest.raises(NotFittedError):
+        RobustPCA().inverse_transform(np.ones((2, 4)))
+
+
+def test_duplicates_in_a_sparse_matrix_are_summed_as_scipy_does(problem, model):
+    X = as_sparse(problem.data, sparse.coo_array)
+    row, col = X.coords
+    twice = sparse.coo_array((np.r_[X.data / 2, X.data / 2], (np.r_[row, row], np.r_[col, col])), shape=X.shape)
+    assert_allclose(RobustMatrixCompletion().fit(twice).singular_values_, model.singular_values_)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: np.vstack([X, X[:20]]),
+        lambda X: np.asfortranarray(X),
+        lambda X: X[::2],
+        lambda X: X.astype(object),
+    ],
+    ids=["duplicated rows", "F order", "strides", "objects"],
+)
+def test_odd_data(problem, change):
+    data = problem.data.copy()
+    fitted = RobustMatrixCompletion(replace="all")
+    out = fitted.fit_transform(change(data))
+    truth = np.asarray(change(problem.clean), dtype=float)
+    assert_allclose(out, truth, atol=1e-8)
+    assert_array_equal(data, problem.data)
+
+
+def test_constant_column_that_has_nothing_to_do_with_the_others(problem):
+    """No verdict is passed on it: its values come back, with a warning."""
+    data = np.column_stack([problem.data, np.ones(80)])
+    fitted = RobustMatrixCompletion()
+    with pytest.warns(UserWarning, match="1 columns of X"):
+        out = fitted.fit_transform(data)
+    assert_allclose(out[:, :-1], problem.clean, atol=1e-8)
+    assert_array_equal(out[:, -1], 1.0)
+    assert_array_equal(fitted.undetermined_columns_, [60])
+    # part of a mean that all columns have, it is explained
+    mean = make_corrupted_matrix((80, 60), rank=2, outliers=0.2, mean=2.0, random_state=0)
+    data = np.column_stack([mean.data, np.ones(80)])
+    data[::9, -1] = np.nan
+    assert_allclose(RobustMatrixCompletion().fit_transform(data)[:, -1], 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 5e-324 * 2**60])
+def test_extreme_sizes(scale):
+    truth = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0)) / 600
+    data = scale * truth
+    data[3, 4] = scale
+    out = RobustMatrixCompletion().fit_transform(data)
+    assert_allclose(out / scale, truth, rtol=1e-6)
+    assert np.isfinite(RobustPCA().fit_transform(data)).all()
+
+
+def test_zero_matrix():
+    fitted = RobustMatrixCompletion().fit(np.zeros((10, 8)))
+    assert fitted.rank_ == 0
+    assert_array_equal(fitted.transform(np.full((2, 8), np.nan)), 0.0)
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_pickle(estimator, noisy):
+    fitted = clone(estimator).fit(noisy.data)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.transform(noisy.data), fitted.transform(noisy.data))
