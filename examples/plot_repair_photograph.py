@@ -3,8 +3,8 @@ Repair a damaged photograph
 ===========================
 
 A photograph is close to low-rank: a few dozen patterns of rows and columns make it up. Here 30 % of the pixels are
-lost and 10 % of the others are replaced by black or white. The pixels that are left are given as entries, (row, column)
-and value; nothing is said about which of them are wrong, how many, or what the rank is.
+lost (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion` is
+used as an imputer; nothing is said about which pixels are wrong, how many, or what the rank is.
 
 What to look at: the speckles are gone and the holes are filled, at less than half of the error of filling them by the
 median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are no pattern of
@@ -29,7 +29,7 @@ import numpy as np
 from sklearn.datasets import load_sample_image
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr import RobustMatrixCompletion
 from sklearn_robustlr.metrics import outlier_precision_recall
 
 rng = np.random.RandomState(0)
@@ -38,29 +38,26 @@ lost = rng.uniform(size=photograph.shape) < 0.3
 corrupted = ~lost & (rng.uniform(size=photograph.shape) < 0.1)
 damaged = photograph.copy()
 damaged[corrupted] = rng.choice([0.0, 1.0], corrupted.sum())
+damaged[lost] = np.nan
 
 # %%
 # The repair
 # ----------
-# The pixels that are seen are measurements of single entries.
-pixels = np.argwhere(~lost)
-model = RobustLowRankRecovery(measurements="entries", shape=photograph.shape)
+# By default missing and flagged pixels are replaced, the others come back as they were.
+model = RobustMatrixCompletion()
 start = time.perf_counter()
 with warnings.catch_warnings(record=True) as caught:  # said below, with the other figures
     warnings.simplefilter("always", ConvergenceWarning)
-    model.fit(pixels, damaged[~lost])
+    repaired = np.clip(model.fit_transform(damaged), 0, 1)
 seconds = time.perf_counter() - start
-
-flagged = np.zeros(photograph.shape, dtype=bool)
-flagged[~lost] = model.outliers_
-repaired = np.where(lost | flagged, np.clip(model.coef_, 0, 1), damaged)
+flagged = model.outliers_
 
 # %%
 # How well it did
 # ---------------
 # Errors are root mean squares over all pixels, in units of full white.
-naive = np.where(lost, np.median(damaged[~lost]), damaged)
-precision, recall = outlier_precision_recall(corrupted[~lost], model.outliers_)
+naive = np.where(lost, np.nanmedian(damaged), damaged)
+precision, recall = outlier_precision_recall(corrupted, flagged)
 print(f"rank found: {model.rank_}, {'converged' if model.converged_ else 'not converged'}: {model.stop_reason_}")
 print(f"error with lost pixels set to the median: {np.sqrt(np.mean((naive - photograph) ** 2)):.3f}")
 print(f"error of the repaired photograph: {np.sqrt(np.mean((repaired - photograph) ** 2)):.3f}")
@@ -70,10 +67,9 @@ print(f"time: {seconds:.1f} s (the very first run also compiles)")
 # %%
 # Before, damaged, repaired, and the flagged pixels
 # -------------------------------------------------
-shown = np.where(lost, np.nan, damaged)
 panels = [
     (photograph, "before"),
-    (shown, "damaged: 30 % lost (blue), 10 % wrong"),
+    (damaged, "damaged: 30 % lost (blue), 10 % wrong"),
     (repaired, f"repaired (rank {model.rank_} found)"),
     (np.where(flagged, 0.0, 1.0), "flagged as wrong (black)"),
 ]

@@ -1,7 +1,7 @@
 """Large matrices: a random block of rows by columns is fitted, and extended to all by robust regression.
 
-A block of a million entries tells the rank, the noise and the row space as well as the whole does, up to noise;
-what it has not seen is a small regression a column, then a row, on bases that are known by then. A last round
+A block of some hundred thousand entries tells the rank, the noise and the row space as well as the whole does, up to
+noise; what it has not seen is a small regression a column, then a row, on bases that are known by then. A last round
 over all columns brings the noise of the block down to that of the whole.
 """
 
@@ -13,14 +13,17 @@ from scipy import sparse
 from ._factors import product_svd
 from ._rows import RowSpace
 
-#: Entries beyond which a block is fitted first, and entries of the block.
-LARGE, BLOCK = 2_000_000, 1_000_000
+#: Entries beyond which a block is fitted first, and entries of the block of a full matrix.
+LARGE, BLOCK = 1_000_000, 300_000
 
 
-def choose_block(shape, n_entries, *, size=None):
-    """Masks of a random block that holds about `size` (default: `BLOCK`) of the entries, as square as it can be."""
-    size = BLOCK if size is None else size
+def choose_block(shape, n_entries):
+    """Masks of a random block that holds about `BLOCK` of the entries, as square as it can be.
+
+    Up to three times as many where few are seen: there are fewer for each unknown.
+    """
     density = n_entries / np.prod(shape, dtype=float)
+    size = min(BLOCK / np.sqrt(density), 3.3 * BLOCK)
     rows = min(shape[0], np.sqrt(size / density))
     cols = min(shape[1], size / density / rows)
     rows = min(shape[0], size / density / cols)

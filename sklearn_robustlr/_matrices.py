@@ -161,10 +161,8 @@ class MatrixMixin(FitMixin):
         rows, cols = core(block)
         if not rows.any():
             return False
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the whole will be fitted then
-            self._fit_part(block, rows, cols, options)
-        if not self.converged_ or self.rank_ == 0:
+        self._fit_part(block, rows, cols, options)
+        if self.rank_ == 0:
             return False
         share = float(np.mean(self.outliers_))
         matrix = sparse.csr_matrix((entries.y, entries.cols, entries.indptr), shape=entries.shape, copy=False)
@@ -182,7 +180,8 @@ class MatrixMixin(FitMixin):
         residual = RowSpace.learn(right, left, slice(None), scale).residual(
             entries.indptr, entries.cols, entries.y, left
         )
-        if np.mean(np.abs(residual) > self.threshold_) > 1.2 * share + 0.02:
+        # a block that knows nothing of a direction; where it has not converged, the whole would not either
+        if self.converged_ and np.mean(np.abs(residual) > self.threshold_) > 1.2 * share + 0.02:
             return False
         u, s, v = product_svd(left, right)
         dtype = entries.dtype

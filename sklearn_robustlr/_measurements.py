@@ -14,6 +14,7 @@ Every kind offers the same five things, which is all that the stages know of the
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -79,8 +80,28 @@ class Measurements:
     def with_targets(self, y):
         """Return the same measurements with other targets."""
         other = copy.copy(self)
+        other.__dict__.pop("resolution", None)
         other.y = _read_only(y)
         return other
+
+    @cached_property
+    def resolution(self):
+        """Step between the values that targets take where they are rounded (counts, pixels); 0 where they are not.
+
+        Rounded data are tied, and ties can be met exactly by a fit that means nothing.
+        """
+        sample = self.y[:: max(1, self.size // 20_000)]
+        values, times = np.unique(sample, return_counts=True)
+        frequent = values[times > 1]
+        if len(frequent) < 3 or len(values) > 0.2 * len(sample):
+            return 0.0
+        return float(np.median(np.diff(frequent)))
+
+    @property
+    def informative(self):
+        """Mask of the targets that are not zero; None where all are not."""
+        mask = self.y != 0
+        return None if mask.all() else mask
 
     def tangent(self, u, v):
         return StackedTangent(self, u, v)

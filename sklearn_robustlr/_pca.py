@@ -24,7 +24,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     ----------
     n_components : int or None, default=None
         Largest number of components to keep. None: all that are found. Where fewer than asked for stand out of the
-        noise, fewer are kept (see `n_components_`).
+        noise, fewer are kept (see `n_components_`). The fit looks at up to ``2 n_components + 2`` directions, so that
+        structure just beyond those kept is not taken for errors.
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
     init_scale : float, default=1e-3

@@ -209,7 +209,7 @@ def solve(problem, options, *, rng=None, callback=None):
 def _is_doubtful(fit):
     """Whether a wrong fit may have passed: it leaves many errors, much noise, or is exact on a minority only."""
     if _rank.is_exact(fit):
-        return _rank.exact_count(fit) < 0.5 * len(fit.residual)
+        return _rank.exact_count(fit) < 0.5 * _rank.informative_count(fit)
     return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6)
 
 
@@ -232,7 +232,9 @@ def _second_opinion(problem, found, limit, options):
         other = _fit_by_part(problem, np.flatnonzero(part), limit, options)
         if other is not None and _rank.is_exact(other) and _rank.exact_count(other) > best:
             return other, True, ""
-    return found if best else _spectral_search(problem, found, limit, options)
+    # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
+    hopeless = fit.heavy or problem.work.size > 200_000
+    return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
 def _fit_by_part(problem, index, limit, options):
@@ -286,7 +288,7 @@ def _unpolished(problem, left, right, options):
     scale = max(quantile(np.abs(residual), 0.5) / 0.6745, scale_floor(residual.dtype))
     sound = (np.abs(residual) <= 3.0 * scale).astype(residual.dtype)
     dof = degrees_of_freedom(problem.base.shape, len(s), symmetric=options.symmetric)
-    return Fit(u, s, v, residual, scale, sound, dof)
+    return Fit(u, s, v, residual, scale, sound, dof, problem.base.informative)
 
 
 def _zero_solution(base, reason=""):
@@ -310,7 +312,7 @@ def _judge(scan, k, limit, problem, options):
             f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom "
             f"of rank {k}"
         )
-    if any(f.rank < k and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
+    if any(f.rank < k and f.heavy == fit.heavy and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"

@@ -34,6 +34,7 @@ class Fit:
     """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights.
 
     `heavy` says that the residuals fall away smoothly, with no gap between noise and gross errors.
+    `informative` masks the targets that are not zero (None: all): meeting a zero exactly shows nothing.
     """
 
     u: np.ndarray
@@ -43,6 +44,7 @@ class Fit:
     scale: float
     sound: np.ndarray
     dof: int
+    informative: np.ndarray | None = None
     heavy: bool = False
 
     @property
@@ -147,7 +149,7 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     it is 5 to 10 % closer to the truth than any re-weighting of it) and is returned as it came.
     """
     dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
-    floor = scale_floor(measurements.dtype)
+    floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))  # rounding is noise
     residual = first = evaluate(measurements, u, s, v)
     start = u, s, v
     trial = Mixture(residual, dof, floor)
@@ -169,8 +171,8 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     if hopeless or (mixture.scale > floor and mixture.is_heavy(residual)):
         scale = max(quantile(np.abs(first), 0.5) / 0.6745, floor)
         sound = (np.abs(first) <= 3.5 * scale).astype(first.dtype)
-        return Fit(*start, first, scale, sound, dof, heavy=True)
-    return Fit(u, s, v, residual, mixture.scale, sound, dof)
+        return Fit(*start, first, scale, sound, dof, measurements.informative, heavy=True)
+    return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative)
 
 
 def _broken(entries, fit_flags):

@@ -18,6 +18,9 @@ from ._factors import degrees_of_freedom
 #: A direction counts where it gains this many noise edges.
 EDGES = 1.5
 
+#: Residual below which a measurement is met nearly, in units of the median target.
+_NEARLY = 0.03
+
 
 def gap_guess(spectrum, smallest=1e-2):
     """Position of the widest gap among the singular values above `smallest` times the first; its ratio."""
@@ -44,18 +47,34 @@ def exact_tolerance(dtype):
 
 
 def is_met(fit):
-    """Mask of the measurements that the fit meets exactly."""
-    return np.abs(fit.residual) <= exact_tolerance(fit.residual.dtype)
+    """Mask of the measurements other than zero that the fit meets exactly."""
+    met = np.abs(fit.residual) <= exact_tolerance(fit.residual.dtype)
+    return met if fit.informative is None else met & fit.informative
+
+
+def informative_count(fit):
+    """Number of measurements that meeting them exactly says something about: those other than zero."""
+    return len(fit.residual) if fit.informative is None else int(np.count_nonzero(fit.informative))
 
 
 def exact_count(fit):
-    """Number of measurements that the fit meets exactly."""
+    """Number of measurements other than zero that the fit meets exactly."""
     return int(np.count_nonzero(is_met(fit)))
 
 
 def is_exact(fit):
-    """Whether far more measurements are met exactly than the unknowns can interpolate."""
-    return exact_count(fit) - fit.dof > 0.1 * len(fit.residual)
+    """Whether far more measurements are met exactly than the unknowns can interpolate, and few are met nearly.
+
+    Ties (a background that does not change, counts) make real data meet a fit exactly here and there; there is then
+    no gap between what is met and what is not.
+    """
+    met = exact_count(fit)
+    if met - fit.dof <= 0.1 * informative_count(fit):
+        return False
+    nearly = np.abs(fit.residual) <= _NEARLY
+    if fit.informative is not None:
+        nearly &= fit.informative
+    return bool(np.count_nonzero(nearly) - met <= 0.1 * met)
 
 
 def noise_edge(shape, k, *, symmetric=False):
@@ -98,7 +117,7 @@ def prefers_larger(small, large, shape, *, symmetric=False):
     """Whether the data ask for the larger of two ranks."""
     if is_exact(small) or is_exact(large):
         added = exact_count(large) - exact_count(small)
-        return added > max(1.5 * (large.dof - small.dof), 0.01 * len(small.residual))
+        return added > max(1.5 * (large.dof - small.dof), 0.01 * informative_count(small))
     if not is_determined(large):
         return False
     return gain(small, large, shape, symmetric=symmetric) > EDGES

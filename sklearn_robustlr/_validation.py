@@ -57,11 +57,13 @@ def check_options(estimator, shape, *, symmetric=False):
     name = "rank" if hasattr(estimator, "rank") else "n_components"
     small = min(shape)
     rank = check_integer(name, getattr(estimator, name), 1, high=small, high_name=f"min(shape) = {small}", none=True)
+    if name == "n_components" and rank is not None:
+        # components are chosen from a fit of more: a tight bound would take the structure just beyond it for errors
+        rank = min(2 * rank + 2, small)
     check_integer("n_init", estimator.n_init, 1)
     check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
     return Options(
-        # components are chosen from a fit of all: a bound would take the structure beyond it for errors
-        rank=rank if name == "rank" else None,
+        rank=rank,
         init_scale=check_real("init_scale", estimator.init_scale, low_open=True),
         step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
         max_iter=check_integer("max_iter", estimator.max_iter, 1),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
+from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
-__all__ = ["OUTLIER_KINDS", "corrupt", "make_corrupted_matrix", "make_measurements"]
+__all__ = ["OUTLIER_KINDS", "corrupt", "fetch_street_camera", "make_corrupted_matrix", "make_measurements"]
 
 #: The kinds of gross error that the generators know.
 OUTLIER_KINDS = ("huge", "one-sided", "same-size", "sign-flip", "stuck", "cauchy")
@@ -291,3 +295,55 @@ def make_corrupted_matrix(
     seen = rng.uniform(size=(d1, d2)) < rate
     data[~seen] = np.nan
     return Bunch(data=data, clean=clean, outliers=mask & seen, observed=seen)
+
+
+_STREET_FILE = "street.npz"
+_STREET_SHA256 = "d283657b4d0b2abc7edc0ff2e5057d07fda452722e6208beaf65607ad286563d"
+
+
+def fetch_street_camera(*, data_home=None):
+    """Load the frames of a street camera: a fixed view, pedestrians walking through.
+
+    They are those of ``vtest.avi``, a sample video of OpenCV that is not ours to bundle: every third frame in grey,
+    averaged over blocks of 6 x 6 pixels, as the array ``frames`` of a file ``street.npz``. Nothing is downloaded;
+    the file is looked for in the data folder and its content is verified.
+
+    Parameters
+    ----------
+    data_home : str, path or None, default=None
+        Folder of the file. None: the one that the environment variable ``SKLEARN_ROBUSTLR_DATA`` names, else that of
+        scikit-learn (:func:`sklearn.datasets.get_data_home`).
+
+    Returns
+    -------
+    street : :class:`sklearn.utils.Bunch`
+        With `frames`, uint8 ndarray of shape (265, 96, 128), grey levels, about 3.3 frames a second; and `DESCR`.
+
+    Raises
+    ------
+    OSError
+        If the file is not there; the message says how to make it.
+    ValueError
+        If its content is not the expected one.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.datasets import fetch_street_camera
+    >>> frames = fetch_street_camera().frames  # doctest: +SKIP
+    """
+    folder = data_home or os.environ.get("SKLEARN_ROBUSTLR_DATA") or get_data_home()
+    path = Path(folder).expanduser() / _STREET_FILE
+    if not path.is_file():
+        raise OSError(
+            f"{_STREET_FILE} was not found in {path.parent}. Make it from OpenCV's samples/data/vtest.avi: every third "
+            f"frame in grey, rounded means of 6 x 6 pixels, saved by numpy.savez_compressed(path, frames=frames) as "
+            f"uint8 of shape (265, 96, 128); name its folder by data_home or SKLEARN_ROBUSTLR_DATA."
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        frames = archive["frames"]
+    found = hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()
+    if found != _STREET_SHA256:
+        raise ValueError(
+            f"{path} does not hold the expected frames (sha256 {found[:12]}..., not {_STREET_SHA256[:12]}...)."
+        )
+    return Bunch(frames=frames, DESCR=fetch_street_camera.__doc__)

@@ -1,13 +1,14 @@
 """Generators, metrics, documentation: what they return, what they refuse, that the examples in them run."""
 
 import doctest
+import hashlib
 import importlib
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
 from sklearn_robustlr import datasets, metrics
@@ -16,7 +17,7 @@ from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_mat
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("module", ["_recovery", "datasets", "metrics"])
+@pytest.mark.parametrize("module", ["_recovery", "_completion", "_pca", "datasets", "metrics"])
 def test_docstring_examples(module):
     result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{module}"))
     assert result.attempted > 0
@@ -151,3 +152,15 @@ def test_public_names_exist():
     for module in (datasets, metrics):
         for name in module.__all__:
             assert getattr(module, name) is not None
+
+
+def test_street_camera_is_verified(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARN_ROBUSTLR_DATA", str(tmp_path))
+    with pytest.raises(OSError, match=r"street\.npz was not found in"):
+        datasets.fetch_street_camera()
+    frames = np.zeros((3, 2, 2), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "street.npz", frames=frames)
+    with pytest.raises(ValueError, match="does not hold the expected frames"):
+        datasets.fetch_street_camera()
+    monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(frames.tobytes()).hexdigest())
+    assert_array_equal(datasets.fetch_street_camera(data_home=tmp_path).frames, frames)

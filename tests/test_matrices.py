@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -351,9 +352,10 @@ def test_pca_is_that_of_the_clean_matrix(mean):
 def test_pca_keeps_the_leading_components(noisy):
     both, one = RobustPCA().fit(noisy.data), RobustPCA(1).fit(noisy.data)
     assert (both.n_components_, one.n_components_) == (2, 1)
-    assert_allclose(one.components_, both.components_[:1])
-    assert_allclose(one.transform(noisy.data), both.transform(noisy.data)[:, :1])
-    assert_allclose(one.explained_variance_ratio_, both.explained_variance_ratio_[:1])
+    # the bound changes the width of the first stage, and with it the last digits
+    assert_allclose(one.components_, both.components_[:1], atol=1e-4)
+    assert_allclose(one.transform(noisy.data), both.transform(noisy.data)[:, :1], atol=1e-3)
+    assert_allclose(one.explained_variance_ratio_, both.explained_variance_ratio_[:1], rtol=1e-4)
     assert RobustPCA(30).fit(noisy.data).n_components_ == 2
 
 
@@ -426,14 +428,14 @@ def test_blocks_give_what_the_whole_gives(monkeypatch, noisy):
 def test_a_misleading_block_falls_back_to_the_whole(monkeypatch):
     """The rows of the block know nothing of a direction that the others have."""
     rng = np.random.RandomState(0)
-    rows, _ = _blocks.choose_block((200, 100), 20000, size=4000)
+    monkeypatch.setattr(_blocks, "LARGE", 3000)
+    monkeypatch.setattr(_blocks, "BLOCK", 4000)
+    rows, _ = _blocks.choose_block((200, 100), 20000)
     left = rng.standard_normal((200, 3))
     left[rows, 2] = 0.0
     truth = left @ rng.standard_normal((3, 100))
     data = truth.copy()
     data[rng.uniform(size=data.shape) < 0.1] = 50.0
-    monkeypatch.setattr(_blocks, "LARGE", 3000)
-    monkeypatch.setattr(_blocks, "BLOCK", 4000)
     fitted = RobustMatrixCompletion()
     assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
     assert fitted.rank_ == 3
@@ -542,6 +544,17 @@ def test_extreme_sizes(scale):
     out = RobustMatrixCompletion().fit_transform(data)
     assert_allclose(out / scale, truth, rtol=1e-6)
     assert np.isfinite(RobustPCA().fit_transform(data)).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rounded_data_full_of_ties_are_not_taken_for_exact():
+    """Half of the pixels of the digits are zero: meeting those is no evidence, and rounding is noise."""
+    X = load_digits().data[:300]
+    fitted = RobustPCA(4).fit(X)
+    assert fitted.stop_reason_ != "exact fit"
+    assert fitted.n_components_ >= 3
+    assert fitted.scale_ >= 0.28
+    assert fitted.outliers_.mean() < 0.25
 
 
 def test_zero_matrix():

@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
@@ -45,6 +45,41 @@ class Fit:
 
     def track_recovery_error(self, name):
         return relative_recovery_error(self.truth, self.model.coef_)
+
+
+class Matrix:
+    """Completion and PCA: fit, and transform of new rows."""
+
+    params = [["completion", "pca"], ["full", "half", "noisy", "large"]]
+    param_names = ["estimator", "case"]
+    timeout = 300
+
+    def setup(self, estimator, name):
+        shape = (1200, 1000) if name == "large" else (300, 200)
+        observed = 0.5 if name == "half" else 1.0
+        noise = 0.1 if name == "noisy" else 0.0
+        p = make_corrupted_matrix(shape, rank=4, observed=observed, outliers=0.2, noise=noise, random_state=0)
+        self.X, self.clean = p.data, p.clean
+        self.model = RobustMatrixCompletion(replace="all") if estimator == "completion" else RobustPCA()
+        self.model.fit(self.X)
+
+    def time_fit(self, estimator, name):
+        self.model.fit(self.X)
+
+    def peakmem_fit(self, estimator, name):
+        self.model.fit(self.X)
+
+    def time_transform(self, estimator, name):
+        self.model.transform(self.X)
+
+    def peakmem_transform(self, estimator, name):
+        self.model.transform(self.X)
+
+    def track_recovery_error(self, estimator, name):
+        result = self.model.transform(self.X)
+        return relative_recovery_error(
+            self.clean, result if estimator == "completion" else self.model.inverse_transform(result)
+        )
 
 
 class ColdStart:

@@ -1,0 +1,63 @@
+"""
+Street camera: the background and the pedestrians
+=================================================
+
+A fixed camera looks at a street. The background is the same in every frame but for the light: as a matrix, frames by
+pixels, it has a rank of one or two. Pedestrians are large errors in few entries.
+:class:`~sklearn_robustlr.RobustPCA` separates them. The frames come from
+:func:`sklearn_robustlr.datasets.fetch_street_camera`.
+
+What to look at: the mean of the frames, and with it ordinary PCA, keeps ghosts of people that walked by slowly;
+the robust background is empty. What failed: somebody who stands still for most of the time becomes background.
+"""
+
+# %%
+import sys
+import time
+import warnings
+
+import matplotlib
+
+if "sphinx_gallery" not in sys.modules:
+    matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustPCA
+from sklearn_robustlr.datasets import fetch_street_camera
+
+frames = fetch_street_camera().frames
+frames = frames[::4, ::2, ::2]  # fewer frames and pixels: a small machine is done in seconds
+X = frames.reshape(len(frames), -1).astype(np.float64) / 255.0
+
+start = time.perf_counter()
+model = RobustPCA(1)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", ConvergenceWarning)
+    background = model.inverse_transform(model.fit_transform(X))
+seconds = time.perf_counter() - start
+plain = PCA(1).fit(X)
+ordinary = plain.inverse_transform(plain.transform(X))
+print(
+    f"{X.shape[0]} frames of {X.shape[1]} pixels, {seconds:.1f} s; {model.stop_reason_}{' (warned)' if caught else ''}"
+)
+print(f"flagged as not background: {model.outliers_.mean():.1%}")
+
+# %%
+shown = int(np.argmax(model.outliers_.sum(axis=1)))
+shape = frames.shape[1:]
+panels = [
+    (X[shown], "frame with most people"),
+    (ordinary[shown], "PCA"),
+    (background[shown], "RobustPCA: background"),
+    (np.abs(X[shown] - background[shown]), "what is not background"),
+]
+figure, axes = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
+for ax, (picture, title) in zip(axes.flat, panels, strict=True):
+    ax.imshow(picture.reshape(shape), cmap="gray", vmin=0, vmax=1 if "not" not in title else 0.5)
+    ax.set_title(title)
+    ax.set_axis_off()
+if "sphinx_gallery" not in sys.modules:
+    figure.savefig("street_camera.png", dpi=120)
