@@ -252,6 +252,19 @@ def test_scaling_y_scales_coef(factor):
     assert_array_equal(scaled.outliers_, base.outliers_)
 
 
+@pytest.mark.parametrize("ensemble", ["gaussian", "rank_one"])
+@pytest.mark.parametrize("size", [1e150, 1e-150])
+def test_measurements_of_extreme_size(ensemble, size):
+    """Squares of the A_i would overflow or vanish."""
+    p = make_measurements(shape=(18, 14), rank=2, ensemble=ensemble, outliers=0.2, random_state=3)
+    kind = "rank_one" if ensemble == "rank_one" else "matrix"
+    fitted = RobustLowRankRecovery(measurements=kind, shape=(18, 14)).fit(size * p.data, p.target)
+    assert_allclose(fitted.coef_ * size * (size if kind == "rank_one" else 1.0), p.coef, atol=1e-10)
+    if kind == "matrix":
+        rows = RobustLowRankRecovery(shape=(18, 14)).fit(sparse.csr_array(size * size * p.data), p.target)
+        assert_allclose(rows.coef_ * size * size, p.coef, atol=1e-10)
+
+
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(st.sampled_from([1e-100, 1e-4, 1e5, 1e100]))
 def test_scaling_the_measurements_scales_coef_back(factor):
