@@ -49,15 +49,15 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         Principal axes, by decreasing variance; the largest entry of each is positive.
     mean_ : ndarray of shape (n_features,)
         Mean of the repaired rows (zeros for ``center=False``).
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         Variance along each axis.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         Its share of the variance of the matrix without its gross errors.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_components,)
         Singular values of the centred low-rank part.
     noise_variance_ : float
         Mean variance along the directions that are not kept, as in probabilistic PCA.
@@ -233,7 +233,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
 
         Returns
         -------
-        scores : ndarray of shape (n_samples, n_components_)
+        scores : ndarray of shape (n_samples, n_components)
             Without holes and errors, ``(X - mean_) @ components_.T`` of the low-rank part.
 
         Raises
@@ -253,7 +253,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             Scores.
 
         Returns
