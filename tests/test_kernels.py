@@ -181,7 +181,7 @@ def test_regress_rows_by_least_absolute_deviations(rng):
 
 def test_smallest_selects_as_sorting_does(rng):
     for n in range(1, 40):
-        residual = rng.integers(-4, 5, n).astype(float) if n % 2 else rng.standard_normal(n)
+        residual = rng.randint(-4, 5, n).astype(float) if n % 2 else rng.standard_normal(n)
         chosen = [_kernels._smallest(residual, count) for count in range(1, n + 1)]
         assert_array_equal(chosen, np.sort(np.abs(residual)))
     _kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
