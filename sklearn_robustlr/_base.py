@@ -79,7 +79,12 @@ def noise_scale(fit):
     return float(fit.scale)
 
 
+def flag_width(heavy):
+    """Noise scales beyond which a residual is a gross error."""
+    return 5.0 if heavy else 3.5
+
+
 def outlier_threshold(fit):
     """Residual beyond which a value is flagged: 3.5 noise scales (Gaussian: 5 in 10,000), 5 for a heavy tail."""
     least = 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0
-    return (5.0 if fit.heavy else 3.5) * max(fit.scale, least)
+    return flag_width(fit.heavy) * max(fit.scale, least)

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _blocks
-from ._base import FitMixin
+from ._base import FitMixin, flag_width
 from ._factors import product_svd
 from ._measurements import EntryMeasurements
 from ._rows import RowSpace
@@ -78,7 +78,7 @@ def count(index, size, flags, *, chunk=1_000_000):
 
 
 def core(entries, least=2):
-    """Masks of the rows and columns that keep `least` entries each once all others are gone (None: all do).
+    """Masks of the rows and columns that keep `least` entries each once all others are gone.
 
     A row with a single entry says nothing about the others, whatever the rank.
     """
@@ -166,7 +166,7 @@ class MatrixMixin(FitMixin):
             return False
         share = float(np.mean(self.outliers_))
         matrix = sparse.csr_matrix((entries.y, entries.cols, entries.indptr), shape=entries.shape, copy=False)
-        scale = self.threshold_ / (5.0 if self._heavy else 3.5)
+        scale = self._row_scale()
         left, right = _blocks.extend(
             matrix,
             self.left_ * self.singular_values_,
@@ -187,6 +187,10 @@ class MatrixMixin(FitMixin):
         dtype = entries.dtype
         self.left_, self.singular_values_, self.right_ = u.astype(dtype), s.astype(dtype), v.astype(dtype)
         return True
+
+    def _row_scale(self):
+        """Noise scale that rows are regressed with: that of the flags, so that rounding counts as noise."""
+        return min(self.threshold_ / flag_width(self._heavy), np.finfo(np.float64).max)
 
     def _fit_location(self, entries):
         """Nothing but a location can be learnt: the median of each column, of all where it is empty."""
@@ -209,7 +213,7 @@ class MatrixMixin(FitMixin):
 
     def _settle(self, entries, keep_rows, keep_cols):
         """Estimate what the fit has not determined, learn the row space, flag the outliers."""
-        scale = min(self.threshold_ / (5.0 if self._heavy else 3.5), np.finfo(np.float64).max)
+        scale = self._row_scale()
         left, right, s = self.left_, self.right_, self.singular_values_
         residual = RowSpace.learn(right, left * s, keep_rows, scale).residual(
             entries.indptr, entries.cols, entries.y, (left * s).astype(np.float64)
@@ -242,7 +246,7 @@ class MatrixMixin(FitMixin):
         self.undetermined_rows_ = np.flatnonzero(~known_rows | (met <= self.rank_))
         self.undetermined_columns_ = np.flatnonzero(~known_cols)
         for name, index in (("rows", self.undetermined_rows_), ("columns", self.undetermined_columns_)):
-            if len(index):
+            if len(index) and keep_rows.any():  # else all are, and that has been said
                 listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
                 warnings.warn(
                     f"{len(index)} {name} of X have too few sound observations to be determined ({listed}): they were "

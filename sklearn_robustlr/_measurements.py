@@ -14,6 +14,7 @@ Every kind offers the same five things, which is all that the stages know of the
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from functools import cached_property
 
 import numpy as np
@@ -59,7 +60,7 @@ def _unit(data):
     return 1.0 if top == 0.0 or 1.0 / limit < top < limit else top
 
 
-class Measurements:
+class Measurements(ABC):
     """Common part: targets y and the shape of X."""
 
     #: True where a measurement sees one entry, so that signs alone do not point along the error.
@@ -106,9 +107,9 @@ class Measurements:
     def tangent(self, u, v):
         return StackedTangent(self, u, v)
 
+    @abstractmethod
     def subset(self, index):
         """Return the measurements of these indices."""
-        raise NotImplementedError
 
     def in_units(self):
         """Return (measurements A_i of ordinary size, the divisors that made them so)."""
