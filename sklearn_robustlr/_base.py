@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._factors import product_svd
+from ._pipeline import Options, Solution
 from ._polish import scale_floor
-from ._problem import make_problem
+from ._problem import Problem, make_problem
 from ._rank import is_exact
 from ._restarts import run_starts
+
+
+@dataclass
+class Outcome:
+    """What the starts came to, not yet stored in an estimator."""
+
+    problem: Problem
+    options: Options
+    best: Solution
+    scores: np.ndarray
 
 
 class FitMixin:
@@ -22,20 +34,25 @@ class FitMixin:
     random_state: int | np.random.RandomState | None
     verbose: int
 
-    def _run(self, measurements, options, order=None):
-        """Solve and set all fitted attributes but those of one estimator alone; returns the residual.
-
-        `order` is the permutation that sorted the samples, if they were sorted.
-        """
+    def _solve(self, measurements, options):
+        """Solve; nothing is set."""
         problem = make_problem(measurements)
         best, scores = run_starts(
             problem, options, n_init=self.n_init, n_jobs=self.n_jobs, random_state=self.random_state
         )
+        return Outcome(problem, options, best, scores)
+
+    def _store(self, outcome, order=None):
+        """Set all fitted attributes but those of one estimator alone, and warn where the fit has failed.
+
+        `order` is the permutation that sorted the samples, if they were sorted.
+        """
+        problem, best, scores = outcome.problem, outcome.best, outcome.scores
         fit = best.fit
         u, s, v = fit.u, fit.s, fit.v
         if problem.final is not None:
             p, q = problem.final
-            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=options.symmetric)
+            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=outcome.options.symmetric)
         # Signs: the largest component of each left vector is positive, as in scikit-learn's svd_flip.
         signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
         signs[signs == 0] = 1
@@ -66,9 +83,8 @@ class FitMixin:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {best.reason}. The result may be wrong.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
-        return residual * residual.dtype.type(problem.scale)
 
 
 def noise_scale(fit):

@@ -1,60 +1,67 @@
 """Large matrices: a random block of rows by columns is fitted, and extended to all by robust regression.
 
-A block of some hundred thousand entries tells the rank, the noise and the row space as well as the whole does, up to
-noise; what it has not seen is a small regression a column, then a row, on bases that are known by then. A last round
-over all columns brings the noise of the block down to that of the whole.
+A block tells the rank, the noise and the row space as well as the whole does, up to noise; what it has not seen is a
+small regression a column, then a row, on bases that are known by then. Without noise a few thousand entries do, and
+nothing is lost; with noise, a last round over all columns brings the noise of the block down to that of the whole.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from ._factors import product_svd
 from ._rows import RowSpace
 
-#: Entries beyond which a block is fitted first, and entries of the block of a full matrix.
+#: Entries of the blocks of a full matrix that an exact fit is looked for on, where it has four times as many.
+EXACT = (15_000, 60_000)
+#: Entries beyond which a block is fitted first even with noise, and entries of that block of a full matrix.
 LARGE, BLOCK = 1_000_000, 300_000
 
 
-def choose_block(shape, n_entries):
-    """Masks of a random block that holds about `BLOCK` of the entries, as square as it can be.
+def choose_block(shape, n_entries, block, *, include=None):
+    """Masks of a random block that holds about `block` of the entries, as square as it can be.
 
-    Up to three times as many where few are seen: there are fewer for each unknown.
+    Up to three times as many where few are seen: there are fewer for each unknown. `include` (masks of rows and of
+    columns) asks for some of them, for half of the block at most.
     """
     density = n_entries / np.prod(shape, dtype=float)
-    size = min(BLOCK / np.sqrt(density), 3.3 * BLOCK)
+    size = min(block / np.sqrt(density), 3.3 * block)
     rows = min(shape[0], np.sqrt(size / density))
     cols = min(shape[1], size / density / rows)
     rows = min(shape[0], size / density / cols)
     rng = np.random.RandomState(0)
     masks = []
-    for total, count in zip(shape, (rows, cols), strict=True):
+    for axis, (total, count) in enumerate(zip(shape, (rows, cols), strict=True)):
         mask = np.zeros(total, dtype=bool)
-        mask[rng.permutation(total)[: int(np.ceil(count))]] = True
+        order = rng.permutation(total)
+        if include is not None:
+            asked = order[include[axis][order]][: int(count) // 2]
+            order = np.concatenate([asked, order[~np.isin(order, asked)]])
+        mask[order[: int(np.ceil(count))]] = True
         masks.append(mask)
     return masks
 
 
-def extend(matrix, left, right, rows, cols, *, scale, efficient, n_jobs=None):
-    """Extend the factors of a block to the whole matrix.
-
-    `matrix` is CSR, its stored entries observed; `left` (with the singular values in it) and `right` belong to the
-    block of the masks `rows` and `cols`. Returns (left, right) of the whole.
-    """
-    whole = np.zeros((matrix.shape[1], right.shape[1]))
+def extend_columns(entries, left, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Coefficients of all columns from the factors of a block, whose masks are `rows` and `cols`."""
+    whole = np.zeros((entries.shape[1], right.shape[1]))
     whole[cols] = right
-    missing = ~cols
+    if not cols.all():
+        strip = entries.part(rows, ~cols).transposed()
+        space = RowSpace.learn(left, right, slice(None), scale, efficient=efficient)
+        whole[~cols] = space.regress(strip, n_jobs=n_jobs).factors
+    return whole
+
+
+def extend(entries, left, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Extend the factors of a block to the whole matrix, its noise averaged over all; returns (left, right)."""
+    options = {"scale": scale, "efficient": efficient, "n_jobs": n_jobs}
+    whole = extend_columns(entries, left, right, rows, cols, **options)
 
     def regress(entries, basis, coefficients):
         prior = coefficients[np.any(coefficients != 0.0, axis=1)]
-        space = RowSpace.learn(basis, prior, np.ones(len(prior), dtype=bool), scale, efficient=efficient)
-        return space.regress(entries.indptr, entries.indices, entries.data, n_jobs=n_jobs)[0]
+        space = RowSpace.learn(basis, prior, slice(None), scale, efficient=efficient)
+        return space.regress(entries, n_jobs=n_jobs).factors
 
-    if missing.any():
-        strip = sparse.csr_matrix(matrix[np.flatnonzero(rows)].T)[np.flatnonzero(missing)]
-        whole[missing] = regress(strip, left, right)
-    left = regress(matrix, whole, left)
-    left, s, whole = product_svd(left, whole)
-    right = regress(sparse.csr_matrix(matrix.T), left * s, whole)
-    return left * s, right
+    left, s, whole = product_svd(regress(entries, whole, left), whole)
+    return left * s, regress(entries.transposed(), left * s, whole)

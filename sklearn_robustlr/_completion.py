@@ -189,21 +189,21 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         check_is_fitted(self)
         check_choice("replace", self.replace, REPLACE)
         X, entries = self._entries(X, reset=False)
-        factors, met = self._regress(entries)
-        flags = self._known_columns, self.threshold_
+        threshold = self.threshold_ if self.replace == "outliers" else None
+        fit = self._regress(entries, residual=entries.is_sparse, threshold=threshold)
+        wrong = self._space.gross(entries, fit, self._known_columns) if threshold is not None else None
         if entries.is_sparse:
             values = entries.y.copy()
             if self.replace != "missing":
-                residual, wrong = self._space.flags(entries, factors, met, *flags)
-                wrong = slice(None) if self.replace == "all" else wrong
-                values[wrong] += residual[wrong]
+                wrong = slice(None) if wrong is None else wrong
+                values[wrong] += fit.residual[wrong]
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
-        estimate = factors @ self._space.basis.T
+        estimate = fit.factors @ self._space.basis.T
         if self.replace == "all":
             return estimate.astype(X.dtype, copy=False)
         replaced = ~np.isfinite(X)
-        if self.replace == "outliers":
-            replaced |= entries.mask(self._space.flags(entries, factors, met, *flags)[1])
+        if wrong is not None:
+            replaced |= entries.mask(wrong)
         out = np.array(X)
         out[replaced] = estimate[replaced]
         return out

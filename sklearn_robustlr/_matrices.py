@@ -6,92 +6,22 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _blocks
 from ._base import FitMixin, flag_width
+from ._entries import Entries, core
 from ._factors import product_svd
 from ._measurements import EntryMeasurements
+from ._polish import broken
+from ._rank import is_exact
 from ._rows import RowSpace
-from ._validation import check_options, index32
+from ._validation import check_options
 from .metrics import robust_r2_score
 
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
-
-
-class Entries:
-    """Observed entries of a matrix in compressed sparse row form, whatever they came in."""
-
-    def __init__(self, X):
-        self.shape = X.shape
-        self.dtype = X.dtype
-        self.is_sparse = sparse.issparse(X)
-        if self.is_sparse:
-            X = index32(X)
-            seen = np.isfinite(X.data)
-            if not seen.all():  # a stored NaN is a missing value
-                rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[seen]
-                X = sparse.csr_matrix((X.data[seen], (rows, X.indices[seen])), shape=X.shape)
-            self.indptr, self.cols, self.y = X.indptr, X.indices, X.data
-            return
-        seen = np.isfinite(X)
-        count = seen.sum(axis=1)
-        self.indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
-        self.cols = np.broadcast_to(np.arange(X.shape[1], dtype=np.int32), X.shape)[seen]
-        self.y = X[seen]
-
-    @classmethod
-    def of(cls, indptr, cols, y, shape):
-        """Entries given in compressed sparse row form."""
-        new = cls.__new__(cls)
-        new.indptr, new.cols, new.y, new.shape, new.dtype, new.is_sparse = indptr, cols, y, shape, y.dtype, True
-        return new
-
-    @property
-    def rows(self):
-        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
-
-    def subset(self, keep):
-        """Return (indptr, cols, y) of the entries of a mask."""
-        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
-        return indptr, self.cols[keep], self.y[keep]
-
-    def mask(self, flags):
-        """Flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
-        if self.is_sparse:
-            where = self.rows[flags], self.cols[flags]
-            return sparse.csr_matrix((np.ones(len(where[0]), dtype=bool), where), shape=self.shape)
-        out = np.zeros(self.shape, dtype=bool)
-        out[self.rows[flags], self.cols[flags]] = True
-        return out
-
-
-def count(index, size, flags, *, chunk=1_000_000):
-    """How many flagged entries have each index, without temporaries of the length of the data."""
-    total = np.zeros(size, dtype=np.int64)
-    for lo in range(0, len(index), chunk):
-        total += np.bincount(index[lo : lo + chunk][flags[lo : lo + chunk]], minlength=size)
-    return total
-
-
-def core(entries, least=2):
-    """Masks of the rows and columns that keep `least` entries each once all others are gone.
-
-    A row with a single entry says nothing about the others, whatever the rank.
-    """
-    rows, cols = entries.rows, entries.cols
-    keep_rows, keep_cols = np.ones(entries.shape[0], bool), np.ones(entries.shape[1], bool)
-    while True:
-        alive = keep_rows[rows] & keep_cols[cols]
-        few_rows = keep_rows & (count(rows, len(keep_rows), alive) < least)
-        few_cols = keep_cols & (count(cols, len(keep_cols), alive) < least)
-        if not (few_rows.any() or few_cols.any()):
-            return keep_rows, keep_cols
-        keep_rows &= ~few_rows
-        keep_cols &= ~few_cols
 
 
 class MatrixMixin(FitMixin):
@@ -123,6 +53,8 @@ class MatrixMixin(FitMixin):
         if not len(entries.y):
             raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
         self._n_observed = len(entries.y)
+        if self._fit_exactly(entries, options):
+            return self
         keep_rows, keep_cols = core(entries)
         if keep_rows.any():
             self._fit_core(entries, keep_rows, keep_cols, options)
@@ -131,44 +63,95 @@ class MatrixMixin(FitMixin):
         self._settle(entries, keep_rows, keep_cols)
         return self
 
+    def _solve_part(self, entries, rows, cols, options):
+        """Solve for the submatrix of the masked rows and columns; returns an :class:`Outcome`."""
+        if not (rows.all() and cols.all()):
+            entries = entries.part(rows, cols)
+        rank = None if options.rank is None else min(options.rank, *entries.shape)
+        measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
+        return self._solve(measurements, replace(options, rank=rank))
+
+    def _choose_block(self, entries, size, include=None):
+        """Masks of the rows and columns of a block, all of which have entries in it."""
+        rows, cols = _blocks.choose_block(entries.shape, len(entries.y), size, include=include)
+        for mask, keep in zip((rows, cols), core(entries.part(rows, cols)), strict=True):
+            mask[mask] = keep
+        return rows, cols
+
+    def _fit_exactly(self, entries, options):
+        """Look for an exact fit of a small block that holds for the whole; returns whether there is one."""
+        for size in _blocks.EXACT if options.polish else ():
+            if len(entries.y) <= 4 * size:
+                break
+            include = None
+            for _ in range(2):
+                rows, cols = self._choose_block(entries, size, include)
+                if not rows.any():
+                    break
+                outcome = self._solve_part(entries, rows, cols, replace(options, hurried=True))
+                if not is_exact(outcome.best.fit) or not outcome.best.rank:
+                    break
+                self._store(outcome)
+                include = self._extend_exactly(entries, rows, cols)
+                if include is None:
+                    return True
+                if not any(mask.any() for mask in include):
+                    break
+        return False
+
+    def _extend_exactly(self, entries, rows, cols):
+        """Extend an exact fit of a block to the whole.
+
+        Returns None where that went well, and masks of rows and columns to try another block with where not: those
+        that the row space does not explain.
+        """
+        scale, share = self._row_scale(), 1.0 - float(np.mean(self.outliers_))
+        left, right = self.left_ * self.singular_values_, self.right_
+        options = {"scale": scale, "efficient": True, "n_jobs": self.n_jobs}
+        right = _blocks.extend_columns(entries, left, right, rows, cols, **options)
+        space = RowSpace.learn(right, left, slice(None), scale)
+        fit = space.regress(entries, n_jobs=self.n_jobs, threshold=self.threshold_)
+        sound = ~fit.beyond
+        met_rows, met_cols = entries.row_count(sound), entries.col_count(sound)
+        seen_rows, seen_cols = np.diff(entries.indptr), entries.col_count(np.ones_like(sound))
+        worse = broken(met_rows, seen_rows), broken(met_cols, seen_cols)
+        few = met_rows <= self.rank_, met_cols <= self.rank_
+        nothing = tuple(np.zeros_like(mask) for mask in worse)
+        if any(mask.any() for mask in (*worse, *few)) or met_rows.sum() < (0.9 * share - 0.02) * len(entries.y):
+            return worse if max(mask.mean() for mask in worse) < 0.3 else nothing
+        known = nothing[0] | True, nothing[1] | True
+        self._set_factors(fit.factors, right, entries.dtype)
+        self._learn_space(*known, scale)
+        self._set_verdicts(entries, fit, *known)
+        return None
+
+    def _set_factors(self, left, right, dtype):
+        """Singular vectors and values of left right^T."""
+        u, s, v = product_svd(left, right)
+        self.left_, self.singular_values_, self.right_ = u.astype(dtype), s.astype(dtype), v.astype(dtype)
+
     def _fit_core(self, entries, keep_rows, keep_cols, options):
         if len(entries.y) > _blocks.LARGE and self._fit_block(entries, options):
             return
-        self._fit_part(entries, keep_rows, keep_cols, options)
+        self._store(self._solve_part(entries, keep_rows, keep_cols, options))
         for name, keep in (("left_", keep_rows), ("right_", keep_cols)):
             factor = getattr(self, name)
             whole = np.zeros((len(keep), factor.shape[1]), factor.dtype)
             whole[keep] = factor
             setattr(self, name, whole)
 
-    def _fit_part(self, entries, keep_rows, keep_cols, options):
-        """Fit the submatrix of the masked rows and columns."""
-        rows, cols, y, shape = entries.rows, entries.cols, entries.y, entries.shape
-        if not (keep_rows.all() and keep_cols.all()):
-            alive = keep_rows[rows] & keep_cols[cols]
-            rows = (np.cumsum(keep_rows, dtype=np.int32) - 1)[rows[alive]]
-            cols = (np.cumsum(keep_cols, dtype=np.int32) - 1)[cols[alive]]
-            y, shape = y[alive], (int(keep_rows.sum()), int(keep_cols.sum()))
-        rank = None if options.rank is None else min(options.rank, *shape)
-        self._run(EntryMeasurements(rows, cols, y, shape), replace(options, rank=rank))
-
     def _fit_block(self, entries, options):
         """Fit a block and extend it; returns whether that went well."""
-        rows, cols = _blocks.choose_block(entries.shape, len(entries.y))
-        alive = rows[entries.rows] & cols[entries.cols]
-        indptr, j, y = entries.subset(alive)
-        block = Entries.of(indptr, j, y, entries.shape)
-        rows, cols = core(block)
+        rows, cols = self._choose_block(entries, _blocks.BLOCK)
         if not rows.any():
             return False
-        self._fit_part(block, rows, cols, options)
+        self._store(self._solve_part(entries, rows, cols, options))
         if self.rank_ == 0:
             return False
         share = float(np.mean(self.outliers_))
-        matrix = sparse.csr_matrix((entries.y, entries.cols, entries.indptr), shape=entries.shape, copy=False)
         scale = self._row_scale()
         left, right = _blocks.extend(
-            matrix,
+            entries,
             self.left_ * self.singular_values_,
             self.right_,
             rows,
@@ -177,15 +160,11 @@ class MatrixMixin(FitMixin):
             efficient=not self._heavy,
             n_jobs=self.n_jobs,
         )
-        residual = RowSpace.learn(right, left, slice(None), scale).residual(
-            entries.indptr, entries.cols, entries.y, left
-        )
+        residual = RowSpace.learn(right, left, slice(None), scale).residual(entries, left)
         # a block that knows nothing of a direction; where it has not converged, the whole would not either
         if self.converged_ and np.mean(np.abs(residual) > self.threshold_) > 1.2 * share + 0.02:
             return False
-        u, s, v = product_svd(left, right)
-        dtype = entries.dtype
-        self.left_, self.singular_values_, self.right_ = u.astype(dtype), s.astype(dtype), v.astype(dtype)
+        self._set_factors(left, right, entries.dtype)
         return True
 
     def _row_scale(self):
@@ -211,40 +190,45 @@ class MatrixMixin(FitMixin):
         self.restart_scores_ = np.zeros(self.n_init)
         warnings.warn(f"{type(self).__name__} did not converge: {self.stop_reason_}.", ConvergenceWarning, stacklevel=4)
 
+    def _learn_space(self, known_rows, known_cols, scale):
+        """Row space and its prior from the factors of the known rows."""
+        left = self.left_ * self.singular_values_
+        self._space = RowSpace.learn(self.right_, left, known_rows, scale, efficient=not self._heavy)
+        self._known_columns = known_cols
+
+    def _set_verdicts(self, entries, fit, known_rows, known_cols):
+        """Outliers, location and what is not determined, from the regression of the rows."""
+        dtype = entries.dtype
+        self.outliers_ = entries.mask(self._space.gross(entries, fit, known_cols))
+        self.location_ = (self._space.basis @ self._space.center).astype(dtype)
+        self.undetermined_rows_ = np.flatnonzero(~known_rows | (fit.met <= self.rank_))
+        self.undetermined_columns_ = np.flatnonzero(~known_cols)
+
     def _settle(self, entries, keep_rows, keep_cols):
         """Estimate what the fit has not determined, learn the row space, flag the outliers."""
         scale = self._row_scale()
         left, right, s = self.left_, self.right_, self.singular_values_
-        residual = RowSpace.learn(right, left * s, keep_rows, scale).residual(
-            entries.indptr, entries.cols, entries.y, (left * s).astype(np.float64)
-        )
-        sound = np.abs(residual) <= self.threshold_
-        del residual
-        known_rows = keep_rows & (count(entries.rows, len(keep_rows), sound) > self.rank_)
-        known_cols = keep_cols & (count(entries.cols, len(keep_cols), sound) > self.rank_)
+        space = RowSpace.learn(right, left * s, keep_rows, scale)
+        sound = np.abs(space.residual(entries, (left * s).astype(np.float64))) <= self.threshold_
+        known_rows = keep_rows & (entries.row_count(sound) > self.rank_)
+        known_cols = keep_cols & (entries.col_count(sound) > self.rank_)
+        del sound
         if self.rank_ and keep_rows.any() and not known_cols.all():
             space = RowSpace.learn(left * s, right, known_cols, scale)
-            turned = sparse.csr_matrix((entries.y, entries.cols, entries.indptr), shape=entries.shape).T.tocsr()
-            lost = turned[np.flatnonzero(~known_cols)]
+            lost = entries.part(np.ones_like(known_rows), ~known_cols).transposed()
             right = right.copy()
-            right[~known_cols] = space.regress(lost.indptr, lost.indices, lost.data, n_jobs=self.n_jobs)[0]
-            left, s, right = product_svd(left * s, right)
-        self._space = RowSpace.learn(right, left * s, known_rows, scale, efficient=not self._heavy)
-        factors, met = self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)
+            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors
+            self._set_factors(left * s, right, entries.dtype)
+        self._learn_space(known_rows, known_cols, scale)
+        fit = self._regress(entries, threshold=self.threshold_)
         if not known_rows.all():
-            left = (left * s).astype(np.float64)
-            left[~known_rows] = factors[~known_rows]
-            left, s, right = product_svd(left, right)
+            left = (self.left_ * self.singular_values_).astype(np.float64)
+            left[~known_rows] = fit.factors[~known_rows]
+            self._set_factors(left, self.right_, entries.dtype)
             # the coefficients refer to the old basis: learn the new one
-            self._space = RowSpace.learn(right, left * s, known_rows, scale, efficient=not self._heavy)
-            factors, met = self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)
-        dtype = entries.dtype
-        self.left_, self.singular_values_, self.right_ = left.astype(dtype), s.astype(dtype), right.astype(dtype)
-        self._known_columns = known_cols
-        self.outliers_ = entries.mask(self._space.flags(entries, factors, met, known_cols, self.threshold_)[1])
-        self.location_ = (self._space.basis @ self._space.center).astype(dtype)
-        self.undetermined_rows_ = np.flatnonzero(~known_rows | (met <= self.rank_))
-        self.undetermined_columns_ = np.flatnonzero(~known_cols)
+            self._learn_space(known_rows, known_cols, scale)
+            fit = self._regress(entries, threshold=self.threshold_)
+        self._set_verdicts(entries, fit, known_rows, known_cols)
         for name, index in (("rows", self.undetermined_rows_), ("columns", self.undetermined_columns_)):
             if len(index) and keep_rows.any():  # else all are, and that has been said
                 listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
@@ -255,9 +239,9 @@ class MatrixMixin(FitMixin):
                     stacklevel=4,
                 )
 
-    def _regress(self, entries):
-        """Coefficients of rows in the learned row space, and how many entries each meets."""
-        return self._space.regress(entries.indptr, entries.cols, entries.y, n_jobs=self.n_jobs)
+    def _regress(self, entries, **what):
+        """Regression of rows on the learned row space."""
+        return self._space.regress(entries, n_jobs=self.n_jobs, **what)
 
     def score(self, X, y=None):
         """Robust R2 on entries hidden from the regression of their own row.
@@ -292,7 +276,7 @@ class MatrixMixin(FitMixin):
         predicted = np.empty(len(entries.y))
         for fold in range(n_groups):
             hidden = group_of == fold
-            factors = self._space.regress(*entries.subset(~hidden), n_jobs=self.n_jobs)[0]
-            indptr, cols, values = entries.subset(hidden)
-            predicted[hidden] = self._space.residual(indptr, cols, values, factors) + values
+            factors = self._regress(entries.subset(~hidden)).factors
+            rest = entries.subset(hidden)
+            predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted)

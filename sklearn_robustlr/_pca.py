@@ -243,7 +243,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        factors = self._regress(entries)[0]
+        factors = self._regress(entries).factors
         axes = self._space.basis.T @ self.components_.T
         scores = factors @ axes - self.mean_ @ self.components_.T
         return scores.astype(X.dtype, copy=False)

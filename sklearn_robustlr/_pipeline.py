@@ -16,6 +16,8 @@ from ._subgradient import History, manifold_subgradient, subgradient_method, tru
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
+# Ratio of neighbouring singular values that a hurried fit takes for the gap.
+_CLEAR_GAP = 50.0
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Options:
     tol: float
     polish: bool
     symmetric: bool
+    #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
+    hurried: bool = False
 
 
 @dataclass
@@ -76,7 +80,8 @@ class Scan:
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
         size = robust_size(work.y, 0.5)
         first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
-        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric)
+        tol = 1e-3 if self._options.hurried else 0.0
+        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, tol=tol, symmetric=symmetric)
         return self.estimate(*self._problem.to_base(u, s, v, symmetric=symmetric))
 
     def _reduce(self, fit):
@@ -109,6 +114,22 @@ class Scan:
                 fit = better
         return fit
 
+    def _is_firm(self, fit):
+        """Whether an exact fit needs no comparison with one rank less: a majority is met, and needs the last direction.
+
+        A smaller fit as good as that would meet measurements in common with it, far more than would make them one.
+        No direction may be that of a few rows or columns alone, as a block of one-sided errors is.
+        """
+        if any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v)):
+            return False
+        met = _rank.is_met(fit)
+        count = np.count_nonzero(met)
+        if not _rank.is_exact(fit) or count < 0.55 * _rank.informative_count(fit):
+            return False
+        part = evaluate(self._problem.base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + self._problem.base.y
+        needed = np.abs(part[met]) > 10.0 * _rank.exact_tolerance(part.dtype)
+        return bool(np.count_nonzero(needed) > 0.5 * count + 2 * fit.dof)
+
     def prefers_larger(self, k, larger):
         return _rank.prefers_larger(
             self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
@@ -131,7 +152,7 @@ class Scan:
                 limit = k + step - 1
             else:
                 break
-        while k > 1:
+        while k > 1 and not self._is_firm(self.fit(k)):
             if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if _improves(again, self.fit(k - 1)):
@@ -170,6 +191,7 @@ def _overparameterised(problem, options, limit, *, rng=None, callback=None):
             max_iter=options.max_iter,
             tol=options.tol,
             symmetric=options.symmetric,
+            gap=_CLEAR_GAP if options.hurried else np.inf,
             callback=callback,
         )
         spectrum = history.spectrum[-1]
@@ -200,7 +222,7 @@ def solve(problem, options, *, rng=None, callback=None):
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = min(limit, measurable)
     found = _scan(problem, left, right, guess, limit, options)
-    if not found[1] or _is_doubtful(found[0]):
+    if not options.hurried and (not found[1] or _is_doubtful(found[0])):
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
     return Solution(fit, fit.rank, converged, reason, n_iter, history)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _kernels
+from . import _row_kernels
 from ._factors import degrees_of_freedom, product_svd, retract
 from ._step_sizes import IDENTITY, quantile
 
@@ -83,9 +83,10 @@ class Mixture:
         scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
         # A scale in free fall would drop whole rows that are only slower than the others.
         self.scale = max(scale, 0.2 * self.scale, self._floor)
-        order = np.argsort(size)
+        gross = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of errors
+        order = gross[np.argsort(size[gross])]
         mass = np.cumsum((1.0 - weight)[order])
-        middle = size[order][min(np.searchsorted(mass, 0.5 * mass[-1]), len(size) - 1)]
+        middle = size[order[np.searchsorted(mass, 0.5 * mass[-1])]] if len(order) else 0.0
         self.spread = max(float(middle), 3.0 * self.scale)
         return weight.astype(residual.dtype)
 
@@ -175,35 +176,34 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative)
 
 
-def _broken(entries, fit_flags):
-    """Rows whose share of fitted entries falls far below that of all."""
-    count = np.diff(entries.indptr)
-    fitted = np.add.reduceat(np.r_[fit_flags, 0].astype(float), entries.indptr[:-1])
-    fitted[count == 0] = 0.0
-    share = float(np.mean(fit_flags))
-    expected = share * count
-    spread = np.sqrt(np.maximum(share * (1.0 - share) * count, 1.0))
-    return np.flatnonzero((count > 0) & (fitted < expected - 4.0 * spread) & (fitted < 0.75 * expected))
+def broken(met, seen):
+    """Mask of the rows that meet far fewer of their `seen` entries than the whole does."""
+    share = met.sum() / max(seen.sum(), 1)
+    expected = share * seen
+    spread = np.sqrt(np.maximum(share * (1.0 - share) * seen, 1.0))
+    return (met < expected - 4.0 * spread) & (met < 0.75 * expected)
 
 
 def mend(entries, fit, *, n_starts=1000):
     """Refit rows, then columns, of an entry fit whose own robust regression broke down.
 
     With the other factor held, a row is a small regression; several starts find the fit that most of
-    its entries agree on (:func:`_kernels.regress_rows`). Returns (u, s, v, changed).
+    its entries agree on (:func:`_row_kernels.regress_rows`). Returns (u, s, v, changed).
     """
     left, right = fit.u * fit.s, fit.v
     residual, changed = fit.residual, False
     transposed, order = entries.transposed()
     for side, order_of in ((entries, slice(None)), (transposed, order)):
-        rows = _broken(side, np.abs(residual[order_of]) <= 3.0 * fit.scale)
+        met = np.abs(residual[order_of]) <= 3.0 * fit.scale
+        count = np.bincount(side.rows, weights=met, minlength=side.shape[0])
+        rows = np.flatnonzero(broken(count, np.diff(side.indptr)))
         if len(rows):
             changed = True
             factors = np.array(left if side is entries else right, dtype=np.float64)
             basis = np.array(right if side is entries else left, dtype=np.float64)
             met = np.empty(len(factors), dtype=np.int64)
             y = side.y.astype(np.float64)
-            _kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, True, rows, factors, met)
+            _row_kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, True, rows, factors, met)
             if side is entries:
                 left = factors.astype(entries.dtype)
             else:

@@ -77,6 +77,15 @@ def is_exact(fit):
     return bool(np.count_nonzero(nearly) - met <= 0.1 * met)
 
 
+def localised_mass(factor):
+    """Squared length, of as many as there are columns, that lies in the rows with over three times the even share.
+
+    The columns are orthonormal. A direction that is nearly that of n / (3 k) of the n rows alone adds one.
+    """
+    leverage = np.sum(factor**2, axis=1)
+    return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
+
+
 def noise_edge(shape, k, *, symmetric=False):
     """Most that one more direction gains by fitting pure noise of unit variance, beyond rank k."""
     a, b = (max(d - k, 1) for d in shape)

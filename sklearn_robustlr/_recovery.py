@@ -207,7 +207,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = check_options(self, operator.shape, symmetric=symmetric)
         self.shape_ = operator.shape
-        self._run(operator, options, order)
+        self._store(self._solve(operator, options), order)
         return self
 
     @property

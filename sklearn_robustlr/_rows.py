@@ -8,18 +8,32 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from . import _kernels
+from . import _row_kernels
 
-# Entries of a block of rows: large enough to hide the cost of a thread, small enough to keep copies small.
-_BLOCK_ENTRIES = 250_000
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
 _START_WORK = 3e7
+# Noise, relative to the data, below which a few entries settle a row, and most fits to so few that are tried.
+_NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 
 
 def count_starts(length, rank, *, sound=0.45, chance=0.99):
     """Random subsets of `rank` entries until one is sound with this chance, within the work that a row may cost."""
     needed = np.log(1.0 - chance) / np.log1p(-min(sound**rank, 0.999))
     return int(max(20, min(needed, _START_WORK / (length * rank + rank**3))))
+
+
+@dataclass
+class Regression:
+    """Coefficients of rows, and what they leave.
+
+    `met` counts the entries of each row within 3.5 scales; `residual`, and the mask `beyond` of residuals beyond a
+    threshold, follow the order of the entries (None where not asked for).
+    """
+
+    factors: np.ndarray
+    met: np.ndarray
+    residual: np.ndarray | None
+    beyond: np.ndarray | None
 
 
 @dataclass
@@ -56,69 +70,83 @@ class RowSpace:
         """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
         return met > self.rank
 
-    def flags(self, entries, factors, met, columns, threshold):
-        """Residuals of entries, and which of them are gross errors.
-
-        No verdict is passed on rows, or on `columns` (mask), that are not determined.
-        """
-        residual = self.residual(entries.indptr, entries.cols, entries.y, factors)
-        flags = np.abs(residual) > threshold
-        flags &= columns[entries.cols]
-        doubtful = np.flatnonzero(~self.is_determined(met))
-        for i in doubtful:
+    def gross(self, entries, regression, columns):
+        """Mask of the gross errors: no verdict is passed on rows, or on `columns` (mask), that are not determined."""
+        flags = regression.beyond
+        if not columns.all():
+            flags = flags & columns[entries.cols]
+        for i in np.flatnonzero(~self.is_determined(regression.met)):
             flags[entries.indptr[i] : entries.indptr[i + 1]] = False
-        return residual, flags
+        return flags
 
-    def regress(self, indptr, cols, y, *, n_jobs=None):
-        """Coefficients of rows given in compressed sparse row form; returns (coefficients, met).
-
-        `met` counts the entries within 3.5 scales. Rows that are not determined get the posterior mean under the
-        prior; a row without entries the centre.
-        """
-        n_rows = len(indptr) - 1
+    def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
+        """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without
+        entries the centre. Returns a :class:`Regression`."""
+        n_rows = entries.shape[0]
         factors = np.zeros((n_rows, self.rank))
         met = np.zeros(n_rows, dtype=np.int64)
+        out = np.empty(len(entries.y), dtype=entries.dtype) if residual else None
+        beyond = np.empty(len(entries.y), dtype=bool) if threshold is not None else None
         whitened = np.ascontiguousarray(self.basis @ self.root)
         center = self.basis @ self.center
+        size = np.mean(np.abs(center)) + np.mean(np.abs(whitened))
         starts = count_starts(len(self.basis), self.rank)
+        scale = max(self.scale, np.finfo(np.float64).tiny)
+        settled = self.rank > 0 and scale <= _NEGLIGIBLE * size
 
         def block(lo, hi):
-            first, last = indptr[lo], indptr[hi]
-            local = np.ascontiguousarray(indptr[lo : hi + 1] - first, dtype=np.int32)
-            j = np.ascontiguousarray(cols[first:last], dtype=np.int32)
-            values = np.ascontiguousarray(y[first:last], dtype=np.float64)
-            rows = np.arange(hi - lo)
-            scale = max(self.scale, np.finfo(np.float64).tiny)
-            _kernels.regress_rows(
-                local, j, values, self.basis, scale, starts, self.efficient, rows, factors[lo:hi], met[lo:hi]
-            )
-            rest = np.flatnonzero(~self.is_determined(met[lo:hi]))
-            if len(rest):
-                _kernels.guess_rows(local, j, values, whitened, center, self.scale, rest, factors[lo:hi])
-                factors[lo + rest] = factors[lo + rest] @ self.root + self.center
+            indptr, cols, y = entries.block(lo, hi)
+            x, n_met = factors[lo:hi], met[lo:hi]
 
-        bounds = _bounds(indptr)
-        if len(bounds) == 2:
-            block(*bounds)
+            def evaluate():
+                if entries.full is not None:
+                    rest = x @ self.basis.T
+                    rest -= y.reshape(rest.shape)
+                    return rest.reshape(-1)
+                rest = np.empty(len(y))
+                _row_kernels.rows_residual(indptr, cols, y, self.basis, x, rest)
+                return rest
+
+            left = np.arange(hi - lo)
+            rest = None
+            if settled:
+                _row_kernels.guess_rows(indptr, cols, y, self.basis, scale, _MOST_GUESSES, x)
+                rest = evaluate()
+                good = np.empty(hi - lo, dtype=bool)
+                _row_kernels.count_met(indptr, rest, scale, self.rank, n_met, good)
+                left = np.flatnonzero(~good)
+                x[left] = 0.0
+            if len(left):
+                _row_kernels.regress_rows(indptr, cols, y, self.basis, scale, starts, self.efficient, left, x, n_met)
+                rest = None
+            lost = np.flatnonzero(~self.is_determined(n_met))
+            if len(lost):
+                _row_kernels.expect_rows(indptr, cols, y, whitened, center, self.scale, lost, x)
+                x[lost] = x[lost] @ self.root + self.center
+                rest = None
+            if out is not None or beyond is not None:
+                rest = evaluate() if rest is None else rest
+                where = slice(entries.indptr[lo], entries.indptr[hi])
+                if out is not None:
+                    out[where] = rest
+                if beyond is not None:
+                    np.greater(np.abs(rest, out=rest), threshold, out=beyond[where])
+
+        pairs = list(pairwise(entries.bounds()))
+        if len(pairs) == 1:
+            block(*pairs[0])
         else:
-            pairs = pairwise(bounds)
             Parallel(n_jobs=n_jobs, prefer="threads")(delayed(block)(lo, hi) for lo, hi in pairs)
-        return factors, met
+        return Regression(factors, met, out, beyond)
 
-    def residual(self, indptr, cols, y, factors):
-        """Residual basis_j . x_i - y of the given entries, in the type of y."""
-        residual = np.empty(len(y), dtype=y.dtype)
-        for lo, hi in pairwise(_bounds(indptr)):
-            first, last = indptr[lo], indptr[hi]
-            row = np.repeat(np.arange(lo, hi), np.diff(indptr[lo : hi + 1]))
-            residual[first:last] = np.einsum("ij,ij->i", factors[row], self.basis[cols[first:last]]) - y[first:last]
+    def residual(self, entries, factors):
+        """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
+        residual = np.empty(len(entries.y), dtype=entries.dtype)
+        for lo, hi in pairwise(entries.bounds()):
+            indptr, cols, y = entries.block(lo, hi)
+            rest = np.empty(len(y))
+            _row_kernels.rows_residual(
+                indptr, cols, y, self.basis, np.ascontiguousarray(factors[lo:hi], np.float64), rest
+            )
+            residual[entries.indptr[lo] : entries.indptr[hi]] = rest
         return residual
-
-
-def _bounds(indptr):
-    """Bounds of blocks of rows with about `_BLOCK_ENTRIES` entries each; they depend on the data alone."""
-    total = int(indptr[-1])
-    n_rows = len(indptr) - 1
-    n_blocks = max(1, min(n_rows, -(-total // _BLOCK_ENTRIES)))
-    cuts = np.searchsorted(indptr, np.linspace(0, total, n_blocks + 1)[1:-1])
-    return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]

@@ -45,18 +45,21 @@ def _squared_norm(left, right):
     return float(max(np.linalg.norm(left.T @ left, 2), np.linalg.norm(right.T @ right, 2)))
 
 
-def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmetric=False, every=10, callback=None):
+def subgradient_method(
+    measurements, left, right, rule, *, max_iter, tol, symmetric=False, every=10, gap=np.inf, callback=None
+):
     """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023).
 
     left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
     after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by 2 %
     nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is not
     convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
-    tol > 0, also where the robust residual is below `tol` times its start. Returns (left, right, history).
+    tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
+    singular values differ by that factor and those above have settled. Returns (left, right, history).
     """
     history = History()
     best, waited = np.inf, 0
-    last = None
+    last = previous = None
     start = robust_size(measurements.y)
     for t in range(max_iter if rule.last is None else min(max_iter, rule.last)):
         residual, grad_left, grad_right = measurements.step(left, right, rule.delta)
@@ -75,6 +78,9 @@ def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmet
             now = history.residual[-1]
             if not np.isfinite(now):
                 break
+            if last is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
+                break
+            previous = spectrum
             grown = last is None or np.any((spectrum > 1.02 * last) & (spectrum > 0.01 * spectrum[0]))
             if now < 0.98 * best or grown:
                 best, waited, last = min(best, now), 0, spectrum
@@ -89,7 +95,14 @@ def subgradient_method(measurements, left, right, rule, *, max_iter, tol, symmet
     return left, right, history
 
 
-def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, symmetric=False):
+def _has_settled(spectrum, before, gap):
+    """Whether the spectrum has a gap of this ratio and the values above it have moved by less than 10 %."""
+    ratio = spectrum[:-1] / np.maximum(spectrum[1:], 1e-12 * spectrum[0])
+    k = int(np.argmax(ratio)) + 1 if len(ratio) else 1
+    return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(np.abs(spectrum[:k] / before[:k] - 1.0) < 0.1))
+
+
+def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, tol=0.0, symmetric=False):
     """Normalised sub-gradient method on the manifold of fixed-rank matrices, geometric step.
 
     X moves by eta_t along the sub-gradient projected to the tangent space at X, normalised to length
@@ -99,7 +112,7 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
 
     `step` is the length of the first step in units of the residual. Stops early where the lower quartile
     of the residuals has stopped falling while the step has become small beside it: the rank is too small,
-    or the noise is reached. Returns (u, s, v, residual).
+    or the noise is reached; and where it is below `tol` times the first step. Returns (u, s, v, residual).
     """
     k = len(s)
     dtype = measurements.dtype
@@ -128,6 +141,8 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
             n = m if symmetric else n - length * grad_n
             t += 1
         u, s, v = retract(u, m, v, n, k, symmetric=symmetric)
+        if tol > 0.0 and t % 20 == 0 and quantile(np.abs(residual), 0.25) < tol * step:
+            break
         if t >= 60 and t % 20 == 0:
             now = quantile(np.abs(residual), 0.25)  # half of all may be errors, which never fall
             travel = step * decay**t

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_robustlr import _kernels
+from sklearn_robustlr import _kernels, _row_kernels
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
     EntryMeasurements,
@@ -156,7 +156,7 @@ def test_regress_rows_finds_what_most_entries_agree_on(rng):
     indptr = np.arange(0, 5 * n + 1, n, dtype=np.int32)
     cols = np.tile(np.arange(n, dtype=np.int32), 5)
     factors, met = np.zeros((5, k)), np.empty(5, dtype=np.int64)
-    _kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 300, True, np.arange(5), factors, met)
+    _row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 300, True, np.arange(5), factors, met)
     assert_allclose(factors, truth, atol=5e-3)
     residual = factors @ basis.T - y
     assert_array_equal(met, (np.abs(residual) <= 3.5 * scale).sum(axis=1))
@@ -173,7 +173,7 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     y = basis @ rng.standard_normal(k) + rng.standard_t(1, n)
     factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
     cols = np.arange(n, dtype=np.int32)
-    _kernels.regress_rows(np.array([0, n], np.int32), cols, y, basis, 1e-4, 0, False, np.arange(1), factors, met)
+    _row_kernels.regress_rows(np.array([0, n], np.int32), cols, y, basis, 1e-4, 0, False, np.arange(1), factors, met)
     variables = np.concatenate([np.zeros(2 * k), np.ones(2 * n)])
     exact = linprog(variables, A_eq=np.hstack([basis, -basis, np.eye(n), -np.eye(n)]), b_eq=y)
     assert_allclose(np.abs(basis @ factors[0] - y).sum(), exact.fun, rtol=1e-3)
@@ -182,12 +182,12 @@ def test_regress_rows_by_least_absolute_deviations(rng):
 def test_smallest_selects_as_sorting_does(rng):
     for n in range(1, 40):
         residual = rng.randint(-4, 5, n).astype(float) if n % 2 else rng.standard_normal(n)
-        chosen = [_kernels._smallest(residual, count) for count in range(1, n + 1)]
+        chosen = [_row_kernels._smallest(residual, count) for count in range(1, n + 1)]
         assert_array_equal(chosen, np.sort(np.abs(residual)))
-    _kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
+    _row_kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
 
 
-def test_guess_rows_is_the_posterior_mean(rng):
+def test_expect_rows_is_the_posterior_mean(rng):
     n, k, scale = 6, 3, 0.3
     basis, center = rng.standard_normal((n, k)), rng.standard_normal(n)
     seen = np.array([1, 4], dtype=np.int32)
@@ -196,7 +196,7 @@ def test_guess_rows_is_the_posterior_mean(rng):
     indptr = np.array([0, 2, 2, 3], dtype=np.int32)
     values = np.concatenate([y, [1e6]])
     cols = np.concatenate([seen, [0]]).astype(np.int32)
-    _kernels.guess_rows(indptr, cols, values, basis, center, scale, np.arange(3), factors)
+    _row_kernels.expect_rows(indptr, cols, values, basis, center, scale, np.arange(3), factors)
     b = basis[seen]
     assert_allclose(factors[0], np.linalg.solve(b.T @ b + scale**2 * np.eye(k), b.T @ (y - center[seen])))
     assert_array_equal(factors[1:], 0.0)  # nothing seen; nothing believable seen

@@ -245,7 +245,7 @@ def test_rows_do_not_depend_on_their_batch(estimator, noisy):
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_result_does_not_depend_on_n_jobs(estimator, noisy, monkeypatch):
-    monkeypatch.setattr("sklearn_robustlr._rows._BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr("sklearn_robustlr._entries._BLOCK_ENTRIES", 1000)
     one = clone(estimator).set_params(n_jobs=1).fit(noisy.data)
     two = clone(estimator).set_params(n_jobs=2).fit(noisy.data)
     assert_array_equal(one.transform(noisy.data), two.transform(noisy.data))
@@ -435,7 +435,7 @@ def test_a_misleading_block_falls_back_to_the_whole(monkeypatch):
     rng = np.random.RandomState(0)
     monkeypatch.setattr(_blocks, "LARGE", 3000)
     monkeypatch.setattr(_blocks, "BLOCK", 4000)
-    rows, _ = _blocks.choose_block((200, 100), 20000)
+    rows, _ = _blocks.choose_block((200, 100), 20000, 4000)
     left = rng.standard_normal((200, 3))
     left[rows, 2] = 0.0
     truth = left @ rng.standard_normal((3, 100))

@@ -21,8 +21,9 @@ ORDER = [
     "_matrices",
     "_blocks",
     "_base",
-    "_validation",
     "_rows",
+    "_entries",
+    "_validation",
     "_restarts",
     "_pipeline",
     "_problem",
@@ -33,6 +34,7 @@ ORDER = [
     "_factors",
     "_step_sizes",
     "_measurements",
+    "_row_kernels",
     "_kernels",
 ]
 FREE = {"datasets", "metrics"}

@@ -1,0 +1,141 @@
+"""Observed entries of a matrix, by rows, whatever they came in: dense without holes, dense with NaN, or sparse."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from ._validation import index32
+
+# Entries of a block of rows: large enough to hide the cost of a thread, small enough to stay in cache.
+_BLOCK_ENTRIES = 250_000
+
+
+class Entries:
+    """Observed entries in compressed sparse row form; a matrix without holes is kept as it is, in `full`."""
+
+    def __init__(self, X):
+        self.shape = X.shape
+        self.dtype = X.dtype
+        self.is_sparse = sparse.issparse(X)
+        self.full = None
+        if self.is_sparse:
+            X = index32(X)
+            seen = np.isfinite(X.data)
+            if not seen.all():  # a stored NaN is a missing value
+                rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[seen]
+                X = sparse.csr_matrix((X.data[seen], (rows, X.indices[seen])), shape=X.shape)
+            self.indptr, self.cols, self.y = X.indptr, X.indices, X.data
+            return
+        seen = np.isfinite(X)
+        if seen.all():
+            self.full = np.ascontiguousarray(X)
+            self.y = self.full.reshape(-1)
+            self.indptr = np.arange(X.shape[0] + 1, dtype=np.int32) * np.int32(X.shape[1])
+            return
+        count = np.count_nonzero(seen, axis=1)
+        self.indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+        self.cols = np.broadcast_to(np.arange(X.shape[1], dtype=np.int32), X.shape)[seen]
+        self.y = X[seen]
+
+    @classmethod
+    def of(cls, indptr, cols, y, shape, *, is_sparse=True):
+        """Entries given in compressed sparse row form."""
+        new = cls.__new__(cls)
+        new.indptr, new.cols, new.y, new.shape, new.dtype = indptr, cols, y, shape, y.dtype
+        new.is_sparse, new.full = is_sparse, None
+        return new
+
+    @cached_property
+    def cols(self):
+        return np.tile(np.arange(self.shape[1], dtype=np.int32), self.shape[0])
+
+    @property
+    def rows(self):
+        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+
+    @property
+    def matrix(self):
+        """The entries as a CSR matrix that shares their memory."""
+        return sparse.csr_matrix((self.y, self.cols, self.indptr), shape=self.shape, copy=False)
+
+    def subset(self, keep):
+        """The entries of a mask."""
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
+        return Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
+
+    def part(self, rows, cols):
+        """The entries of the rows and columns of two masks, renumbered."""
+        if self.full is not None:
+            return Entries(self.full[np.ix_(rows, cols)])
+        return Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+
+    def transposed(self):
+        """The entries of the transposed matrix."""
+        return Entries(self.full.T if self.full is not None else self.matrix.T.tocsr())
+
+    def bounds(self):
+        """Bounds of blocks of rows with about `_BLOCK_ENTRIES` entries each; they depend on the data alone."""
+        n_rows, total = self.shape[0], int(self.indptr[-1])
+        n_blocks = max(1, min(n_rows, -(-total // _BLOCK_ENTRIES)))
+        cuts = np.searchsorted(self.indptr, np.linspace(0, total, n_blocks + 1)[1:-1])
+        return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]
+
+    def block(self, lo, hi):
+        """(indptr, cols, y) of the rows lo to hi, y in double precision."""
+        first, last = self.indptr[lo], self.indptr[hi]
+        if self.full is not None:
+            cols = np.tile(np.arange(self.shape[1], dtype=np.int32), hi - lo)
+        else:
+            cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
+        indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
+        return indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64)
+
+    def row_count(self, flags):
+        """How many flagged entries each row has."""
+        if self.full is not None:
+            return np.count_nonzero(flags.reshape(self.shape), axis=1)
+        total = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
+        return total[self.indptr[1:]] - total[self.indptr[:-1]]
+
+    def col_count(self, flags, *, chunk=1_000_000):
+        """How many flagged entries each column has, without temporaries of the length of the data."""
+        if self.full is not None:
+            return np.count_nonzero(flags.reshape(self.shape), axis=0)
+        total = np.zeros(self.shape[1], dtype=np.int64)
+        for lo in range(0, len(self.y), chunk):
+            some = self.cols[lo : lo + chunk][flags[lo : lo + chunk]]
+            total += np.bincount(some, minlength=self.shape[1])
+        return total
+
+    def mask(self, flags):
+        """Flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
+        if self.full is not None:
+            return flags.reshape(self.shape)
+        where = self.rows[flags], self.cols[flags]
+        if self.is_sparse:
+            return sparse.csr_matrix((np.ones(len(where[0]), dtype=bool), where), shape=self.shape)
+        out = np.zeros(self.shape, dtype=bool)
+        out[where] = True
+        return out
+
+
+def core(entries, least=2):
+    """Masks of the rows and columns that keep `least` entries each once all others are gone.
+
+    A row with a single entry says nothing about the others, whatever the rank.
+    """
+    keep_rows, keep_cols = np.ones(entries.shape[0], bool), np.ones(entries.shape[1], bool)
+    if entries.full is not None and min(entries.shape) >= least:
+        return keep_rows, keep_cols
+    rows, cols = entries.rows, entries.cols
+    while True:
+        alive = keep_rows[rows] & keep_cols[cols]
+        few_rows = keep_rows & (entries.row_count(alive) < least)
+        few_cols = keep_cols & (entries.col_count(alive) < least)
+        if not (few_rows.any() or few_cols.any()):
+            return keep_rows, keep_cols
+        keep_rows &= ~few_rows
+        keep_cols &= ~few_cols
