@@ -312,6 +312,20 @@ def rows_residual(indptr, cols, y, basis, factors, residual):
         _row_residual(cols[lo:hi], y[lo:hi], basis, factors[i], residual[lo:hi])
 
 
+@jit(fastmath=REASSOCIATE)
+def full_residual(y, basis, factors, residual):
+    """The same for rows without holes, by columns of the transposed `basis` (k x n), which vectorises."""
+    n = basis.shape[1]
+    for i in range(factors.shape[0]):
+        first = i * n
+        for j in range(n):
+            residual[first + j] = -y[first + j]
+        for c in range(factors.shape[1]):
+            x = factors[i, c]
+            for j in range(n):
+                residual[first + j] += x * basis[c, j]
+
+
 @jit()
 def count_met(indptr, residual, scale, k, met, good):
     """Number of entries of each row within 3.5 scales; `good` where no other fit of k unknowns could do better.

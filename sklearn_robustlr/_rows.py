@@ -89,6 +89,7 @@ class RowSpace:
         beyond = np.empty(len(entries.y), dtype=bool) if threshold is not None else None
         whitened = np.ascontiguousarray(self.basis @ self.root)
         center = self.basis @ self.center
+        turned = np.ascontiguousarray(self.basis.T)
         size = np.mean(np.abs(center)) + np.mean(np.abs(whitened))
         starts = count_starts(len(self.basis), self.rank)
         scale = max(self.scale, np.finfo(np.float64).tiny)
@@ -99,12 +100,11 @@ class RowSpace:
             x, n_met = factors[lo:hi], met[lo:hi]
 
             def evaluate():
-                if entries.full is not None:
-                    rest = x @ self.basis.T
-                    rest -= y.reshape(rest.shape)
-                    return rest.reshape(-1)
                 rest = np.empty(len(y))
-                _row_kernels.rows_residual(indptr, cols, y, self.basis, x, rest)
+                if entries.full is not None:
+                    _row_kernels.full_residual(y, turned, x, rest)
+                else:
+                    _row_kernels.rows_residual(indptr, cols, y, self.basis, x, rest)
                 return rest
 
             left = np.arange(hi - lo)
