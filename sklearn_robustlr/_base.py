@@ -9,11 +9,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._factors import product_svd
-from ._pipeline import Options, Solution
+from ._pipeline import Solution
 from ._polish import scale_floor
 from ._problem import Problem, make_problem
 from ._rank import is_exact
 from ._restarts import run_starts
+from ._scan import Options
 
 
 @dataclass
@@ -34,11 +35,16 @@ class FitMixin:
     random_state: int | np.random.RandomState | None
     verbose: int
 
-    def _solve(self, measurements, options):
-        """Solve; nothing is set."""
+    def _solve(self, measurements, options, start=None):
+        """Solve; nothing is set. `start`: factors of a fit to nearly the same data, in the user's units."""
         problem = make_problem(measurements)
         best, scores = run_starts(
-            problem, options, n_init=self.n_init, n_jobs=self.n_jobs, random_state=self.random_state
+            problem,
+            options,
+            n_init=self.n_init,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            start=None if start is None else problem.from_user_units(*start, symmetric=options.symmetric),
         )
         return Outcome(problem, options, best, scores)
 

@@ -12,8 +12,8 @@ import numpy as np
 from ._factors import product_svd
 from ._rows import RowSpace
 
-#: Entries of the blocks of a full matrix that an exact fit is looked for on, where it has four times as many.
-EXACT = (15_000, 60_000)
+#: Entries of the blocks of a full matrix that are tried first, where it has four times as many.
+SMALL = (15_000, 60_000)
 #: Entries beyond which a block is fitted first even with noise, and entries of that block of a full matrix.
 LARGE, BLOCK = 1_000_000, 300_000
 

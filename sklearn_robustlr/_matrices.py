@@ -53,23 +53,29 @@ class MatrixMixin(FitMixin):
         if not len(entries.y):
             raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
         self._n_observed = len(entries.y)
-        if self._fit_exactly(entries, options):
+        done, start = self._fit_small_block(entries, options)
+        if done:
             return self
         keep_rows, keep_cols = core(entries)
         if keep_rows.any():
-            self._fit_core(entries, keep_rows, keep_cols, options)
+            self._fit_core(entries, keep_rows, keep_cols, options, start)
         else:
             self._fit_location(entries)
         self._settle(entries, keep_rows, keep_cols)
         return self
 
-    def _solve_part(self, entries, rows, cols, options):
-        """Solve for the submatrix of the masked rows and columns; returns an :class:`Outcome`."""
+    def _solve_part(self, entries, rows, cols, options, start=None):
+        """Solve for the submatrix of the masked rows and columns; returns an :class:`Outcome`.
+
+        `start`: factors of a fit to nearly the same data, of all rows and columns.
+        """
+        if start is not None:
+            start = start[0][rows], start[1][cols]
         if not (rows.all() and cols.all()):
             entries = entries.part(rows, cols)
         rank = None if options.rank is None else min(options.rank, *entries.shape)
         measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
-        return self._solve(measurements, replace(options, rank=rank))
+        return self._solve(measurements, replace(options, rank=rank), start)
 
     def _choose_block(self, entries, size, include=None):
         """Masks of the rows and columns of a block, all of which have entries in it."""
@@ -78,9 +84,13 @@ class MatrixMixin(FitMixin):
             mask[mask] = keep
         return rows, cols
 
-    def _fit_exactly(self, entries, options):
-        """Look for an exact fit of a small block that holds for the whole; returns whether there is one."""
-        for size in _blocks.EXACT if options.polish else ():
+    def _fit_small_block(self, entries, options):
+        """Look for an exact fit of a small block that holds for the whole.
+
+        Returns whether there is one, and, where the block shows that there is noise instead, factors of the whole that
+        an estimate can start from.
+        """
+        for size in _blocks.SMALL if options.polish else ():
             if len(entries.y) <= 4 * size:
                 break
             include = None
@@ -89,15 +99,18 @@ class MatrixMixin(FitMixin):
                 if not rows.any():
                     break
                 outcome = self._solve_part(entries, rows, cols, replace(options, hurried=True))
-                if not is_exact(outcome.best.fit) or not outcome.best.rank:
+                best = outcome.best
+                if not best.converged or best.fit.heavy or not best.rank:
                     break
                 self._store(outcome)
+                if not is_exact(best.fit):
+                    return False, self._extend(entries, rows, cols)
                 include = self._extend_exactly(entries, rows, cols)
                 if include is None:
-                    return True
+                    return True, None
                 if not any(mask.any() for mask in include):
                     break
-        return False
+        return False, None
 
     def _extend_exactly(self, entries, rows, cols):
         """Extend an exact fit of a block to the whole.
@@ -130,42 +143,45 @@ class MatrixMixin(FitMixin):
         u, s, v = product_svd(left, right)
         self.left_, self.singular_values_, self.right_ = u.astype(dtype), s.astype(dtype), v.astype(dtype)
 
-    def _fit_core(self, entries, keep_rows, keep_cols, options):
-        if len(entries.y) > _blocks.LARGE and self._fit_block(entries, options):
+    def _fit_core(self, entries, keep_rows, keep_cols, options, start):
+        if len(entries.y) > _blocks.LARGE and self._fit_block(entries, options, start):
             return
-        self._store(self._solve_part(entries, keep_rows, keep_cols, options))
+        self._store(self._solve_part(entries, keep_rows, keep_cols, options, start))
         for name, keep in (("left_", keep_rows), ("right_", keep_cols)):
             factor = getattr(self, name)
             whole = np.zeros((len(keep), factor.shape[1]), factor.dtype)
             whole[keep] = factor
             setattr(self, name, whole)
 
-    def _fit_block(self, entries, options):
+    def _fit_block(self, entries, options, start):
         """Fit a block and extend it; returns whether that went well."""
         rows, cols = self._choose_block(entries, _blocks.BLOCK)
         if not rows.any():
             return False
-        self._store(self._solve_part(entries, rows, cols, options))
+        self._store(self._solve_part(entries, rows, cols, options, start))
         if self.rank_ == 0:
             return False
         share = float(np.mean(self.outliers_))
-        scale = self._row_scale()
-        left, right = _blocks.extend(
-            entries,
-            self.left_ * self.singular_values_,
-            self.right_,
-            rows,
-            cols,
-            scale=scale,
-            efficient=not self._heavy,
-            n_jobs=self.n_jobs,
-        )
-        residual = RowSpace.learn(right, left, slice(None), scale).residual(entries, left)
+        left, right = self._extend(entries, rows, cols)
+        residual = RowSpace.learn(right, left, slice(None), self._row_scale()).residual(entries, left)
         # a block that knows nothing of a direction; where it has not converged, the whole would not either
         if self.converged_ and np.mean(np.abs(residual) > self.threshold_) > 1.2 * share + 0.02:
             return False
         self._set_factors(left, right, entries.dtype)
         return True
+
+    def _extend(self, entries, rows, cols):
+        """Factors of the whole from those of a block."""
+        return _blocks.extend(
+            entries,
+            self.left_ * self.singular_values_,
+            self.right_,
+            rows,
+            cols,
+            scale=self._row_scale(),
+            efficient=not self._heavy,
+            n_jobs=self.n_jobs,
+        )
 
     def _row_scale(self):
         """Noise scale that rows are regressed with: that of the flags, so that rounding counts as noise."""

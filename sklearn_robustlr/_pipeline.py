@@ -7,32 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _rank
-from ._factors import degrees_of_freedom, product_svd
+from ._factors import degrees_of_freedom, product_spectrum, product_svd
 from ._initialization import bounded_targets, clipped_targets, spectral_start, tiny_start
-from ._measurements import EntryMeasurements
-from ._polish import Fit, evaluate, m_estimate, mend, scale_floor
-from ._step_sizes import make_step_rule, quantile, robust_size
-from ._subgradient import History, manifold_subgradient, subgradient_method, truncate
+from ._polish import Fit, evaluate, scale_floor
+from ._scan import Scan
+from ._step_sizes import IDENTITY, make_step_rule, quantile
+from ._subgradient import History, subgradient_method
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
 # Ratio of neighbouring singular values that a hurried fit takes for the gap.
 _CLEAR_GAP = 50.0
-
-
-@dataclass
-class Options:
-    """Parameters of a fit, checked."""
-
-    rank: int | None
-    init_scale: float
-    step_size: str
-    max_iter: int
-    tol: float
-    polish: bool
-    symmetric: bool
-    #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
-    hurried: bool = False
 
 
 @dataclass
@@ -45,128 +30,6 @@ class Solution:
     reason: str
     n_iter: int
     history: History
-
-
-class Scan:
-    """Fits of several ranks to one problem, each made once."""
-
-    def __init__(self, problem, left, right, options):
-        self._problem, self._options = problem, options
-        self._left, self._right = left, right
-        self.fits: dict[int, Fit] = {}
-
-    def start(self, k):
-        """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
-        symmetric, work = self._options.symmetric, self._problem.work
-        u, s, v = truncate(self._left, self._right, k, symmetric=symmetric)
-        if len(s) < k:
-            rest = work.with_targets(-evaluate(work, u, s, v))
-            more, size, turned = spectral_start(rest, k - len(s), symmetric=symmetric)
-            left, right = np.hstack([u * s, more * size]), np.hstack([v, turned])
-            u, s, v = truncate(left, right, k, floor=0.02, symmetric=symmetric)
-        return u, s, v
-
-    def fit(self, k):
-        if k not in self.fits:
-            self.fits[k] = self.refit(*self.start(k))
-        return self.fits[k]
-
-    def refit(self, u, s, v, *, among=None):
-        """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
-
-        `among`: mask of the measurements that the sub-gradient is to see.
-        """
-        symmetric = self._options.symmetric
-        work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
-        size = robust_size(work.y, 0.5)
-        first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
-        tol = 1e-3 if self._options.hurried else 0.0
-        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, tol=tol, symmetric=symmetric)
-        return self.estimate(*self._problem.to_base(u, s, v, symmetric=symmetric))
-
-    def _reduce(self, fit):
-        """Fit one rank less from an exact fit, its sub-gradient seeing only what that fit meets.
-
-        One-sided errors look like one more direction. The fit of one rank too many is then the truth but for a
-        block of a few rows by columns, while that of the right rank may be stuck. What the former meets is
-        nearly free of errors, so that a fresh start will do; least squares would still follow the few that are left,
-        for they are huge.
-        """
-        symmetric = self._options.symmetric
-        if not self._problem.work.coherent:  # a subset of dense measurements would be a copy
-            return self.refit(*self._problem.to_work(fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1], symmetric=symmetric))
-        met = _rank.is_met(fit)
-        part = self._problem.work.subset(np.flatnonzero(met))
-        return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
-
-    def estimate(self, u, s, v):
-        """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
-        symmetric, base = self._options.symmetric, self._problem.base
-        fit = m_estimate(base, u, s, v, symmetric=symmetric)
-        if isinstance(base, EntryMeasurements) and not symmetric:
-            for _ in range(3):
-                u, s, v, changed = mend(base, fit)
-                if not changed:
-                    break
-                better = m_estimate(base, u, s, v)
-                if not _improves(better, fit):
-                    break
-                fit = better
-        return fit
-
-    def _is_firm(self, fit):
-        """Whether an exact fit needs no comparison with one rank less: a majority is met, and needs the last direction.
-
-        A smaller fit as good as that would meet measurements in common with it, far more than would make them one.
-        No direction may be that of a few rows or columns alone, as a block of one-sided errors is.
-        """
-        if any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v)):
-            return False
-        met = _rank.is_met(fit)
-        count = np.count_nonzero(met)
-        if not _rank.is_exact(fit) or count < 0.55 * _rank.informative_count(fit):
-            return False
-        part = evaluate(self._problem.base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + self._problem.base.y
-        needed = np.abs(part[met]) > 10.0 * _rank.exact_tolerance(part.dtype)
-        return bool(np.count_nonzero(needed) > 0.5 * count + 2 * fit.dof)
-
-    def prefers_larger(self, k, larger):
-        return _rank.prefers_larger(
-            self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
-        )
-
-    def choose(self, guess, limit):
-        """Walk up while the data ask for more directions, then down while they do not ask for the last.
-
-        Steps up grow with the rank, a quarter of it at a time, and are halved where one was too long.
-        """
-        k = min(guess, limit)
-        stride = 1
-        while k < limit and not _rank.is_exact(self.fit(k)):
-            step = min(max(stride, 1), limit - k)
-            if self.prefers_larger(k, k + step):
-                k += step
-                stride = max(stride, k // 4, 1)
-            elif step > 1:
-                stride = step // 2
-                limit = k + step - 1
-            else:
-                break
-        while k > 1 and not self._is_firm(self.fit(k)):
-            if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
-                again = self._reduce(self.fit(k))
-                if _improves(again, self.fit(k - 1)):
-                    self.fits[k - 1] = again
-            if self.prefers_larger(k - 1, k):
-                break
-            k -= 1
-        return k
-
-
-def _improves(new, old):
-    """Whether a fit of the same rank has the smaller robust misfit at the smaller of the two scales."""
-    scale = min(new.scale, old.scale)
-    return _rank.misfit(new.residual, scale).sum() < _rank.misfit(old.residual, scale).sum()
 
 
 def _overparameterised(problem, options, limit, *, rng=None, callback=None):
@@ -202,13 +65,21 @@ def _overparameterised(problem, options, limit, *, rng=None, callback=None):
     return left, right, history, guess, ratio
 
 
-def solve(problem, options, *, rng=None, callback=None):
-    """Run all stages from one start; `rng` perturbs the start (None: the plain spectral one)."""
+def solve(problem, options, *, rng=None, start=None, callback=None):
+    """Run all stages from one start.
+
+    `rng` perturbs the start (None: the plain spectral one). `start` is a pair of factors in the coordinates of
+    `problem.work`, of a fit to nearly the same data; where no fit to be trusted is found from it, it is forgotten.
+    """
     base, work = problem.base, problem.work
     limit = min(work.shape) if options.rank is None else options.rank
     measurable = _rank.largest_rank(work.shape, work.size, symmetric=options.symmetric)
     if not np.any(base.y):
         return _zero_solution(base)
+    if start is not None and options.polish:
+        solution = _solve_warm(problem, options, start, min(limit, measurable))
+        if solution.converged:
+            return solution
     left, right, history, guess, ratio = _overparameterised(problem, options, limit, rng=rng, callback=callback)
     if left is None:
         return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
@@ -226,6 +97,16 @@ def solve(problem, options, *, rng=None, callback=None):
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
     return Solution(fit, fit.rank, converged, reason, n_iter, history)
+
+
+def _solve_warm(problem, options, start, limit):
+    """Scan ranks from the factors of a fit to nearly the same data."""
+    left, right = start
+    history = History()
+    residual = problem.work.step(left, right, IDENTITY)[0]
+    history.record(0, residual, 0.0, product_spectrum(left, right))
+    fit, converged, reason = _scan(problem, left, right, left.shape[1], limit, options, warm=True)
+    return Solution(fit, fit.rank, converged and not _is_doubtful(fit), reason, 1, history)
 
 
 def _is_doubtful(fit):
@@ -296,9 +177,9 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
     return found
 
 
-def _scan(problem, left, right, guess, limit, options):
+def _scan(problem, left, right, guess, limit, options, *, warm=False):
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
-    scan = Scan(problem, left, right, options)
+    scan = Scan(problem, left, right, options, warm=warm)
     k = scan.choose(guess, limit)
     return scan.fit(k), *_judge(scan, k, limit, problem, options)
 
@@ -340,6 +221,8 @@ def _judge(scan, k, limit, problem, options):
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
     if k < limit and k + 1 in scan.fits and scan.prefers_larger(k, k + 1):
         return False, f"structure is left beyond rank {k}"
+    if k > 1 and k - 1 not in scan.fits and scan.is_firm(fit):
+        return True, ""
     nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
     below = scan.fit(k - 1) if k > 1 else nothing
     edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)

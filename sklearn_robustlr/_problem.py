@@ -46,6 +46,16 @@ class Problem:
             return u, s, v
         return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
 
+    def from_user_units(self, left, right, *, symmetric=False):
+        """Factors of X in the units of the user, in the coordinates of `work`."""
+        dtype = self.base.dtype
+        if self.final is not None:
+            left, right = (np.linalg.solve(m.astype(float), f) for m, f in zip(self.final, (left, right), strict=True))
+        u, s, v = product_svd(left.astype(dtype), right.astype(dtype), left.shape[1], symmetric=symmetric)
+        u, s, v = self.to_work(u, s / self.in_user_units(np.ones(1, dtype)), v, symmetric=symmetric)
+        root = np.sqrt(s)
+        return u * root, v * root
+
     def subset(self, index):
         """The problem of some of the measurements, in the same units."""
         base = self.base.subset(index)

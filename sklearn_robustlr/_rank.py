@@ -18,6 +18,10 @@ from ._factors import degrees_of_freedom
 #: A direction counts where it gains this many noise edges.
 EDGES = 1.5
 
+#: Edges that one more direction must promise for a fit of it to be made. Measured on 140 noisy problems, those that
+#: the data asked for promised at least 1.13, surplus ones at most 0.86 where the fit was not stuck.
+PROMISE = 0.95
+
 #: Residual below which a measurement is met nearly, in units of the median target.
 _NEARLY = 0.03
 
@@ -96,6 +100,18 @@ def misfit(residual, scale, width=4.685):
     """Robust squared misfit per measurement (bisquare), about (r / scale)^2 for small r."""
     z = np.minimum(np.abs(residual) / (width * scale), 1.0)
     return width**2 / 3.0 * (1.0 - (1.0 - z * z) ** 3)
+
+
+def bisquare(residual, scale, width=4.685):
+    """Weights that belong to :func:`misfit`."""
+    z = np.minimum(np.abs(residual) / (width * scale), 1.0)
+    return ((1.0 - z * z) ** 2).astype(residual.dtype)
+
+
+def edges_between(before, after, scale, shape, k, symmetric):
+    """Noise edges by which the misfit falls between two residuals, the first of rank k, the second of one more."""
+    lost = misfit(before, scale).sum() - misfit(after, scale).sum()
+    return float(lost / noise_edge(shape, k, symmetric=symmetric))
 
 
 def gain(small, large, shape, *, symmetric=False):

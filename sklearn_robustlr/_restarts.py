@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from . import _rank
 from ._pipeline import solve
+from ._threads import single_threaded_blas
 
 
-def run_starts(problem, options, *, n_init, n_jobs, random_state):
-    """Solve from `n_init` starts; return (best solution, scores).
+def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None):
+    """Solve from `n_init` starts; return (best solution, scores). `start` is given to the first (:func:`solve`).
 
     The first start is the plain spectral one, the others are perturbed, each by a seed of its own, all drawn
     before any work starts: the result does not depend on `n_jobs`. Starts are compared by
@@ -21,7 +24,10 @@ def run_starts(problem, options, *, n_init, n_jobs, random_state):
 
     def one(index):
         rng = np.random.RandomState(seeds[index]) if index else None
-        return solve(problem, options, rng=rng)
+        with single_threaded_blas() if small or n_init > 1 else nullcontext():
+            return solve(problem, options, rng=rng, start=None if index else start)
+
+    small = problem.base.coherent  # entries: all that is left to BLAS are factorisations in the width of the factors
 
     if n_init == 1:
         solutions = [one(0)]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from ._measurements import DenseMeasurements, EntryMeasurements, RankOneMeasurements, SparseMeasurements
-from ._pipeline import Options
+from ._scan import Options
 from ._step_sizes import STEP_SIZES
 
 MEASUREMENTS = ("matrix", "rank_one", "entries")

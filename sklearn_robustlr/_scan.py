@@ -1,0 +1,185 @@
+"""Fits of several ranks to one problem: what each direction gains, and which rank the data ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _rank
+from ._factors import product_svd
+from ._initialization import spectral_start
+from ._measurements import EntryMeasurements
+from ._polish import Fit, evaluate, m_estimate, mend
+from ._step_sizes import quantile, robust_size
+from ._subgradient import manifold_subgradient, truncate
+
+
+@dataclass
+class Options:
+    """Parameters of a fit, checked."""
+
+    rank: int | None
+    init_scale: float
+    step_size: str
+    max_iter: int
+    tol: float
+    polish: bool
+    symmetric: bool
+    #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
+    hurried: bool = False
+
+
+class Scan:
+    """Fits of several ranks to one problem, each made once.
+
+    `warm` says that the factors are those of a fit already, of nearly the same data: their own rank is estimated from
+    there, and what they tell of smaller ranks is believed where it is clear.
+    """
+
+    def __init__(self, problem, left, right, options, *, warm=False):
+        self._problem, self._options = problem, options
+        self._left, self._right = left, right
+        self._warm = left.shape[1] if warm else None
+        self.fits: dict[int, Fit] = {}
+
+    def start(self, k):
+        """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
+        symmetric, work = self._options.symmetric, self._problem.work
+        u, s, v = truncate(self._left, self._right, k, symmetric=symmetric)
+        if len(s) < k:
+            rest = work.with_targets(-evaluate(work, u, s, v))
+            more, size, turned = spectral_start(rest, k - len(s), symmetric=symmetric)
+            left, right = np.hstack([u * s, more * size]), np.hstack([v, turned])
+            u, s, v = truncate(left, right, k, floor=0.02, symmetric=symmetric)
+        return u, s, v
+
+    def fit(self, k):
+        if k not in self.fits:
+            if k == self._warm:
+                symmetric = self._options.symmetric
+                start = product_svd(self._left, self._right, symmetric=symmetric)
+                self.fits[k] = self.estimate(*self._problem.to_base(*start, symmetric=symmetric))
+            else:
+                self.fits[k] = self.refit(*self.start(k))
+        return self.fits[k]
+
+    def refit(self, u, s, v, *, among=None):
+        """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
+
+        `among`: mask of the measurements that the sub-gradient is to see.
+        """
+        symmetric = self._options.symmetric
+        work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
+        size = robust_size(work.y, 0.5)
+        first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
+        tol = 1e-3 if self._options.hurried else 0.0
+        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, tol=tol, symmetric=symmetric)
+        return self.estimate(*self._problem.to_base(u, s, v, symmetric=symmetric))
+
+    def _reduce(self, fit):
+        """Fit one rank less from an exact fit, its sub-gradient seeing only what that fit meets.
+
+        One-sided errors look like one more direction. The fit of one rank too many is then the truth but for a
+        block of a few rows by columns, while that of the right rank may be stuck. What the former meets is
+        nearly free of errors, so that a fresh start will do; least squares would still follow the few that are left,
+        for they are huge.
+        """
+        symmetric = self._options.symmetric
+        if not self._problem.work.coherent:  # a subset of dense measurements would be a copy
+            return self.refit(*self._problem.to_work(fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1], symmetric=symmetric))
+        met = _rank.is_met(fit)
+        part = self._problem.work.subset(np.flatnonzero(met))
+        return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
+
+    def estimate(self, u, s, v):
+        """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
+        symmetric, base = self._options.symmetric, self._problem.base
+        fit = m_estimate(base, u, s, v, symmetric=symmetric)
+        if isinstance(base, EntryMeasurements) and not symmetric:
+            for _ in range(3):
+                u, s, v, changed = mend(base, fit)
+                if not changed:
+                    break
+                better = m_estimate(base, u, s, v)
+                if not _improves(better, fit):
+                    break
+                fit = better
+        return fit
+
+    def is_firm(self, fit):
+        """Whether a fit needs no comparison with one rank less.
+
+        An exact one, where a majority is met, and needs the last direction: a smaller fit as good as that would meet
+        measurements in common with it, far more than would make them one. A warm one, where the last direction is
+        worth many noise edges. No direction may be that of a few rows or columns alone, as a block of one-sided errors
+        is.
+        """
+        if any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v)):
+            return False
+        if fit.rank == self._warm and not _rank.is_exact(fit):
+            symmetric, base = self._options.symmetric, self._problem.base
+            rest = evaluate(base, fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1])
+            lost = _rank.edges_between(rest, fit.residual, fit.scale, base.shape, fit.rank - 1, symmetric)
+            return not fit.heavy and lost > 10.0 * _rank.EDGES
+        met = _rank.is_met(fit)
+        count = np.count_nonzero(met)
+        if not _rank.is_exact(fit) or count < 0.55 * _rank.informative_count(fit):
+            return False
+        part = evaluate(self._problem.base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + self._problem.base.y
+        needed = np.abs(part[met]) > 10.0 * _rank.exact_tolerance(part.dtype)
+        return bool(np.count_nonzero(needed) > 0.5 * count + 2 * fit.dof)
+
+    def _promise(self, fit):
+        """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass."""
+        if fit.heavy or not _rank.is_determined(fit):
+            return np.inf
+        base = self._problem.base
+        weight = _rank.bisquare(fit.residual, fit.scale)
+        u, _, v = base.leading(weight * fit.residual, 1)
+        part = evaluate(base, u, np.ones(1, u.dtype), v) + base.y
+        power = float(weight @ (part * part))
+        if not power > 0.0:
+            return 0.0
+        rest = fit.residual - part * part.dtype.type((weight * part) @ fit.residual / power)
+        return _rank.edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
+
+    def prefers_larger(self, k, larger):
+        return _rank.prefers_larger(
+            self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
+        )
+
+    def choose(self, guess, limit):
+        """Walk up while the data ask for more directions, then down while they do not ask for the last.
+
+        Steps up grow with the rank, a quarter of it at a time, and are halved where one was too long.
+        """
+        k = min(guess, limit)
+        stride = 1
+        while k < limit and not _rank.is_exact(self.fit(k)):
+            step = min(max(stride, 1), limit - k)
+            if (self._options.hurried and k > guess) or self._promise(self.fit(k)) < _rank.PROMISE:
+                break
+            if self.prefers_larger(k, k + step):
+                k += step
+                stride = max(stride, k // 4, 1)
+            elif step > 1:
+                stride = step // 2
+                limit = k + step - 1
+            else:
+                break
+        while k > 1 and not self.is_firm(self.fit(k)):
+            if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
+                again = self._reduce(self.fit(k))
+                if _improves(again, self.fit(k - 1)):
+                    self.fits[k - 1] = again
+            if self.prefers_larger(k - 1, k):
+                break
+            k -= 1
+        return k
+
+
+def _improves(new, old):
+    """Whether a fit of the same rank has the smaller robust misfit at the smaller of the two scales."""
+    scale = min(new.scale, old.scale)
+    return _rank.misfit(new.residual, scale).sum() < _rank.misfit(old.residual, scale).sum()
