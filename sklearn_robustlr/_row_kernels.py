@@ -36,30 +36,91 @@ def _solve_spd(gram, rhs):
 
 
 @jit()
-def _weighted_fit(cols, y, basis, weight, gram, x):
-    """Weighted least squares of y on the rows `cols` of `basis`; the solution goes to x."""
-    k = x.shape[0]
-    gram[:] = 0
-    x[:] = 0
-    for p in range(cols.shape[0]):
-        w = weight[p]
-        if w > 0:
-            b = basis[cols[p]]
-            for c in range(k):
-                x[c] += w * y[p] * b[c]
-                for d in range(c + 1):
-                    gram[c, d] += w * b[c] * b[d]
+def _solve_square(a, b):
+    """Solve a x = b by elimination with pivots, in place; the solution goes to b. Returns whether a is regular."""
+    k = b.shape[0]
+    for c in range(k):
+        pivot = c
+        for e in range(c + 1, k):
+            if abs(a[e, c]) > abs(a[pivot, c]):
+                pivot = e
+        if abs(a[pivot, c]) <= 1e-10 * abs(a[0, 0]):
+            return False
+        if pivot != c:
+            for d in range(c, k):
+                a[c, d], a[pivot, d] = a[pivot, d], a[c, d]
+            b[c], b[pivot] = b[pivot], b[c]
+        for e in range(c + 1, k):
+            ratio = a[e, c] / a[c, c]
+            for d in range(c + 1, k):
+                a[e, d] -= ratio * a[c, d]
+            b[e] -= ratio * b[c]
+    for c in range(k - 1, -1, -1):
+        for d in range(c + 1, k):
+            b[c] -= a[c, d] * b[d]
+        b[c] /= a[c, c]
+    return True
+
+
+@jit(fastmath=REASSOCIATE)
+def _weighted_fit(y, basis, weight, gram, x, buffer):
+    """Weighted least squares of y on the rows of `basis` (k x n, transposed so that it vectorises), into x."""
+    k, n = basis.shape
+    for c in range(k):
+        total = 0.0
+        for p in range(n):
+            buffer[p] = weight[p] * basis[c, p]
+            total += buffer[p] * y[p]
+        x[c] = total
+        for d in range(c + 1):
+            total = 0.0
+            for p in range(n):
+                total += buffer[p] * basis[d, p]
+            gram[c, d] = total
     _solve_spd(gram, x)
 
 
 @jit(fastmath=REASSOCIATE)
-def _row_residual(cols, y, basis, x, residual):
+def _row_residual(y, basis, x, residual):
+    """Residual x^T basis - y, by rows of `basis` (k x n)."""
+    n = y.shape[0]
+    for p in range(n):
+        residual[p] = -y[p]
+    for c in range(x.shape[0]):
+        for p in range(n):
+            residual[p] += x[c] * basis[c, p]
+
+
+@jit()
+def _gather(cols, basis, out):
+    """Rows `cols` of `basis`, transposed."""
     for p in range(cols.shape[0]):
         j = cols[p]
-        total = -y[p]
-        for c in range(x.shape[0]):
-            total += basis[j, c] * x[c]
-        residual[p] = total
+        for c in range(basis.shape[1]):
+            out[c, p] = basis[j, c]
+
+
+@jit()
+def _interpolate(order, state, y, basis, square, x):
+    """Solve for as many random entries as there are unknowns, into x; returns (whether they can be, next state).
+
+    Partial Fisher-Yates shuffle of `order` by a 64-bit congruential generator.
+    """
+    k, n = basis.shape
+    for c in range(k):
+        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        pick = c + np.int64((state >> np.uint64(33)) % np.uint64(n - c))
+        order[c], order[pick] = order[pick], order[c]
+        for d in range(k):
+            square[c, d] = basis[d, order[c]]
+        x[c] = y[order[c]]
+    return _solve_square(square, x), state
+
+
+@jit()
+def _first_state(n):
+    """Seed of the generator: the length of a row, so that it gets the same result wherever it stands."""
+    return np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
 
 
 @jit()
@@ -109,7 +170,7 @@ def _smallest(residual, count):
 
 
 @jit()
-def _concentrate(cols, y, basis, scale, steps, part, weight, gram, x, residual):
+def _concentrate(y, basis, scale, steps, part, weight, gram, x, residual, buffer):
     """Least squares on the `part` smallest residuals of x, while that helps; returns the capped loss.
 
     The concentration step of least trimmed squares (Rousseeuw and Van Driessen, 2006).
@@ -121,12 +182,12 @@ def _concentrate(cols, y, basis, scale, steps, part, weight, gram, x, residual):
         for p in range(residual.shape[0]):
             weight[p] = 1.0 if abs(residual[p]) <= bound else 0.0
         old[:] = x
-        _weighted_fit(cols, y, basis, weight, gram, x)
-        _row_residual(cols, y, basis, x, residual)
+        _weighted_fit(y, basis, weight, gram, x, buffer)
+        _row_residual(y, basis, x, residual)
         new = _capped_loss(residual, scale)
         if new >= value * (1.0 - 1e-9):
             x[:] = old
-            _row_residual(cols, y, basis, x, residual)
+            _row_residual(y, basis, x, residual)
             break
         value = new
     return value
@@ -154,15 +215,17 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
         if n == 0:
             met[i] = 0
             continue
-        c_i = cols[lo:hi]
+        b_i = np.empty((k, n))
+        _gather(cols[lo:hi], basis, b_i)
         y_i = y[lo:hi]
         weight = np.ones(n)
         residual = np.empty(n)
+        buffer = np.empty(n)
         # two fits that both meet more entries than this have at least k in common: they are one fit
         enough = (n + k) // 2
         part = min(max(2 * n // 5, k + 1), n)
-        _weighted_fit(c_i, y_i, basis, weight, gram, x)
-        _row_residual(c_i, y_i, basis, x, residual)
+        _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+        _row_residual(y_i, b_i, x, residual)
         if _met(residual, scale) == n:  # no error in sight: least squares it is
             factors[i] = x
             met[i] = n
@@ -173,87 +236,57 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
         for _ in range(30):  # l1 by re-weighting, its floor falling from the row's own scale
             for p in range(n):
                 weight[p] = 1.0 / max(abs(residual[p]), floor)
-            _weighted_fit(c_i, y_i, basis, weight, gram, x)
-            _row_residual(c_i, y_i, basis, x, residual)
+            _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+            _row_residual(y_i, b_i, x, residual)
             if last == scale:
                 break
             last = floor
             floor = max(0.6 * floor, scale)
         value = np.inf
         if efficient:
-            value = _concentrate(c_i, y_i, basis, scale, 10, part, weight, gram, x, residual)
+            value = _concentrate(y_i, b_i, scale, 10, part, weight, gram, x, residual, buffer)
         else:
             best[:] = x
-        _row_residual(c_i, y_i, basis, best, residual)
+        _row_residual(y_i, b_i, best, residual)
         best_loss = _capped_loss(residual, scale)
         if efficient and value < best_loss:
             best_loss = value
             best[:] = x
-            _row_residual(c_i, y_i, basis, best, residual)
+            _row_residual(y_i, b_i, best, residual)
         if efficient and n > k and _met(residual, scale) <= enough:
-            state = np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+            state = _first_state(n)
             order = np.arange(n)
             for _ in range(n_starts):
-                weight[:] = 0.0
-                for c in range(k):  # partial Fisher-Yates shuffle by a 64-bit congruential generator
-                    state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-                    pick = c + np.int64((state >> np.uint64(33)) % np.uint64(n - c))
-                    order[c], order[pick] = order[pick], order[c]
-                    weight[order[c]] = 1.0
-                _weighted_fit(c_i, y_i, basis, weight, gram, x)
-                _row_residual(c_i, y_i, basis, x, residual)
+                regular, state = _interpolate(order, state, y_i, b_i, gram, x)
+                if not regular:
+                    continue
+                _row_residual(y_i, b_i, x, residual)
                 if _capped_loss(residual, scale) < best_loss:
-                    best_loss = _concentrate(c_i, y_i, basis, scale, 2, part, weight, gram, x, residual)
+                    best_loss = _concentrate(y_i, b_i, scale, 2, part, weight, gram, x, residual, buffer)
                     best[:] = x
                     if _met(residual, scale) > enough:
                         break
-        _row_residual(c_i, y_i, basis, best, residual)
+        _row_residual(y_i, b_i, best, residual)
         for _ in range(10 if efficient else 0):
             for p in range(n):
                 z = residual[p] / (4.685 * scale)
                 weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
-            _weighted_fit(c_i, y_i, basis, weight, gram, x)
-            moved = 0.0
+            _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+            moved, size = 0.0, 0.0
             for c in range(k):
-                moved = max(moved, abs(x[c] - best[c]) / (abs(best[c]) + 1e-300))
-            _row_residual(c_i, y_i, basis, x, residual)
+                moved = max(moved, abs(x[c] - best[c]))
+                size = max(size, abs(best[c]))
+            _row_residual(y_i, b_i, x, residual)
             value = _capped_loss(residual, scale)
             if value > best_loss * (1.0 + 1e-2):
                 break
             best_loss = min(value, best_loss)
             best[:] = x
-            if moved < 1e-6:
+            if moved <= 1e-5 * size:
                 break
-        _row_residual(c_i, y_i, basis, best, residual)
+        _row_residual(y_i, b_i, best, residual)
         factors[i] = best
         met[i] = _met(residual, scale)
-
-
-@jit()
-def _solve_square(a, b):
-    """Solve a x = b by elimination with pivots, in place; the solution goes to b. Returns whether a is regular."""
-    k = b.shape[0]
-    for c in range(k):
-        pivot = c
-        for e in range(c + 1, k):
-            if abs(a[e, c]) > abs(a[pivot, c]):
-                pivot = e
-        if abs(a[pivot, c]) <= 1e-10 * abs(a[0, 0]):
-            return False
-        if pivot != c:
-            for d in range(c, k):
-                a[c, d], a[pivot, d] = a[pivot, d], a[c, d]
-            b[c], b[pivot] = b[pivot], b[c]
-        for e in range(c + 1, k):
-            ratio = a[e, c] / a[c, c]
-            for d in range(c + 1, k):
-                a[e, d] -= ratio * a[c, d]
-            b[e] -= ratio * b[c]
-    for c in range(k - 1, -1, -1):
-        for d in range(c + 1, k):
-            b[c] -= a[c, d] * b[d]
-        b[c] /= a[c, c]
-    return True
 
 
 @jit()
@@ -266,12 +299,13 @@ def guess_rows(indptr, cols, y, basis, scale, n_tries, factors):
     """
     k = basis.shape[1]
     width = 24 + 4 * k
-    sample = np.empty((width, k))
+    sample = np.empty((k, width))
     value = np.empty(width)
     residual = np.empty(width)
     weight = np.empty(width)
-    order = np.arange(width)
-    numbers = np.arange(width)
+    buffer = np.empty(width)
+    order = np.empty(width, dtype=np.int64)
+    chosen = np.empty(width, dtype=np.int32)
     square, x = np.empty((k, k)), np.empty(k)
     for i in range(factors.shape[0]):
         lo, n = indptr[i], indptr[i + 1] - indptr[i]
@@ -280,50 +314,45 @@ def guess_rows(indptr, cols, y, basis, scale, n_tries, factors):
             continue
         for p in range(m):
             # by steps of the golden ratio: no two alike where the row is long, and no pattern of columns in it
-            pick = lo + np.int64((p * 0.6180339887498949) % 1.0 * n) if n > 2 * width else lo + (p * n) // m
-            sample[p] = basis[cols[pick]]
+            pick = lo + (np.int64((p * 0.6180339887498949) % 1.0 * n) if n > 2 * width else (p * n) // m)
+            chosen[p] = cols[pick]
             value[p] = y[pick]
-        state = np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+            order[p] = p
+        if m != sample.shape[1]:
+            sample = np.empty((k, m))
+        _gather(chosen[:m], basis, sample)
+        state = _first_state(n)
         for _ in range(n_tries):
-            for c in range(k):
-                state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-                pick = c + np.int64((state >> np.uint64(33)) % np.uint64(m - c))
-                order[c], order[pick] = order[pick], order[c]
-                square[c] = sample[order[c]]
-                x[c] = value[order[c]]
-            if not _solve_square(square, x):
+            regular, state = _interpolate(order[:m], state, value[:m], sample, square, x)
+            if not regular:
                 continue
-            _row_residual(numbers[:m], value[:m], sample, x, residual)
+            _row_residual(value[:m], sample, x, residual[:m])
             if _met(residual[:m], scale) >= k + max(m // 4, 4):
                 for p in range(m):
                     weight[p] = 1.0 if abs(residual[p]) <= 3.5 * scale else 0.0
-                _weighted_fit(numbers[:m], value[:m], sample, weight, square, x)
+                _weighted_fit(value[:m], sample, weight, square, x, buffer)
                 factors[i] = x
                 break
-        for p in range(width):  # a row gets the same result wherever it stands
-            order[p] = p
 
 
 @jit()
 def rows_residual(indptr, cols, y, basis, factors, residual):
     """Residual basis_j . x_i - y of the entries of rows."""
     for i in range(factors.shape[0]):
-        lo, hi = indptr[i], indptr[i + 1]
-        _row_residual(cols[lo:hi], y[lo:hi], basis, factors[i], residual[lo:hi])
+        for p in range(indptr[i], indptr[i + 1]):
+            j = cols[p]
+            total = -y[p]
+            for c in range(factors.shape[1]):
+                total += factors[i, c] * basis[j, c]
+            residual[p] = total
 
 
-@jit(fastmath=REASSOCIATE)
+@jit()
 def full_residual(y, basis, factors, residual):
-    """The same for rows without holes, by columns of the transposed `basis` (k x n), which vectorises."""
+    """The same for rows without holes, by rows of the transposed `basis` (k x n)."""
     n = basis.shape[1]
     for i in range(factors.shape[0]):
-        first = i * n
-        for j in range(n):
-            residual[first + j] = -y[first + j]
-        for c in range(factors.shape[1]):
-            x = factors[i, c]
-            for j in range(n):
-                residual[first + j] += x * basis[c, j]
+        _row_residual(y[i * n : (i + 1) * n], basis, factors[i], residual[i * n : (i + 1) * n])
 
 
 @jit()

@@ -131,8 +131,12 @@ class Scan:
         return bool(np.count_nonzero(needed) > 0.5 * count + 2 * fit.dof)
 
     def _promise(self, fit):
-        """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass."""
-        if fit.heavy or not _rank.is_determined(fit):
+        """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass.
+
+        Nothing is told from a fit that leaves many errors: its scale is not that of the noise.
+        """
+        sound = fit.sound if fit.informative is None else fit.sound[fit.informative]
+        if fit.heavy or not _rank.is_determined(fit) or np.mean(sound) < 0.6:
             return np.inf
         base = self._problem.base
         weight = _rank.bisquare(fit.residual, fit.scale)
