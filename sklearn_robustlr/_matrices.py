@@ -1,4 +1,4 @@
-"""What the estimators of a matrix share: input to entries, the fit, the regression of new rows, the score."""
+"""What the estimators of a matrix share: the fit of a block or the whole, the regression of new rows, the score."""
 
 from __future__ import annotations
 

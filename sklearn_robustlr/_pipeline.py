@@ -93,9 +93,12 @@ def solve(problem, options, *, rng=None, start=None, callback=None):
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = min(limit, measurable)
     found = _scan(problem, left, right, guess, limit, options)
-    if not options.hurried and (not found[1] or _is_doubtful(found[0])):
+    doubtful = not found[1] or _is_doubtful(found[0])
+    if doubtful and not options.hurried:
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
+    if options.hurried and not _rank.is_exact(fit):
+        converged &= not doubtful
     return Solution(fit, fit.rank, converged, reason, n_iter, history)
 
 
@@ -210,6 +213,8 @@ def _judge(scan, k, limit, problem, options):
     size = len(fit.residual)
     if _rank.is_exact(fit):
         return True, ""
+    if scan.gave_up:
+        return False, f"the scan was given up at rank {k}"
     if not _rank.is_determined(fit):
         return False, (
             f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom "

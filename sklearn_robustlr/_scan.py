@@ -14,6 +14,9 @@ from ._polish import Fit, evaluate, m_estimate, mend
 from ._step_sizes import quantile, robust_size
 from ._subgradient import manifold_subgradient, truncate
 
+# Fits that a hurried scan makes until one is exact.
+_PATIENCE = 6
+
 
 @dataclass
 class Options:
@@ -42,6 +45,7 @@ class Scan:
         self._left, self._right = left, right
         self._warm = left.shape[1] if warm else None
         self.fits: dict[int, Fit] = {}
+        self.gave_up = False
 
     def start(self, k):
         """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
@@ -148,6 +152,12 @@ class Scan:
         rest = fit.residual - part * part.dtype.type((weight * part) @ fit.residual / power)
         return _rank.edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
 
+    def _is_impatient(self):
+        """Whether a hurried scan has made all the fits it may, none of them exact; it is then given up."""
+        exact = any(_rank.is_exact(fit) for fit in self.fits.values())
+        self.gave_up |= self._options.hurried and not exact and len(self.fits) >= _PATIENCE
+        return self.gave_up
+
     def prefers_larger(self, k, larger):
         return _rank.prefers_larger(
             self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
@@ -162,7 +172,9 @@ class Scan:
         stride = 1
         while k < limit and not _rank.is_exact(self.fit(k)):
             step = min(max(stride, 1), limit - k)
-            if (self._options.hurried and k > guess) or self._promise(self.fit(k)) < _rank.PROMISE:
+            if self._promise(self.fit(k)) < _rank.PROMISE:
+                break
+            if self._is_impatient():
                 break
             if self.prefers_larger(k, k + step):
                 k += step
@@ -172,7 +184,7 @@ class Scan:
                 limit = k + step - 1
             else:
                 break
-        while k > 1 and not self.is_firm(self.fit(k)):
+        while k > 1 and not self.is_firm(self.fit(k)) and not self._is_impatient():
             if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if _improves(again, self.fit(k - 1)):

@@ -179,6 +179,62 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     assert_allclose(np.abs(basis @ factors[0] - y).sum(), exact.fun, rtol=1e-3)
 
 
+def rows_with_errors(rng, n_rows=40, n=90, k=4, share=0.4):
+    """Rows on a basis without noise, some with holes, some of their entries wrong, in compressed form."""
+    basis, truth = rng.standard_normal((n, k)), rng.standard_normal((n_rows, k))
+    seen = rng.uniform(size=(n_rows, n)) < np.where(np.arange(n_rows) % 2, 0.7, 1.0)[:, None]
+    y = truth @ basis.T
+    y[rng.uniform(size=y.shape) < share] += 7.0
+    indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+    return basis, truth, indptr, np.nonzero(seen)[1].astype(np.int32), y[seen]
+
+
+def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
+    basis, truth, indptr, cols, y = rows_with_errors(rng)
+    y[indptr[3] : indptr[4]] = rng.standard_normal(indptr[4] - indptr[3])  # nothing but noise
+    truth[3] = 5.0
+    factors = np.full_like(truth, 5.0)
+    _row_kernels.guess_rows(indptr, cols, y, basis, 1e-10, 500, factors)
+    assert_allclose(factors, truth, atol=1e-9)
+    alone = np.full((1, 4), 5.0)
+    lo, hi = indptr[7], indptr[8]
+    bounds = np.array([0, hi - lo], np.int32)
+    _row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 1e-10, 500, alone)
+    assert_array_equal(alone[0], factors[7])
+
+
+def test_residual_and_met_of_rows(rng):
+    basis, truth, indptr, cols, y = rows_with_errors(rng)
+    row = np.repeat(np.arange(40), np.diff(indptr))
+    expected = np.einsum("ij,ij->i", basis[cols], truth[row]) - y
+    residual = np.empty(len(y))
+    _row_kernels.rows_residual(indptr, cols, y, basis, truth, residual)
+    assert_allclose(residual, expected, atol=1e-12)
+    full = (truth @ basis.T + rng.standard_normal((40, 90))).ravel()
+    out = np.empty(len(full))
+    _row_kernels.full_residual(full, np.ascontiguousarray(basis.T), truth, out)
+    assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
+
+    met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
+    _row_kernels.count_met(indptr, residual, 1e-6, 4, met, good)
+    counts = np.bincount(row, weights=np.abs(expected) <= 3.5e-6)
+    assert_array_equal(met, counts)
+    assert_array_equal(good, 2 * counts > np.diff(indptr) + 4)
+    assert 0 < good.sum() < 40
+    _row_kernels.count_met(indptr, residual + 2e-6, 1e-6, 4, met, good)
+    assert not good.any()  # met, but not by far
+
+
+def test_solve_square(rng):
+    a, b = rng.standard_normal((6, 6)), rng.standard_normal(6)
+    a[0, 0] = 0.0
+    x = b.copy()
+    assert _row_kernels._solve_square(a.copy(), x)
+    assert_allclose(a @ x, b, atol=1e-12)
+    a[2] = a[4]
+    assert not _row_kernels._solve_square(a.copy(), b.copy())
+
+
 def test_smallest_selects_as_sorting_does(rng):
     for n in range(1, 40):
         residual = rng.randint(-4, 5, n).astype(float) if n % 2 else rng.standard_normal(n)

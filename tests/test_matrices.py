@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks, _matrices
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
 
@@ -418,32 +418,112 @@ def test_an_empty_row_changes_nothing(problem, model):
 # Large matrices
 
 
-def test_blocks_give_what_the_whole_gives(monkeypatch, noisy):
-    clean = make_corrupted_matrix((200, 150), rank=3, observed=0.6, outliers=0.2, random_state=8)
-    slow = RobustMatrixCompletion(replace="all").fit(noisy.data)
-    monkeypatch.setattr(_blocks, "LARGE", 3000)
-    monkeypatch.setattr(_blocks, "BLOCK", 4500)
-    assert relative_recovery_error(clean.clean, RobustMatrixCompletion().fit_transform(clean.data)) < 1e-8
-    fast = RobustMatrixCompletion(replace="all").fit(noisy.data)
-    assert fast.rank_ == 2
-    errors = [relative_recovery_error(noisy.clean, m.transform(noisy.data)) for m in (fast, slow)]
-    assert errors[0] < 1.05 * errors[1]
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """The sizes of blocks, a tenth of what they are."""
+    monkeypatch.setattr(_blocks, "SMALL", (2500, 6000))
+    monkeypatch.setattr(_blocks, "LARGE", 12_000)
+    monkeypatch.setattr(_blocks, "BLOCK", 9_000)
 
 
-def test_a_misleading_block_falls_back_to_the_whole(monkeypatch):
-    """The rows of the block know nothing of a direction that the others have."""
+@pytest.fixture
+def no_blocks(monkeypatch):
+    monkeypatch.setattr(_blocks, "SMALL", ())
+
+
+def whole_fits(monkeypatch):
+    """Count the fits to more entries than a block has."""
+    sizes = []
+    original = _matrices.MatrixMixin._solve
+
+    def counted(self, measurements, options, start=None):
+        sizes.append((measurements.size, start is not None))
+        return original(self, measurements, options, start)
+
+    monkeypatch.setattr(_matrices.MatrixMixin, "_solve", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("observed", [1.0, 0.6])
+@pytest.mark.parametrize("estimator", BOTH)
+def test_an_exact_block_is_extended_without_fitting_the_whole(small_blocks, monkeypatch, estimator, observed):
+    sizes = whole_fits(monkeypatch)
+    problem = make_corrupted_matrix((240, 240), rank=3, observed=observed, outliers=0.25, random_state=8)
+    fitted = clone(estimator).fit(problem.data)
+    assert max(size for size, _ in sizes) < 9000
+    assert fitted.converged_ and fitted.rank_ == 3
+    assert not len(fitted.undetermined_rows_) and not len(fitted.undetermined_columns_)
+    # scores, or the repaired matrix
+    rows = fitted.transform(problem.data)
+    rows = fitted.inverse_transform(rows) if isinstance(fitted, RobustPCA) else rows
+    assert relative_recovery_error(problem.clean, rows) < 1e-9
+    assert min(outlier_precision_recall(problem.outliers, fitted.outliers_)) == 1.0
+
+
+def test_a_noisy_block_starts_the_fit_of_the_whole(small_blocks, monkeypatch):
+    """It is as good as the fit that starts from nothing."""
+    problem = make_corrupted_matrix((110, 100), rank=3, noise=0.1, outliers=0.2, random_state=8)
+    sizes = whole_fits(monkeypatch)
+    fast = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert sizes[-1] == (11_000, True)
+    monkeypatch.setattr(_blocks, "SMALL", ())
+    slow = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert sizes[-1] == (11_000, False)
+    assert fast.rank_ == slow.rank_ == 3 and fast.converged_
+    assert_allclose(fast.transform(problem.data), slow.transform(problem.data), atol=0.02)
+    assert_allclose(fast.scale_, slow.scale_, rtol=1e-2)
+
+
+def test_large_blocks_give_what_the_whole_gives(small_blocks, monkeypatch):
+    problem = make_corrupted_matrix((160, 120), rank=2, noise=0.1, outliers=0.2, random_state=8)
+    sizes = whole_fits(monkeypatch)
+    fast = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert max(size for size, _ in sizes) < 12_000
+    monkeypatch.setattr(_blocks, "SMALL", ())
+    monkeypatch.setattr(_blocks, "LARGE", 1_000_000)
+    slow = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert fast.rank_ == slow.rank_ == 2
+    errors = [relative_recovery_error(problem.clean, m.transform(problem.data)) for m in (fast, slow)]
+    assert errors[0] < 1.1 * errors[1]
+
+
+def hidden_direction(blocks, noise=0.0):
+    """A matrix whose first block knows nothing of a direction that a third of the other rows have."""
     rng = np.random.RandomState(0)
-    monkeypatch.setattr(_blocks, "LARGE", 3000)
-    monkeypatch.setattr(_blocks, "BLOCK", 4000)
-    rows, _ = _blocks.choose_block((200, 100), 20000, 4000)
-    left = rng.standard_normal((200, 3))
-    left[rows, 2] = 0.0
+    rows, _ = _blocks.choose_block((240, 100), 24_000, blocks)
+    left = rng.standard_normal((240, 3))
+    left[:, 2] = np.where(rows | (rng.uniform(size=240) < 0.6), 0.0, left[:, 2])
     truth = left @ rng.standard_normal((3, 100))
-    data = truth.copy()
+    data = truth + noise * rng.standard_normal(truth.shape)
     data[rng.uniform(size=data.shape) < 0.1] = 50.0
+    return truth, data
+
+
+def test_a_block_without_a_direction_is_drawn_again(small_blocks):
+    truth, data = hidden_direction(2500)
     fitted = RobustMatrixCompletion()
     assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
     assert fitted.rank_ == 3
+
+
+def test_a_misleading_large_block_falls_back_to_the_whole(monkeypatch, no_blocks):
+    monkeypatch.setattr(_blocks, "LARGE", 12_000)
+    monkeypatch.setattr(_blocks, "BLOCK", 6_000)
+    truth, data = hidden_direction(6_000)
+    fitted = RobustMatrixCompletion()
+    assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
+    assert fitted.rank_ == 3
+
+
+def test_garbage_rows_do_not_stop_the_block(small_blocks):
+    problem = make_corrupted_matrix((240, 160), rank=3, outliers=0.2, random_state=8)
+    data = problem.data.copy()
+    data[[3, 77]] = np.random.RandomState(1).standard_normal((2, 160))
+    with pytest.warns(UserWarning, match="2 rows of X"):
+        fitted = RobustMatrixCompletion().fit(data)
+    assert_array_equal(fitted.undetermined_rows_, [3, 77])
+    sound = np.delete(np.arange(240), [3, 77])
+    assert_allclose(fitted.transform(data)[sound], problem.clean[sound], atol=1e-8)
 
 
 # Bad input
