@@ -6,12 +6,13 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from ._factors import product_svd
 from ._pipeline import Solution
 from ._polish import scale_floor
 from ._problem import Problem, make_problem
+from ._progress import Progress
 from ._rank import is_exact
 from ._restarts import run_starts
 from ._scan import Options
@@ -27,7 +28,7 @@ class Outcome:
     scores: np.ndarray
 
 
-class FitMixin:
+class FitMixin(CallbackSupportMixin):
     """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
 
     n_init: int
@@ -35,9 +36,34 @@ class FitMixin:
     random_state: int | np.random.RandomState | None
     verbose: int
 
-    def _solve(self, measurements, options, start=None):
-        """Solve; nothing is set. `start`: factors of a fit to nearly the same data, in the user's units."""
+    def _begin_fit(self, **data):
+        """Tell callbacks that a fit of X (and y) begins."""
+        self._data = data if hasattr(self, "_skl_callbacks") else None
+        if self._data is not None:
+            context = self._init_callback_context(max_subtasks=None)
+            context.call_on_fit_task_begin(estimator=self, **data)
+
+    def _end_fit(self):
+        """Tell callbacks that the fit has ended."""
+        if self._data is not None:
+            self._callback_fit_ctx.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **self._data)
+        del self._data
+
+    def _solve(self, measurements, options, start=None, whole=True):
+        """Solve; nothing is set. `start`: factors of a fit to nearly the same data, in the user's units.
+
+        `whole` says that it is all of the data: callbacks are then given estimators that can predict.
+        """
         problem = make_problem(measurements)
+        progress = None
+        if self.verbose or self._data is not None:
+            progress = Progress(
+                self,
+                None if self._data is None else self._callback_fit_ctx,
+                self._data,
+                lambda left, right: self._snapshot(*problem.to_user_units(left, right)) if whole else None,
+                lambda solution: describe(problem, solution, whole),
+            )
         best, scores = run_starts(
             problem,
             options,
@@ -45,6 +71,7 @@ class FitMixin:
             n_jobs=self.n_jobs,
             random_state=self.random_state,
             start=None if start is None else problem.from_user_units(*start, symmetric=options.symmetric),
+            progress=progress,
         )
         return Outcome(problem, options, best, scores)
 
@@ -55,15 +82,12 @@ class FitMixin:
         """
         problem, best, scores = outcome.problem, outcome.best, outcome.scores
         fit = best.fit
-        u, s, v = fit.u, fit.s, fit.v
-        if problem.final is not None:
-            p, q = problem.final
-            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=outcome.options.symmetric)
+        u, s, v = problem.finalise(fit.u, fit.s, fit.v, symmetric=outcome.options.symmetric)
         # Signs: the largest component of each left vector is positive, as in scikit-learn's svd_flip.
         signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
         signs[signs == 0] = 1
         self.left_, self.right_ = u * signs, v * signs
-        self.singular_values_ = problem.in_user_units(s)
+        self.singular_values_ = s
         self.rank_ = best.rank
         residual = fit.residual
         threshold = outlier_threshold(fit)
@@ -81,16 +105,26 @@ class FitMixin:
             back[order] = np.arange(len(order))
             residual, flagged = residual[back], flagged[back]
         self.outliers_ = flagged
-        if self.verbose:
-            share = f"{np.mean(flagged):.1%} outliers, noise scale {self.scale_:.3g}"
-            verdict = "converged" if best.converged else "not converged"
-            print(f"[{type(self).__name__}] rank {self.rank_}, {share}: {verdict} ({self.stop_reason_})")
         if not best.converged:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {best.reason}. The result may be wrong.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
+
+
+def describe(problem, solution, whole):
+    """What a start came to, in a few words."""
+    words = [] if whole else ["block of {} x {}".format(*problem.base.shape)]
+    if solution is None:
+        return [*words, "given up"]
+    fit = solution.fit
+    words += [
+        f"rank {solution.rank}",
+        f"{np.mean(np.abs(fit.residual) > outlier_threshold(fit)):.1%} outliers",
+        f"noise scale {noise_scale(fit) * problem.scale:.3g}",
+    ]
+    return [*words, "converged" if solution.converged else f"not converged ({solution.reason})"]
 
 
 def noise_scale(fit):

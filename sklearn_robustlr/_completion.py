@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
 from ._matrices import MatrixMixin
@@ -135,6 +136,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X, y=None):
         """Learn the row space, the outliers and the noise of a matrix.
 
@@ -165,7 +167,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
             If rows or columns have too few sound entries to be determined.
         """
         check_choice("replace", self.replace, REPLACE)
-        return self._fit_matrix(X)
+        self._fit_matrix(X)
+        self._end_fit()
+        return self
 
     def transform(self, X):
         """Repair rows, each alone.

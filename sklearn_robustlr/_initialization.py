@@ -22,17 +22,20 @@ def _symmetric_part(u, s, v):
     return u, s, v
 
 
-def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None):
+def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None, half=False):
     """Spectral start of size `init_scale` (Ma and Fattahi, JMLR 2023, algorithm 1).
 
     For measurements that see all of X at once it is the adjoint of sign(y); for entries, of y
-    clipped at three medians. Returns (left, right, spectral_norm); `rng` perturbs the start.
+    clipped at three medians. Returns (left, right, spectral_norm). `rng` varies the start: it is perturbed, or, with
+    `half`, made from a random half of the measurements.
     """
     if measurements.coherent:
         density = measurements.size / np.prod(measurements.shape, dtype=float)
         values = clipped_targets(measurements) / density
     else:
         values = np.sign(measurements.y)
+    if half:
+        values = 2 * values * (rng.uniform(size=len(values)) < 0.5)
     u, s, v = measurements.leading(values.astype(measurements.dtype), rank)
     norm = float(s[0])
     if symmetric:
@@ -40,7 +43,7 @@ def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None):
     size = norm if measurements.coherent else robust_size(measurements.y)
     scaled = np.sqrt(s / max(norm, np.finfo(s.dtype).tiny)) * (init_scale * np.sqrt(size))
     left, right = u * scaled, v * scaled
-    if rng is not None:
+    if rng is not None and not half:
         spread = float(np.abs(left).max())
         left = left + 0.5 * spread * rng.standard_normal(left.shape)
         right = left if symmetric else right + 0.5 * spread * rng.standard_normal(right.shape)

@@ -53,6 +53,7 @@ class MatrixMixin(FitMixin):
         if not len(entries.y):
             raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
         self._n_observed = len(entries.y)
+        self._begin_fit(X=X, y=X)  # the matrix is its own target: scores of callbacks are those of `score(X)`
         done, start = self._fit_small_block(entries, options)
         if done:
             return self
@@ -71,11 +72,12 @@ class MatrixMixin(FitMixin):
         """
         if start is not None:
             start = start[0][rows], start[1][cols]
-        if not (rows.all() and cols.all()):
+        whole = bool(rows.all() and cols.all())
+        if not whole:
             entries = entries.part(rows, cols)
         rank = None if options.rank is None else min(options.rank, *entries.shape)
         measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
-        return self._solve(measurements, replace(options, rank=rank), start)
+        return self._solve(measurements, replace(options, rank=rank), start, whole)
 
     def _choose_block(self, entries, size, include=None):
         """Masks of the rows and columns of a block, all of which have entries in it."""
@@ -137,6 +139,21 @@ class MatrixMixin(FitMixin):
         self._learn_space(*known, scale)
         self._set_verdicts(entries, fit, *known)
         return None
+
+    def _snapshot(self, left, s, right):
+        """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
+        space = RowSpace.learn(right, left * s, slice(None), 1e-6 * float(s[0]) / np.sqrt(left.size))
+        return {
+            "left_": left,
+            "singular_values_": s,
+            "right_": right,
+            "rank_": len(s),
+            "scale_": 0.0,
+            "threshold_": np.inf,
+            "location_": space.basis @ space.center,
+            "_space": space,
+            "_known_columns": np.ones(len(right), dtype=bool),
+        }
 
     def _set_factors(self, left, right, dtype):
         """Singular vectors and values of left right^T."""

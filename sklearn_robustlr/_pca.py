@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._factors import product_svd
@@ -148,6 +151,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X, y=None):
         """Find the principal components of a matrix.
 
@@ -180,7 +184,14 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         center = check_flag("center", self.center)
         self._fit_matrix(X)
         self._set_components(center)
+        self._end_fit()
         return self
+
+    def _snapshot(self, left, s, right):
+        state = copy(self)
+        state.__dict__.update(super()._snapshot(left, s, right))
+        state._set_components(self.center)
+        return state.__dict__
 
     def _set_components(self, center):
         """Principal components of the low-rank part, from its factors."""

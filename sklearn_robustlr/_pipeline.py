@@ -17,7 +17,9 @@ from ._subgradient import History, subgradient_method
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
 # Ratio of neighbouring singular values that a hurried fit takes for the gap.
-_CLEAR_GAP = 50.0
+CLEAR_GAP = 50.0
+# Verdict where a callback has asked for an end.
+STOPPED = "a callback asked it to stop"
 
 
 @dataclass
@@ -32,57 +34,81 @@ class Solution:
     history: History
 
 
-def _overparameterised(problem, options, limit, *, rng=None, callback=None):
-    """Sub-gradient method from a tiny start, widened while all directions are used.
-
-    Returns (left, right, history, guess of the rank, ratio of the gap there); left is None where the
-    measurements are all zero.
-    """
+def first_width(problem, options):
+    """Directions that the sub-gradient method is given first, and the most that the measurements can determine."""
     work = problem.work
     measurable = _rank.largest_rank(work.shape, work.size, symmetric=options.symmetric)
-    width = limit if options.rank is not None else min(measurable, _FIRST_WIDTH)
+    return (min(measurable, _FIRST_WIDTH) if options.rank is None else options.rank), measurable
+
+
+def descend(problem, options, left, right, rule, *, first=0, max_iter=None, watch=None):
+    """The sub-gradient method with these options, from factors that have `first` iterations behind them."""
+    return subgradient_method(
+        problem.work,
+        left,
+        right,
+        rule,
+        max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
+        tol=options.tol,
+        first=first,
+        symmetric=options.symmetric,
+        gap=CLEAR_GAP if options.hurried else np.inf,
+        watch=watch,
+    )
+
+
+def _overparameterised(problem, options, *, watch=None):
+    """Sub-gradient method from a tiny start, widened while all directions are used.
+
+    Returns (left, right, history); left is None where the measurements are all zero.
+    """
+    work = problem.work
+    width, measurable = first_width(problem, options)
     while True:
-        left, right, norm = tiny_start(work, width, options.init_scale, symmetric=options.symmetric, rng=rng)
+        left, right, norm = tiny_start(work, width, options.init_scale, symmetric=options.symmetric)
         if not norm > 0.0:
-            return None, None, None, 0, 0.0
+            return None, None, None
         rule = make_step_rule(options.step_size, work, options.init_scale, norm)
-        left, right, history = subgradient_method(
-            work,
-            left,
-            right,
-            rule,
-            max_iter=options.max_iter,
-            tol=options.tol,
-            symmetric=options.symmetric,
-            gap=_CLEAR_GAP if options.hurried else np.inf,
-            callback=callback,
-        )
-        spectrum = history.spectrum[-1]
-        guess, ratio = _rank.gap_guess(spectrum)
+        left, right, history = descend(problem, options, left, right, rule, watch=watch)
+        guess = _rank.gap_guess(history.spectrum[-1])[0]
         if options.rank is not None or guess < width or width >= measurable:
             break
         width = min(2 * width, measurable)
-    return left, right, history, guess, ratio
+    return left, right, history
 
 
-def solve(problem, options, *, rng=None, start=None, callback=None):
-    """Run all stages from one start.
+def solve(problem, options, *, start=None, watch=None):
+    """Run all stages from the plain spectral start.
 
-    `rng` perturbs the start (None: the plain spectral one). `start` is a pair of factors in the coordinates of
+    `start` is a pair of factors in the coordinates of
     `problem.work`, of a fit to nearly the same data; where no fit to be trusted is found from it, it is forgotten.
+    `watch` is called with the name of a step and the factors it came to, and may ask for an end by returning True.
     """
-    base, work = problem.base, problem.work
-    limit = min(work.shape) if options.rank is None else options.rank
-    measurable = _rank.largest_rank(work.shape, work.size, symmetric=options.symmetric)
+    base = problem.base
     if not np.any(base.y):
         return _zero_solution(base)
     if start is not None and options.polish:
-        solution = _solve_warm(problem, options, start, min(limit, measurable))
+        solution = solve_warm(problem, options, start, watch=watch)
         if solution.converged:
             return solution
-    left, right, history, guess, ratio = _overparameterised(problem, options, limit, rng=rng, callback=callback)
+    left, right, history = _overparameterised(problem, options, watch=watch)
     if left is None:
         return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
+    return finish(problem, options, left, right, history, watch=watch)
+
+
+def _limit(problem, options):
+    """Largest rank that the scan may come to."""
+    limit = min(problem.work.shape) if options.rank is None else options.rank
+    return min(limit, _rank.largest_rank(problem.work.shape, problem.work.size, symmetric=options.symmetric))
+
+
+def finish(problem, options, left, right, history, *, shift=0, watch=None):
+    """The stages after the sub-gradient method: ranks, estimate, verdict, and a second opinion where that is bad.
+
+    The scan begins `shift` ranks above the one that the gap tells.
+    """
+    guess, ratio = _rank.gap_guess(history.spectrum[-1])
     n_iter = history.iteration[-1] + 1
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
@@ -91,10 +117,10 @@ def solve(problem, options, *, rng=None, start=None, callback=None):
             "" if converged else (f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})")
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
-    limit = min(limit, measurable)
-    found = _scan(problem, left, right, guess, limit, options)
+    limit = _limit(problem, options)
+    found = _scan(problem, left, right, guess + shift, limit, options, watch=watch)
     doubtful = not found[1] or _is_doubtful(found[0])
-    if doubtful and not options.hurried:
+    if doubtful and not options.hurried and found[2] != STOPPED:
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
@@ -102,13 +128,15 @@ def solve(problem, options, *, rng=None, start=None, callback=None):
     return Solution(fit, fit.rank, converged, reason, n_iter, history)
 
 
-def _solve_warm(problem, options, start, limit):
+def solve_warm(problem, options, start, *, watch=None):
     """Scan ranks from the factors of a fit to nearly the same data."""
     left, right = start
     history = History()
     residual = problem.work.step(left, right, IDENTITY)[0]
     history.record(0, residual, 0.0, product_spectrum(left, right))
-    fit, converged, reason = _scan(problem, left, right, left.shape[1], limit, options, warm=True)
+    limit = _limit(problem, options)
+    found = _scan(problem, left, right, left.shape[1], limit, options, warm=True, watch=watch)
+    fit, converged, reason = found
     return Solution(fit, fit.rank, converged and not _is_doubtful(fit), reason, 1, history)
 
 
@@ -149,9 +177,10 @@ def _fit_by_part(problem, index, limit, options):
     limit = min(limit, _rank.largest_rank(part.work.shape, part.work.size, symmetric=options.symmetric))
     if not np.any(part.base.y):
         return None
-    left, right, _, guess, _ = _overparameterised(part, options, limit)
+    left, right, history = _overparameterised(part, options)
     if left is None:
         return None
+    guess = _rank.gap_guess(history.spectrum[-1])[0]
     scan = Scan(part, left, right, options)
     fit = scan.fit(scan.choose(min(guess, limit), limit))
     if not _rank.is_exact(fit):
@@ -180,9 +209,9 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
     return found
 
 
-def _scan(problem, left, right, guess, limit, options, *, warm=False):
+def _scan(problem, left, right, guess, limit, options, *, warm=False, watch=None):
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
-    scan = Scan(problem, left, right, options, warm=warm)
+    scan = Scan(problem, left, right, options, warm=warm, watch=watch)
     k = scan.choose(guess, limit)
     return scan.fit(k), *_judge(scan, k, limit, problem, options)
 
@@ -213,6 +242,8 @@ def _judge(scan, k, limit, problem, options):
     size = len(fit.residual)
     if _rank.is_exact(fit):
         return True, ""
+    if scan.stopped:
+        return False, STOPPED
     if scan.gave_up:
         return False, f"the scan was given up at rank {k}"
     if not _rank.is_determined(fit):

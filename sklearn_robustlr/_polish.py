@@ -20,6 +20,7 @@ import numpy as np
 from . import _row_kernels
 from ._factors import degrees_of_freedom, product_svd, retract
 from ._step_sizes import IDENTITY, quantile
+from ._threads import check_interrupt
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
@@ -113,6 +114,7 @@ def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symme
     zero = np.zeros_like(measurements.y)
 
     def normal(a, b, y):
+        check_interrupt()
         _, g_a, g_b = tangent.step(a, b, IDENTITY, weight, y)
         if symmetric:
             g_a = g_b = (g_a + g_b) / 2

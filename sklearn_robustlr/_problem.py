@@ -56,6 +56,17 @@ class Problem:
         root = np.sqrt(s)
         return u * root, v * root
 
+    def finalise(self, u, s, v, *, symmetric=False):
+        """Singular triplets of X in the units of the user, from those in the coordinates of `base`."""
+        if self.final is not None:
+            p, q = self.final
+            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=symmetric)
+        return u, self.in_user_units(s), v
+
+    def to_user_units(self, left, right):
+        """Singular triplets of X in the units of the user, from factors in the coordinates of `work`."""
+        return self.finalise(*self.to_base(*product_svd(left, right)))
+
     def subset(self, index):
         """The problem of some of the measurements, in the same units."""
         base = self.base.subset(index)

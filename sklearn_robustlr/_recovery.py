@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import FitMixin
@@ -173,6 +174,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         target = X.dtype if kind != "entries" else y.dtype if y.dtype == np.float32 else np.float64
         return X, np.ascontiguousarray(y, dtype=target)
 
+    @with_callbacks
     def fit(self, X, y):
         """Recover the matrix.
 
@@ -207,8 +209,14 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = check_options(self, operator.shape, symmetric=symmetric)
         self.shape_ = operator.shape
+        self._begin_fit(X=X, y=y)
         self._store(self._solve(operator, options), order)
+        self._end_fit()
         return self
+
+    def _snapshot(self, left, s, right):
+        """Attributes of an estimator that predicts from these singular triplets."""
+        return {"left_": left, "singular_values_": s, "right_": right, "rank_": len(s)}
 
     @property
     def coef_(self):

@@ -1,51 +1,189 @@
-"""Several starts of one problem: seeds drawn up front, threads, a deterministic best."""
+"""Several starts of one problem: seeds drawn up front, a race on held-out measurements, a deterministic winner."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from . import _rank
-from ._pipeline import solve
-from ._threads import single_threaded_blas
+from ._initialization import tiny_start
+from ._pipeline import descend, finish, first_width, solve
+from ._step_sizes import IDENTITY, make_step_rule, quantile
+from ._subgradient import History
+from ._threads import interruptible, single_threaded_blas, working_for
+
+# Iterations of the first round; each following one is that many times longer, with half of the starts.
+_FIRST_ROUND, _LONGER = 40, 3
+# Share of the measurements that the starts do not see, and fewest that can be held out.
+_HELD_OUT, _FEWEST = 0.1, 20
+# Scores that differ by less than this factor are a tie, and so are those below this share of the targets.
+_TIE, _NOTHING = 1.1, 1e-6
 
 
-def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None):
-    """Solve from `n_init` starts; return (best solution, scores). `start` is given to the first (:func:`solve`).
+@dataclass
+class Run:
+    """One start of a race: its factors, and how far it has come. Lower `loss` is better."""
 
-    The first start is the plain spectral one, the others are perturbed, each by a seed of its own, all drawn
-    before any work starts: the result does not depend on `n_jobs`. Starts are compared by
-    :func:`starts_score`, never by the training loss; ties go to the earlier start.
+    index: int
+    left: np.ndarray
+    right: np.ndarray
+    rule: object
+    history: History
+    n_iter: int = 0
+    loss: float = np.inf
+    done: bool = False
+
+
+def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None, progress=None):
+    """Solve from up to `n_init` starts; return (best solution, scores), higher scores are better.
+
+    A score is minus the 0.4 quantile of the residuals, in the user's units, on measurements that the start has not
+    seen (with a single start: on all). `start` are factors of a fit to nearly the same data: where they lead to a fit
+    that is to be trusted, no other start is made. The scores of starts that were not made are NaN.
     """
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_init)
-
-    def one(index):
-        rng = np.random.RandomState(seeds[index]) if index else None
-        with single_threaded_blas() if small or n_init > 1 else nullcontext():
-            return solve(problem, options, rng=rng, start=None if index else start)
-
+    scores = np.full(n_init, np.nan)
     small = problem.base.coherent  # entries: all that is left to BLAS are factorisations in the width of the factors
+    with single_threaded_blas() if small else nullcontext():
+        if n_init == 1 or start is not None or options.hurried:
+            task = None if progress is None else progress.start(0)
+            solution = solve(problem, options, start=start, watch=task)
+            if n_init == 1 or options.hurried or solution.converged:
+                loss = quantile(np.abs(solution.fit.residual), 0.4) * problem.scale
+                if task is not None:
+                    task.end(solution)
+                scores[0] = -loss
+                return solution, scores
+            if task is not None:
+                task.end(solution)
+    with single_threaded_blas():
+        return _race(problem, options, seeds, n_jobs, progress)
 
-    if n_init == 1:
-        solutions = [one(0)]
-    else:
-        solutions = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(one)(i) for i in range(n_init))
-    scores = starts_score(solutions, problem.base.shape, symmetric=options.symmetric)
-    return solutions[int(np.argmax(scores))], scores
+
+def _split(problem, seed):
+    """The problem of most of the measurements, and that of the others; of all, twice, where there are few."""
+    size = problem.work.size
+    count = int(_HELD_OUT * size)
+    if count < _FEWEST:
+        return problem, problem
+    if not problem.work.coherent:  # whole rows of memory: a slice is not copied
+        return problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size))
+    held = np.zeros(size, dtype=bool)
+    held[np.random.RandomState(seed).permutation(size)[:count]] = True
+    return problem.subset(~held), problem.subset(held)
 
 
-def starts_score(solutions, shape, *, symmetric=False):
-    """Score of each solution, higher is better: minus the penalised robust misfit per measurement.
+def _begin(problem, options, index, seed):
+    """The start of this number: the plain spectral one, then by turns perturbed, from half of the data, perturbed."""
+    rng = np.random.RandomState(seed) if index else None
+    width = first_width(problem, options)[0]
+    left, right, norm = tiny_start(
+        problem.work, width, options.init_scale, symmetric=options.symmetric, rng=rng, half=index % 3 == 2
+    )
+    if not norm > 0.0:
+        return Run(index, left, right, None, History(), done=True)
+    return Run(index, left, right, make_step_rule(options.step_size, problem.work, options.init_scale, norm), History())
 
-    All are judged at the smallest noise scale among them, and each pays for its directions what the scan
-    over ranks asks of them, so that starts which ended at different ranks stand on equal footing.
+
+def _loss(held, left, right):
+    """Robust size of the residuals of held-out measurements."""
+    return quantile(np.abs(held.work.step(left, right, IDENTITY)[0]), 0.4)
+
+
+def _advance(problem, held, options, run, upto, token):
+    """Take a start on to `upto` iterations; returns it."""
+    with single_threaded_blas(), working_for(token):
+        if not run.done:
+            left, right, history = descend(
+                problem, options, run.left, run.right, run.rule, first=run.n_iter, max_iter=upto
+            )
+            run = replace(run, left=left, right=right, history=run.history + history)
+            # where one has ended by itself, the last record is more than one interval back
+            run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
+            run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
+        run.loss = _loss(held, run.left, run.right)
+        return run
+
+
+def _end(problem, held, options, run, token):
+    """Take a start through the stages after the sub-gradient method; returns it and its solution.
+
+    Every third one begins to scan at a rank more than it has learnt.
     """
-    scale = min(s.fit.scale for s in solutions) or 1.0
-    scores = []
-    for solution in solutions:
-        price = _rank.EDGES * sum(_rank.noise_edge(shape, k, symmetric=symmetric) for k in range(solution.rank))
-        scores.append(-(_rank.misfit(solution.fit.residual, scale).sum() + price) / len(solution.fit.residual))
-    return np.array(scores)
+    with single_threaded_blas(), working_for(token):
+        shift = int(run.index > 0 and run.index % 3 == 0)
+        solution = finish(problem, options, run.left, run.right, run.history, shift=shift)
+        fit = solution.fit
+        left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+        root = np.sqrt(s)
+        run = replace(run, left=left * root, right=right * root)
+        run.loss = _loss(held, run.left, run.right)
+        return run, solution
+
+
+def _ranking(runs):
+    """The runs, best first; ties in the order of their numbers."""
+
+    def place(run):
+        loss = max(run.loss, _NOTHING) if np.isfinite(run.loss) else np.finfo(float).max
+        return round(np.log(loss) / np.log(_TIE)), run.index
+
+    return sorted(runs, key=place)
+
+
+def _race(problem, options, seeds, n_jobs, progress):
+    """Successive halving of the starts by the loss on held-out measurements; the winner is then fitted to all.
+
+    Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
+    """
+    train, held = _split(problem, seeds[0])
+    hurried = replace(options, hurried=options.polish)
+    losses = np.full(len(seeds), np.nan)
+    tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
+    runs = [_begin(train, hurried, i, seed) for i, seed in enumerate(seeds)]
+    upto = _FIRST_ROUND
+    with interruptible() as token:
+
+        def everywhere(function, runs, *args):
+            # whole functions, not closures: they travel to other processes where the backend is one of processes
+            jobs = (delayed(function)(train, held, hurried, run, *args, token) for run in runs)
+            return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+
+        while len(runs) > 2:
+            runs = everywhere(_advance, runs, upto)
+            losses[[run.index for run in runs]] = [run.loss for run in runs]
+            runs = _ranking([run for run in runs if not _asked_to_stop(tasks, run)])[: (len(runs) + 1) // 2]
+            upto *= _LONGER
+        runs = everywhere(_advance, runs, options.max_iter)
+        solutions = {}
+        if options.polish:
+            ended = everywhere(_end, [run for run in runs if run.rule is not None])
+            runs = [run for run, _ in ended]
+            solutions = {run.index: solution for run, solution in ended}
+        losses[[run.index for run in runs]] = [run.loss for run in runs]
+    solution = _fit_winner(problem, options, _ranking(runs)[0], seeds) if runs else solve(problem, options)
+    losses *= problem.scale
+    for index, task in enumerate(tasks or ()):
+        task.end(solutions.get(index))
+    return solution, -losses
+
+
+def _fit_winner(problem, options, run, seeds):
+    """Fit all measurements: from where the winner has come to, or, without a polish, from where it began."""
+    if options.polish:
+        solution = solve(problem, options, start=(run.left, run.right))
+        if solution.history.iteration == [0]:  # its own iterations are those that led here
+            solution = replace(solution, n_iter=run.n_iter, history=run.history)
+        return solution
+    again = _begin(problem, options, run.index, seeds[run.index])
+    if again.rule is None:
+        return solve(problem, options)
+    return finish(problem, options, *descend(problem, options, again.left, again.right, again.rule))
+
+
+def _asked_to_stop(tasks, run):
+    """Tell callbacks how far a start has come; returns whether one wants it to end there."""
+    return tasks is not None and tasks[run.index]("subgradient", (run.left, run.right))

@@ -40,12 +40,13 @@ class Scan:
     there, and what they tell of smaller ranks is believed where it is clear.
     """
 
-    def __init__(self, problem, left, right, options, *, warm=False):
+    def __init__(self, problem, left, right, options, *, warm=False, watch=None):
         self._problem, self._options = problem, options
         self._left, self._right = left, right
         self._warm = left.shape[1] if warm else None
         self.fits: dict[int, Fit] = {}
-        self.gave_up = False
+        self.gave_up = self.stopped = False
+        self._watch = watch
 
     def start(self, k):
         """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
@@ -66,6 +67,10 @@ class Scan:
                 self.fits[k] = self.estimate(*self._problem.to_base(*start, symmetric=symmetric))
             else:
                 self.fits[k] = self.refit(*self.start(k))
+            if self._watch is not None:
+                fit = self.fits[k]
+                factors = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
+                self.stopped |= bool(self._watch(f"rank {k}", (factors[0] * factors[1], factors[2])))
         return self.fits[k]
 
     def refit(self, u, s, v, *, among=None):
@@ -152,11 +157,11 @@ class Scan:
         rest = fit.residual - part * part.dtype.type((weight * part) @ fit.residual / power)
         return _rank.edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
 
-    def _is_impatient(self):
-        """Whether a hurried scan has made all the fits it may, none of them exact; it is then given up."""
+    def _must_end(self):
+        """Whether the scan is to end: it was asked to, or is hurried and has made all the fits it may, none exact."""
         exact = any(_rank.is_exact(fit) for fit in self.fits.values())
         self.gave_up |= self._options.hurried and not exact and len(self.fits) >= _PATIENCE
-        return self.gave_up
+        return self.gave_up or self.stopped
 
     def prefers_larger(self, k, larger):
         return _rank.prefers_larger(
@@ -174,7 +179,7 @@ class Scan:
             step = min(max(stride, 1), limit - k)
             if self._promise(self.fit(k)) < _rank.PROMISE:
                 break
-            if self._is_impatient():
+            if self._must_end():
                 break
             if self.prefers_larger(k, k + step):
                 k += step
@@ -184,7 +189,7 @@ class Scan:
                 limit = k + step - 1
             else:
                 break
-        while k > 1 and not self.is_firm(self.fit(k)) and not self._is_impatient():
+        while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
             if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if _improves(again, self.fit(k - 1)):

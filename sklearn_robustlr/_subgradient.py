@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from ._factors import product_spectrum, product_svd, retract
 from ._step_sizes import SIGN, StepState, quantile, robust_size
+from ._threads import check_interrupt
 
 
 @dataclass
@@ -28,6 +29,12 @@ class History:
         self.residual.append(quantile(size, 0.4))
         self.spectrum.append(spectrum)
 
+    def __len__(self):
+        return len(self.iteration)
+
+    def __add__(self, later):
+        return History(*(getattr(self, f.name) + getattr(later, f.name) for f in fields(self)))
+
     def as_arrays(self, problem):
         """Arrays in the user's units of the `problem`."""
         spectrum = np.array(self.spectrum, dtype=float).reshape(len(self.iteration), -1)
@@ -46,7 +53,7 @@ def _squared_norm(left, right):
 
 
 def subgradient_method(
-    measurements, left, right, rule, *, max_iter, tol, symmetric=False, every=10, gap=np.inf, callback=None
+    measurements, left, right, rule, *, max_iter, tol, first=0, symmetric=False, every=10, gap=np.inf, watch=None
 ):
     """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023).
 
@@ -55,13 +62,16 @@ def subgradient_method(
     nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is not
     convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
     tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
-    singular values differ by that factor and those above have settled. Returns (left, right, history).
+    singular values differ by that factor and those above have settled. `first` is the number of iterations that the
+    factors have behind them. `watch` is called with ("subgradient", factors) each time something is recorded, and may
+    ask for an end by returning True. Returns (left, right, history).
     """
     history = History()
     best, waited = np.inf, 0
     last = previous = None
     start = robust_size(measurements.y)
-    for t in range(max_iter if rule.last is None else min(max_iter, rule.last)):
+    for t in range(first, max_iter if rule.last is None else min(max_iter, rule.last)):
+        check_interrupt()
         residual, grad_left, grad_right = measurements.step(left, right, rule.delta)
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
@@ -86,8 +96,8 @@ def subgradient_method(
                 best, waited, last = min(best, now), 0, spectrum
             else:
                 waited += every
-            if callback is not None:
-                callback(t, max_iter, "subgradient", history)
+            if watch is not None and watch("subgradient", (left, right)):
+                break
             if (waited >= 40 and rule.last is None) or now < tol * start:
                 break
         left = left - measurements.dtype.type(step) * grad_left
@@ -120,6 +130,7 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
     watch = np.inf
     residual = -measurements.y
     while t < n_iter:
+        check_interrupt()
         tangent = measurements.tangent(u, v)
         m, n = u * s, np.zeros_like(v)
         if symmetric:

@@ -1,7 +1,9 @@
-"""One BLAS thread while many small factorisations, or several fits, run side by side."""
+"""Threads at peace with one another: BLAS held to one, Ctrl-C passed on to those that work."""
 
 from __future__ import annotations
 
+import itertools
+import signal
 import threading
 from contextlib import contextmanager
 
@@ -31,3 +33,52 @@ def single_threaded_blas():
             _users -= 1
             if _users == 0:
                 _limits.pop().restore_original_limits()
+
+
+class Interrupted(Exception):
+    """A run was interrupted from the keyboard while this thread worked for it."""
+
+
+_tokens = itertools.count()
+_interrupted: set[int] = set()
+_worker = threading.local()
+
+
+@contextmanager
+def interruptible():
+    """Let Ctrl-C reach the threads that work for this one: yields a token for :func:`working_for`.
+
+    Only the main thread is told of the key; threads that wait for nothing would go on to the end of their task.
+    """
+    token = next(_tokens)
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield token
+        return
+
+    def interrupt(number, frame):
+        _interrupted.add(token)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield token
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def working_for(token):
+    """Mark what this thread does as work for the run of a token."""
+    outer = getattr(_worker, "token", None)
+    _worker.token = token
+    try:
+        yield
+    finally:
+        _worker.token = outer
+
+
+def check_interrupt():
+    """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
+    if getattr(_worker, "token", None) in _interrupted:
+        raise Interrupted
