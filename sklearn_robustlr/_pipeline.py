@@ -137,7 +137,10 @@ def solve_warm(problem, options, start, *, watch=None):
     limit = _limit(problem, options)
     found = _scan(problem, left, right, left.shape[1], limit, options, warm=True, watch=watch)
     fit, converged, reason = found
-    return Solution(fit, fit.rank, converged and not _is_doubtful(fit), reason, 1, history)
+    # rows or columns that stand out are what a fit of one rank too many has made of those that it is stuck on
+    ordinary = _rank.is_exact(fit) or all(_rank.has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
+    converged = converged and ordinary and not _is_doubtful(fit)
+    return Solution(fit, fit.rank, converged, reason, 1, history)
 
 
 def _is_doubtful(fit):

@@ -190,8 +190,8 @@ def broken(met, seen):
     return (met < expected - 4.0 * spread) & (met < 0.75 * expected)
 
 
-def mend(entries, fit, *, n_starts=1000):
-    """Refit rows, then columns, of an entry fit whose own robust regression broke down.
+def mend(entries, fit, *, which=None, n_starts=1000):
+    """Refit rows, then columns, of an entry fit whose own robust regression broke down, or those of two masks `which`.
 
     With the other factor held, a row is a small regression; several starts find the fit that most of
     its entries agree on (:func:`_row_kernels.regress_rows`). Returns (u, s, v, changed).
@@ -202,7 +202,10 @@ def mend(entries, fit, *, n_starts=1000):
     for side, order_of in ((entries, slice(None)), (transposed, order)):
         met = np.abs(residual[order_of]) <= 3.0 * fit.scale
         count = np.bincount(side.rows, weights=met, minlength=side.shape[0])
-        rows = np.flatnonzero(broken(count, np.diff(side.indptr)))
+        if which is None:
+            rows = np.flatnonzero(broken(count, np.diff(side.indptr)))
+        else:
+            rows = np.flatnonzero(which[0] if side is entries else which[1])
         if len(rows):
             changed = True
             factors = np.array(left if side is entries else right, dtype=np.float64)

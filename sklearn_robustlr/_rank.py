@@ -12,6 +12,7 @@ never decides: it always prefers more directions.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammainccinv
 
 from ._factors import degrees_of_freedom
 
@@ -88,6 +89,13 @@ def localised_mass(factor):
     """
     leverage = np.sum(factor**2, axis=1)
     return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
+
+
+def has_ordinary_leverage(factor, chance=0.01):
+    """Whether no row of orthonormal columns is longer than those of Gaussian factors are, but for this chance."""
+    n, k = factor.shape
+    longest = 2.0 * gammainccinv(k / 2.0, chance / n)  # of n values of chi squared with k degrees of freedom
+    return bool(n * np.max(np.sum(factor**2, axis=1)) <= longest)
 
 
 def noise_edge(shape, k, *, symmetric=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,6 +101,20 @@ class Scan:
         part = self._problem.work.subset(np.flatnonzero(met))
         return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
 
+    def _spread(self, fit):
+        """Fit one rank less where a direction is that of single rows or columns alone; None where none is.
+
+        Such a row has been met by a direction of its own: it is left out, and then regressed on what the others tell.
+        """
+        lonely = [np.sum(factor**2, axis=1) > 0.7 for factor in (fit.u, fit.v)]
+        base, symmetric = self._problem.base, self._options.symmetric
+        if symmetric or not isinstance(base, EntryMeasurements) or not any(mask.any() for mask in lonely):
+            return None
+        left, right = (np.where(mask[:, None], 0, f) for mask, f in zip(lonely, (fit.u * fit.s, fit.v), strict=True))
+        u, s, v = product_svd(left, right, fit.rank - 1)
+        u, s, v, _ = mend(base, replace(fit, u=u, s=s, v=v, residual=evaluate(base, u, s, v)), which=lonely)
+        return self.estimate(u, s, v)
+
     def estimate(self, u, s, v):
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
         symmetric, base = self._options.symmetric, self._problem.base
@@ -195,7 +209,12 @@ class Scan:
                 if _improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
             if self.prefers_larger(k - 1, k):
-                break
+                again = self._spread(self.fit(k))
+                if again is None or not _improves(again, self.fit(k - 1)):
+                    break
+                self.fits[k - 1] = again
+                if self.prefers_larger(k - 1, k):
+                    break
             k -= 1
         return k
 
