@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,6 +84,36 @@ def solve(problem, options, *, start=None, watch=None):
     `problem.work`, of a fit to nearly the same data; where no fit to be trusted is found from it, it is forgotten.
     `watch` is called with the name of a step and the factors it came to, and may ask for an end by returning True.
     """
+    solution = _solve(problem, options, start, watch)
+    if not solution.rank or _rank.is_exact(solution.fit) or solution.reason == STOPPED:
+        return solution
+    stuck = repeated(problem.base.y)
+    if not stuck.any():
+        return solution
+    again = _solve(problem.subset(np.flatnonzero(~stuck)), options, None, watch)
+    fit = again.fit
+    residual = evaluate(problem.base, fit.u, fit.s, fit.v)
+    sound = np.zeros_like(residual)
+    sound[~stuck] = fit.sound
+    fit = replace(fit, residual=residual, sound=sound, informative=problem.base.informative)
+    return replace(again, fit=fit)
+
+
+def repeated(values, *, share=0.005, fewest=10):
+    """Mask of values that keep coming back among others that never do.
+
+    With noise that is not rounded no value occurs twice: one that does is that of a sensor that is stuck, cut off, or
+    filled in. Where it lies well inside the range of the data the noise hides it, and it draws the fit towards itself.
+    """
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+    often = count > max(share * len(values), fewest)
+    mask = often[index]
+    others = np.count_nonzero(~mask)
+    return mask & (np.count_nonzero(count == 1) > 0.99 * others) & (others > 0.5 * len(values))
+
+
+def _solve(problem, options, start, watch):
+    """The stages of :func:`solve`, all measurements taken as they are."""
     base = problem.base
     if not np.any(base.y):
         return _zero_solution(base)

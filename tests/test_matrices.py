@@ -415,6 +415,35 @@ def test_an_empty_row_changes_nothing(problem, model):
     assert_allclose(fitted.transform(data)[:-1], model.transform(problem.data), atol=1e-8)
 
 
+def test_a_stuck_value_inside_the_data_is_seen_through_by_its_repetition():
+    """A quarter of the entries read 1.2, in noise that hides them: no worse than if they were holes."""
+    problem = make_corrupted_matrix((120, 100), rank=2, noise=0.25, random_state=2)
+    stuck = np.random.RandomState(0).uniform(size=problem.data.shape) < 0.25
+    fits = []
+    for value in (1.2, np.nan):
+        data = np.where(stuck, value, problem.data)
+        fits.append(RobustMatrixCompletion(replace="all").fit(data))
+        assert fits[-1].rank_ == 2
+        assert relative_recovery_error(problem.clean, fits[-1].transform(np.where(stuck, np.nan, data))) < 0.08
+    assert_allclose(fits[0].scale_, fits[1].scale_, rtol=1e-3)
+
+
+@pytest.mark.parametrize("error", ["column", "row"])
+def test_a_direction_of_one_column_is_not_taken_for_structure(error):
+    """One-sided errors in most of a column, or row, look like one more direction."""
+    problem = make_corrupted_matrix(
+        (90, 90), rank=3, noise=0.2, outliers=0.15, outlier_kind="one-sided", random_state=4
+    )
+    data = problem.data.copy()
+    rng = np.random.RandomState(0)
+    bad = rng.uniform(size=90) < 0.55
+    data[bad, 7] = problem.clean[bad, 7] + rng.uniform(5, 15, bad.sum())
+    data = data if error == "column" else data.T
+    fitted = RobustPCA(center=False).fit(data)
+    assert fitted.rank_ == 3
+    assert_allclose(fitted.scale_, 0.2, rtol=0.05)
+
+
 # Large matrices
 
 
