@@ -17,7 +17,9 @@ from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_mat
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("module", ["_recovery", "_completion", "_pca", "datasets", "metrics"])
+@pytest.mark.parametrize(
+    "module", ["_recovery", "_completion", "_pca", "datasets", "metrics", "plotting", "_grid_displays"]
+)
 def test_docstring_examples(module):
     result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{module}"))
     assert result.attempted > 0
