@@ -25,6 +25,7 @@ ORDER = [
     "_blocks",
     "_base",
     "_progress",
+    "_repr",
     "_rows",
     "_entries",
     "_validation",
