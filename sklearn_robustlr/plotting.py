@@ -289,5 +289,5 @@ class SpectrumDisplay:
             upper, lower = self.spectrum[-1, self.rank - 1 : self.rank + 1]
             ax.axhspan(lower, upper, color=GREEN, alpha=0.12, lw=0, label=f"gap at the end: a factor of {self.gap:.2g}")
         ax.set(xlabel="iteration of the sub-gradient method", ylabel="singular value (units of the matrix)")
-        ax.legend(frameon=False)
+        ax.legend(framealpha=0.9, edgecolor="none")
         return self
