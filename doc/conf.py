@@ -66,6 +66,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/backreferences",
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
 }
 
 

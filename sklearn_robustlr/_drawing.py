@@ -37,6 +37,6 @@ def log_lines(ax, x, values, style, kwargs):
     return lines
 
 
-def legend_above(ax, **kwargs):
-    """Legend above the axes, where it hides nothing."""
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, **kwargs)
+def legend(ax, **kwargs):
+    """Small legend that stays readable over lines."""
+    ax.legend(**{"fontsize": "small", "framealpha": 0.9, "edgecolor": "none", **kwargs})

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from ._drawing import BLUE, GREY, VERMILLION, axes, legend_above
+from ._drawing import BLUE, GREY, VERMILLION, axes, legend
 
 # Cells up to which a sparse matrix is drawn as an image; beyond, only its flagged entries are drawn, as points.
 _IMAGE_CELLS = 4_000_000
@@ -217,7 +217,7 @@ class OutlierDisplay:
         ax, (n, d) = self.ax_, self.outliers.shape
         n_seen = n * d if self.matrix is None else len(_stored(self.matrix))
         share = self.outliers.sum() / max(n_seen, 1)
-        legend = [Patch(color=VERMILLION, label=f"flagged: {share:.1%} of the values")]
+        handles = [Patch(color=VERMILLION, label=f"flagged: {share:.1%}")]
         if sparse.issparse(self.outliers) and n * d > _IMAGE_CELLS:
             rows, cols = self.outliers.nonzero()
             ax.plot(cols, rows, ",", color=VERMILLION)
@@ -232,11 +232,12 @@ class OutlierDisplay:
                 self.image_ = ax.imshow(values, **{**style, **kwargs})
                 self.figure_.colorbar(self.image_, ax=ax, label="value (units of the data)")
                 if values.mask.any():
-                    legend.append(Patch(facecolor="white", edgecolor=GREY, label="missing"))
+                    handles.append(Patch(facecolor="white", edgecolor=GREY, label="missing"))
             overlay = np.ma.masked_where(~flagged, np.ones((n, d)))
             ax.imshow(overlay, cmap=ListedColormap([VERMILLION]), aspect=kwargs.get("aspect", "auto"))
         ax.set(xlabel="column", ylabel="row")
-        legend_above(ax, handles=legend)
+        # above the picture, which leaves no place for it
+        legend(ax, handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
     def _plot_histogram(self, **kwargs):
         ax = self.ax_
@@ -257,7 +258,8 @@ class OutlierDisplay:
         if self.threshold is not None and np.isfinite(self.threshold) and self.threshold > 0:
             ax.axvline(self.threshold, color="black", ls="--", lw=1, label=f"threshold: {self.threshold:.2g}")
         ax.set(xlabel="|residual| (units of the data)", ylabel="number of values")
-        legend_above(ax)
+        ax.margins(y=0.3)
+        legend(ax)
 
 
 class PhaseTransitionDisplay:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._drawing import BLUE, GREEN, GREY, VERMILLION, axes, legend_above, log_lines
+from ._drawing import BLUE, GREEN, GREY, VERMILLION, axes, legend, log_lines
 from ._grid_displays import OutlierDisplay, PhaseTransitionDisplay
 
 __all__ = ["OutlierDisplay", "PhaseTransitionDisplay", "RecoveryDisplay", "SpectrumDisplay"]
@@ -156,7 +156,9 @@ class RecoveryDisplay:
             style = {"color": GREY, "linestyle": ":", "label": "step (right axis)"}
             (self.lines_["step"],) = log_lines(self.step_ax_, self.iteration, self.step, style, kwargs)
             self.step_ax_.set_ylabel("step (internal units)", color="0.4")
-        legend_above(ax, handles=list(self.lines_.values()))
+            ax.set_zorder(self.step_ax_.get_zorder() + 1)  # the legend covers the step, not the step the legend
+            ax.patch.set_visible(False)
+        legend(ax, handles=list(self.lines_.values()))
         return self
 
 
@@ -289,5 +291,5 @@ class SpectrumDisplay:
             upper, lower = self.spectrum[-1, self.rank - 1 : self.rank + 1]
             ax.axhspan(lower, upper, color=GREEN, alpha=0.12, lw=0, label=f"gap at the end: a factor of {self.gap:.2g}")
         ax.set(xlabel="iteration of the sub-gradient method", ylabel="singular value (units of the matrix)")
-        ax.legend(framealpha=0.9, edgecolor="none")
+        legend(ax)
         return self
