@@ -32,6 +32,15 @@ def test_no_block_is_missed():
     assert begun == len(CODE) >= 4
 
 
+def test_quoted_code_exists():
+    """The developer page quotes the code by name; here a renamed object is noticed without building the site."""
+    quotes = re.findall(r"literalinclude:: (\S+)\n   :pyobject: (\w+)", (ROOT / "doc" / "develop.rst").read_text())
+    assert quotes
+    for path, name in quotes:
+        source = (ROOT / "doc" / path).read_text()
+        assert re.search(rf"^(class|def) {name}\b", source, re.M), (path, name)
+
+
 @pytest.mark.parametrize("code", CODE)
 def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch):
     def refuse(*args):
