@@ -1,16 +1,82 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import architecture
+import matplotlib
+
 from sklearn_robustlr import __version__
+from sklearn_robustlr.datasets import fetch_street_camera
+
+matplotlib.use("Agg")
 
 project = "sklearn_robustlr"
 author = "the sklearn_robustlr developers"
 copyright = "2026, the sklearn_robustlr developers"
 release = version = __version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "sphinxcontrib.bibtex",
+    "myst_parser",
+]
+exclude_patterns = ["_build", "generated", "gallery/**/*.ipynb"]
+source_suffix = {".rst": "restructuredtext"}  # Markdown is only included
+templates_path = ["_templates"]
+
 html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_robustlr"
 html_show_sourcelink = False
-exclude_patterns = ["_build"]
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_sidebars = {"index": [], "install": [], "guide": [], "references": [], "changes": []}
+
 autosummary_generate = True
+autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
-templates_path = ["_templates"]
+
+bibtex_bibfiles = ["refs.bib"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def examples_that_run():
+    """Pattern of the examples to run: all but the one whose data are missing, which is then shown only."""
+    try:
+        fetch_street_camera()
+    except OSError:
+        return r"[\\/]plot_(?!street_camera)"
+    return r"[\\/]plot_"
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": examples_that_run(),
+    "doc_module": ("sklearn_robustlr",),
+    "reference_url": {"sklearn_robustlr": None},
+    "backreferences_dir": "api/backreferences",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
+
+
+def generate(app):
+    """Write what the developer page shows of the code."""
+    target = HERE / "generated"
+    target.mkdir(exist_ok=True)
+    architecture.draw(HERE.parent / "sklearn_robustlr", target / "architecture.svg")
+    architecture.table(HERE.parent / "sklearn_robustlr", target / "modules.rst")
+
+
+def setup(app):
+    app.connect("builder-inited", generate)

@@ -75,8 +75,8 @@ for name, result in results.items():
     print(f"{name:22s} {figures[0]};  {figures[1]}")
 
 # %%
-# A month of it
-# -------------
+# Two weeks of it
+# ---------------
 figure, axes = plt.subplots(3, 1, figsize=(10, 6), sharex=True, layout="constrained")
 hours = slice(200 * 24, 214 * 24)
 for ax, (name, result) in zip(axes, results.items(), strict=True):

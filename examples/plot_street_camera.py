@@ -7,10 +7,17 @@ pixels, it has a rank of one or two. Pedestrians are large errors in few entries
 :class:`~sklearn_robustlr.RobustPCA` separates them. The frames come from
 :func:`sklearn_robustlr.datasets.fetch_street_camera`.
 
+The frames are not ours to bundle. Where these pages are built without them the code is shown but not run, and this is
+the picture that it makes:
+
+.. image:: /images/street_camera.png
+   :alt: A frame, its ordinary and its robust background, and the pedestrians
+
 What to look at: the mean of the frames, and with it ordinary PCA, keeps ghosts of people that walked by slowly;
 the robust background is empty. What failed: somebody who stands still for most of the time becomes background.
 """
 
+# sphinx_gallery_thumbnail_path = "images/street_camera.png"
 # %%
 import sys
 import time

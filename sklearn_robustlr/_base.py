@@ -14,6 +14,7 @@ from ._polish import scale_floor
 from ._problem import Problem, make_problem
 from ._progress import Progress
 from ._rank import is_exact
+from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
 
@@ -28,7 +29,7 @@ class Outcome:
     scores: np.ndarray
 
 
-class FitMixin(CallbackSupportMixin):
+class FitMixin(SummaryMixin, CallbackSupportMixin):
     """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
 
     n_init: int

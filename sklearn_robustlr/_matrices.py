@@ -276,6 +276,18 @@ class MatrixMixin(FitMixin):
         """Regression of rows on the learned row space."""
         return self._space.regress(entries, n_jobs=self.n_jobs, **what)
 
+    def _judge_entries(self, X):
+        """X as validated, the residuals of its observed entries, and the flags, each in the form of X."""
+        X, entries = self._entries(X, reset=False)
+        fit = self._regress(entries, residual=True, threshold=self.threshold_)
+        wrong = self._space.gross(entries, fit, self._known_columns)
+        if entries.is_sparse:
+            residual = Entries.of(entries.indptr, entries.cols, fit.residual, entries.shape)
+            return entries.matrix, residual.matrix, entries.mask(wrong)
+        residual = np.full(X.shape, np.nan, X.dtype)
+        residual[entries.rows, entries.cols] = fit.residual
+        return X, residual, entries.mask(wrong)
+
     def score(self, X, y=None):
         """Robust R2 on entries hidden from the regression of their own row.
 

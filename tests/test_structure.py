@@ -15,6 +15,9 @@ MODULES = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py
 # Each module may import those after it (and itself nothing before it).
 ORDER = [
     "__init__",
+    "plotting",
+    "_grid_displays",
+    "_drawing",
     "_recovery",
     "_completion",
     "_pca",
@@ -22,6 +25,7 @@ ORDER = [
     "_blocks",
     "_base",
     "_progress",
+    "_repr",
     "_rows",
     "_entries",
     "_validation",
@@ -75,10 +79,18 @@ def test_no_private_names_of_others(module):
 
 def test_numba_only_in_kernels_and_sklearn_only_above_the_stages():
     above = {"_recovery", "_completion", "_pca", "_matrices", "_base", "_rows", "_restarts", *FREE}
+    above |= {"plotting", "_grid_displays"}
     for module, tree in MODULES.items():
         roots = {source.split(".")[0] for source, _ in imports(tree)}
         assert "numba" not in roots or module == "_kernels"
         assert "sklearn" not in roots or module in above
+
+
+def test_matplotlib_is_imported_when_drawing_only():
+    for module, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert "matplotlib" not in ast.unparse(node), module
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.stem)

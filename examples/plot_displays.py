@@ -1,0 +1,46 @@
+"""
+Look at a fit
+=============
+
+A fit says in figures what it found. Whether to believe it is quicker seen in pictures: the displays of
+:mod:`sklearn_robustlr.plotting` draw what a fitted estimator knows. They follow scikit-learn's convention:
+``from_estimator`` draws, on ``ax`` if given, and returns an object with ``ax_`` and ``figure_``.
+
+What to look at: a clear gap between the singular values that are kept and the others; residuals in two heaps, with
+the threshold between them; flags without a pattern of their own. What is not shown: whether the flagged entries are
+wrong. Here that is known, and printed; on real data it is not. And the loss looks as if nothing had been learnt, for
+it is mostly made of the errors: look at the quantile.
+"""
+
+# %%
+# In a notebook a fitted estimator shows rank, verdict, noise and outliers
+# -------------------------------------------------------------------------
+import sys
+
+import matplotlib
+
+if "sphinx_gallery" not in sys.modules:
+    matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.metrics import outlier_precision_recall
+from sklearn_robustlr.plotting import OutlierDisplay, RecoveryDisplay, SpectrumDisplay
+
+problem = make_corrupted_matrix((120, 80), rank=3, observed=0.7, outliers=0.1, noise=0.1, random_state=0)
+model = RobustMatrixCompletion().fit(problem.data)
+precision, recall = outlier_precision_recall(problem.outliers, model.outliers_)
+print(f"wrong entries flagged: {recall:.1%}; flagged entries that are wrong: {precision:.1%}")
+model
+
+# %%
+# Four pictures of it
+# -------------------
+figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+RecoveryDisplay.from_estimator(model, ax=axes[0, 0])
+SpectrumDisplay.from_estimator(model, ax=axes[0, 1])
+OutlierDisplay.from_estimator(model, problem.data, ax=axes[1, 0])
+OutlierDisplay.from_estimator(model, problem.data, kind="histogram", ax=axes[1, 1])
+if "sphinx_gallery" not in sys.modules:
+    figure.savefig("displays.png", dpi=120)

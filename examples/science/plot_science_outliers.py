@@ -1,0 +1,62 @@
+"""
+More than half of the measurements wrong
+========================================
+
+A median breaks down at one half, yet a matrix can be recovered with more: errors that do not agree with one another
+cancel, while the sound measurements all point to the same matrix. What it takes is more of them.
+
+What to look at: the map on the left. With six measurements per unknown, huge errors are borne up to some 40 %; with
+24, beyond one half. What failed, on the right: errors that agree with one another. Beyond one half of flipped signs
+the data say -X, and nothing can tell: there the fit returns -X, calls that converged, and is wrong. Just below one
+half, where the truth is still the majority, it is not found either, not even from 24 measurements per unknown, and
+once the wrong result is called converged.
+"""
+
+# %%
+import sys
+import warnings
+
+import matplotlib
+
+if "sphinx_gallery" not in sys.modules:
+    matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+from sklearn_robustlr.plotting import PhaseTransitionDisplay
+
+SHAPE, RANK = (12, 12), 1
+UNKNOWNS = RANK * (sum(SHAPE) - RANK)
+SHARES = (0.4, 0.45, 0.55, 0.65)
+MULTIPLES = (6, 12, 24)
+COUNT = 2
+
+
+def fit(kind, share, multiple, seed):
+    """Errors with respect to X and to -X, and the verdict."""
+    problem = make_measurements(multiple * UNKNOWNS, SHAPE, RANK, outliers=share, outlier_kind=kind, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
+    return *(relative_recovery_error(sign * problem.coef, model.coef_) for sign in (1, -1)), model.converged_
+
+
+# %%
+# Default settings, the rank not told, two problems a cell; recovered means an error below 1e-6
+# ----------------------------------------------------------------------------------------------
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+for ax, kind in zip(axes, ("huge", "sign-flip"), strict=True):
+    results = np.array(
+        [[[fit(kind, a, k, seed) for seed in range(COUNT)] for k in MULTIPLES] for a in SHARES], dtype=float
+    )
+    PhaseTransitionDisplay.from_predictions(results[..., 0], outliers=SHARES, observations=MULTIPLES, ax=ax)
+    ax.set(title=f"errors: {kind}", xlabel="measurements per unknown")
+    right, mirrored, converged = results[..., 0] < 1e-6, results[..., 1] < 1e-6, results[..., 2] == 1
+    print(f"{kind}: {right.sum()} of {right.size} recovered; {(converged & ~right).sum()} wrong ones called converged,")
+    print(f"    {(converged & mirrored).sum()} of them exactly -X")
+if "sphinx_gallery" not in sys.modules:
+    figure.savefig("science_outliers.png", dpi=120)
