@@ -17,7 +17,7 @@ from ._measurements import EntryMeasurements
 from ._polish import broken
 from ._rank import is_exact
 from ._rows import RowSpace
-from ._validation import check_options
+from ._validation import check_flag, check_options, check_start
 from .metrics import robust_r2_score
 
 # Share of a row that `score` hides at a time.
@@ -26,6 +26,8 @@ _FOLDS = 5
 
 class MatrixMixin(FitMixin):
     """Fit a matrix with holes and lies in it, and regress new rows on its row space."""
+
+    warm_start: bool
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()  # type: ignore[misc]  # of BaseEstimator
@@ -46,17 +48,19 @@ class MatrixMixin(FitMixin):
         )
         return X, Entries(X)
 
-    def _fit_matrix(self, X):
+    def _fit_matrix(self, X, start=None):
         """Fit; sets all attributes that do not depend on the estimator, and the row space."""
         X, entries = self._entries(X, reset=True)
         options = check_options(self, entries.shape)
         if not len(entries.y):
             raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
         self._n_observed = len(entries.y)
+        start = self._warm_start(entries, start)
         self._begin_fit(X=X, y=X)  # the matrix is its own target: scores of callbacks are those of `score(X)`
-        done, start = self._fit_small_block(entries, options)
-        if done:
-            return self
+        if start is None:
+            done, start = self._fit_small_block(entries, options)
+            if done:
+                return self
         keep_rows, keep_cols = core(entries)
         if keep_rows.any():
             self._fit_core(entries, keep_rows, keep_cols, options, start)
@@ -64,6 +68,16 @@ class MatrixMixin(FitMixin):
             self._fit_location(entries)
         self._settle(entries, keep_rows, keep_cols)
         return self
+
+    def _warm_start(self, entries, start):
+        """Factors to begin at: those given, or, with `warm_start`, the rows regressed on the last row space."""
+        if start is not None:
+            return check_start(start, entries.shape, entries.dtype)
+        warm = check_flag("warm_start", self.warm_start) and hasattr(self, "_space") and self.rank_
+        if not warm or len(self._space.basis) != entries.shape[1]:
+            return None
+        space = self._space
+        return space.regress(entries, n_jobs=self.n_jobs).factors, space.basis
 
     def _solve_part(self, entries, rows, cols, options, start=None):
         """Solve for the submatrix of the masked rows and columns; returns an :class:`Outcome`.
@@ -142,7 +156,9 @@ class MatrixMixin(FitMixin):
 
     def _snapshot(self, left, s, right):
         """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
-        space = RowSpace.learn(right, left * s, slice(None), 1e-6 * float(s[0]) / np.sqrt(left.size))
+        # on the way nothing is met yet: rows are regressed by least absolute deviations, without random starts
+        scale = 1e-3 * float(s[0]) / np.sqrt(left.size)
+        space = RowSpace.learn(right, left * s, slice(None), scale, efficient=False)
         return {
             "left_": left,
             "singular_values_": s,

@@ -47,8 +47,11 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         Threads over starts and over blocks of rows. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Perturbs the starts after the first.
+    warm_start : bool, default=False
+        True: a second `fit` begins at the result of the first, which saves most of the work on similar data; where
+        that leads to no fit to be trusted, it begins afresh.
     verbose : int, default=0
-        1: print a line on the outcome.
+        1: print a line on each start.
 
     Attributes
     ----------
@@ -137,6 +140,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         n_init=1,
         n_jobs=None,
         random_state=None,
+        warm_start=False,
         verbose=0,
     ):
         self.n_components = n_components
@@ -149,10 +153,11 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         self.n_init = n_init
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, start=None):
         """Find the principal components of a matrix.
 
         Parameters
@@ -162,6 +167,10 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
             zeros among them, and a stored NaN is missing.
         y : None
             Ignored.
+        start : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
+            Factors L and R of a first guess ``L R^T``, close to what is looked for: where it leads to no fit to be
+            trusted, the fit begins afresh. None: the row space of the last fit with `warm_start` and as many columns,
+            else the tiny start.
 
         Returns
         -------
@@ -182,7 +191,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
             If rows or columns have too few sound entries to be determined.
         """
         center = check_flag("center", self.center)
-        self._fit_matrix(X)
+        self._fit_matrix(X, start)
         self._set_components(center)
         self._end_fit()
         return self

@@ -117,7 +117,12 @@ def _solve(problem, options, start, watch):
     base = problem.base
     if not np.any(base.y):
         return _zero_solution(base)
-    if start is not None and options.polish:
+    if start is not None:
+        if not options.polish:
+            norm = tiny_start(problem.work, 1, options.init_scale, symmetric=options.symmetric)[2]
+            rule = make_step_rule(options.step_size, problem.work, options.init_scale, norm)
+            left, right, history = descend(problem, options, start[0], start[1], rule, watch=watch)
+            return finish(problem, options, left, right, history, watch=watch)
         solution = solve_warm(problem, options, start, watch=watch)
         if solution.converged:
             return solution

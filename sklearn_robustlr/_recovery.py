@@ -15,6 +15,7 @@ from ._validation import (
     check_entries,
     check_flag,
     check_options,
+    check_start,
     make_measurements_object,
     resolve_shape,
 )
@@ -64,8 +65,11 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Threads over starts. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Perturbs the starts after the first.
+    warm_start : bool, default=False
+        True: a second `fit` begins at the result of the first, which saves most of the work on similar data; where
+        that leads to no fit to be trusted, it begins afresh.
     verbose : int, default=0
-        1: print a line on the outcome.
+        1: print a line on each start.
 
     Attributes
     ----------
@@ -143,6 +147,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         n_init=1,
         n_jobs=None,
         random_state=None,
+        warm_start=False,
         verbose=0,
     ):
         self.rank = rank
@@ -157,6 +162,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self.n_init = n_init
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
 
     def __sklearn_tags__(self):
@@ -175,7 +181,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return X, np.ascontiguousarray(y, dtype=target)
 
     @with_callbacks
-    def fit(self, X, y):
+    def fit(self, X, y, *, start=None):
         """Recover the matrix.
 
         Parameters
@@ -184,6 +190,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Measurements, as `measurements` says; float32 is kept. Sparse rows for "matrix" only.
         y : array-like of shape (n_samples,)
             Their values, some perhaps grossly wrong.
+        start : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
+            Factors L and R of a first guess ``L R^T``, close to what is looked for: where it leads to no fit to be
+            trusted, the fit begins afresh. None: the result of the last fit with `warm_start`, else the tiny
+            start.
 
         Returns
         -------
@@ -208,9 +218,13 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         if symmetric and operator.shape[0] != operator.shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = check_options(self, operator.shape, symmetric=symmetric)
+        if start is not None:
+            start = check_start(start, operator.shape, X.dtype)
+        elif check_flag("warm_start", self.warm_start) and getattr(self, "shape_", None) == operator.shape:
+            start = self.left_ * self.singular_values_, self.right_
         self.shape_ = operator.shape
         self._begin_fit(X=X, y=y)
-        self._store(self._solve(operator, options), order)
+        self._store(self._solve(operator, options, start), order)
         self._end_fit()
         return self
 

@@ -1,0 +1,341 @@
+"""Restarts, warm starts, callbacks and interruptions: the same bits everywhere, nothing hidden, nothing stuck."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _restarts
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+
+MATRIX = make_corrupted_matrix((90, 70), rank=3, observed=0.7, outliers=0.2, noise=0.1, random_state=3)
+SENSING = make_measurements(900, (20, 15), 2, outliers=0.25, noise=0.05, random_state=1)
+CASES = {
+    "recovery": (RobustLowRankRecovery(shape=(20, 15)), (SENSING.data, SENSING.target)),
+    "completion": (RobustMatrixCompletion(replace="all"), (MATRIX.data,)),
+    "pca": (RobustPCA(), (MATRIX.data,)),
+}
+each = pytest.mark.parametrize("case", CASES)
+
+
+def fitted(case, **params):
+    estimator, data = CASES[case]
+    return clone(estimator).set_params(random_state=0, **params).fit(*data)
+
+
+def error(case, model):
+    if case == "recovery":
+        return relative_recovery_error(SENSING.coef, model.coef_)
+    rows = model.transform(MATRIX.data)
+    return relative_recovery_error(MATRIX.clean, model.inverse_transform(rows) if case == "pca" else rows)
+
+
+def arrays(model):
+    return {key: value for key, value in vars(model).items() if isinstance(value, np.ndarray)}
+
+
+# Restarts
+
+
+@each
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_same_bits_for_every_number_of_jobs_and_backend(case, backend):
+    one = fitted(case, n_init=5)
+    for n_jobs in (2, -1):
+        with joblib.parallel_config(backend=backend):
+            many = fitted(case, n_init=5, n_jobs=n_jobs)
+        assert arrays(one).keys() == arrays(many).keys()
+        for key, value in arrays(one).items():
+            assert_array_equal(value, getattr(many, key), err_msg=key)
+
+
+@each
+def test_restarts_do_no_harm(case):
+    one, many = fitted(case), fitted(case, n_init=4)
+    assert many.restart_scores_.shape == (4,) and np.isfinite(many.restart_scores_).any()
+    assert many.rank_ == one.rank_ and many.converged_
+    assert error(case, many) < 1.01 * error(case, one)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_starts_differ_and_each_has_a_score():
+    """Without a polish: the later stages would bring them together again."""
+    assert len(set(fitted("recovery", n_init=6, polish=False).restart_scores_)) == 6
+
+
+def test_scores_are_those_of_measurements_that_no_start_has_seen(monkeypatch):
+    """The winner by the loss on what was fitted would be another one."""
+    seen = []
+    split = _restarts._split
+
+    def spy(problem, seed):
+        train, held = split(problem, seed)
+        seen.append((problem, train, held))
+        return train, held
+
+    monkeypatch.setattr(_restarts, "_split", spy)
+    fitted("completion", n_init=3)
+    problem, train, held = seen[0]
+    pairs = [set(zip(p.base.rows.tolist(), p.base.cols.tolist(), strict=True)) for p in (train, held)]
+    assert not pairs[0] & pairs[1]
+    assert len(pairs[0]) + len(pairs[1]) == problem.base.size
+    assert 0.05 < len(pairs[1]) / problem.base.size < 0.2
+
+
+def test_a_race_ends_early_for_most(monkeypatch):
+    """Half of the starts leave after each round, so that eight cost about as much as two."""
+    calls = []
+    advance = _restarts._advance
+
+    def spy(problem, held, options, run, upto, token):
+        calls.append(run.index)
+        return advance(problem, held, options, run, upto, token)
+
+    monkeypatch.setattr(_restarts, "_advance", spy)
+    fitted("recovery", n_init=8)
+    assert len(calls) == 8 + 4 + 2
+
+
+def test_inside_grid_search_with_workers_of_its_own():
+    estimator, data = CASES["recovery"]
+    search = {}
+    for n_jobs in (1, 2):
+        grid = GridSearchCV(
+            clone(estimator).set_params(n_init=2, random_state=0), {"rank": [2, 3]}, cv=2, n_jobs=n_jobs
+        )
+        search[n_jobs] = grid.fit(*data)
+    assert_array_equal(search[1].cv_results_["mean_test_score"], search[2].cv_results_["mean_test_score"])
+
+
+def test_two_threads_fit_at_once():
+    models = {case: None for case in CASES}
+
+    def work(case):
+        models[case] = fitted(case, n_init=2, n_jobs=2)
+
+    threads = [threading.Thread(target=work, args=(case,)) for case in CASES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for case, model in models.items():
+        alone = fitted(case, n_init=2)
+        for key, value in arrays(alone).items():
+            assert_array_equal(value, getattr(model, key), err_msg=key)
+
+
+# Warm starts
+
+
+@each
+def test_warm_start_goes_on_from_the_last_fit(case):
+    estimator, data = CASES[case]
+    cold = fitted(case)
+    warm = clone(estimator).set_params(warm_start=True).fit(*data)
+    assert warm.n_iter_ == cold.n_iter_ > 1
+    warm.fit(*data)
+    assert warm.n_iter_ == 1 and warm.rank_ == cold.rank_
+    assert_allclose(error(case, warm), error(case, cold), rtol=5e-3)
+
+
+@each
+def test_a_first_guess_serves_and_a_bad_one_does_no_harm(case):
+    estimator, data = CASES[case]
+    truth = SENSING.coef if case == "recovery" else MATRIX.clean
+    rng = np.random.RandomState(0)
+    u, s, vt = np.linalg.svd(truth + 0.01 * rng.standard_normal(truth.shape), full_matrices=False)
+    cold = fitted(case)
+    k = cold.rank_
+    near = clone(estimator).fit(*data, start=(u[:, :k] * s[:k], vt[:k].T))
+    assert near.n_iter_ == 1
+    assert_allclose(error(case, near), error(case, cold), rtol=5e-3)
+    for bad in ((np.zeros_like(u[:, :2]), np.zeros_like(vt[:2].T)), (rng.standard_normal(u[:, :2].shape), vt[-2:].T)):
+        far = clone(estimator).fit(*data, start=bad)
+        assert_allclose(error(case, far), error(case, cold), rtol=5e-3)
+
+
+def test_warm_start_on_other_rows_and_another_number_of_columns():
+    model = RobustMatrixCompletion(replace="all", warm_start=True).fit(MATRIX.data[:60])
+    model.fit(MATRIX.data[20:])
+    assert model.n_iter_ == 1 and model.rank_ == 3
+    model.fit(MATRIX.data[:, :50])
+    assert model.n_iter_ > 1 and model.n_features_in_ == 50
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_plain_algorithm_goes_on_from_given_factors():
+    options = {"polish": False, "max_iter": 60}
+    first = fitted("recovery", **options)
+    start = first.left_ * first.singular_values_, first.right_
+    again = RobustLowRankRecovery(shape=(20, 15), **options).fit(SENSING.data, SENSING.target, start=start)
+    assert again.history_["residual"][0] < 0.5 * first.history_["residual"][0]
+
+
+@pytest.mark.parametrize(
+    "start, message",
+    [
+        (3, "start must be a pair"),
+        ((np.ones((20, 1)), np.ones((14, 1))), r"shapes \(20, k\) and \(15, k\)"),
+        ((np.ones((20, 1)), np.full((15, 1), np.nan)), "start contains NaN"),
+    ],
+)
+def test_bad_first_guess(start, message):
+    with pytest.raises(ValueError, match=message):
+        RobustLowRankRecovery(shape=(20, 15)).fit(SENSING.data, SENSING.target, start=start)
+
+
+# Callbacks
+
+
+class Recorder:
+    """Record the tasks of a fit; ask for an end at a given step."""
+
+    def __init__(self, stop_at=None):
+        self.tasks, self.stop_at, self.estimators = [], stop_at, 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.tasks.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        self.tasks.append(context.task_name)
+        if fitted_estimator is not None and context.task_name != "fit":
+            case = next(c for c, (e, _) in CASES.items() if type(e) is type(estimator))
+            assert np.isfinite(error(case, fitted_estimator))
+            self.estimators += 1
+        return context.task_name == self.stop_at
+
+
+@each
+@pytest.mark.parametrize("n_init", [1, 4])
+def test_task_tree(case, n_init):
+    estimator, data = CASES[case]
+    recorder = Recorder()
+    model = clone(estimator).set_params(n_init=n_init, random_state=0)
+    model.set_callbacks(recorder)
+    model.fit(*data)
+    assert recorder.tasks[-2:] == ["fit", "teardown"]
+    assert recorder.tasks.count("start") == n_init
+    assert "subgradient" in recorder.tasks and recorder.estimators > 0
+    if n_init == 1:
+        assert f"rank {model.rank_}" in recorder.tasks
+    plain = fitted(case, n_init=n_init)
+    for key, value in arrays(plain).items():
+        assert_array_equal(value, getattr(model, key), err_msg=key)
+
+
+def test_requests_to_stop_are_honoured():
+    estimator, data = CASES["recovery"]
+    model = clone(estimator)
+    model.set_callbacks(Recorder(stop_at="subgradient"))
+    model.fit(*data)
+    assert len(model.history_["iteration"]) == 1
+    model.set_callbacks(Recorder(stop_at="rank 1"))
+    model.rank = 1
+    with pytest.warns(ConvergenceWarning, match="a callback asked it to stop"):
+        model.fit(*data)
+    assert not model.converged_
+
+
+def own_score(estimator, X, y):
+    return {"score": estimator.score(X, y)}
+
+
+@each
+def test_scoring_monitor(case):
+    estimator, data = CASES[case]
+    monitor = ScoringMonitor(scoring=own_score)
+    model = clone(estimator)
+    model.set_callbacks(monitor)
+    model.fit(*data)
+    scores = [row["score"] for row in monitor.get_logs().data if row["task_name"] == "subgradient"]
+    assert len(scores) > 5
+    assert scores[0] < 0.5 < 0.9 < scores[-1]
+
+
+def test_scoring_monitor_and_progress_bar_through_grid_search(capsys):
+    estimator, data = CASES["recovery"]
+    monitor = ScoringMonitor(scoring=own_score)
+    grid = GridSearchCV(clone(estimator).set_callbacks(monitor), {"rank": [2, 3]}, cv=2)
+    grid.set_callbacks(ProgressBar(max_propagation_depth=None))
+    grid.fit(*data)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "subgradient"]
+    assert len({row["task_id_path"][:3] for row in rows}) == 4 + 1  # two candidates on two folds, and the refit
+    assert "start" in capsys.readouterr().out
+
+
+def test_progress_bar_alone(capsys):
+    model = RobustMatrixCompletion()
+    model.set_callbacks(ProgressBar())
+    model.fit(MATRIX.data)
+    assert "RobustMatrixCompletion" in capsys.readouterr().out
+
+
+def test_one_line_a_start(capsys):
+    fitted("completion", verbose=1, n_init=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
+    assert sum("given up" in line for line in lines) == 1
+    assert sum("rank 3" in line and "noise scale 0.1" in line and "converged" in line for line in lines) == 2
+
+
+# Interruptions
+
+SCRIPT = """
+import sys, threading, time
+import numpy as np
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+small = make_corrupted_matrix((60, 40), rank=2, outliers=0.2, noise=0.1, random_state=0)
+options = {options}
+model = RobustMatrixCompletion(**options).fit(small.data)  # compiled
+rng = np.random.RandomState(0)
+hopeless = rng.standard_normal((240, 220))
+print("ready", flush=True)
+try:
+    while True:
+        RobustMatrixCompletion(**options).fit(hopeless)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+again = RobustMatrixCompletion(**options).fit(small.data)
+assert np.array_equal(again.left_, model.left_)
+assert threading.active_count() <= 3, threading.enumerate()
+print("sane", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child process on Windows")
+@pytest.mark.parametrize("options", ["{}", "{'n_init': 8, 'n_jobs': 2, 'random_state': 0}"])
+def test_interrupt_returns_control_and_leaves_the_process_sane(options):
+    code = textwrap.dedent(SCRIPT).replace("{options}", options)
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        start = time.perf_counter()
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        out, err = process.communicate(timeout=60)
+    assert line == "interrupted\n", err
+    assert out == "sane\n", err
+    assert seconds < 2.0  # one, on a machine with nothing else to do
