@@ -12,13 +12,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
-from sklearn_robustlr import datasets, metrics
+from sklearn_robustlr import datasets, metrics, model_selection
 from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_matrix, make_measurements
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("module", ["_recovery", "_completion", "_pca", "datasets", "metrics"])
+@pytest.mark.parametrize("module", ["_recovery", "_completion", "_pca", "_entrywise", "_tuning", "datasets", "metrics"])
 def test_docstring_examples(module):
     result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{module}"))
     assert result.attempted > 0
@@ -190,7 +190,7 @@ def test_metrics_refuse(function, a, b):
 
 
 def test_public_names_exist():
-    for module in (datasets, metrics):
+    for module in (datasets, metrics, model_selection):
         for name in module.__all__:
             assert getattr(module, name) is not None
 
