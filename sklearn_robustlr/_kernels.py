@@ -168,3 +168,29 @@ def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, g
                 for c in range(k):
                     grad_m[i, c] += w * v[j, c]
                     grad_n[j, c] += w * u[i, c]
+
+
+@jit()
+def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
+    """Deal entries one by one, each to the fold that holds least of its row, of its column and of all.
+
+    `in_row` and `in_col` count the entries of each row and column, `held_row` and `held_col` (n, n_folds) those that a
+    fold holds, zeros at the start. The last entry of a row or column goes to a fold that does not hold all others:
+    of three folds, at least one is not in the way of either.
+    """
+    n_folds = held_row.shape[1]
+    size = np.zeros(n_folds)
+    for e in order:
+        i, j = rows[e], cols[e]
+        best, least = 0, np.inf
+        for c in range(n_folds):
+            a, b = held_row[i, c] + 1, held_col[j, c] + 1
+            cost = (a / in_row[i]) ** 2 + (b / in_col[j]) ** 2 + size[c] / len(order)
+            if a == in_row[i] > 1 or b == in_col[j] > 1:
+                cost += 10.0
+            if cost < least:
+                best, least = c, cost
+        fold[e] = best
+        held_row[i, best] += 1
+        held_col[j, best] += 1
+        size[best] += 1

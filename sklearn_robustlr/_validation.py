@@ -144,9 +144,9 @@ def check_entries(X, shape):
     """
     if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
         bad = float(X[np.floor(X) != X][0])
-        raise ValueError(f"X must hold integer indices with measurements='entries', got {bad}.")
+        raise ValueError(f"X must hold pairs (i, j) of integer indices, got {bad}.")
     if X.size and X.min() < 0:
-        raise ValueError(f"X must hold non-negative indices with measurements='entries', got {int(X.min())}.")
+        raise ValueError(f"X must hold pairs (i, j) of non-negative indices, got {int(X.min())}.")
     top = X.max(axis=0) if len(X) else np.array([-1, -1])
     if shape is None:
         if max(top) >= np.iinfo(np.int32).max:

@@ -1,4 +1,4 @@
-"""Measures of recovery: error of the matrix, fit of corrupted targets, outlier flags, subspaces."""
+"""Measures of recovery: error of the matrix, fit of corrupted targets, outlier flags, subspaces, chances."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 __all__ = [
     "outlier_precision_recall",
+    "pass_at_k",
     "relative_recovery_error",
     "robust_r2_score",
     "robust_r2_scorer",
@@ -163,3 +164,64 @@ def subspace_angle(A, B):
     if len(A) != len(B):
         raise ValueError(f"A and B must have the same number of rows, got {len(A)} and {len(B)}.")
     return float(np.max(subspace_angles(A, B)))
+
+
+def pass_at_k(n_correct, n_trials, k):
+    """Chance that at least one of k trials succeeds, estimated without bias from n trials, c of them successful.
+
+    The share of the k-subsets of the trials that hold a success,
+    ``1 - C(n - c, k) / C(n, k) = 1 - prod_{j=n-c+1..n} (1 - k / j)`` [1]_. With restarts as trials, it is the
+    chance that the best of k starts recovers. The plug-in ``1 - (1 - c / n)^k`` is biased.
+
+    Parameters
+    ----------
+    n_correct : int or array-like of int
+        Number c of successful trials, from 0 to `n_trials`.
+    n_trials : int or array-like of int
+        Number n of trials, at least 1.
+    k : int or array-like of int
+        Size of the subsets, from 1 to `n_trials`. The three are broadcast against one another.
+
+    Returns
+    -------
+    chance : float or ndarray of float
+        Between 0 and 1; a float where all three are numbers.
+
+    Raises
+    ------
+    ValueError
+        If a value is not an integer or out of its range, or the shapes do not fit together.
+
+    References
+    ----------
+    .. [1] M. Chen et al., "Evaluating large language models trained on code", arXiv:2107.03374, 2021, section 2.1.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr.metrics import pass_at_k
+    >>> pass_at_k(1, 4, 2)
+    0.5
+    >>> pass_at_k([0, 1, 4], 4, 1)
+    array([0.  , 0.25, 1.  ])
+    """
+    given = {"n_correct": n_correct, "n_trials": n_trials, "k": k}
+    for name, value in given.items():
+        if np.asarray(value).dtype.kind not in "iu":
+            raise ValueError(f"{name} must hold integers, got {value!r}.")
+    try:
+        c, n, k = np.broadcast_arrays(*given.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in given.items())
+        raise ValueError(f"The shapes do not fit together: {shapes}.") from None
+    for name, value, low, high in (("n_trials", n, 1, n), ("n_correct", c, 0, n), ("k", k, 1, n)):
+        wrong = (value < low) | (value > high)
+        if wrong.any():
+            limit = "at least 1" if high is value else f"from {low} to n_trials = {n[wrong][0]}"
+            raise ValueError(f"{name} must be {limit}, got {value[wrong][0]}.")
+    missed = np.ones(c.shape)
+    for i in range(int(c.max(initial=0))):
+        # the factor of j = k is zero: no k failures are left, and those of smaller j do not matter
+        factor = np.maximum(1.0 - k / np.maximum(n - i, 1), 0.0)
+        missed *= np.where(i < c, factor, 1.0)
+    chance = 1.0 - missed
+    return chance if chance.ndim else float(chance)

@@ -3,19 +3,30 @@
 import doctest
 import hashlib
 import importlib
+from itertools import combinations
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
-from sklearn_robustlr import datasets, metrics
+from sklearn_robustlr import datasets, metrics, model_selection
 from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_matrix, make_measurements
 
-
-@pytest.mark.parametrize(
-    "module", ["_recovery", "_completion", "_pca", "datasets", "metrics", "plotting", "_grid_displays"]
+MODULES = (
+    "_recovery",
+    "_completion",
+    "_pca",
+    "_entrywise",
+    "_tuning",
+    "datasets",
+    "metrics",
+    "plotting",
+    "_grid_displays",
 )
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_docstring_examples(module):
     result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{module}"))
     assert result.attempted > 0
@@ -118,6 +129,46 @@ def test_metrics_by_hand():
     assert metrics.relative_recovery_error(np.zeros((2, 2)), np.ones((2, 2))) == 2.0
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
+def test_pass_at_k_counts_subsets(n):
+    for c in range(n + 1):
+        trials = [True] * c + [False] * (n - c)
+        shares = [np.mean([any(some) for some in combinations(trials, k)]) for k in range(1, n + 1)]
+        assert_allclose(metrics.pass_at_k(c, n, np.arange(1, n + 1)), shares, atol=1e-14)
+
+
+def test_pass_at_k_of_arrays():
+    table = metrics.pass_at_k(np.arange(4)[:, None], 5, [1, 2, 5])
+    assert table.shape == (4, 3)
+    assert_allclose(table[:, 0], np.arange(4) / 5)
+    assert metrics.pass_at_k(np.empty(0, int), 5, 2).shape == (0,)
+    assert metrics.pass_at_k(1, 10**6, 10**6) == 1.0
+    assert_array_equal(metrics.pass_at_k([4, 1, 0], [4, 1, 9], 1), [1, 1, 0])
+
+
+def test_pass_at_k_is_unbiased(rng):
+    draws = rng.binomial(6, 0.3, size=20000)
+    assert abs(metrics.pass_at_k(draws, 6, 3).mean() - (1 - 0.7**3)) < 0.006
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1.5, 4, 2), "n_correct must hold integers"),
+        ((1, 4, True), "k must hold integers"),
+        ((0, 0, 1), "n_trials must be at least 1, got 0"),
+        ((5, 4, 2), "n_correct must be from 0 to n_trials = 4, got 5"),
+        ((-1, 4, 2), "n_correct must be from 0"),
+        (([1, 1], [4, 3], 4), "k must be from 1 to n_trials = 3, got 4"),
+        ((1, 4, 0), "k must be from 1"),
+        (([1, 1], [4, 3, 2], 1), "do not fit together"),
+    ],
+)
+def test_pass_at_k_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.pass_at_k(*arguments)
+
+
 @pytest.mark.parametrize(
     ("function", "a", "b"),
     [
@@ -134,7 +185,7 @@ def test_metrics_refuse(function, a, b):
 
 
 def test_public_names_exist():
-    for module in (datasets, metrics):
+    for module in (datasets, metrics, model_selection):
         for name in module.__all__:
             assert getattr(module, name) is not None
 

@@ -269,3 +269,22 @@ def test_one_signature_per_kernel(rng):
     for name in ("dense_step", "sparse_step", "rank_one_step", "entries_step", "entries_tangent_step"):
         signatures = [s for s in getattr(_kernels, name).signatures if "float32" not in str(s)]
         assert len(signatures) == 1, (name, signatures)
+
+
+def test_deal_entries(rng):
+    """Against a slow dealing of the same law."""
+    rows, cols = (index.astype(np.int32) for index in np.nonzero(rng.uniform(size=(9, 7)) < 0.5))
+    order = rng.permutation(len(rows))
+    total = [np.bincount(index, minlength=9) for index in (rows, cols)]
+    fold = np.full(len(rows), -1)
+    _kernels.deal_entries(order, rows, cols, *total, *np.zeros((2, 9, 3), int), fold)
+    slow = np.full(len(rows), -1)
+    for e in order:
+        costs = []
+        for c in range(3):
+            now = [np.sum((index == index[e]) & (slow == c)) + 1 for index in (rows, cols)]
+            of = [np.sum(index == index[e]) for index in (rows, cols)]
+            cost = (now[0] / of[0]) ** 2 + (now[1] / of[1]) ** 2 + np.sum(slow == c) / len(rows)
+            costs.append(cost + 10.0 * any(n == t > 1 for n, t in zip(now, of, strict=True)))
+        slow[e] = np.argmin(costs)
+    assert_array_equal(fold, slow)

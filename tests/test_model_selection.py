@@ -1,0 +1,492 @@
+"""Entry-wise cross-validation, tuning on seeds of its own, and scikit-learn's searches over the estimators."""
+
+import importlib.util
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joblib import parallel_config
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    ParameterSampler,
+    RandomizedSearchCV,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error, robust_r2_score
+from sklearn_robustlr.model_selection import EntryKFold, EntryRegressor, to_entries, tune_and_report
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return make_corrupted_matrix((70, 60), rank=2, observed=0.9, outliers=0.2, random_state=0)
+
+
+# Entries
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_entries_of_dense_and_sparse(dtype):
+    X = np.array([[0.0, np.nan, 2.0], [np.nan, np.nan, np.nan], [3.0, 4.0, 0.0]], dtype=dtype)
+    indices, values = to_entries(X)
+    assert_array_equal(indices, [[0, 0], [0, 2], [2, 0], [2, 1], [2, 2]])
+    assert_array_equal(values, [0, 2, 3, 4, 0])
+    assert values.dtype == dtype
+    stored = sparse.coo_array((values, indices.T), shape=X.shape)
+    for given_sparse in (stored, stored.tocsc(), stored.tocsr()):
+        again = to_entries(given_sparse)
+        assert_array_equal(again[0], indices)
+        assert_array_equal(again[1], values)
+
+
+def test_entries_share_no_memory():
+    X = np.ones((3, 2))
+    to_entries(X)[1][:] = 5
+    assert_array_equal(X, 1)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [(np.full((3, 2), np.nan), "all 3 x 2 values are missing"), ([[1.0, np.inf]], "infinity"), ([1.0, 2.0], "2D")],
+)
+def test_entries_refuse(X, message):
+    with pytest.raises(ValueError, match=message):
+        to_entries(X)
+
+
+# The splitter
+
+
+def held(index, fold, n_splits):
+    """How many entries of each row (or column) each fold holds, and how many it has."""
+    count = np.zeros((index.max() + 1, n_splits), dtype=int)
+    np.add.at(count, (index, fold), 1)
+    return count, count.sum(axis=1)
+
+
+def folds_of(cv, indices):
+    fold = np.full(len(indices), -1)
+    for k, (train, test) in enumerate(cv.split(indices)):
+        assert (fold[test] == -1).all()
+        fold[test] = k
+        assert_array_equal(np.sort(np.r_[train, test]), np.arange(len(indices)))
+    assert (fold >= 0).all()
+    return fold
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(2, 25), st.integers(2, 25), st.floats(0.05, 1.0), st.integers(3, 7), st.booleans(), st.integers(0, 999)
+)
+def test_every_row_and_column_keeps_training_entries(d1, d2, share, n_splits, uneven, seed):
+    rng = np.random.RandomState(seed)
+    rate = share * rng.uniform(size=(d1, 1)) * rng.uniform(size=d2) * 2 if uneven else share
+    indices = np.argwhere(rng.uniform(size=(d1, d2)) < rate)
+    if len(indices) < n_splits:
+        return
+    indices = indices[rng.permutation(len(indices))]
+    fold = folds_of(EntryKFold(n_splits, random_state=seed), indices)
+    for index in indices.T:
+        count, total = held(index, fold, n_splits)
+        assert (count.max(axis=1) < total)[total > 1].all()
+
+
+def test_folds_of_a_diagonal_are_even():
+    """Nothing but the size of the folds tells them apart."""
+    fold = folds_of(EntryKFold(10, random_state=0), np.repeat(np.arange(95), 2).reshape(-1, 2))
+    assert np.ptp(np.bincount(fold)) == 1
+
+
+@pytest.mark.parametrize("n_splits", [2, 5, 10])
+def test_folds_are_even_in_rows_and_columns(n_splits, rng):
+    indices = np.argwhere(rng.uniform(size=(400, 300)) < rng.uniform(size=(400, 1)))
+    fold = folds_of(EntryKFold(n_splits, random_state=0), indices)
+    for index in indices.T:
+        count, total = held(index, fold, n_splits)
+        over = count.max(axis=1) - np.ceil(total / n_splits)
+        assert over.max() <= 2
+        assert (over > 0).mean() < 0.2
+    assert np.ptp(np.bincount(fold)) < 0.01 * len(indices)
+
+
+def test_folds_depend_on_the_seed_alone(matrix):
+    indices, values = to_entries(matrix.data)
+    one, again, other = (folds_of(EntryKFold(random_state=seed), indices) for seed in (0, 0, 1))
+    assert_array_equal(one, again)
+    assert (one != other).mean() > 0.5
+    assert_array_equal(one, folds_of(EntryKFold(random_state=0), to_entries(sparse.csr_array(
+        (values, indices.T), shape=matrix.data.shape))[0]))  # fmt: skip
+    assert repr(EntryKFold(3)) == "EntryKFold(n_splits=3, random_state=None)"
+
+
+def test_folds_are_random(matrix):
+    """Two entries of different rows and columns are in one fold as often as chance has it."""
+    indices, _ = to_entries(matrix.data)
+    a, b = 0, np.flatnonzero((indices[:, 0] > 0) & (indices[:, 1] != indices[0, 1]))[-1]
+    same = 0
+    for seed in range(300):
+        fold = folds_of(EntryKFold(5, random_state=seed), indices)
+        same += fold[a] == fold[b]
+    assert 35 < same < 85
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([[0, 0], [1, 1]], "n_splits=5 needs as many entries at least, but X has 2"),
+        (np.ones((9, 3)), "has 3 columns: to_entries"),
+        (np.full((9, 2), 0.5), "integer indices"),
+        (np.full((9, 2), -1), "non-negative"),
+    ],
+)
+def test_splitter_refuses(indices, message):
+    with pytest.raises(ValueError, match=message):
+        list(EntryKFold().split(indices))
+
+
+def test_splitter_refuses_its_parameters():
+    with pytest.raises(ValueError, match="n_splits must be at least 2, got 1"):
+        EntryKFold(1)
+    with pytest.raises(TypeError, match="n_splits must be an integer"):
+        EntryKFold(2.5)
+
+
+# Estimators of matrices on entries
+
+FILLERS = [
+    RobustMatrixCompletion(),
+    RobustMatrixCompletion(replace="missing"),
+    RobustPCA(),
+    make_pipeline(RobustScaler(), RobustMatrixCompletion()),
+    make_pipeline(RobustScaler(), RobustPCA()),
+    make_pipeline("passthrough", RobustMatrixCompletion(), StandardScaler()),
+]
+
+
+@pytest.mark.parametrize("filler", FILLERS, ids=repr)
+def test_hidden_entries_are_predicted(filler, matrix):
+    indices, values = to_entries(matrix.data)
+    model = EntryRegressor(filler, shape=matrix.data.shape)
+    predicted = cross_val_predict(model, indices, values, cv=EntryKFold(3, random_state=0))
+    assert_allclose(predicted, matrix.clean[tuple(indices.T)], atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "imputer",
+    [SimpleImputer(strategy="median"), KNNImputer(), IterativeImputer(max_iter=2, tol=1e9, random_state=0)],
+    ids=lambda imputer: type(imputer).__name__,
+)
+def test_imputers_of_scikit_learn_are_judged_too(imputer, matrix):
+    entries, cv = to_entries(matrix.data), EntryKFold(3, random_state=0)
+    theirs = cross_val_score(EntryRegressor(imputer, shape=matrix.data.shape), *entries, cv=cv)
+    ours = cross_val_score(EntryRegressor(RobustMatrixCompletion(), shape=matrix.data.shape), *entries, cv=cv)
+    assert ours.min() > 0.999 > theirs.max()
+
+
+def test_output_of_scalers_is_undone():
+    """An imputer that changes nothing else must predict in the units of the input."""
+    X = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, np.nan], [np.nan, 40.0]])
+    scaled = EntryRegressor(make_pipeline(StandardScaler(), SimpleImputer()), shape=X.shape).fit(*to_entries(X))
+    assert_allclose(scaled.filled_, SimpleImputer().fit_transform(X))
+
+
+def test_large_matrices_stay_sparse(matrix):
+    entries = to_entries(matrix.data)
+    model = EntryRegressor(RobustMatrixCompletion(), shape=matrix.data.shape).fit(*entries)
+    assert sparse.issparse(model.estimator_.outliers_)
+    assert not hasattr(model, "filled_")
+
+
+def test_entry_regressor_is_a_good_estimator(matrix):
+    indices, values = to_entries(matrix.data)
+    model = EntryRegressor(RobustMatrixCompletion(rank=3), shape=matrix.data.shape)
+    assert clone(model).get_params()["estimator__rank"] == 3
+    model.set_params(estimator__rank=4).fit(indices, values)
+    assert model.estimator_.rank == 4
+    assert model.estimator.get_params() == model.estimator_.get_params()
+    assert not hasattr(model.estimator, "rank_")
+    assert model.n_features_in_ == 2
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(indices), model.predict(indices))
+    assert model.score(indices, values) == robust_r2_score(values, model.predict(indices))
+    order = np.random.RandomState(0).permutation(len(values))
+    shuffled = clone(model).fit(indices[order], values[order])
+    assert_allclose(shuffled.predict(indices), model.predict(indices))
+
+
+def test_entry_regressor_finds_the_shape():
+    model = EntryRegressor(SimpleImputer()).fit([[0, 0], [2, 1]], [1.0, 2.0])
+    assert model.shape_ == (3, 2)
+    with pytest.raises(ValueError, match="column index 2"):
+        model.predict([[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("X", "shape", "message"),
+    [
+        ([[0, 0], [0, 0], [1, 1]], None, "at most once, but 1 are repeated"),
+        ([[0, 0], [0, 1], [1, 1]], (2, 3), "keep_empty_features=True"),
+        ([[0, 0], [0, 1], [1, 4]], (2, 3), "column index 4"),
+        (np.zeros((3, 3)), None, "to_entries"),
+        ([[0, 0], [0, 0.5], [1, 1]], None, "integer indices"),
+        ([[0, 0], [0, 1], [1, 1]], 5, "shape must be None or a pair"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Skipping features:UserWarning")
+def test_entry_regressor_refuses(X, shape, message):
+    with pytest.raises(ValueError, match=message):
+        EntryRegressor(SimpleImputer(), shape).fit(X, [1.0, 2.0, 3.0])
+
+
+def test_entry_regressor_refuses_before_fit():
+    with pytest.raises(ValueError, match="not fitted"):
+        EntryRegressor(SimpleImputer()).predict([[0, 0]])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_grid_search_over_a_parameter_of_the_filler(matrix):
+    model = EntryRegressor(RobustMatrixCompletion(), shape=matrix.data.shape)
+    search = GridSearchCV(model, {"estimator__rank": [1, 2]}, cv=EntryKFold(3, random_state=0))
+    assert search.fit(*to_entries(matrix.data)).best_params_ == {"estimator__rank": 2}
+
+
+# Tuning on seeds of its own
+
+
+def draw(seed):
+    return make_measurements(shape=(10, 8), rank=1, outliers=0.1, random_state=seed)
+
+
+def minus_error(model, problem):
+    return -relative_recovery_error(problem.coef, model.coef_)
+
+
+def recovered(model, problem):
+    return float(minus_error(model, problem) > -1e-6)
+
+
+MODEL = RobustLowRankRecovery(shape=(10, 8))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_tune_and_report():
+    grid = {"step_size": ["constant", "auto"]}
+    seeds = {"tuning_seeds": [3, 1], "report_seeds": range(10, 14)}
+    rough = clone(MODEL).set_params(polish=False)
+    report = tune_and_report(rough, grid, draw, score=minus_error, **seeds)
+    assert report.best_params_ == {"step_size": "auto"}
+    assert report.candidates_ == [{"step_size": "constant"}, {"step_size": "auto"}]
+    by_hand = minus_error(clone(rough).set_params(step_size="constant").fit(draw(1).data, draw(1).target), draw(1))
+    assert report.tuning_scores_[0, 1] == by_hand
+    assert (report.tuning_scores_[1] > -1e-2).all()
+    assert report.report_scores_.shape == (4,)
+    assert report.report_seeds_ == [10, 11, 12, 13]
+    assert_array_equal(report.quartiles_, np.percentile(report.report_scores_, [25, 50, 75]))
+    low, high = report.interval()
+    assert report.report_scores_.min() <= low <= report.report_scores_.mean() <= high <= report.report_scores_.max()
+    assert report.interval() == (low, high)
+    with parallel_config("threading"):
+        threads = tune_and_report(rough, grid, draw, score=minus_error, n_jobs=2, **seeds)
+    assert_array_equal(threads.report_scores_, report.report_scores_)
+
+
+def test_interval_covers_the_mean(rng):
+    report = tune_and_report(MODEL, {"rank": [None]}, draw, score=recovered, tuning_seeds=[0], report_seeds=[1])
+    covered = 0
+    for _ in range(200):
+        object.__setattr__(report, "report_scores_", rng.standard_normal(30))
+        low, high = report.interval(n_resamples=500)
+        covered += low < 0 < high
+    assert covered > 175
+
+
+def test_seeds_reach_the_estimator():
+    seen = []
+
+    def score(model, problem):
+        seen.append(model.get_params()["robustlowrankrecovery__random_state"])
+        return 0.0
+
+    candidates = ParameterSampler({"robustlowrankrecovery__rank": [1, 2]}, n_iter=1, random_state=0)
+    report = tune_and_report(
+        make_pipeline("passthrough", MODEL), candidates, draw, score=score, tuning_seeds=[5], report_seeds=[6, 7]
+    )
+    assert seen == [5, 6, 7]
+    assert len(report.candidates_) == 1
+
+
+def test_equal_candidates_go_to_the_first():
+    report = tune_and_report(MODEL, {"rank": [3, 2]}, draw, score=recovered, tuning_seeds=[0, 1], report_seeds=[2])
+    assert report.best_params_ == {"rank": 3}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"report_seeds": [9, 1, 0]}, r"these are in tuning_seeds too: \[0, 1\]"),
+        ({"report_seeds": []}, "report_seeds must hold one seed at least"),
+        ({"tuning_seeds": [-1]}, "each of tuning_seeds must be at least 0, got -1"),
+        ({"tuning_seeds": [1.0]}, "each of tuning_seeds must be an integer, got 1.0"),
+        ({"tuning_seeds": [1, 1]}, "none twice"),
+        ({"param_grid": iter(())}, "no candidate"),
+        ({"score": lambda model, problem: np.nan}, r"score returned nan for \{'rank': 2\} on seed 0"),
+    ],
+)
+def test_tune_and_report_refuses(changed, message):
+    arguments = {
+        "param_grid": {"rank": [2]},
+        "score": recovered,
+        "tuning_seeds": [0, 1],
+        "report_seeds": [2],
+        **changed,
+    }
+    with pytest.raises((ValueError, TypeError), match=message):
+        tune_and_report(MODEL, make_problem=draw, **arguments)
+
+
+def test_interval_refuses():
+    report = tune_and_report(MODEL, {"rank": [None]}, draw, score=recovered, tuning_seeds=[0], report_seeds=[1])
+    with pytest.raises(ValueError, match="level must be less than 1, got 95"):
+        report.interval(level=95)
+
+
+# scikit-learn's searches
+
+
+def recovery_task():
+    p = make_measurements(shape=(12, 10), rank=2, outliers=0.15, random_state=3)
+    return RobustLowRankRecovery(shape=(12, 10)), p.data, p.target, 3
+
+
+def matrix_task(filler):
+    p = make_corrupted_matrix((30, 25), rank=2, outliers=0.1, random_state=3)
+    return EntryRegressor(filler, shape=p.data.shape), *to_entries(p.data), EntryKFold(3, random_state=0)
+
+
+TASKS = {
+    "recovery": recovery_task,
+    "completion": lambda: matrix_task(RobustMatrixCompletion()),
+    "pca": lambda: matrix_task(RobustPCA()),
+}
+SEARCHES = {
+    "grid": GridSearchCV,
+    "randomised": partial(RandomizedSearchCV, n_iter=4, random_state=0),
+    "halving": partial(HalvingGridSearchCV, random_state=0, resource="max_iter", max_resources=400, min_resources=100),
+}
+
+
+def grid_of(model, piped):
+    """A grid over the parameters that matter, named as where they are."""
+    inner = model.estimator if isinstance(model, EntryRegressor) else model
+    rank = "n_components" if isinstance(inner, RobustPCA) else "rank"
+    grid = {"init_scale": [1e-3, 1.0], rank: [2, 4], "step_size": ["auto", "constant"]}
+    prefix = "estimator__" if inner is not model else ""
+    if piped:
+        prefix = f"{type(model).__name__.lower()}__{prefix}"
+    return {prefix + name: values for name, values in grid.items()}, prefix
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*too few sound observations:UserWarning")
+@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("task", TASKS)
+def test_searches_of_scikit_learn(task, search, piped):
+    model, X, y, cv = TASKS[task]()
+    grid, prefix = grid_of(model, piped)
+    for name, value in {"polish": False, "max_iter": 100}.items():
+        model.set_params(**{("estimator__" if task != "recovery" else "") + name: value})
+    if piped:
+        model = make_pipeline(FunctionTransformer(), model)
+    make = SEARCHES[search]
+    if search == "halving":
+        make = partial(make, **{"resource": prefix + "max_iter"})
+    found = make(model, grid, cv=cv, error_score="raise").fit(X, y)
+    assert found.best_score_ > 0.99
+    assert np.isfinite(found.predict(X)).all()
+
+
+STAGE = {"polish": False, "max_iter": 1000}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*too few sound observations:UserWarning")
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["recovery", "completion"])
+def test_score_curve_over_init_scale_tells_the_truth(kind, noise):
+    """Of the over-parameterised stage alone: where the held-out score is near the best, so is the true error."""
+    scales = [1e-6, 1e-4, 1e-2, 1.0]
+    if kind == "recovery":
+        p = make_measurements(None, (24, 20), 2, outliers=0.15, noise=noise, random_state=5)
+        model, X, y, cv, truth = RobustLowRankRecovery(shape=(24, 20)), p.data, p.target, 3, p.coef
+        name = "init_scale"
+    else:
+        p = make_corrupted_matrix((60, 50), rank=2, observed=0.7, outliers=0.1, noise=noise, random_state=5)
+        model = EntryRegressor(RobustMatrixCompletion(), shape=p.data.shape)
+        X, y = to_entries(p.data)
+        cv, truth, name = EntryKFold(3, random_state=0), p.clean, "estimator__init_scale"
+    model.set_params(**{name.replace("init_scale", rest): value for rest, value in STAGE.items()})
+    scores = GridSearchCV(model, {name: scales}, cv=cv, refit=False).fit(X, y).cv_results_["mean_test_score"]
+    everything = np.argwhere(np.ones(truth.shape))
+    errors = []
+    for scale in scales:
+        fitted = clone(model).set_params(**{name: scale}).fit(X, y)
+        estimate = fitted.coef_ if kind == "recovery" else fitted.predict(everything).reshape(truth.shape)
+        errors.append(relative_recovery_error(truth, estimate))
+    assert scores[3] < scores[2] - 0.05 and errors[3] > 2 * errors[2]
+    assert errors[int(np.argmax(scores))] < 1.5 * min(errors)
+
+
+def load_study(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / "asv_bench" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_grid_search_picks_a_value_that_recovers():
+    """A slice of the study."""
+    study = load_study("selection_study")
+    for seed in (10, 11):
+        result = study.run_problem("gauss", seed)
+        assert study.recovers("gauss", result["stage"])
+        assert study.recovers("gauss", result["all"])
+        assert result["stage"]["picked"] < 1e-2
+
+
+@pytest.mark.parametrize("name", ["selection_study", "imputer_study"])
+def test_studies_refuse_seeds_that_were_tuned_on(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [name, "--seed", "5"])
+    with pytest.raises(SystemExit):
+        load_study(name).main()
+    assert "results on them are not reported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["none", "huge", "one-sided", "same-size", "permuted"])
+def test_imputer_study_spoils_as_it_says(kind, rng):
+    X = rng.standard_normal((4000, 3)) * [1, 10, 100]
+    spoilt = load_study("imputer_study").spoil(X, kind, 0)
+    holes = np.isnan(spoilt)
+    assert abs(holes.mean() - 0.2) < 0.02
+    wrong = (spoilt != X) & ~holes
+    assert np.abs(wrong.sum(axis=0) / (~holes).sum(axis=0) - (0.2 if kind != "none" else 0)).max() < 0.03
+    moved = np.abs(spoilt - X)[wrong] / np.broadcast_to(X.std(axis=0), X.shape)[wrong]
+    if kind in ("huge", "one-sided"):
+        assert moved.min() > 4.9
+    elif kind != "none":
+        assert np.median(moved) < 2
