@@ -17,7 +17,9 @@ from ._subgradient import History, subgradient_method
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
 # Ratio of neighbouring singular values that a hurried fit takes for the gap.
-CLEAR_GAP = 50.0
+CLEAR_GAP = 12.0
+# Measurements for each row and column of X that a preview needs.
+_PREVIEW = 14
 # Verdict where a callback has asked for an end.
 STOPPED = "a callback asked it to stop"
 
@@ -84,7 +86,12 @@ def solve(problem, options, *, start=None, watch=None):
     `problem.work`, of a fit to nearly the same data; where no fit to be trusted is found from it, it is forgotten.
     `watch` is called with the name of a step and the factors it came to, and may ask for an end by returning True.
     """
+    history = None
+    if start is None and options.polish and not options.hurried:
+        start, history = _preview(problem, options, watch)
     solution = _solve(problem, options, start, watch)
+    if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
+        solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
     if not solution.rank or _rank.is_exact(solution.fit) or solution.reason == STOPPED:
         return solution
     stuck = repeated(problem.base.y)
@@ -97,6 +104,23 @@ def solve(problem, options, *, start=None, watch=None):
     sound[~stuck] = fit.sound
     fit = replace(fit, residual=residual, sound=sound, informative=problem.base.informative)
     return replace(again, fit=fit)
+
+
+def _preview(problem, options, watch):
+    """Fit a few of many measurements that each see all of X; returns factors to begin at and their history, or None.
+
+    The sub-gradient method reads its data a hundred times: what a sixteenth of them tells need not be read from all.
+    """
+    for share in (16, 8, 4):
+        if problem.work.coherent or problem.work.size < _PREVIEW * share * sum(problem.work.shape):
+            continue
+        part = problem.subset(np.arange(0, problem.work.size, share))
+        solution = _solve(part, replace(options, hurried=True), None, watch)
+        if solution.converged and solution.rank and not solution.fit.heavy:
+            fit = solution.fit
+            u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+            return (u * np.sqrt(s), v * np.sqrt(s)), solution.history
+    return None, None
 
 
 def repeated(values, *, share=0.005, fewest=10):
