@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import linalg
 
 
 def product_svd(left, right, k=None, *, symmetric=False):
@@ -13,7 +14,11 @@ def product_svd(left, right, k=None, *, symmetric=False):
     """
     q_left, r_left = np.linalg.qr(left)
     q_right, r_right = np.linalg.qr(right)
-    u, s, vt = np.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    core = r_left @ r_right.T
+    try:
+        u, s, vt = np.linalg.svd(core, full_matrices=False)
+    except np.linalg.LinAlgError:  # divide and conquer fails on a rare finite matrix; QR iteration does not
+        u, s, vt = linalg.svd(core, full_matrices=False, lapack_driver="gesvd")
     k = len(s) if k is None else min(k, len(s))
     u, s, v = q_left @ u[:, :k], s[:k], q_right @ vt[:k].T
     if symmetric:

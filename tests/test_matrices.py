@@ -682,3 +682,13 @@ def test_pickle(estimator, noisy):
     fitted = clone(estimator).fit(noisy.data)
     again = pickle.loads(pickle.dumps(fitted))
     assert_array_equal(again.transform(noisy.data), fitted.transform(noisy.data))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_svd_that_does_not_converge_is_done_again():
+    """LAPACK's divide and conquer gave up on a finite 26 x 26 matrix of this fit."""
+    p = make_corrupted_matrix(
+        (60, 63), 2, observed=0.8494254787143889, outliers=0.13843817072927, condition=1.892603819633417, random_state=0
+    )
+    fitted = RobustMatrixCompletion(init_scale=0.1, max_iter=1000).fit(p.data)
+    assert np.isfinite(fitted.singular_values_).all()
