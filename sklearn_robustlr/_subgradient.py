@@ -59,8 +59,8 @@ def subgradient_method(
 
     left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
     after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by 2 %
-    nor a singular value above 1 % of the first has grown by 2 %: a plateau of the loss alone is not
-    convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
+    nor a singular value above 1 % of the first has grown by 2 %, nor any by a factor of ten: a plateau of the loss
+    alone is not convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
     tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
     singular values differ by that factor and those above have settled. `first` is the number of iterations that the
     factors have behind them. `watch` is called with ("subgradient", factors) each time something is recorded, and may
@@ -91,7 +91,9 @@ def subgradient_method(
             if last is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
                 break
             previous = spectrum
-            grown = last is None or np.any((spectrum > 1.02 * last) & (spectrum > 0.01 * spectrum[0]))
+            grown = last is None or np.any(
+                ((spectrum > 1.02 * last) & (spectrum > 0.01 * spectrum[0])) | (spectrum > 10.0 * last)
+            )
             if now < 0.98 * best or grown:
                 best, waited, last = min(best, now), 0, spectrum
             else:
