@@ -62,7 +62,7 @@ def run_problem(row, seed):
     def error(solution):
         return relative_recovery_error(drawn.coef, matrix(solution))
 
-    limit = 1e-6 if noise == 0.0 else 0.5 * noise
+    limit = noise or 1e-6
     alone = []
     for index in range(N_STARTS):
         run = _restarts._begin(problem, options, index, seeds[index])
@@ -95,6 +95,7 @@ def run_problem(row, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--row", action="append", choices=ROWS, help="row to run (default: all)")
     parser.add_argument("--count", type=int, default=25, help="problems a row")
     parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
     parser.add_argument("--jobs", type=int, default=-1, help="processes")
@@ -103,7 +104,7 @@ def main():
         parser.error(f"seeds below {FIRST_TEST_SEED} were used to build the method: results on them are not reported")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     warnings.simplefilter("ignore")
-    for row in ROWS:
+    for row in args.row or ROWS:
         seeds = range(args.seed, args.seed + args.count)
         results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(row, seed) for seed in seeds)
         counts = np.array([r["alone"] for r in results])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,18 +38,19 @@ class FitMixin(SummaryMixin, CallbackSupportMixin):
     random_state: int | np.random.RandomState | None
     verbose: int
 
-    def _begin_fit(self, **data):
-        """Tell callbacks that a fit of X (and y) begins."""
+    @contextmanager
+    def _listening(self, **data):
+        """Tell callbacks where the fit of X (and y) begins and ends."""
         self._data = data if hasattr(self, "_skl_callbacks") else None
-        if self._data is not None:
-            context = self._init_callback_context(max_subtasks=None)
-            context.call_on_fit_task_begin(estimator=self, **data)
-
-    def _end_fit(self):
-        """Tell callbacks that the fit has ended."""
-        if self._data is not None:
-            self._callback_fit_ctx.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **self._data)
-        del self._data
+        try:
+            if self._data is not None:
+                context = self._init_callback_context(max_subtasks=None)
+                context.call_on_fit_task_begin(estimator=self, **data)
+            yield
+            if self._data is not None:
+                context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)
+        finally:
+            del self._data
 
     def _solve(self, measurements, options, start=None, whole=True):
         """Solve; nothing is set. `start`: factors of a fit to nearly the same data, in the user's units.

@@ -176,8 +176,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
             If rows or columns have too few sound entries to be determined.
         """
         check_choice("replace", self.replace, REPLACE)
-        self._fit_matrix(X, start)
-        self._end_fit()
+        X, entries = self._entries(X, reset=True)
+        with self._listening(X=X, y=X):  # the matrix is its own target: scores of callbacks are those of `score(X)`
+            self._fit_matrix(entries, start)
         return self
 
     def transform(self, X):

@@ -48,15 +48,13 @@ class MatrixMixin(FitMixin):
         )
         return X, Entries(X)
 
-    def _fit_matrix(self, X, start=None):
+    def _fit_matrix(self, entries, start):
         """Fit; sets all attributes that do not depend on the estimator, and the row space."""
-        X, entries = self._entries(X, reset=True)
         options = check_options(self, entries.shape)
         if not len(entries.y):
-            raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
+            raise ValueError("X has no observed entry: all {} x {} values are missing.".format(*entries.shape))
         self._n_observed = len(entries.y)
         start = self._warm_start(entries, start)
-        self._begin_fit(X=X, y=X)  # the matrix is its own target: scores of callbacks are those of `score(X)`
         if start is None:
             done, start = self._fit_small_block(entries, options)
             if done:

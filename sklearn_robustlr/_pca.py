@@ -191,9 +191,10 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
             If rows or columns have too few sound entries to be determined.
         """
         center = check_flag("center", self.center)
-        self._fit_matrix(X, start)
-        self._set_components(center)
-        self._end_fit()
+        X, entries = self._entries(X, reset=True)
+        with self._listening(X=X, y=X):  # the matrix is its own target: scores of callbacks are those of `score(X)`
+            self._fit_matrix(entries, start)
+            self._set_components(center)
         return self
 
     def _snapshot(self, left, s, right):

@@ -223,9 +223,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         elif check_flag("warm_start", self.warm_start) and getattr(self, "shape_", None) == operator.shape:
             start = self.left_ * self.singular_values_, self.right_
         self.shape_ = operator.shape
-        self._begin_fit(X=X, y=y)
-        self._store(self._solve(operator, options, start), order)
-        self._end_fit()
+        with self._listening(X=X, y=y):
+            self._store(self._solve(operator, options, start), order)
         return self
 
     def _snapshot(self, left, s, right):

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
+from . import _rank
 from ._initialization import tiny_start
 from ._pipeline import descend, finish, first_width, solve
 from ._step_sizes import IDENTITY, make_step_rule, quantile
@@ -19,6 +20,8 @@ from ._threads import interruptible, single_threaded_blas, working_for
 _FIRST_ROUND, _LONGER = 40, 3
 # Share of the measurements that the starts do not see, and fewest that can be held out.
 _HELD_OUT, _FEWEST = 0.1, 20
+# Share of sound measurements below which a noisy winner is compared with the fit of the plain start to all of them.
+_SOUND = 0.75
 # Scores that differ by less than this factor are a tie, and so are those below this share of the targets.
 _TIE, _NOTHING = 1.1, 1e-6
 
@@ -177,11 +180,27 @@ def _fit_winner(problem, options, run, seeds):
         solution = solve(problem, options, start=(run.left, run.right))
         if solution.history.iteration == [0]:  # its own iterations are those that led here
             solution = replace(solution, n_iter=run.n_iter, history=run.history)
+        if not _rank.is_exact(solution.fit) and np.mean(solution.fit.sound) < _SOUND:
+            solution = _better(solution, solve(problem, options), problem.base.shape, options)
         return solution
     again = _begin(problem, options, run.index, seeds[run.index])
     if again.rule is None:
         return solve(problem, options)
     return finish(problem, options, *descend(problem, options, again.left, again.right, again.rule))
+
+
+def _better(one, other, shape, options):
+    """The solution that meets more exactly; else that of the smaller misfit, each direction paid for."""
+    met = [_rank.exact_count(s.fit) if _rank.is_exact(s.fit) else 0 for s in (one, other)]
+    if max(met):
+        return one if met[0] >= met[1] else other
+    scale = min(s.fit.scale for s in (one, other))
+
+    def misfit(solution):
+        edges = sum(_rank.noise_edge(shape, k, symmetric=options.symmetric) for k in range(solution.rank))
+        return _rank.misfit(solution.fit.residual, scale).sum() + _rank.EDGES * edges
+
+    return one if misfit(one) <= misfit(other) else other
 
 
 def _asked_to_stop(tasks, run):

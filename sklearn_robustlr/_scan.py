@@ -156,10 +156,11 @@ class Scan:
     def _promise(self, fit):
         """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass.
 
-        Nothing is told from a fit that leaves many errors: its scale is not that of the noise.
+        Nothing is told from a fit that leaves many errors: its scale is not that of the noise. Nor where measurements
+        are few: a fit of one rank too many is then sometimes exact, and leads to the right one.
         """
         sound = fit.sound if fit.informative is None else fit.sound[fit.informative]
-        if fit.heavy or not _rank.is_determined(fit) or np.mean(sound) < 0.6:
+        if fit.heavy or fit.sound.sum() < 10.0 * fit.dof * (fit.rank + 1) / fit.rank or np.mean(sound) < 0.6:
             return np.inf
         base = self._problem.base
         weight = _rank.bisquare(fit.residual, fit.scale)

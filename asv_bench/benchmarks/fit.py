@@ -50,14 +50,14 @@ class Fit:
 class Matrix:
     """Completion and PCA: fit, and transform of new rows."""
 
-    params = [["completion", "pca"], ["full", "half", "noisy", "large"]]
+    params = [["completion", "pca"], ["full", "half", "noisy", "large", "large noisy"]]
     param_names = ["estimator", "case"]
     timeout = 300
 
     def setup(self, estimator, name):
-        shape = (1200, 1000) if name == "large" else (300, 200)
+        shape = (1200, 1000) if name.startswith("large") else (300, 200)
         observed = 0.5 if name == "half" else 1.0
-        noise = 0.1 if name == "noisy" else 0.0
+        noise = 0.1 if name.endswith("noisy") else 0.0
         p = make_corrupted_matrix(shape, rank=4, observed=observed, outliers=0.2, noise=noise, random_state=0)
         self.X, self.clean = p.data, p.clean
         self.model = RobustMatrixCompletion(replace="all") if estimator == "completion" else RobustPCA()
@@ -80,6 +80,52 @@ class Matrix:
         return relative_recovery_error(
             self.clean, result if estimator == "completion" else self.model.inverse_transform(result)
         )
+
+
+class Restarts:
+    """Eight starts, by number of threads; a fit with a callback that listens, and with one line a start."""
+
+    params = [["matrix", "noisy", "entries"], [1, 8], [1, 2]]
+    param_names = ["case", "n_init", "n_jobs"]
+
+    def setup(self, name, n_init, n_jobs):
+        parameters, self.X, self.y, self.truth = case(name)
+        self.model = RobustLowRankRecovery(**parameters, n_init=n_init, n_jobs=n_jobs, random_state=0)
+        self.model.fit(self.X, self.y)
+
+    def time_fit(self, name, n_init, n_jobs):
+        self.model.fit(self.X, self.y)
+
+    def peakmem_fit(self, name, n_init, n_jobs):
+        self.model.fit(self.X, self.y)
+
+    def track_recovery_error(self, name, n_init, n_jobs):
+        return relative_recovery_error(self.truth, self.model.coef_)
+
+
+class Silent:
+    """Callbacks that do nothing."""
+
+    def setup(self, *args, **kwargs):
+        pass
+
+    teardown = on_fit_task_begin = on_fit_task_end = setup
+
+
+class Callback:
+    """What it costs to be listened to, and that nothing is paid where nobody does."""
+
+    params = [[0, 1]]
+    param_names = ["callbacks"]
+
+    def setup(self, callbacks):
+        parameters, self.X, self.y, _ = case("matrix")
+        self.model = RobustLowRankRecovery(**parameters)
+        self.model.set_callbacks(*[Silent() for _ in range(callbacks)])
+        self.model.fit(self.X, self.y)
+
+    def time_fit(self, callbacks):
+        self.model.fit(self.X, self.y)
 
 
 class ColdStart:
