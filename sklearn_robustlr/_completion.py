@@ -40,7 +40,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     polish : bool, default=True
         False: stop after the over-parameterised stage.
     n_init : int, default=1
-        Number of starts; the first is deterministic, the others are perturbed.
+        Number of starts: the plain one, then perturbed ones and ones made from half of the data. They race on nine
+        tenths of the data, the rest tells which half goes on; the winner is fitted to all. None but the first is
+        made where that one comes, from a block of a large matrix, to a fit that is to be trusted.
     n_jobs : int or None, default=None
         Threads over starts and over blocks of rows. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -82,7 +84,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     history_ : dict of ndarray
         As in :class:`RobustLowRankRecovery`.
     restart_scores_ : ndarray of shape (n_init,)
-        Minus the penalised robust misfit of each start; the highest was chosen.
+        Minus the 0.4 quantile of the residuals of data that the start has not seen (of all, for a single start), where
+        it was stopped; NaN where it was not made. The highest was chosen.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str

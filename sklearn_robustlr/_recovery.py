@@ -60,7 +60,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         False: stop after the over-parameterised stage; all its directions are kept in the factors.
         ``polish=False, step_size="geometric", symmetric=True`` is the algorithm of [1]_.
     n_init : int, default=1
-        Number of starts; the first is deterministic, the others are perturbed.
+        Number of starts: the plain one, then perturbed ones and ones made from half of the data. They race on nine
+        tenths of the data, the rest tells which half goes on; the winner is fitted to all. None but the first is
+        made where that one comes, from a block of a large matrix, to a fit that is to be trusted.
     n_jobs : int or None, default=None
         Threads over starts. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -101,7 +103,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Per recorded iteration of that stage: "iteration", "loss" (mean absolute residual), "step",
         "residual" (0.4 quantile of absolute residuals), "spectrum" (singular values, one row each).
     restart_scores_ : ndarray of shape (n_init,)
-        Minus the penalised robust misfit of each start; the highest was chosen.
+        Minus the 0.4 quantile of the residuals of data that the start has not seen (of all, for a single start), where
+        it was stopped; NaN where it was not made. The highest was chosen.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
