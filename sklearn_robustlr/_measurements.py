@@ -65,6 +65,8 @@ class Measurements(ABC):
 
     #: True where a measurement sees one entry, so that signs alone do not point along the error.
     coherent = False
+    #: True where several evaluations cost one read of the data.
+    shares_reads = False
 
     def __init__(self, y, shape):
         self.y = _read_only(y)
@@ -77,6 +79,14 @@ class Measurements(ABC):
         """Weights (one) and targets (own) where none are given."""
         weight = self._ones if weight is None else _read_only(weight)
         return weight, self.y if y is None else _read_only(y)
+
+    @abstractmethod
+    def step(self, left, right, delta, weight=None, y=None):
+        """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
+
+    def steps(self, requests):
+        """`step` at several (left, right, delta), in one read of the data where that pays."""
+        return [self.step(*request) for request in requests]
 
     def with_targets(self, y):
         """Return the same measurements with other targets."""
@@ -142,6 +152,21 @@ class DenseMeasurements(Measurements):
         weight, y = self._or_default(weight, y)
         _kernels.dense_step(self.data, x, y, weight, self.dtype.type(delta), residual, adjoint)
         return residual, adjoint
+
+    shares_reads = True
+
+    def steps(self, requests):
+        if len(requests) == 1:
+            return super().steps(requests)
+        x = np.stack([(left @ right.T).ravel() for left, right, _ in requests])
+        delta = np.array([d for _, _, d in requests], dtype=self.dtype)
+        residual = np.empty((len(x), self.size), self.dtype)
+        adjoint = np.empty_like(x)
+        _kernels.dense_steps(self.data, x, self.y, delta, residual, adjoint)
+        gradients = adjoint.reshape(-1, *self.shape)
+        return [
+            (r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)
+        ]
 
     def step(self, left, right, delta, weight=None, y=None):
         residual, adjoint = self._vector_step((left @ right.T).ravel(), delta, weight, y)
@@ -343,11 +368,15 @@ class Preconditioned(Measurements):
     def __init__(self, parent, p, q):
         super().__init__(parent.y, parent.shape)
         self._parent, self._p, self._q = parent, p, q
-        self.coherent = parent.coherent
+        self.coherent, self.shares_reads = parent.coherent, parent.shares_reads
 
     def step(self, left, right, delta, weight=None, y=None):
         residual, grad_left, grad_right = self._parent.step(self._p @ left, self._q @ right, delta, weight, y)
         return residual, self._p @ grad_left, self._q @ grad_right
+
+    def steps(self, requests):
+        inner = self._parent.steps([(self._p @ left, self._q @ right, delta) for left, right, delta in requests])
+        return [(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
 
     def tangent(self, u, v):
         return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)

@@ -12,7 +12,7 @@ from ._initialization import bounded_targets, clipped_targets, spectral_start, t
 from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
 from ._step_sizes import IDENTITY, make_step_rule, quantile
-from ._subgradient import History, subgradient_method
+from ._subgradient import History, descent, subgradient_methods
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
@@ -43,20 +43,24 @@ def first_width(problem, options):
     return (min(measurable, _FIRST_WIDTH) if options.rank is None else options.rank), measurable
 
 
-def descend(problem, options, left, right, rule, *, first=0, max_iter=None, watch=None):
-    """The sub-gradient method with these options, from factors that have `first` iterations behind them."""
-    return subgradient_method(
-        problem.work,
-        left,
-        right,
-        rule,
-        max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
-        tol=options.tol,
-        first=first,
-        symmetric=options.symmetric,
-        gap=CLEAR_GAP if options.hurried else np.inf,
-        watch=watch,
-    )
+def descend(problem, options, starts, *, max_iter=None, watch=None):
+    """The sub-gradient method with these options from several starts (left, right, rule, iterations behind them)."""
+    descents = [
+        descent(
+            problem.work,
+            left,
+            right,
+            rule,
+            max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
+            tol=options.tol,
+            first=first,
+            symmetric=options.symmetric,
+            gap=CLEAR_GAP if options.hurried else np.inf,
+            watch=watch,
+        )
+        for left, right, rule, first in starts
+    ]
+    return subgradient_methods(problem.work, descents)
 
 
 def _overparameterised(problem, options, *, watch=None):
@@ -71,7 +75,7 @@ def _overparameterised(problem, options, *, watch=None):
         if not norm > 0.0:
             return None, None, None
         rule = make_step_rule(options.step_size, work, options.init_scale, norm)
-        left, right, history = descend(problem, options, left, right, rule, watch=watch)
+        left, right, history = descend(problem, options, [(left, right, rule, 0)], watch=watch)[0]
         guess = _rank.gap_guess(history.spectrum[-1])[0]
         if options.rank is not None or guess < width or width >= measurable:
             break
@@ -145,7 +149,7 @@ def _solve(problem, options, start, watch):
         if not options.polish:
             norm = tiny_start(problem.work, 1, options.init_scale, symmetric=options.symmetric)[2]
             rule = make_step_rule(options.step_size, problem.work, options.init_scale, norm)
-            left, right, history = descend(problem, options, start[0], start[1], rule, watch=watch)
+            left, right, history = descend(problem, options, [(*start, rule, 0)], watch=watch)[0]
             return finish(problem, options, left, right, history, watch=watch)
         solution = solve_warm(problem, options, start, watch=watch)
         if solution.converged:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -96,19 +97,19 @@ def _loss(held, left, right):
     return quantile(np.abs(held.work.step(left, right, IDENTITY)[0]), 0.4)
 
 
-def _advance(problem, held, options, run, upto, token):
-    """Take a start on to `upto` iterations; returns it."""
+def _advance(problem, held, options, runs, upto, token):
+    """Take starts on to `upto` iterations, side by side; returns them."""
     with single_threaded_blas(), working_for(token):
-        if not run.done:
-            left, right, history = descend(
-                problem, options, run.left, run.right, run.rule, first=run.n_iter, max_iter=upto
-            )
-            run = replace(run, left=left, right=right, history=run.history + history)
+        alive = [run for run in runs if not run.done]
+        results = descend(problem, options, [(r.left, r.right, r.rule, r.n_iter) for r in alive], max_iter=upto)
+        for run, (left, right, history) in zip(alive, results, strict=True):
+            run.left, run.right, run.history = left, right, run.history + history
             # where one has ended by itself, the last record is more than one interval back
             run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
             run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
-        run.loss = _loss(held, run.left, run.right)
-        return run
+        for run in runs:
+            run.loss = _loss(held, run.left, run.right)
+        return runs
 
 
 def _end(problem, held, options, run, token):
@@ -155,12 +156,19 @@ def _race(problem, options, seeds, n_jobs, progress):
             jobs = (delayed(function)(train, held, hurried, run, *args, token) for run in runs)
             return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
 
+        def advance(runs, upto):
+            # as many together as there are threads left for: they share the reads of dense measurements
+            n_groups = min(effective_n_jobs(n_jobs), len(runs)) if problem.base.shares_reads else len(runs)
+            groups = [runs[i::n_groups] for i in range(n_groups)]
+            done = [run for group in everywhere(_advance, groups, upto) for run in group]
+            return sorted(done, key=lambda run: run.index)
+
         while len(runs) > 2:
-            runs = everywhere(_advance, runs, upto)
+            runs = advance(runs, upto)
             losses[[run.index for run in runs]] = [run.loss for run in runs]
             runs = _ranking([run for run in runs if not _asked_to_stop(tasks, run)])[: (len(runs) + 1) // 2]
             upto *= _LONGER
-        runs = everywhere(_advance, runs, options.max_iter)
+        runs = advance(runs, options.max_iter)
         solutions = {}
         if options.polish:
             ended = everywhere(_end, [run for run in runs if run.rule is not None])
@@ -186,7 +194,8 @@ def _fit_winner(problem, options, run, seeds):
     again = _begin(problem, options, run.index, seeds[run.index])
     if again.rule is None:
         return solve(problem, options)
-    return finish(problem, options, *descend(problem, options, again.left, again.right, again.rule))
+    left, right, history = descend(problem, options, [(again.left, again.right, again.rule, 0)])[0]
+    return finish(problem, options, left, right, history)
 
 
 def _better(one, other, shape, options):

@@ -52,10 +52,33 @@ def _squared_norm(left, right):
     return float(max(np.linalg.norm(left.T @ left, 2), np.linalg.norm(right.T @ right, 2)))
 
 
-def subgradient_method(
+def subgradient_methods(measurements, descents):
+    """Run several descents (:func:`descent`) side by side, each step of all in one read of the measurements.
+
+    Returns the (left, right, history) of each. It comes to the same, bit for bit, whichever run together.
+    """
+    results, requests = [None] * len(descents), {}
+
+    def resume(i, answer):
+        try:
+            requests[i] = descents[i].send(answer)
+        except StopIteration as end:
+            results[i] = end.value
+            requests.pop(i, None)
+
+    for i in range(len(descents)):
+        resume(i, None)
+    while requests:
+        check_interrupt()
+        for i, answer in zip(list(requests), measurements.steps(list(requests.values())), strict=True):
+            resume(i, answer)
+    return results
+
+
+def descent(
     measurements, left, right, rule, *, max_iter, tol, first=0, symmetric=False, every=10, gap=np.inf, watch=None
 ):
-    """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023).
+    """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023), for `subgradient_methods`.
 
     left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
     after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by 2 %
@@ -64,15 +87,17 @@ def subgradient_method(
     tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
     singular values differ by that factor and those above have settled. `first` is the number of iterations that the
     factors have behind them. `watch` is called with ("subgradient", factors) each time something is recorded, and may
-    ask for an end by returning True. Returns (left, right, history).
+    ask for an end by returning True.
+
+    A generator: it yields what to evaluate, (left, right, clipping), is sent (residual, gradients), and returns
+    (left, right, history).
     """
     history = History()
     best, waited = np.inf, 0
     last = previous = None
     start = robust_size(measurements.y)
     for t in range(first, max_iter if rule.last is None else min(max_iter, rule.last)):
-        check_interrupt()
-        residual, grad_left, grad_right = measurements.step(left, right, rule.delta)
+        residual, grad_left, grad_right = yield left, right, rule.delta
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
         norms = np.linalg.norm(grad_left), np.linalg.norm(grad_right)

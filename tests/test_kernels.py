@@ -179,6 +179,23 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     assert_allclose(np.abs(basis @ factors[0] - y).sum(), exact.fun, rtol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_several_steps_in_one_read_are_the_steps_bit_for_bit(rng, dtype):
+    data, y = rng.standard_normal((300, 20)).astype(dtype), rng.standard_normal(300).astype(dtype)
+    ones = np.ones(300, dtype)
+    for array in (data, y, ones):  # as the package passes them
+        array.flags.writeable = False
+    x = rng.standard_normal((3, 20)).astype(dtype)
+    delta = np.array([0.0, 0.3, np.inf], dtype=dtype)
+    residual, adjoint = np.empty((3, 300), dtype), np.empty((3, 20), dtype)
+    _kernels.dense_steps(data, x, y, delta, residual, adjoint)
+    for c in range(3):
+        one_residual, one_adjoint = np.empty(300, dtype), np.empty(20, dtype)
+        _kernels.dense_step(data, x[c], y, ones, delta[c], one_residual, one_adjoint)
+        assert_array_equal(residual[c], one_residual)
+        assert_array_equal(adjoint[c], one_adjoint)
+
+
 def rows_with_errors(rng, n_rows=40, n=90, k=4, share=0.4):
     """Rows on a basis without noise, some with holes, some of their entries wrong, in compressed form."""
     basis, truth = rng.standard_normal((n, k)), rng.standard_normal((n_rows, k))
