@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ._matrices import MatrixMixin
@@ -114,6 +117,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     >>> bool(abs(repaired - problem.clean).max() < 1e-8)
     True
     """
+
+    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
 
     def __init__(
         self,

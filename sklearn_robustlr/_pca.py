@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._factors import product_svd
@@ -129,6 +131,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     >>> bool(np.allclose(robust.explained_variance_, clean.explained_variance_))
     True
     """
+
+    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
 
     def __init__(
         self,

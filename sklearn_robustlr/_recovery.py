@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import FitMixin
@@ -134,6 +137,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     >>> bool(abs(model.coef_ - problem.coef).max() < 1e-8)
     True
     """
+
+    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
 
     def __init__(
         self,
