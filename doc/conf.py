@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # an example imports it
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
