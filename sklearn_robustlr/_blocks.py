@@ -42,26 +42,29 @@ def choose_block(shape, n_entries, block, *, include=None):
     return masks
 
 
-def extend_columns(entries, left, right, rows, cols, *, scale, efficient, n_jobs=None):
-    """Coefficients of all columns from the factors of a block, whose masks are `rows` and `cols`."""
+def extend_columns(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Right singular vectors of all columns from the triplets of a block, whose masks are `rows` and `cols`.
+
+    Everything is regressed on orthonormal vectors, so that no size of the data overflows.
+    """
     whole = np.zeros((entries.shape[1], right.shape[1]))
     whole[cols] = right
     if not cols.all():
         strip = entries.part(rows, ~cols).transposed()
-        space = RowSpace.learn(left, right, slice(None), scale, efficient=efficient)
-        whole[~cols] = space.regress(strip, n_jobs=n_jobs).factors
+        space = RowSpace.learn(left, right * s, slice(None), scale, efficient=efficient)
+        whole[~cols] = space.regress(strip, n_jobs=n_jobs).factors / s
     return whole
 
 
-def extend(entries, left, right, rows, cols, *, scale, efficient, n_jobs=None):
-    """Extend the factors of a block to the whole matrix, its noise averaged over all; returns (left, right)."""
+def extend(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Extend the triplets of a block to factors of the whole, noise averaged over all; returns (left, right)."""
     options = {"scale": scale, "efficient": efficient, "n_jobs": n_jobs}
-    whole = extend_columns(entries, left, right, rows, cols, **options)
+    whole = extend_columns(entries, left, s, right, rows, cols, **options)
 
     def regress(entries, basis, coefficients):
         prior = coefficients[np.any(coefficients != 0.0, axis=1)]
         space = RowSpace.learn(basis, prior, slice(None), scale, efficient=efficient)
         return space.regress(entries, n_jobs=n_jobs).factors
 
-    left, s, whole = product_svd(regress(entries, whole, left), whole)
-    return left * s, regress(entries.transposed(), left * s, whole)
+    left, s, whole = product_svd(regress(entries, whole, left * s), whole)
+    return left, regress(entries.transposed(), left, whole * s)

@@ -133,10 +133,10 @@ class MatrixMixin(FitMixin):
         that the row space does not explain.
         """
         scale, share = self._row_scale(), 1.0 - float(np.mean(self.outliers_))
-        left, right = self.left_ * self.singular_values_, self.right_
+        triplets = self.left_, self.singular_values_, self.right_
         options = {"scale": scale, "efficient": True, "n_jobs": self.n_jobs}
-        right = _blocks.extend_columns(entries, left, right, rows, cols, **options)
-        space = RowSpace.learn(right, left, slice(None), scale)
+        right = _blocks.extend_columns(entries, *triplets, rows, cols, **options)
+        space = RowSpace.learn(right, self.left_ * self.singular_values_, slice(None), scale)
         fit = space.regress(entries, n_jobs=self.n_jobs, threshold=self.threshold_)
         sound = ~fit.beyond
         met_rows, met_cols = entries.row_count(sound), entries.col_count(sound)
@@ -205,7 +205,8 @@ class MatrixMixin(FitMixin):
         """Factors of the whole from those of a block."""
         return _blocks.extend(
             entries,
-            self.left_ * self.singular_values_,
+            self.left_,
+            self.singular_values_,
             self.right_,
             rows,
             cols,
@@ -261,10 +262,10 @@ class MatrixMixin(FitMixin):
         known_cols = keep_cols & (entries.col_count(sound) > self.rank_)
         del sound
         if self.rank_ and keep_rows.any() and not known_cols.all():
-            space = RowSpace.learn(left * s, right, known_cols, scale)
+            space = RowSpace.learn(left, right * s, known_cols, scale)
             lost = entries.part(np.ones_like(known_rows), ~known_cols).transposed()
             right = right.copy()
-            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors
+            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors / np.where(s > 0, s, 1)
             self._set_factors(left * s, right, entries.dtype)
         self._learn_space(known_rows, known_cols, scale)
         fit = self._regress(entries, threshold=self.threshold_)
