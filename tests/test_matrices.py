@@ -503,6 +503,15 @@ def test_a_noisy_block_starts_the_fit_of_the_whole(small_blocks, monkeypatch):
     assert_allclose(fast.scale_, slow.scale_, rtol=1e-2)
 
 
+def test_a_block_of_one_rank_too_many_does_not_mislead_the_whole():
+    """The fit of a block is stuck on a few rows, and makes them a direction of its own: that is not believed."""
+    kind = {"outliers": 0.27, "outlier_kind": "one-sided", "observed": 0.64}
+    problem = make_corrupted_matrix((383, 336), rank=5, noise=0.16, condition=4, random_state=7037, **kind)
+    fitted = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(problem.clean, fitted.fit_transform(problem.data)) < 0.05
+    assert fitted.rank_ == 5
+
+
 def test_large_blocks_give_what_the_whole_gives(small_blocks, monkeypatch):
     problem = make_corrupted_matrix((160, 120), rank=2, noise=0.1, outliers=0.2, random_state=8)
     sizes = whole_fits(monkeypatch)
@@ -527,29 +536,32 @@ def test_blocks_of_extreme_sizes(small_blocks, scale, noise):
     assert np.isfinite(RobustPCA().fit_transform(scale * problem.data)).all()
 
 
-def hidden_direction(blocks, noise=0.0):
-    """A matrix whose first block knows nothing of a direction that a third of the other rows have."""
+def hidden_direction(blocks, share):
+    """A matrix whose first block knows nothing of a direction that a share of the other rows have."""
     rng = np.random.RandomState(0)
     rows, _ = _blocks.choose_block((240, 100), 24_000, blocks)
     left = rng.standard_normal((240, 3))
-    left[:, 2] = np.where(rows | (rng.uniform(size=240) < 0.6), 0.0, left[:, 2])
+    left[:, 2] = np.where(rows | (rng.uniform(size=240) > share), 0.0, left[:, 2])
     truth = left @ rng.standard_normal((3, 100))
-    data = truth + noise * rng.standard_normal(truth.shape)
+    data = truth.copy()
     data[rng.uniform(size=data.shape) < 0.1] = 50.0
     return truth, data
 
 
-def test_a_block_without_a_direction_is_drawn_again(small_blocks):
-    truth, data = hidden_direction(2500)
+def test_a_block_without_a_direction_is_drawn_again(small_blocks, monkeypatch):
+    """With the rows that the first block does not explain; the whole need not be fitted."""
+    sizes = whole_fits(monkeypatch)
+    truth, data = hidden_direction(2500, 0.15)
     fitted = RobustMatrixCompletion()
     assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
     assert fitted.rank_ == 3
+    assert [size for size, _ in sizes] == [2500, 2500]
 
 
 def test_a_misleading_large_block_falls_back_to_the_whole(monkeypatch, no_blocks):
     monkeypatch.setattr(_blocks, "LARGE", 12_000)
     monkeypatch.setattr(_blocks, "BLOCK", 6_000)
-    truth, data = hidden_direction(6_000)
+    truth, data = hidden_direction(6_000, 0.4)
     fitted = RobustMatrixCompletion()
     assert relative_recovery_error(truth, fitted.fit_transform(data)) < 1e-8
     assert fitted.rank_ == 3

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -16,8 +17,10 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _restarts
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _pipeline, _restarts
+from sklearn_robustlr._threads import single_threaded_blas
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
@@ -93,6 +96,50 @@ def test_scores_are_those_of_measurements_that_no_start_has_seen(monkeypatch):
     assert not pairs[0] & pairs[1]
     assert len(pairs[0]) + len(pairs[1]) == problem.base.size
     assert 0.05 < len(pairs[1]) / problem.base.size < 0.2
+
+
+def test_the_race_is_judged_on_what_is_held_out(monkeypatch):
+    split = _restarts._split
+
+    def moved(problem, seed):
+        train, held = split(problem, seed)
+        return train, replace(held, work=held.work.with_targets(held.work.y + 1000.0))
+
+    monkeypatch.setattr(_restarts, "_split", moved)
+    assert np.nanmax(fitted("recovery", n_init=4).restart_scores_) < -100.0
+
+
+def test_blas_is_held_to_one_thread_until_the_last_user_leaves():
+    def threads():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = threads()
+    first, second = single_threaded_blas(), single_threaded_blas()
+    first.__enter__()
+    second.__enter__()
+    assert set(threads()) == {1}
+    first.__exit__(None, None, None)
+    assert set(threads()) == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before
+
+
+def test_many_measurements_are_previewed(monkeypatch):
+    """The sub-gradient method reads but a part of them, and history and iterations are those of that part."""
+    sizes = []
+    descend = _pipeline.descend
+
+    def spy(problem, *args, **kwargs):
+        sizes.append(problem.work.size)
+        return descend(problem, *args, **kwargs)
+
+    monkeypatch.setattr(_pipeline, "descend", spy)
+    for noise in (0.0, 0.1):
+        problem = make_measurements(4000, (16, 16), 2, outliers=0.2, noise=noise, random_state=0)
+        model = RobustLowRankRecovery(shape=(16, 16)).fit(problem.data, problem.target)
+        assert relative_recovery_error(problem.coef, model.coef_) < max(0.3 * noise, 1e-9)
+        assert model.rank_ == 2 and model.n_iter_ > 10 and len(model.outliers_) == 4000
+    assert max(sizes) <= 1000
 
 
 def test_a_race_ends_early_for_most(monkeypatch):
