@@ -101,17 +101,30 @@ class Scan:
         part = self._problem.work.subset(np.flatnonzero(met))
         return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
 
-    def _spread(self, fit):
-        """Fit one rank less where a direction is that of single rows or columns alone; None where none is.
+    def _spread(self, k):
+        """Fit rank k again where, at that rank or the next, a direction is that of single rows or columns; else None.
 
-        Such a row has been met by a direction of its own: it is left out, and then regressed on what the others tell.
+        Such a row has been met by a direction of its own, and the fit is stuck on it: it is left out, the direction
+        looked for in what the others leave, and the row regressed on what they tell.
         """
-        lonely = [np.sum(factor**2, axis=1) > 0.7 for factor in (fit.u, fit.v)]
         base, symmetric = self._problem.base, self._options.symmetric
-        if symmetric or not isinstance(base, EntryMeasurements) or not any(mask.any() for mask in lonely):
+        if symmetric or not isinstance(base, EntryMeasurements):
+            return None
+        for fit in (self.fit(k + 1), self.fit(k)):
+            lonely = [np.sum(factor**2, axis=1) > 0.7 for factor in (fit.u, fit.v)]
+            if any(mask.any() for mask in lonely):
+                break
+        else:
             return None
         left, right = (np.where(mask[:, None], 0, f) for mask, f in zip(lonely, (fit.u * fit.s, fit.v), strict=True))
         u, s, v = product_svd(left, right, fit.rank - 1)
+        if fit.rank == k:
+            out = lonely[0][base.rows] | lonely[1][base.cols]
+            rest = base.with_targets(np.where(out, 0, -evaluate(base, u, s, v)).astype(base.dtype))
+            more, size, turned = spectral_start(rest, 1)
+            u, s, v = product_svd(np.hstack([u * s, more * size]), np.hstack([v, turned]))
+            found = self.refit(*self._problem.to_work(u, s, v))
+            u, s, v = found.u, found.s, found.v
         u, s, v, _ = mend(base, replace(fit, u=u, s=s, v=v, residual=evaluate(base, u, s, v)), which=lonely)
         return self.estimate(u, s, v)
 
@@ -210,7 +223,7 @@ class Scan:
                 if _improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
             if self.prefers_larger(k - 1, k):
-                again = self._spread(self.fit(k))
+                again = self._spread(k - 1)
                 if again is None or not _improves(again, self.fit(k - 1)):
                     break
                 self.fits[k - 1] = again

@@ -16,6 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr._initialization import spectral_start
+from sklearn_robustlr._measurements import EntryMeasurements
+from sklearn_robustlr._problem import make_problem
+from sklearn_robustlr._scan import Options, Scan
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
 
@@ -423,3 +427,15 @@ def test_dense_fit_peaks_below_1_3_times_its_input():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.3 * p.data.nbytes
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_the_scan_walks_up_while_directions_promise_more_than_noise_gains(rank):
+    """From a guess of 1, and no further: the fit of a rank that promises nothing is not made."""
+    problem = make_corrupted_matrix((140, 130), rank=rank, noise=0.2, outliers=0.2, condition=3, random_state=0)
+    rows, cols = (index.astype(np.int32) for index in np.nonzero(problem.observed))
+    units = make_problem(EntryMeasurements(rows, cols, problem.data[problem.observed], (140, 130)))
+    u, s, v = spectral_start(units.work, 10)
+    scan = Scan(units, u * s, v, Options(None, 1e-3, "auto", 300, 1e-4, True, False))
+    assert scan.choose(1, 10) == rank
+    assert max(scan.fits) == rank

@@ -20,7 +20,12 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _pipeline, _restarts
-from sklearn_robustlr._threads import single_threaded_blas
+from sklearn_robustlr._initialization import spectral_start
+from sklearn_robustlr._polish import m_estimate
+from sklearn_robustlr._problem import make_problem
+from sklearn_robustlr._subgradient import manifold_subgradient
+from sklearn_robustlr._threads import Interrupted, interruptible, single_threaded_blas, working_for
+from sklearn_robustlr._validation import check_options, make_measurements_object
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
@@ -77,6 +82,18 @@ def test_restarts_do_no_harm(case):
 def test_starts_differ_and_each_has_a_score():
     """Without a polish: the later stages would bring them together again."""
     assert len(set(fitted("recovery", n_init=6, polish=False).restart_scores_)) == 6
+
+
+def test_kinds_of_starts():
+    """The plain one and that of half of the data are spectral, by orthogonal columns; the others are perturbed."""
+    operator = make_measurements_object(SENSING.data, SENSING.target, (20, 15), "matrix")[0]
+    problem = make_problem(operator)
+    options = check_options(RobustLowRankRecovery(), (20, 15))
+    runs = [_restarts._begin(problem, options, i, seed) for i, seed in enumerate((5, 6, 7, 8))]
+    grams = [run.left.T @ run.left for run in runs]
+    aside = [np.abs(gram - np.diag(np.diag(gram))).max() / gram.max() for gram in grams]
+    assert max(aside[0], aside[2]) < 1e-8 < 1e-3 < min(aside[1], aside[3])
+    assert np.abs(runs[0].left - runs[2].left).max() > 1e-2 * np.abs(runs[0].left).max()
 
 
 def test_scores_are_those_of_measurements_that_no_start_has_seen(monkeypatch):
@@ -251,7 +268,7 @@ class Recorder:
     """Record the tasks of a fit; ask for an end at a given step."""
 
     def __init__(self, stop_at=None):
-        self.tasks, self.stop_at, self.estimators = [], stop_at, 0
+        self.tasks, self.stop_at, self.estimators, self.last = [], stop_at, 0, None
 
     def setup(self, estimator, context):
         pass
@@ -264,6 +281,8 @@ class Recorder:
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         self.tasks.append(context.task_name)
+        if context.task_name == "fit":
+            self.last = fitted_estimator
         if fitted_estimator is not None and context.task_name != "fit":
             case = next(c for c, (e, _) in CASES.items() if type(e) is type(estimator))
             assert np.isfinite(error(case, fitted_estimator))
@@ -287,6 +306,7 @@ def test_task_tree(case, n_init):
     plain = fitted(case, n_init=n_init)
     for key, value in arrays(plain).items():
         assert_array_equal(value, getattr(model, key), err_msg=key)
+        assert_array_equal(value, getattr(recorder.last, key), err_msg=key)
 
 
 def test_requests_to_stop_are_honoured():
@@ -345,6 +365,26 @@ def test_one_line_a_start(capsys):
 
 
 # Interruptions
+
+
+def test_threads_that_work_for_an_interrupted_run_are_told():
+    """In each stage that reads the data."""
+    problem = make_problem(make_measurements_object(SENSING.data, SENSING.target, (20, 15), "matrix")[0])
+    u, s, v = spectral_start(problem.work, 2)
+
+    def stages():
+        yield lambda: _restarts.solve(problem, check_options(RobustLowRankRecovery(), (20, 15)))
+        yield lambda: manifold_subgradient(problem.work, u, s, v, step=1.0)
+        yield lambda: m_estimate(problem.base, u, s, v)
+
+    with pytest.raises(KeyboardInterrupt), interruptible() as token:
+        signal.raise_signal(signal.SIGINT)
+    for stage in stages():
+        with pytest.raises(Interrupted), working_for(token):
+            stage()
+        stage()  # but no others are
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
 
 SCRIPT = """
 import sys, threading, time
