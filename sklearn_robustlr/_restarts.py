@@ -163,12 +163,16 @@ def _race(problem, options, seeds, n_jobs, progress):
             done = [run for group in everywhere(_advance, groups, upto) for run in group]
             return sorted(done, key=lambda run: run.index)
 
-        while len(runs) > 2:
-            runs = advance(runs, upto)
+        while True:
+            last = len(runs) <= 2
+            runs = advance(runs, options.max_iter if last else upto)
             losses[[run.index for run in runs]] = [run.loss for run in runs]
-            runs = _ranking([run for run in runs if not _asked_to_stop(tasks, run)])[: (len(runs) + 1) // 2]
+            going = [run for run in runs if not _asked_to_stop(tasks, run)]
+            runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
+            if last or not going:
+                break
             upto *= _LONGER
-        runs = advance(runs, options.max_iter)
+        runs = runs[:2]
         solutions = {}
         if options.polish:
             ended = everywhere(_end, [run for run in runs if run.rule is not None])

@@ -96,19 +96,7 @@ def test_no_private_names_of_others(module):
 
 
 def test_numba_only_in_kernels_and_sklearn_only_above_the_stages():
-    above = {
-        "_recovery",
-        "_completion",
-        "_pca",
-        "_entrywise",
-        "_tuning",
-        "_matrices",
-        "_base",
-        "_rows",
-        "_restarts",
-        *FREE,
-    }
-    above |= {"plotting", "_grid_displays"}
+    above = {*ORDER[: ORDER.index("_pipeline")], *FREE}
     for module, tree in MODULES.items():
         roots = {source.split(".")[0] for source, _ in imports(tree)}
         assert "numba" not in roots or module == "_kernels"
