@@ -78,7 +78,7 @@ def run_problem(row, seed):
     train, held = _restarts._split(problem, seeds[0])
     hurried = replace(options, hurried=True)
     runs = [_restarts._begin(train, hurried, i, s) for i, s in enumerate(seeds)]
-    runs = _restarts._advance(train, held, hurried, runs, options.max_iter, None)
+    runs = _restarts._advance(train, held, hurried, runs, options.max_iter)
     runs = [_restarts._end(train, held, hurried, run, None)[0] for run in runs]
     full = _restarts._fit_winner(problem, options, _restarts._ranking(runs)[0], seeds)
     same = relative_recovery_error(matrix(full), matrix(raced)) < (1e-6 if noise == 0.0 else 1e-2)

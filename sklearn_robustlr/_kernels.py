@@ -61,114 +61,135 @@ def _psi(residual, delta):
 
 
 @jit()
-def dense_step(data, x, y, weight, delta, residual, adjoint):
-    """Residual of dense measurements and the adjoint of its psi, each row read from memory once.
+def dense_steps(data, x, y, weight, delta, residual, adjoint):
+    """Residual of dense measurements at several x, and the adjoint of its psi, each row read from memory once.
 
-    residual_i = <data_i, x> - y_i;  adjoint = sum_i weight_i psi(residual_i) data_i.
+    residual_ic = <data_i, x_c> - y_i;  adjoint_c += sum_i weight_i psi(residual_ic) data_i.
     """
-    adjoint[:] = 0
-    for i in range(data.shape[0]):
-        row = data[i]
-        r = _dot(row, x) - y[i]
-        residual[i] = r
-        w = weight[i] * _psi(r, delta)
-        if w != 0:
-            _axpy(w, row, adjoint)
-
-
-@jit()
-def dense_steps(data, x, y, delta, residual, adjoint):
-    """`dense_step` for each row of x, with unit weights: all of them in one read of the data, bit for bit the same."""
-    adjoint[:] = 0
     for i in range(data.shape[0]):
         row = data[i]
         for c in range(x.shape[0]):
             r = _dot(row, x[c]) - y[i]
-            residual[c, i] = r
-            w = _psi(r, delta[c])
+            residual[i, c] = r
+            w = weight[i] * _psi(r, delta[c])
             if w != 0:
                 _axpy(w, row, adjoint[c])
 
 
+@jit(fastmath=REASSOCIATE)
+def dense_tangent(data, u, v, product, out):
+    """Tangent coordinates A_i v (d1 x k) and A_i^T u (d2 x k) of dense measurements, each row read once.
+
+    `u` and `v` come transposed (k x d1, k x d2), so that the loops over a row vectorise; `product` (k x d2) is scratch.
+    """
+    k, d1 = u.shape
+    d2 = v.shape[1]
+    for i in range(data.shape[0]):
+        product[:] = 0
+        for a in range(d1):
+            row = data[i, a * d2 : (a + 1) * d2]
+            for c in range(k):
+                total = row[0] * v[c, 0]
+                product[c, 0] += u[c, a] * row[0]
+                for b in range(1, d2):
+                    total += row[b] * v[c, b]
+                    product[c, b] += u[c, a] * row[b]
+                out[i, a * k + c] = total
+        for b in range(d2):
+            for c in range(k):
+                out[i, (d1 + b) * k + c] = product[c, b]
+
+
 @jit()
-def sparse_step(indptr, indices, data, x, y, weight, delta, residual, adjoint):
-    """As `dense_step`, for measurements in compressed sparse row form."""
-    adjoint[:] = 0
+def sparse_steps(indptr, indices, data, x, y, weight, delta, residual, adjoint):
+    """As `dense_steps`, for measurements in compressed sparse row form; x and adjoint have one row a coordinate."""
+    n = x.shape[1]
+    w = np.empty(n, data.dtype)
     for i in range(indptr.shape[0] - 1):
-        r = -y[i]
+        w[:] = -y[i]
         for p in range(indptr[i], indptr[i + 1]):
-            r += data[p] * x[indices[p]]
-        residual[i] = r
-        w = weight[i] * _psi(r, delta)
-        if w != 0:
+            for c in range(n):
+                w[c] += data[p] * x[indices[p], c]
+        moves = False
+        for c in range(n):
+            residual[i, c] = w[c]
+            w[c] = weight[i] * _psi(w[c], delta[c])
+            moves |= w[c] != 0
+        if moves:
             for p in range(indptr[i], indptr[i + 1]):
-                adjoint[indices[p]] += w * data[p]
+                for c in range(n):
+                    adjoint[indices[p], c] += w[c] * data[p]
 
 
 @jit(fastmath=REASSOCIATE)
-def rank_one_step(a, b, left, right, y, weight, delta, residual, grad_left, grad_right):
-    """Residual and factor gradients of measurements a_i b_i^T, without a d1 x d2 array.
+def rank_one_steps(a, b, left, right, y, weight, delta, residual, grad_left, grad_right):
+    """Residuals and factor gradients of measurements a_i b_i^T at several X, without a d1 x d2 array.
 
-    residual_i = a_i^T left right^T b_i - y_i; with G = sum_i weight_i psi(residual_i) a_i b_i^T,
-    grad_left = G right and grad_right = G^T left.
+    left (d1 x n x k) and right hold n pairs of factors. residual_is = a_i^T left_s right_s^T b_i - y_i; with
+    G_s = sum_i weight_i psi(residual_is) a_i b_i^T, grad_left_s += G_s right_s and grad_right_s += G_s^T left_s.
     """
-    grad_left[:] = 0
-    grad_right[:] = 0
-    k = left.shape[1]
-    u = np.empty(k, left.dtype)
-    v = np.empty(k, left.dtype)
+    n, k = left.shape[1:]
+    u = np.empty((n, k), left.dtype)
+    v = np.empty((n, k), left.dtype)
     for i in range(a.shape[0]):
         u[:] = 0
         v[:] = 0
         for j in range(a.shape[1]):
-            for c in range(k):
-                u[c] += a[i, j] * left[j, c]
+            for s in range(n):
+                for c in range(k):
+                    u[s, c] += a[i, j] * left[j, s, c]
         for j in range(b.shape[1]):
+            for s in range(n):
+                for c in range(k):
+                    v[s, c] += b[i, j] * right[j, s, c]
+        moves = False
+        for s in range(n):
+            r = -y[i]
             for c in range(k):
-                v[c] += b[i, j] * right[j, c]
-        r = -y[i]
-        for c in range(k):
-            r += u[c] * v[c]
-        residual[i] = r
-        w = weight[i] * _psi(r, delta)
-        if w != 0:
+                r += u[s, c] * v[s, c]
+            residual[i, s] = r
+            w = weight[i] * _psi(r, delta[s])
+            moves |= w != 0
+            for c in range(k):
+                u[s, c] *= w
+                v[s, c] *= w
+        if moves:
             for j in range(a.shape[1]):
-                for c in range(k):
-                    grad_left[j, c] += w * a[i, j] * v[c]
+                for s in range(n):
+                    for c in range(k):
+                        grad_left[j, s, c] += a[i, j] * v[s, c]
             for j in range(b.shape[1]):
-                for c in range(k):
-                    grad_right[j, c] += w * b[i, j] * u[c]
+                for s in range(n):
+                    for c in range(k):
+                        grad_right[j, s, c] += b[i, j] * u[s, c]
 
 
 @jit(fastmath=REASSOCIATE)
-def entries_step(indptr, cols, left, right, y, weight, delta, residual, grad_left, grad_right):
-    """Residual and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR).
+def entries_steps(indptr, cols, left, right, y, weight, delta, residual, grad_left, grad_right):
+    """Residuals and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR), at several X.
 
-    residual_p = left_i . right_j - y_p; with G the sparse matrix of weight_p psi(residual_p),
-    grad_left = G right and grad_right = G^T left.
+    left (d1 x n x k) and right hold n pairs of factors. residual_ps = left_is . right_js - y_p; with G_s the sparse
+    matrix of weight_p psi(residual_ps), grad_left_s += G_s right_s and grad_right_s += G_s^T left_s.
     """
-    grad_left[:] = 0
-    grad_right[:] = 0
-    k = left.shape[1]
+    n, k = left.shape[1:]
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
             j = cols[p]
-            r = -y[p]
-            for c in range(k):
-                r += left[i, c] * right[j, c]
-            residual[p] = r
-            w = weight[p] * _psi(r, delta)
-            if w != 0:
+            for s in range(n):
+                r = -y[p]
                 for c in range(k):
-                    grad_left[i, c] += w * right[j, c]
-                    grad_right[j, c] += w * left[i, c]
+                    r += left[i, s, c] * right[j, s, c]
+                residual[p, s] = r
+                w = weight[p] * _psi(r, delta[s])
+                if w != 0:
+                    for c in range(k):
+                        grad_left[i, s, c] += w * right[j, s, c]
+                        grad_right[j, s, c] += w * left[i, s, c]
 
 
 @jit(fastmath=REASSOCIATE)
 def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, grad_m, grad_n):
-    """As `entries_step` at X = m v^T + u n^T, with the gradients in m (G v) and in n (G^T u)."""
-    grad_m[:] = 0
-    grad_n[:] = 0
+    """As `entries_steps` at one X = m v^T + u n^T, with the gradients in m (G v) and in n (G^T u)."""
     k = u.shape[1]
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):

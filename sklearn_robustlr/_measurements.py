@@ -2,13 +2,16 @@
 
 Every kind offers the same five things, which is all that the stages know of the data:
 
-* ``step(left, right, delta)``: residual r_i = <A_i, left right^T> - y_i and the factor gradients
-  G right and G^T left of G = sum_i w_i psi_delta(r_i) A_i, in one pass over the data. psi_delta clips
-  to [-delta, delta]; delta = 0 means the sign and delta = inf the identity.
+* ``steps(requests)``: for each (left, right, delta), residual r_i = <A_i, left right^T> - y_i and the factor
+  gradients G right and G^T left of G = sum_i w_i psi_delta(r_i) A_i, all in one pass over the data; ``step`` is the
+  same for one. psi_delta clips to [-delta, delta]; delta = 0 means the sign and delta = inf the identity.
 * ``tangent(u, v)``: the same with X = m v^T + u n^T for fixed u and v, as a function of (m, n).
 * ``leading(values, k)``: the k leading singular triplets of sum_i values_i A_i.
 * ``subset(index)``: the same kind with fewer measurements.
 * ``in_units()``: the same with the A_i at an ordinary size, and the divisors.
+
+A pass is made in parts that depend on the data alone, and what they add to is summed in their order: the result has the
+same bits for any number of threads, and between two parts Ctrl-C is heard.
 """
 
 from __future__ import annotations
@@ -22,12 +25,17 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from . import _kernels
+from ._tangents import EntryTangent, StackedTangent, StoredTangent
+from ._threads import run_parts
 
 # A dense array of at most this many numbers is decomposed whole; larger ones by Lanczos iteration.
 _DENSE_SVD_SIZE = 250_000
 # Tangent coordinates of dense measurements are stored where they cost at most this share of the data.
 _TANGENT_SHARE = 0.2
-_BLOCK_BYTES = 1 << 19
+# Multiplications of a part of a pass (about a millisecond), and most parts.
+_PART_WORK, _MOST_PARTS = 1 << 21, 64
+# Multiplications of a part for each number that it adds to, at least: adding up the parts must cost next to nothing.
+_OWN_GRADIENT = 8
 
 
 def truncated_svd(matrix, k):
@@ -55,6 +63,12 @@ def _unit(data):
     """Divisor that brings data of extreme size near one, so that their squares neither overflow nor vanish; else 1."""
     if not data.size:
         return 1.0
+    flat = data.reshape(-1)
+    with np.errstate(over="ignore", under="ignore"):
+        square = float(flat @ flat)  # one read, where the extremes take two
+    limit = 1e100 if data.dtype == np.float64 else 1e14
+    if data.size / limit < square < limit:
+        return 1.0
     top = max(float(data.max()), -float(data.min()))
     limit = 1e60 if data.dtype == np.float64 else 1e8
     return 1.0 if top == 0.0 or 1.0 / limit < top < limit else top
@@ -65,8 +79,8 @@ class Measurements(ABC):
 
     #: True where a measurement sees one entry, so that signs alone do not point along the error.
     coherent = False
-    #: True where several evaluations cost one read of the data.
-    shares_reads = False
+    #: Threads that a pass over the data is made in.
+    n_threads = 1
 
     def __init__(self, y, shape):
         self.y = _read_only(y)
@@ -80,13 +94,46 @@ class Measurements(ABC):
         weight = self._ones if weight is None else _read_only(weight)
         return weight, self.y if y is None else _read_only(y)
 
-    @abstractmethod
     def step(self, left, right, delta, weight=None, y=None):
         """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
+        return self.steps([(left, right, delta)], weight, y)[0]
 
-    def steps(self, requests):
-        """`step` at several (left, right, delta), in one read of the data where that pays."""
-        return [self.step(*request) for request in requests]
+    @abstractmethod
+    def steps(self, requests, weight=None, y=None):
+        """`step` at several (left, right, delta), in one read of the data."""
+
+    def _pass(self, kernel, width, shapes):
+        """Arrays of these shapes that ``kernel(lo, hi, *arrays)`` adds to for the measurements lo to hi, by parts.
+
+        `width` is the number of multiplications that a measurement takes.
+        """
+        bounds = np.linspace(0, self.size, self._n_parts(self.size * width, shapes) + 1)
+        return self._sum_parts(kernel, bounds.astype(int).tolist(), shapes)
+
+    @staticmethod
+    def _n_parts(work, shapes):
+        """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part."""
+        added = sum(int(np.prod(shape)) for shape in shapes)
+        return int(max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1))
+
+    def _sum_parts(self, kernel, bounds, shapes):
+        parts = [[np.zeros(shape, self.dtype) for shape in shapes] for _ in bounds[1:]]
+        run_parts(lambda p: kernel(bounds[p], bounds[p + 1], *parts[p]), len(parts), self.n_threads)
+        for part in parts[1:]:
+            for total, more in zip(parts[0], part, strict=True):
+                total += more
+        return parts[0]
+
+    def with_threads(self, n_threads):
+        """Return the same measurements, passes over them made in so many threads."""
+        other = copy.copy(self)
+        other.n_threads = n_threads
+        return other
+
+    def _like(self, other):
+        """Measurements made from these: passes over them are made in as many threads."""
+        other.n_threads = self.n_threads
+        return other
 
     def with_targets(self, y):
         """Return the same measurements with other targets."""
@@ -126,19 +173,6 @@ class Measurements(ABC):
         return self, ()
 
 
-class StackedTangent:
-    """Tangent space of any kind: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n]."""
-
-    def __init__(self, parent, u, v):
-        self._parent, self._u, self._v = parent, u, v
-
-    def step(self, m, n, delta, weight=None, y=None):
-        k = m.shape[1]
-        left, right = np.hstack([m, self._u]), np.hstack([self._v, n])
-        residual, grad_left, grad_right = self._parent.step(left, right, delta, weight, y)
-        return residual, grad_left[:, :k], grad_right[:, k:]
-
-
 class DenseMeasurements(Measurements):
     """Rows of `data` are flattened d1 x d2 matrices."""
 
@@ -146,58 +180,46 @@ class DenseMeasurements(Measurements):
         super().__init__(y, shape)
         self.data = _read_only(data)
 
-    def _vector_step(self, x, delta, weight, y):
-        residual = np.empty(self.size, self.dtype)
-        adjoint = np.empty(self.data.shape[1], self.dtype)
+    def vector_steps(self, x, delta, weight=None, y=None):
+        """Residuals (one row for each) and adjoints at flattened matrices, the rows of x."""
+        residual = np.empty((self.size, len(x)), self.dtype)
+        delta = np.array(delta, dtype=self.dtype)
         weight, y = self._or_default(weight, y)
-        _kernels.dense_step(self.data, x, y, weight, self.dtype.type(delta), residual, adjoint)
-        return residual, adjoint
 
-    shares_reads = True
+        def part(lo, hi, adjoint):
+            _kernels.dense_steps(self.data[lo:hi], x, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], adjoint)
 
-    def steps(self, requests):
-        if len(requests) == 1:
-            return super().steps(requests)
-        x = np.stack([(left @ right.T).ravel() for left, right, _ in requests])
-        delta = np.array([d for _, _, d in requests], dtype=self.dtype)
-        residual = np.empty((len(x), self.size), self.dtype)
-        adjoint = np.empty_like(x)
-        _kernels.dense_steps(self.data, x, self.y, delta, residual, adjoint)
-        gradients = adjoint.reshape(-1, *self.shape)
-        return [
-            (r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)
-        ]
+        (adjoint,) = self._pass(part, x.size, [x.shape])
+        return np.ascontiguousarray(residual.T), adjoint
 
-    def step(self, left, right, delta, weight=None, y=None):
-        residual, adjoint = self._vector_step((left @ right.T).ravel(), delta, weight, y)
-        adjoint = adjoint.reshape(self.shape)
-        return residual, adjoint @ right, adjoint.T @ left
+    def steps(self, requests, weight=None, y=None):
+        return _flat_steps(self, requests, weight, y)
 
     def tangent(self, u, v):
-        width = u.shape[1] * sum(self.shape)
-        if width > _TANGENT_SHARE * self.data.shape[1]:
+        d1, d2 = self.shape
+        k = u.shape[1]
+        if k * (d1 + d2) > _TANGENT_SHARE * self.data.shape[1]:
             return StackedTangent(self, u, v)
-        coordinates = np.empty((self.size, width), self.dtype)
-        split = self.shape[0] * u.shape[1]
-        rows = max(1, _BLOCK_BYTES // (self.data.itemsize * self.data.shape[1]))
-        for lo in range(0, self.size, rows):  # blocks that stay in cache: the data are read once
-            block = self.data[lo : lo + rows].reshape(-1, *self.shape)
-            out = coordinates[lo : lo + rows]
-            out[:, :split] = (block @ v).reshape(len(block), -1)
-            out[:, split:] = (block.transpose(0, 2, 1) @ u).reshape(len(block), -1)
-        return DenseTangent(coordinates, self, u.shape[1])
+        coordinates = np.empty((self.size, k * (d1 + d2)), self.dtype)
+        u, v = (_read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
+
+        def part(lo, hi, product):
+            _kernels.dense_tangent(self.data[lo:hi], u, v, product, coordinates[lo:hi])
+
+        self._pass(part, k * d1 * d2, [(k, d2)])
+        return StoredTangent(self._like(DenseMeasurements(coordinates, self.y, self.shape)), d1 * k, k)
 
     def in_units(self):
         unit = _unit(self.data)
         if unit == 1.0:
             return self, ()
-        return DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape), (unit,)
+        return self._like(DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)), (unit,)
 
     def leading(self, values, k):
         return truncated_svd((values @ self.data).reshape(self.shape), k)
 
     def subset(self, index):
-        return DenseMeasurements(self.data[index], self.y[index], self.shape)
+        return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
     def second_moments(self):
         """Mean of A A^T / d2 and of A^T A / d1, from a few hundred evenly spaced measurements."""
@@ -211,18 +233,23 @@ class DenseMeasurements(Measurements):
         return rows / (len(some) * d2), cols / (len(some) * d1)
 
 
-class DenseTangent:
-    """Tangent space of dense measurements, by their stored coordinates: a small dense problem."""
+def _flat_steps(measurements, requests, weight, y):
+    """`steps` of measurements that see the flattened matrix, by their `vector_steps`."""
+    x = np.stack([(left @ right.T).ravel() for left, right, _ in requests])
+    residual, adjoint = measurements.vector_steps(x, [delta for _, _, delta in requests], weight, y)
+    gradients = adjoint.reshape(-1, *measurements.shape)
+    return [(r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)]
 
-    def __init__(self, coordinates, parent, k):
-        self._inner = DenseMeasurements(coordinates, parent.y, parent.shape)
-        self._split = parent.shape[0] * k
-        self._k = k
 
-    def step(self, m, n, delta, weight=None, y=None):
-        x = np.concatenate([m.ravel(), n.ravel()])
-        residual, adjoint = self._inner._vector_step(x, delta, weight, y)
-        return residual, adjoint[: self._split].reshape(-1, self._k), adjoint[self._split :].reshape(-1, self._k)
+def _stacked_factors(requests):
+    """Left factors of all requests as one array (d1, n, k), and the right ones."""
+    return (np.ascontiguousarray(np.stack([r[side] for r in requests], axis=1)) for side in (0, 1))
+
+
+def _split_steps(residual, grad_left, grad_right):
+    """What `steps` returns, from arrays that hold the requests along their second axis."""
+    triples = zip(residual.T, grad_left.swapaxes(0, 1), grad_right.swapaxes(0, 1), strict=True)
+    return [tuple(np.ascontiguousarray(a) for a in triple) for triple in triples]
 
 
 class SparseMeasurements(Measurements):
@@ -234,26 +261,37 @@ class SparseMeasurements(Measurements):
         self._arrays = tuple(_read_only(a) for a in (data.indptr, data.indices, data.data))
         self.coherent = data.nnz <= 4 * data.shape[0]
 
-    def step(self, left, right, delta, weight=None, y=None):
-        residual = np.empty(self.size, self.dtype)
-        adjoint = np.empty(self.data.shape[1], self.dtype)
+    def vector_steps(self, x, delta, weight=None, y=None):
+        """Residuals (one row for each) and adjoints at flattened matrices, the rows of x."""
+        x = np.ascontiguousarray(x.T)
+        residual = np.empty((self.size, x.shape[1]), self.dtype)
+        delta = np.array(delta, dtype=self.dtype)
         weight, y = self._or_default(weight, y)
-        x = (left @ right.T).ravel()
-        _kernels.sparse_step(*self._arrays, x, y, weight, self.dtype.type(delta), residual, adjoint)
-        adjoint = adjoint.reshape(self.shape)
-        return residual, adjoint @ right, adjoint.T @ left
+        indptr, *stored = self._arrays
+
+        def part(lo, hi, adjoint):
+            rows = slice(lo, hi)
+            _kernels.sparse_steps(
+                indptr[lo : hi + 1], *stored, x, y[rows], weight[rows], delta, residual[rows], adjoint
+            )
+
+        (adjoint,) = self._pass(part, x.shape[1] * self.data.nnz / self.size, [x.shape])
+        return np.ascontiguousarray(residual.T), np.ascontiguousarray(adjoint.T)
+
+    def steps(self, requests, weight=None, y=None):
+        return _flat_steps(self, requests, weight, y)
 
     def in_units(self):
         unit = _unit(self.data.data)
         if unit == 1.0:
             return self, ()
-        return SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape), (unit,)
+        return self._like(SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)), (unit,)
 
     def leading(self, values, k):
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 
     def subset(self, index):
-        return SparseMeasurements(self.data[index], self.y[index], self.shape)
+        return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
     def second_moments(self):
         """Diagonals of the mean of A A^T / d2 and of A^T A / d1 (off-diagonals would be dense work)."""
@@ -268,28 +306,30 @@ class RankOneMeasurements(Measurements):
         super().__init__(y, shape)
         self.a, self.b = _read_only(a), _read_only(b)
 
-    def step(self, left, right, delta, weight=None, y=None):
-        left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
-        residual = np.empty(self.size, self.dtype)
-        grad_left, grad_right = np.empty_like(left), np.empty_like(right)
+    def steps(self, requests, weight=None, y=None):
+        left, right = _stacked_factors(requests)
+        delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
+        residual = np.empty((self.size, len(requests)), self.dtype)
         weight, y = self._or_default(weight, y)
-        _kernels.rank_one_step(
-            self.a, self.b, left, right, y, weight, self.dtype.type(delta), residual, grad_left, grad_right
-        )
-        return residual, grad_left, grad_right
+
+        def part(lo, hi, *gradients):
+            own = (array[lo:hi] for array in (self.a, self.b))
+            _kernels.rank_one_steps(*own, left, right, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], *gradients)
+
+        return _split_steps(residual, *self._pass(part, 2 * (left.size + right.size), [left.shape, right.shape]))
 
     def in_units(self):
         units = _unit(self.a), _unit(self.b)
         if units == (1.0, 1.0):
             return self, ()
         a, b = (data / self.dtype.type(unit) for data, unit in zip((self.a, self.b), units, strict=True))
-        return RankOneMeasurements(a, b, self.y, self.shape), units
+        return self._like(RankOneMeasurements(a, b, self.y, self.shape)), units
 
     def leading(self, values, k):
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 
     def subset(self, index):
-        return RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape)
+        return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
     def second_moments(self):
         """Mean of A A^T / d2 and of A^T A / d1."""
@@ -297,6 +337,13 @@ class RankOneMeasurements(Measurements):
         rows = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])
         cols = (self.b * norm_a[:, None]).T @ self.b / (self.size * self.shape[0])
         return rows, cols
+
+
+def _counting_sort(keys, n):
+    """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
+    places = np.arange(len(keys) + 1, dtype=np.int32)
+    one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
+    return one_a_row.tocsc().data
 
 
 class EntryMeasurements(Measurements):
@@ -312,18 +359,45 @@ class EntryMeasurements(Measurements):
     @classmethod
     def from_unsorted(cls, rows, cols, y, shape):
         """Build from entries in any order; also return the order that sorts them by row, then column."""
-        order = np.lexsort((cols, rows))
+        by_col = _counting_sort(cols, shape[1])
+        order = by_col[_counting_sort(rows[by_col], shape[0])]
         return cls(rows[order], cols[order], y[order], shape), order
 
-    def step(self, left, right, delta, weight=None, y=None):
-        left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
-        residual = np.empty(self.size, self.dtype)
-        grad_left, grad_right = np.empty_like(left), np.empty_like(right)
+    def _pass_by_rows(self, kernel, width, shape):
+        """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
+        n_parts = self._n_parts(self.size * (10 + width), [shape])
+        cuts = np.searchsorted(self.indptr, np.linspace(0, self.size, n_parts + 1)[1:-1])
+        return self._sum_parts(kernel, np.unique([0, *cuts, self.shape[0]]).tolist(), [shape])
+
+    def steps(self, requests, weight=None, y=None):
+        left, right = _stacked_factors(requests)
+        delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
+        residual = np.empty((self.size, len(requests)), self.dtype)
+        grad_left = np.zeros_like(left)
         weight, y = self._or_default(weight, y)
-        _kernels.entries_step(
-            self.indptr, self.cols, left, right, y, weight, self.dtype.type(delta), residual, grad_left, grad_right
-        )
-        return residual, grad_left, grad_right
+
+        def part(lo, hi, grad_right):
+            _kernels.entries_steps(
+                self.indptr[lo : hi + 1], self.cols, left[lo:hi], right, y, weight, delta, residual,
+                grad_left[lo:hi], grad_right,
+            )  # fmt: skip
+
+        return _split_steps(residual, grad_left, *self._pass_by_rows(part, left[0].size, right.shape))
+
+    def tangent_step(self, u, v, m, n, delta, weight=None, y=None):
+        """`step` at m v^T + u n^T, with the gradients in m and n, without the doubled width of stacked factors."""
+        residual = np.empty(self.size, self.dtype)
+        grad_m = np.zeros_like(m)
+        delta = self.dtype.type(delta)
+        weight, y = self._or_default(weight, y)
+
+        def part(lo, hi, grad_n):
+            _kernels.entries_tangent_step(
+                self.indptr[lo : hi + 1], self.cols, u[lo:hi], v, m[lo:hi], n, y, weight, delta, residual,
+                grad_m[lo:hi], grad_n,
+            )  # fmt: skip
+
+        return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], n.shape)
 
     def tangent(self, u, v):
         return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))
@@ -333,7 +407,7 @@ class EntryMeasurements(Measurements):
 
     def subset(self, index):
         index = np.sort(index) if index.dtype != bool else index
-        return EntryMeasurements(self.rows[index], self.cols[index], self.y[index], self.shape)
+        return self._like(EntryMeasurements(self.rows[index], self.cols[index], self.y[index], self.shape))
 
     def transposed(self):
         """Return the same entries of X^T and the order that sorts them by its rows."""
@@ -342,60 +416,3 @@ class EntryMeasurements(Measurements):
     def rescaled(self, row_scale, col_scale):
         """Return the entries of diag(1 / row_scale) X diag(1 / col_scale)."""
         return self.with_targets(self.y / (row_scale[self.rows] * col_scale[self.cols]))
-
-
-class EntryTangent:
-    """Tangent space of entries, without the doubled width of stacked factors."""
-
-    def __init__(self, parent, u, v):
-        self._parent, self._u, self._v = parent, u, v
-
-    def step(self, m, n, delta, weight=None, y=None):
-        p = self._parent
-        m, n = np.ascontiguousarray(m), np.ascontiguousarray(n)
-        residual = np.empty(p.size, p.dtype)
-        grad_m, grad_n = np.empty_like(m), np.empty_like(n)
-        weight, y = p._or_default(weight, y)
-        _kernels.entries_tangent_step(
-            p.indptr, p.cols, self._u, self._v, m, n, y, weight, p.dtype.type(delta), residual, grad_m, grad_n
-        )
-        return residual, grad_m, grad_n
-
-
-class Preconditioned(Measurements):
-    """Measurements P A_i Q of P^-1 X Q^-1, for symmetric P and Q: the same numbers, better conditioned."""
-
-    def __init__(self, parent, p, q):
-        super().__init__(parent.y, parent.shape)
-        self._parent, self._p, self._q = parent, p, q
-        self.coherent, self.shares_reads = parent.coherent, parent.shares_reads
-
-    def step(self, left, right, delta, weight=None, y=None):
-        residual, grad_left, grad_right = self._parent.step(self._p @ left, self._q @ right, delta, weight, y)
-        return residual, self._p @ grad_left, self._q @ grad_right
-
-    def steps(self, requests):
-        inner = self._parent.steps([(self._p @ left, self._q @ right, delta) for left, right, delta in requests])
-        return [(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
-
-    def tangent(self, u, v):
-        return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
-
-    def leading(self, values, k):
-        u, s, v = self._parent.leading(values, min(self.shape))
-        u, s, v = truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
-        return u, s, v
-
-    def subset(self, index):
-        return Preconditioned(self._parent.subset(index), self._p, self._q)
-
-
-class PreconditionedTangent:
-    """Tangent space of `Preconditioned` measurements."""
-
-    def __init__(self, inner, p, q):
-        self._inner, self._p, self._q = inner, p, q
-
-    def step(self, m, n, delta, weight=None, y=None):
-        residual, grad_m, grad_n = self._inner.step(self._p @ m, self._q @ n, delta, weight, y)
-        return residual, self._p @ grad_m, self._q @ grad_n

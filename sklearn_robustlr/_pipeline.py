@@ -11,7 +11,7 @@ from ._factors import degrees_of_freedom, product_spectrum, product_svd
 from ._initialization import bounded_targets, clipped_targets, spectral_start, tiny_start
 from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
-from ._step_sizes import IDENTITY, make_step_rule, quantile
+from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History, descent, subgradient_methods
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
@@ -195,7 +195,7 @@ def solve_warm(problem, options, start, *, watch=None):
     """Scan ranks from the factors of a fit to nearly the same data."""
     left, right = start
     history = History()
-    residual = problem.work.step(left, right, IDENTITY)[0]
+    residual = evaluate(problem.work, left, 1, right)
     history.record(0, residual, 0.0, product_spectrum(left, right))
     limit = _limit(problem, options)
     found = _scan(problem, left, right, left.shape[1], limit, options, warm=True, watch=watch)

@@ -62,11 +62,11 @@ def scale_floor(dtype):
 
 
 class Mixture:
-    """Residuals as sound ones N(0, scale^2) and gross errors Cauchy(0, spread)."""
+    """Residuals as sound ones N(0, scale^2) and gross errors Cauchy(0, spread); `fall` bounds the fall of the scale."""
 
-    def __init__(self, residual, dof, floor):
+    def __init__(self, residual, dof, floor, fall):
         size = np.abs(residual)
-        self._dof, self._floor = dof, floor
+        self._dof, self._floor, self._fall = dof, floor, fall
         # An l1 fit meets nearly as many targets as it has unknowns; of the rest, the lower fifth is noise.
         met = 0.5 * min(dof / len(size), 0.8)
         self.scale = max(quantile(size, met + 0.2 * (1.0 - met)) / 0.2533, floor)
@@ -85,8 +85,7 @@ class Mixture:
         shrink = 1.0 - min(self._dof / max(total, 1.0), 0.5)
         core = weight * (size <= 2.0 * self.scale)
         scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
-        # A scale in free fall would drop whole rows that are only slower than the others.
-        self.scale = max(scale, 0.2 * self.scale, self._floor)
+        self.scale = max(scale, self._fall * self.scale, self._floor)
         gross = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of errors
         gross = gross[:: max(len(gross) // _MEDIAN_SAMPLE, 1)]
         order = gross[np.argsort(size[gross])]
@@ -103,15 +102,14 @@ class Mixture:
         return self.bad_share > 0.35 and tail > beyond * core
 
 
-def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
+def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
     """One Gauss-Newton step of weighted least squares at fixed rank, retracted.
 
     Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the
-    current point; u and v are orthonormal, which is the preconditioner.
+    current point u diag(s) v^T, whose `tangent` space is given; u and v are orthonormal, which is the preconditioner.
     """
-    tangent = measurements.tangent(u, v)
     m, n = u * s, np.zeros_like(v)
-    zero = np.zeros_like(measurements.y)
+    zero = np.zeros_like(y)
 
     def normal(a, b, y):
         check_interrupt()
@@ -122,7 +120,7 @@ def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symme
 
     if symmetric:
         m = n = m / 2
-    g_m, g_n = normal(m, n, measurements.y)
+    g_m, g_n = normal(m, n, y)
     r_m, r_n = -g_m, -g_n
     p_m, p_n = r_m, r_n
     rho = first = float((r_m * r_m).sum() + (r_n * r_n).sum())
@@ -133,11 +131,11 @@ def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symme
         curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
         if curvature <= 0.0:
             break
-        length = measurements.dtype.type(rho / curvature)
+        length = y.dtype.type(rho / curvature)
         m, n = m + length * p_m, n + length * p_n
         r_m, r_n = r_m - length * h_m, r_n - length * h_n
         new = float((r_m * r_m).sum() + (r_n * r_n).sum())
-        ratio = measurements.dtype.type(new / rho)
+        ratio = y.dtype.type(new / rho)
         p_m, p_n = r_m + ratio * p_m, r_n + ratio * p_n
         rho = new
     return retract(u, m, v, n, len(s), symmetric=symmetric)
@@ -146,6 +144,12 @@ def gauss_newton_step(measurements, u, s, v, weight, *, n_cg=12, tol=1e-3, symme
 def evaluate(measurements, u, s, v):
     """Residual at u diag(s) v^T."""
     return measurements.step(u * s, v, IDENTITY, np.zeros_like(measurements.y))[0]
+
+
+def _linearise(measurements, u, s, v):
+    """Tangent space at u diag(s) v^T, and the residual there, which costs next to nothing once that is known."""
+    tangent = measurements.tangent(u, v)
+    return tangent, tangent.step(u * s, np.zeros_like(v), IDENTITY, np.zeros_like(measurements.y))[0]
 
 
 def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
@@ -157,23 +161,25 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
     """
     dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
     floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))  # rounding is noise
-    residual = first = evaluate(measurements, u, s, v)
-    start = u, s, v
-    trial = Mixture(residual, dof, floor)
+    tangent, residual = _linearise(measurements, u, s, v)
+    first, start = residual, (u, s, v)
+    # Of entries, a scale in free fall would drop whole rows that are only slower than the others.
+    fall = 0.2 if measurements.coherent else 0.01
+    trial = Mixture(residual, dof, floor, fall)
     for _ in range(8):
         trial.update(residual)
     hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy(residual, beyond=0.2)
-    mixture = Mixture(residual, dof, floor)
+    mixture = Mixture(residual, dof, floor, fall)
     sound = np.ones_like(residual)
     settled = 0
     for t in range(0 if hopeless else 3 * n_iter):
         before = mixture.scale
         sound = mixture.update(residual)
-        u, s, v = gauss_newton_step(measurements, u, s, v, sound, symmetric=symmetric)
-        residual = evaluate(measurements, u, s, v)
+        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, sound, symmetric=symmetric)
+        tangent, residual = _linearise(measurements, u, s, v)
         settled = settled + 1 if abs(mixture.scale - before) < 1e-3 * before else 0
         falling = mixture.scale < 0.5 * before  # on its way to an exact fit
-        if settled >= 2 or (t + 1 >= n_iter and not falling):
+        if settled >= (1 if mixture.scale == floor else 2) or (t + 1 >= n_iter and not falling):
             break
     if hopeless or (mixture.scale > floor and mixture.is_heavy(residual)):
         scale = max(quantile(np.abs(first), 0.5) / 0.6745, floor)

@@ -7,8 +7,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._factors import product_svd
-from ._measurements import EntryMeasurements, Measurements, Preconditioned
+from ._measurements import EntryMeasurements, Measurements, truncated_svd
 from ._step_sizes import quantile
+from ._tangents import PreconditionedTangent
+
+
+class Preconditioned(Measurements):
+    """Measurements P A_i Q of P^-1 X Q^-1, for symmetric P and Q: the same numbers, better conditioned."""
+
+    def __init__(self, parent, p, q):
+        super().__init__(parent.y, parent.shape)
+        self._parent, self._p, self._q = parent, p, q
+        self.coherent = parent.coherent
+
+    def with_threads(self, n_threads):
+        return Preconditioned(self._parent.with_threads(n_threads), self._p, self._q)
+
+    def steps(self, requests, weight=None, y=None):
+        turned = [(self._p @ left, self._q @ right, delta) for left, right, delta in requests]
+        inner = self._parent.steps(turned, weight, self.y if y is None else y)
+        return [(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
+
+    def tangent(self, u, v):
+        return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
+
+    def leading(self, values, k):
+        u, s, v = self._parent.leading(values, min(self.shape))
+        u, s, v = truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
+        return u, s, v
+
+    def subset(self, index):
+        return Preconditioned(self._parent.subset(index), self._p, self._q)
 
 
 @dataclass
@@ -69,9 +98,15 @@ class Problem:
 
     def subset(self, index):
         """The problem of some of the measurements, in the same units."""
-        base = self.base.subset(index)
-        work = base if self.work is self.base else self.work.subset(index)
-        return replace(self, base=base, work=work)
+        return self._of_each(lambda measurements: measurements.subset(index))
+
+    def with_threads(self, n_threads):
+        """The same problem, passes over its data made in so many threads."""
+        return self._of_each(lambda measurements: measurements.with_threads(n_threads))
+
+    def _of_each(self, change):
+        base = change(self.base)
+        return replace(self, base=base, work=base if self.work is self.base else change(self.work))
 
 
 def target_scale(y):

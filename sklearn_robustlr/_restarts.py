@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from . import _rank
 from ._initialization import tiny_start
 from ._pipeline import descend, finish, first_width, solve
-from ._step_sizes import IDENTITY, make_step_rule, quantile
+from ._polish import evaluate
+from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History
 from ._threads import interruptible, single_threaded_blas, working_for
 
@@ -50,8 +50,8 @@ def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None, pr
     """
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_init)
     scores = np.full(n_init, np.nan)
-    small = problem.base.coherent  # entries: all that is left to BLAS are factorisations in the width of the factors
-    with single_threaded_blas() if small else nullcontext():
+    problem = problem.with_threads(effective_n_jobs(n_jobs))
+    with single_threaded_blas():  # passes have threads of their own; what is left to BLAS is small
         if n_init == 1 or start is not None or options.hurried:
             task = None if progress is None else progress.start(0)
             solution = solve(problem, options, start=start, watch=task)
@@ -63,7 +63,6 @@ def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None, pr
                 return solution, scores
             if task is not None:
                 task.end(solution)
-    with single_threaded_blas():
         return _race(problem, options, seeds, n_jobs, progress)
 
 
@@ -94,22 +93,21 @@ def _begin(problem, options, index, seed):
 
 def _loss(held, left, right):
     """Robust size of the residuals of held-out measurements."""
-    return quantile(np.abs(held.work.step(left, right, IDENTITY)[0]), 0.4)
+    return quantile(np.abs(evaluate(held.work, left, 1, right)), 0.4)
 
 
-def _advance(problem, held, options, runs, upto, token):
-    """Take starts on to `upto` iterations, side by side; returns them."""
-    with single_threaded_blas(), working_for(token):
-        alive = [run for run in runs if not run.done]
-        results = descend(problem, options, [(r.left, r.right, r.rule, r.n_iter) for r in alive], max_iter=upto)
-        for run, (left, right, history) in zip(alive, results, strict=True):
-            run.left, run.right, run.history = left, right, run.history + history
-            # where one has ended by itself, the last record is more than one interval back
-            run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
-            run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
-        for run in runs:
-            run.loss = _loss(held, run.left, run.right)
-        return runs
+def _advance(problem, held, options, runs, upto):
+    """Take starts on to `upto` iterations, side by side: they share each read of the data. Returns them."""
+    alive = [run for run in runs if not run.done]
+    results = descend(problem, options, [(r.left, r.right, r.rule, r.n_iter) for r in alive], max_iter=upto)
+    for run, (left, right, history) in zip(alive, results, strict=True):
+        run.left, run.right, run.history = left, right, run.history + history
+        # where one has ended by itself, the last record is more than one interval back
+        run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
+        run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
+    for run in runs:
+        run.loss = _loss(held, run.left, run.right)
+    return runs
 
 
 def _end(problem, held, options, run, token):
@@ -149,36 +147,26 @@ def _race(problem, options, seeds, n_jobs, progress):
     tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
     runs = [_begin(train, hurried, i, seed) for i, seed in enumerate(seeds)]
     upto = _FIRST_ROUND
-    with interruptible() as token:
-
-        def everywhere(function, runs, *args):
-            # whole functions, not closures: they travel to other processes where the backend is one of processes
-            jobs = (delayed(function)(train, held, hurried, run, *args, token) for run in runs)
-            return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
-
-        def advance(runs, upto):
-            # as many together as there are threads left for: they share the reads of dense measurements
-            n_groups = min(effective_n_jobs(n_jobs), len(runs)) if problem.base.shares_reads else len(runs)
-            groups = [runs[i::n_groups] for i in range(n_groups)]
-            done = [run for group in everywhere(_advance, groups, upto) for run in group]
-            return sorted(done, key=lambda run: run.index)
-
-        while True:
-            last = len(runs) <= 2
-            runs = advance(runs, options.max_iter if last else upto)
-            losses[[run.index for run in runs]] = [run.loss for run in runs]
-            going = [run for run in runs if not _asked_to_stop(tasks, run)]
-            runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
-            if last or not going:
-                break
-            upto *= _LONGER
-        runs = runs[:2]
-        solutions = {}
-        if options.polish:
-            ended = everywhere(_end, [run for run in runs if run.rule is not None])
-            runs = [run for run, _ in ended]
-            solutions = {run.index: solution for run, solution in ended}
+    while True:
+        last = len(runs) <= 2
+        runs = _advance(train, held, hurried, runs, options.max_iter if last else upto)
         losses[[run.index for run in runs]] = [run.loss for run in runs]
+        going = [run for run in runs if not _asked_to_stop(tasks, run)]
+        runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
+        if last or not going:
+            break
+        upto *= _LONGER
+    runs = runs[:2]
+    solutions = {}
+    if options.polish:
+        each = train.with_threads(max(effective_n_jobs(n_jobs) // 2, 1))
+        with interruptible() as token:
+            ended = Parallel(n_jobs=n_jobs, prefer="threads")(
+                delayed(_end)(each, held, hurried, run, token) for run in runs if run.rule is not None
+            )
+        runs = [run for run, _ in ended]
+        solutions = {run.index: solution for run, solution in ended}
+    losses[[run.index for run in runs]] = [run.loss for run in runs]
     solution = _fit_winner(problem, options, _ranking(runs)[0], seeds) if runs else solve(problem, options)
     losses *= problem.scale
     for index, task in enumerate(tasks or ()):

@@ -1,10 +1,11 @@
-"""Threads at peace with one another: BLAS held to one, Ctrl-C passed on to those that work."""
+"""Threads at peace with one another: parts of a pass, BLAS held to one, Ctrl-C passed on to those that work."""
 
 from __future__ import annotations
 
 import itertools
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController
@@ -82,3 +83,21 @@ def check_interrupt():
     """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
     if getattr(_worker, "token", None) in _interrupted:
         raise Interrupted
+
+
+def run_parts(function, n_parts, n_threads):
+    """Call ``function(p)`` for each part p, some at a time; parts are short, so that between them Ctrl-C is heard.
+
+    The pool lasts as long as the call (0.1 ms): nothing is left behind that a forked process would wait for.
+    """
+    if min(n_parts, n_threads) == 1:
+        for p in range(n_parts):
+            check_interrupt()
+            function(p)
+        return
+    pool = ThreadPoolExecutor(min(n_parts, n_threads))
+    try:
+        for _ in pool.map(function, range(n_parts)):
+            check_interrupt()
+    finally:
+        pool.shutdown(cancel_futures=True)

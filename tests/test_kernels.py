@@ -6,15 +6,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_robustlr import _kernels, _row_kernels
+from sklearn_robustlr import _kernels, _measurements, _row_kernels
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
     EntryMeasurements,
-    Preconditioned,
     RankOneMeasurements,
     SparseMeasurements,
     truncated_svd,
 )
+from sklearn_robustlr._problem import Preconditioned
 
 D1, D2, M, K = 6, 5, 40, 3
 DELTAS = (0.0, 0.7, np.inf)
@@ -87,7 +87,7 @@ def test_stored_tangent_coordinates_are_used_and_right(rng):
     u, v = np.linalg.qr(rng.standard_normal((40, 2)))[0], np.linalg.qr(rng.standard_normal((30, 2)))[0]
     a, b = rng.standard_normal((40, 2)), rng.standard_normal((30, 2))
     tangent = op.tangent(u, v)
-    assert type(tangent).__name__ == "DenseTangent"
+    assert type(tangent).__name__ == "StoredTangent"
     stacked = super(DenseMeasurements, op).tangent(u, v)
     for x, z in zip(tangent.step(a, b, 0.3), stacked.step(a, b, 0.3), strict=True):
         assert_allclose(x, z, atol=1e-9)
@@ -180,20 +180,51 @@ def test_regress_rows_by_least_absolute_deviations(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_several_steps_in_one_read_are_the_steps_bit_for_bit(rng, dtype):
-    data, y = rng.standard_normal((300, 20)).astype(dtype), rng.standard_normal(300).astype(dtype)
-    ones = np.ones(300, dtype)
-    for array in (data, y, ones):  # as the package passes them
-        array.flags.writeable = False
-    x = rng.standard_normal((3, 20)).astype(dtype)
-    delta = np.array([0.0, 0.3, np.inf], dtype=dtype)
-    residual, adjoint = np.empty((3, 300), dtype), np.empty((3, 20), dtype)
-    _kernels.dense_steps(data, x, y, delta, residual, adjoint)
-    for c in range(3):
-        one_residual, one_adjoint = np.empty(300, dtype), np.empty(20, dtype)
-        _kernels.dense_step(data, x[c], y, ones, delta[c], one_residual, one_adjoint)
-        assert_array_equal(residual[c], one_residual)
-        assert_array_equal(adjoint[c], one_adjoint)
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_steps_in_one_read_are_the_steps_bit_for_bit(kind, rng, dtype):
+    op, _ = build(kind, rng, dtype)
+    requests = [
+        (rng.standard_normal((D1, K)).astype(dtype), rng.standard_normal((D2, K)).astype(dtype), delta)
+        for delta in DELTAS
+    ]
+    weight = rng.uniform(size=M).astype(dtype)
+    for together, request in zip(op.steps(requests, weight), requests, strict=True):
+        for a, b in zip(together, op.step(*request, weight), strict=True):
+            assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pass_in_parts_is_the_same_in_any_number_of_threads(kind, rng, monkeypatch):
+    """Cut into parts, the sums are those of the whole up to rounding, and the same bits for every number of threads."""
+    whole, _ = build(kind, rng)
+    left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
+    u, v = np.linalg.qr(left)[0], np.linalg.qr(right)[0]
+    expected = [*whole.step(left, right, 0.7), *whole.tangent(u, v).step(left, right, 0.7)]
+    calls = []
+    run_parts = _measurements.run_parts
+
+    def spy(function, n_parts, n_threads):
+        calls.append((n_parts, n_threads))
+        run_parts(function, n_parts, n_threads)
+
+    monkeypatch.setattr(_measurements, "run_parts", spy)
+    monkeypatch.setattr(_measurements, "_PART_WORK", 16)
+    monkeypatch.setattr(_measurements, "_OWN_GRADIENT", 1e-3)
+    results = {}
+    for n_threads in (1, 3):
+        op = whole.with_threads(n_threads)
+        results[n_threads] = [*op.step(left, right, 0.7), *op.tangent(u, v).step(left, right, 0.7)]
+    assert min(n for n, _ in calls) > 2 and {n for _, n in calls} == {1, 3}
+    for one, three, known in zip(results[1], results[3], expected, strict=True):
+        assert_array_equal(one, three)
+        assert_allclose(one, known, atol=1e-10)
+
+
+def test_entries_are_sorted_stably(rng):
+    rows, cols = rng.randint(0, D1, 200).astype(np.int32), rng.randint(0, D2, 200).astype(np.int32)
+    op, order = EntryMeasurements.from_unsorted(rows, cols, np.arange(200.0), (D1, D2))
+    assert_array_equal(order, np.lexsort((cols, rows)))
+    assert_array_equal(op.y, order)
 
 
 def rows_with_errors(rng, n_rows=40, n=90, k=4, share=0.4):
@@ -283,7 +314,9 @@ def test_one_signature_per_kernel(rng):
         op.step(left, right, 0)
         op.step(left, right, np.inf, np.ones(M), np.zeros(M))
         op.tangent(np.eye(D1, 2), np.eye(D2, 2)).step(np.eye(D1, 2, order="F"), np.eye(D2, 2), 0.0)
-    for name in ("dense_step", "sparse_step", "rank_one_step", "entries_step", "entries_tangent_step"):
+    DenseMeasurements(rng.standard_normal((5, 144)), np.ones(5), (12, 12)).tangent(np.eye(12, 1), np.eye(12, 1))
+    names = ("dense_steps", "dense_tangent", "sparse_steps", "rank_one_steps", "entries_steps", "entries_tangent_step")
+    for name in names:
         signatures = [s for s in getattr(_kernels, name).signatures if "float32" not in str(s)]
         assert len(signatures) == 1, (name, signatures)
 

@@ -164,9 +164,9 @@ def test_a_race_ends_early_for_most(monkeypatch):
     calls = []
     advance = _restarts._advance
 
-    def spy(problem, held, options, runs, upto, token):
+    def spy(problem, held, options, runs, upto):
         calls.extend(run.index for run in runs)
-        return advance(problem, held, options, runs, upto, token)
+        return advance(problem, held, options, runs, upto)
 
     monkeypatch.setattr(_restarts, "_advance", spy)
     fitted("recovery", n_init=8)

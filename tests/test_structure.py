@@ -42,6 +42,7 @@ ORDER = [
     "_factors",
     "_step_sizes",
     "_measurements",
+    "_tangents",
     "_threads",
     "_row_kernels",
     "_kernels",
