@@ -18,6 +18,7 @@ from ._rank import is_exact
 from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
+from ._threads import interruptible
 
 
 @dataclass
@@ -46,7 +47,8 @@ class FitMixin(SummaryMixin, CallbackSupportMixin):
             if self._data is not None:
                 context = self._init_callback_context(max_subtasks=None)
                 context.call_on_fit_task_begin(estimator=self, **data)
-            yield
+            with interruptible():
+                yield
             if self._data is not None:
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)
         finally:

@@ -12,9 +12,11 @@ meaning everywhere.
 from __future__ import annotations
 
 import os
+import threading
 
 import numba
 import numpy as np
+from numba.core import event
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 
@@ -32,6 +34,27 @@ def jit(**extra):
         return numba.njit(**options)(function)
 
     return decorate
+
+
+class _Compiler(event.Listener, threading.local):
+    """How deep this thread is inside numba's compiler."""
+
+    depth = 0
+
+    def on_start(self, event):
+        self.depth += 1
+
+    def on_end(self, event):
+        self.depth -= 1
+
+
+_compiler = _Compiler()
+event.register("numba:compiler_lock", _compiler)
+
+
+def is_compiling():
+    """Whether this thread is inside numba's compiler, which an exception from outside would leave broken."""
+    return _compiler.depth > 0
 
 
 @jit(fastmath=REASSOCIATE)

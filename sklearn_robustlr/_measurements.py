@@ -26,7 +26,7 @@ from scipy.sparse.linalg import svds
 
 from . import _kernels
 from ._tangents import EntryTangent, StackedTangent, StoredTangent
-from ._threads import run_parts
+from ._threads import aside, run_parts
 
 # A dense array of at most this many numbers is decomposed whole; larger ones by Lanczos iteration.
 _DENSE_SVD_SIZE = 250_000
@@ -43,7 +43,7 @@ def truncated_svd(matrix, k):
     k = min(k, *matrix.shape)
     if np.prod(matrix.shape, dtype=float) <= _DENSE_SVD_SIZE or 3 * k > min(matrix.shape):
         dense = matrix.toarray() if sparse.issparse(matrix) else matrix
-        u, s, vt = np.linalg.svd(dense, full_matrices=False)
+        u, s, vt = aside(np.linalg.svd, dense, full_matrices=False)
         return u[:, :k], s[:k], vt[:k].T
     start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
     u, s, vt = svds(matrix.astype(np.float64), k, v0=start)
@@ -339,7 +339,7 @@ class RankOneMeasurements(Measurements):
         return rows, cols
 
 
-def _counting_sort(keys, n):
+def counting_sort(keys, n):
     """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
     places = np.arange(len(keys) + 1, dtype=np.int32)
     one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
@@ -359,8 +359,8 @@ class EntryMeasurements(Measurements):
     @classmethod
     def from_unsorted(cls, rows, cols, y, shape):
         """Build from entries in any order; also return the order that sorts them by row, then column."""
-        by_col = _counting_sort(cols, shape[1])
-        order = by_col[_counting_sort(rows[by_col], shape[0])]
+        by_col = counting_sort(cols, shape[1])
+        order = by_col[counting_sort(rows[by_col], shape[0])]
         return cls(rows[order], cols[order], y[order], shape), order
 
     def _pass_by_rows(self, kernel, width, shape):

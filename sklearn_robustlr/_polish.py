@@ -20,7 +20,7 @@ import numpy as np
 from . import _row_kernels
 from ._factors import degrees_of_freedom, product_svd, retract
 from ._step_sizes import IDENTITY, quantile
-from ._threads import check_interrupt
+from ._threads import check_interrupt, slices
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
@@ -217,8 +217,10 @@ def mend(entries, fit, *, which=None, n_starts=1000):
             factors = np.array(left if side is entries else right, dtype=np.float64)
             basis = np.array(right if side is entries else left, dtype=np.float64)
             met = np.empty(len(factors), dtype=np.int64)
-            y = side.y.astype(np.float64)
-            _row_kernels.regress_rows(side.indptr, side.cols, y, basis, fit.scale, n_starts, True, rows, factors, met)
+            data = side.indptr, side.cols, side.y.astype(np.float64), basis, fit.scale, n_starts, True
+            work = n_starts * _row_kernels.start_work(*basis.shape)
+            for some in slices(rows, work):
+                _row_kernels.regress_rows(*data, some, factors, met)
             if side is entries:
                 left = factors.astype(entries.dtype)
             else:

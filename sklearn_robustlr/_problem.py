@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._factors import product_svd
-from ._measurements import EntryMeasurements, Measurements, truncated_svd
+from ._measurements import EntryMeasurements, Measurements, counting_sort, truncated_svd
+from ._row_kernels import segment_medians
 from ._step_sizes import quantile
 from ._tangents import PreconditionedTangent
+from ._threads import check_interrupt
 
 
 class Preconditioned(Measurements):
@@ -174,14 +176,18 @@ def _equilibrate(entries, sweeps=3, bound=100.0):
     p = np.ones(entries.shape[0], entries.dtype)
     q = np.ones(entries.shape[1], entries.dtype)
     size = np.abs(entries.y)
+    by_col = counting_sort(entries.cols, len(q))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=len(q)))]).astype(np.int32)
+    sides = (
+        (p, q, entries.cols, size, entries.indptr),
+        (q, p, entries.rows[by_col], size[by_col], bounds),
+    )
     for _ in range(sweeps):
-        for index, own, other, other_index in ((entries.rows, p, q, entries.cols), (entries.cols, q, p, entries.rows)):
-            values = size / other[other_index]
-            order = np.lexsort((values, index))
-            count = np.bincount(index, minlength=len(own))
-            first = np.concatenate([[0], np.cumsum(count)[:-1]])
-            middle = values[order][np.minimum(first + count // 2, len(values) - 1)]
-            seen = (count > 0) & (middle > 0)
+        for own, other, others, values, indptr in sides:
+            check_interrupt()
+            middle = np.zeros_like(own)
+            segment_medians(indptr, values / other[others], middle)
+            seen = middle > 0
             typical = np.median(middle[seen]) if seen.any() else 1.0
             own[:] = np.clip(np.where(seen, middle, typical), typical / bound, typical * bound)
     return p, q

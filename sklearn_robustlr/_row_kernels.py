@@ -170,6 +170,15 @@ def _smallest(residual, count):
 
 
 @jit()
+def segment_medians(indptr, values, medians):
+    """Upper median of each segment of positive values, indptr[i] to indptr[i + 1]; an empty one is left."""
+    for i in range(medians.shape[0]):
+        lo, hi = indptr[i], indptr[i + 1]
+        if hi > lo:
+            medians[i] = _smallest(values[lo:hi], (hi - lo) // 2 + 1)
+
+
+@jit()
 def _concentrate(y, basis, scale, steps, part, weight, gram, x, residual, buffer):
     """Least squares on the `part` smallest residuals of x, while that helps; returns the capped loss.
 
@@ -191,6 +200,11 @@ def _concentrate(y, basis, scale, steps, part, weight, gram, x, residual, buffer
             break
         value = new
     return value
+
+
+def start_work(length, rank):
+    """Multiplications that a random start costs a row of :func:`regress_rows`."""
+    return length * (rank + 1) + rank**3
 
 
 @jit()

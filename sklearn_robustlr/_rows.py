@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from . import _row_kernels
+from ._threads import interruptible, slices, working_for
 
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
 _START_WORK = 3e7
@@ -19,7 +20,7 @@ _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 def count_starts(length, rank, *, sound=0.45, chance=0.99):
     """Random subsets of `rank` entries until one is sound with this chance, within the work that a row may cost."""
     needed = np.log(1.0 - chance) / np.log1p(-min(sound**rank, 0.999))
-    return int(max(20, min(needed, _START_WORK / (length * rank + rank**3))))
+    return int(max(20, min(needed, _START_WORK / _row_kernels.start_work(length, rank))))
 
 
 @dataclass
@@ -117,7 +118,10 @@ class RowSpace:
                 left = np.flatnonzero(~good)
                 x[left] = 0.0
             if len(left):
-                _row_kernels.regress_rows(indptr, cols, y, self.basis, scale, starts, self.efficient, left, x, n_met)
+                for some in slices(left, starts * _row_kernels.start_work(*self.basis.shape)):
+                    _row_kernels.regress_rows(
+                        indptr, cols, y, self.basis, scale, starts, self.efficient, some, x, n_met
+                    )
                 rest = None
             lost = np.flatnonzero(~self.is_determined(n_met))
             if len(lost):
@@ -133,10 +137,12 @@ class RowSpace:
                     np.greater(np.abs(rest, out=rest), threshold, out=beyond[where])
 
         pairs = list(pairwise(entries.bounds()))
-        if len(pairs) == 1:
-            block(*pairs[0])
-        else:
-            Parallel(n_jobs=n_jobs, prefer="threads")(delayed(block)(lo, hi) for lo, hi in pairs)
+        with interruptible() as token:
+            if len(pairs) == 1:
+                block(*pairs[0])
+            else:
+                task = delayed(working_for(token)(block))
+                Parallel(n_jobs=n_jobs, prefer="threads")(task(lo, hi) for lo, hi in pairs)
         return Regression(factors, met, out, beyond)
 
     def residual(self, entries, factors):

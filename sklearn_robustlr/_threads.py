@@ -10,6 +10,11 @@ from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController
 
+from ._kernels import is_compiling
+
+# Multiplications between two looks at whether Ctrl-C was hit, about 0.1 s.
+_SLICE_WORK = 1e8
+
 _lock = threading.Lock()
 _users = 0
 _limits: list = []
@@ -43,13 +48,15 @@ class Interrupted(Exception):
 _tokens = itertools.count()
 _interrupted: set[int] = set()
 _worker = threading.local()
+_put_off = threading.Event()
 
 
 @contextmanager
 def interruptible():
-    """Let Ctrl-C reach the threads that work for this one: yields a token for :func:`working_for`.
+    """Let Ctrl-C do what it should: yields a token for :func:`working_for`.
 
-    Only the main thread is told of the key; threads that wait for nothing would go on to the end of their task.
+    Only the main thread is told of the key: threads that wait for nothing would go on to the end of their task. And
+    numba's compiler would turn it into an error of its own: there it is put off until a kernel is compiled.
     """
     token = next(_tokens)
     before = signal.getsignal(signal.SIGINT)
@@ -58,6 +65,10 @@ def interruptible():
         return
 
     def interrupt(number, frame):
+        if is_compiling():
+            _put_off.set()
+            return
+        _put_off.clear()
         _interrupted.add(token)
         before(number, frame)
 
@@ -66,6 +77,9 @@ def interruptible():
         yield token
     finally:
         signal.signal(signal.SIGINT, before)
+        if _put_off.is_set() and before is signal.default_int_handler:
+            _put_off.clear()
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -83,6 +97,8 @@ def check_interrupt():
     """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
     if getattr(_worker, "token", None) in _interrupted:
         raise Interrupted
+    if _put_off.is_set() and threading.current_thread() is threading.main_thread():
+        signal.raise_signal(signal.SIGINT)
 
 
 def run_parts(function, n_parts, n_threads):
@@ -101,3 +117,20 @@ def run_parts(function, n_parts, n_threads):
             check_interrupt()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def aside(function, *args, **kwargs):
+    """Result of a long call into compiled code, made in another thread: Ctrl-C is heard meanwhile, the call goes on."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(function, *args, **kwargs).result()
+    finally:
+        pool.shutdown(wait=False)
+
+
+def slices(rows, work):
+    """Slices of `rows`, of at most `work` multiplications a row: before each, Ctrl-C is heard."""
+    step = max(1, int(_SLICE_WORK / work))
+    for lo in range(0, len(rows), step):
+        check_interrupt()
+        yield rows[lo : lo + step]

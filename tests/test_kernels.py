@@ -1,5 +1,7 @@
 """Each kernel against a slow NumPy oracle."""
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -289,6 +291,17 @@ def test_smallest_selects_as_sorting_does(rng):
         chosen = [_row_kernels._smallest(residual, count) for count in range(1, n + 1)]
         assert_array_equal(chosen, np.sort(np.abs(residual)))
     _row_kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_segment_medians(rng, dtype):
+    count = np.array([0, 1, 2, 7, 30])
+    indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+    values = rng.randint(1, 9, count.sum()).astype(dtype)  # ties
+    medians = np.full(5, -1, dtype)
+    _row_kernels.segment_medians(indptr, values, medians)
+    expected = [np.sort(values[a:b])[(b - a) // 2] if b > a else -1 for a, b in itertools.pairwise(indptr)]
+    assert_array_equal(medians, expected)
 
 
 def test_expect_rows_is_the_posterior_mean(rng):

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from dataclasses import replace
 
 import joblib
+import numba
 import numpy as np
 import pytest
+from numba.core import event
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -19,8 +20,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _pipeline, _restarts
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _pipeline, _restarts, _threads
 from sklearn_robustlr._initialization import spectral_start
+from sklearn_robustlr._kernels import is_compiling
 from sklearn_robustlr._polish import m_estimate
 from sklearn_robustlr._problem import make_problem
 from sklearn_robustlr._subgradient import manifold_subgradient
@@ -396,42 +398,82 @@ def test_threads_that_work_for_an_interrupted_run_are_told():
 
 
 SCRIPT = """
-import sys, threading, time
+import os, signal, threading, time
 import numpy as np
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
-from sklearn_robustlr.datasets import make_corrupted_matrix
-small = make_corrupted_matrix((60, 40), rank=2, outliers=0.2, noise=0.1, random_state=0)
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 options = {options}
-model = RobustMatrixCompletion(**options).fit(small.data)  # compiled
-rng = np.random.RandomState(0)
-hopeless = rng.standard_normal((240, 220))
-print("ready", flush=True)
-try:
-    while True:
-        RobustMatrixCompletion(**options).fit(hopeless)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-again = RobustMatrixCompletion(**options).fit(small.data)
-assert np.array_equal(again.left_, model.left_)
+small = make_corrupted_matrix((60, 40), rank=2, outliers=0.2, noise=0.1, random_state=0).data
+hopeless = np.random.RandomState(0).standard_cauchy((1200, 300))  # rows on which random starts are tried in vain
+sensing = make_measurements(3000, (40, 40), 2, outliers=0.3, noise=0.1, random_state=0)
+work = [
+    lambda: RobustMatrixCompletion(**options).fit(small),
+    lambda: RobustPCA(**options).fit(hopeless),
+    lambda: RobustLowRankRecovery(shape=(40, 40), **options).fit(sensing.data, sensing.target),
+]
+before = work[0]()
+for task in work:
+    RobustPCA(**options).fit(small)  # compiled
+    for delay in (0.02, 0.6, 1.1):
+        timer = threading.Timer(delay, lambda: (sent.append(time.perf_counter()), os.kill(os.getpid(), signal.SIGINT)))
+        sent = []
+        timer.start()
+        try:
+            while True:
+                task()
+        except KeyboardInterrupt:
+            print(time.perf_counter() - sent[0])
+        timer.join()
+assert np.array_equal(work[0]().left_, before.left_)
+time.sleep(0.5)
 assert threading.active_count() <= 3, threading.enumerate()
-print("sane", flush=True)
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child process on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process of its own on Windows")
 @pytest.mark.parametrize("options", ["{}", "{'n_init': 8, 'n_jobs': 2, 'random_state': 0}"])
-def test_interrupt_returns_control_and_leaves_the_process_sane(options):
+def test_interrupt_returns_control_within_a_second_and_leaves_the_process_sane(options):
     code = textwrap.dedent(SCRIPT).replace("{options}", options)
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(1.0)
-        process.send_signal(signal.SIGINT)
-        start = time.perf_counter()
-        line = process.stdout.readline()
-        seconds = time.perf_counter() - start
-        out, err = process.communicate(timeout=60)
-    assert line == "interrupted\n", err
-    assert out == "sane\n", err
-    assert seconds < 1.0
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    seconds = [float(line) for line in run.stdout.split()]
+    assert len(seconds) == 9 and max(seconds) < 1.0, seconds
+
+
+def test_interrupt_while_a_kernel_is_compiled_is_put_off(monkeypatch):
+    """numba would make an error of its own of it, and keep a kernel that is half compiled."""
+    compiling = [True]
+    monkeypatch.setattr(_threads, "is_compiling", lambda: compiling[0])
+    with interruptible():
+        signal.raise_signal(signal.SIGINT)  # nothing happens
+        compiling[0] = False
+        with pytest.raises(KeyboardInterrupt):
+            _threads.check_interrupt()
+        _threads.check_interrupt()  # once
+    compiling[0] = True
+    with pytest.raises(KeyboardInterrupt), interruptible():  # at the latest at the end of the fit
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_the_compiler_is_known_to_be_at_work():
+    """In the thread that compiles, and in no other."""
+    seen = []
+
+    class Watch(event.Listener):
+        def on_start(self, event):
+            seen.append(is_compiling())
+            thread = threading.Thread(target=lambda: seen.append(is_compiling()))
+            thread.start()
+            thread.join()
+
+        def on_end(self, event):
+            pass
+
+    watch = Watch()
+    event.register("numba:compile", watch)
+    try:
+        numba.njit(lambda x: x + 1)(1)
+    finally:
+        event.unregister("numba:compile", watch)
+    assert seen == [True, False] and not is_compiling()

@@ -43,8 +43,8 @@ ORDER = [
     "_step_sizes",
     "_measurements",
     "_tangents",
-    "_threads",
     "_row_kernels",
+    "_threads",
     "_kernels",
 ]
 # Public helpers, and what each may import; estimators may import those that import nothing.
