@@ -39,6 +39,9 @@ class FitMixin(SummaryMixin, CallbackSupportMixin):
     random_state: int | np.random.RandomState | None
     verbose: int
 
+    #: What is being fitted, while callbacks listen.
+    _data: dict | None = None
+
     @contextmanager
     def _listening(self, **data):
         """Tell callbacks where the fit of X (and y) begins and ends."""

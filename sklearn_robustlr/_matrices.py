@@ -98,6 +98,11 @@ class MatrixMixin(FitMixin):
             mask[mask] = keep
         return rows, cols
 
+    def block_start(self, entries, options):
+        """Factors of the whole from a block, for a fit of other measurements of the same entries; None: no such block."""
+        done, start = self._fit_small_block(entries, options)
+        return (self.left_ * self.singular_values_, self.right_) if done else start
+
     def _fit_small_block(self, entries, options):
         """Look for an exact fit of a small block that holds for the whole.
 

@@ -12,6 +12,9 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import FitMixin
+from ._completion import RobustMatrixCompletion
+from ._entries import Entries
+from ._measurements import EntryMeasurements
 from ._validation import (
     MEASUREMENTS,
     check_choice,
@@ -232,8 +235,17 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             start = self.left_ * self.singular_values_, self.right_
         self.shape_ = operator.shape
         with self._listening(X=X, y=y):
+            if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
+                start = self._block_start(operator, options)
             self._store(self._solve(operator, options, start), order)
         return self
+
+    def _block_start(self, entries, options):
+        """Factors that a block of many entries, fitted and extended, tells of the whole; None where there are few."""
+        first = np.append(True, (np.diff(entries.rows) != 0) | (np.diff(entries.cols) != 0))  # one of each pair
+        indptr = np.searchsorted(entries.rows[first], np.arange(entries.shape[0] + 1)).astype(np.int32)
+        matrix = Entries.of(indptr, entries.cols[first], entries.y[first], entries.shape)
+        return RobustMatrixCompletion(n_jobs=self.n_jobs).block_start(matrix, options)
 
     def _snapshot(self, left, s, right):
         """Attributes of an estimator that predicts from these singular triplets."""

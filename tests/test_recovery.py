@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr import RobustLowRankRecovery, _pipeline
 from sklearn_robustlr._initialization import spectral_start
 from sklearn_robustlr._measurements import EntryMeasurements
 from sklearn_robustlr._problem import make_problem
@@ -68,6 +68,29 @@ def test_entries_in_any_order_with_duplicates():
     assert relative_recovery_error(p.clean, fitted.coef_) < 1e-10
     assert_array_equal(fitted.outliers_[: len(order)], p.outliers[p.observed][order])
     assert_allclose(fitted.predict(X), p.clean[X[:, 0], X[:, 1]], atol=1e-10)
+
+
+def test_many_entries_are_begun_from_a_block(monkeypatch):
+    """The over-parameterised stage reads a block alone; duplicates, one of them wrong, are measurements of their own."""
+    problem = make_corrupted_matrix((500, 400), rank=3, observed=0.4, outliers=0.2, random_state=0)
+    rows, cols = np.nonzero(problem.observed)
+    again = np.arange(0, len(rows), 50)
+    X = np.concatenate([np.stack([rows, cols], axis=1), np.stack([rows, cols], axis=1)[again]])
+    y = np.concatenate([problem.data[rows, cols], problem.data[rows, cols][again] + 5.0])
+    sizes = []
+    descend = _pipeline.descend
+
+    def spy(problem, *args, **kwargs):
+        sizes.append(problem.work.size)
+        return descend(problem, *args, **kwargs)
+
+    monkeypatch.setattr(_pipeline, "descend", spy)
+    model = RobustLowRankRecovery(measurements="entries").fit(X, y)
+    assert relative_recovery_error(problem.clean, model.coef_) < 1e-9 and model.converged_ and model.rank_ == 3
+    assert 0 < max(sizes) < 0.5 * len(y)
+    sound = problem.data[rows, cols] == problem.clean[rows, cols]
+    assert_array_equal(model.outliers_[: len(rows)], ~sound)
+    assert np.mean(model.outliers_[len(rows) :]) > 0.99
 
 
 def test_sparse_rows_equal_dense_ones(problem):
