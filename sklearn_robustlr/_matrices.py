@@ -99,7 +99,7 @@ class MatrixMixin(FitMixin):
         return rows, cols
 
     def block_start(self, entries, options):
-        """Factors of the whole from a block, for a fit of other measurements of the same entries; None: no such block."""
+        """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
         done, start = self._fit_small_block(entries, options)
         return (self.left_ * self.singular_values_, self.right_) if done else start
 

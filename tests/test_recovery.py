@@ -71,7 +71,7 @@ def test_entries_in_any_order_with_duplicates():
 
 
 def test_many_entries_are_begun_from_a_block(monkeypatch):
-    """The over-parameterised stage reads a block alone; duplicates, one of them wrong, are measurements of their own."""
+    """The over-parameterised stage reads a block alone; duplicates, wrong ones, are measurements of their own."""
     problem = make_corrupted_matrix((500, 400), rank=3, observed=0.4, outliers=0.2, random_state=0)
     rows, cols = np.nonzero(problem.observed)
     again = np.arange(0, len(rows), 50)
