@@ -252,3 +252,32 @@ def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
         held_row[i, best] += 1
         held_col[j, best] += 1
         size[best] += 1
+
+
+@jit()
+def rows_residual(indptr, cols, y, basis, factors, residual):
+    """Residual basis_j . x_i - y of the entries of rows."""
+    for i in range(factors.shape[0]):
+        for p in range(indptr[i], indptr[i + 1]):
+            j = cols[p]
+            total = -y[p]
+            for c in range(factors.shape[1]):
+                total += factors[i, c] * basis[j, c]
+            residual[p] = total
+
+
+@jit()
+def count_met(indptr, residual, scale, k, met, good):
+    """Number of entries of each row within 3.5 scales; `good` where no other fit of k unknowns could do better.
+
+    That is so where two fits as good would meet k entries in common, and this one meets its own by far less than
+    the scale.
+    """
+    for i in range(met.shape[0]):
+        count, total = 0, 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            if abs(residual[p]) <= 3.5 * scale:
+                count += 1
+                total += (residual[p] / scale) ** 2
+        met[i] = count
+        good[i] = 2 * count > indptr[i + 1] - indptr[i] + k and total <= 0.01 * count

@@ -56,9 +56,10 @@ class MatrixMixin(FitMixin):
         self._n_observed = len(entries.y)
         start = self._warm_start(entries, start)
         if start is None:
-            done, start = self._fit_small_block(entries, options)
+            done, block = self._fit_small_block(entries, options)
             if done:
                 return self
+            start = None if block is None else self._block_to_start(entries, *block)
         keep_rows, keep_cols = core(entries)
         if keep_rows.any():
             self._fit_core(entries, keep_rows, keep_cols, options, start)
@@ -100,14 +101,15 @@ class MatrixMixin(FitMixin):
 
     def block_start(self, entries, options):
         """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
-        done, start = self._fit_small_block(entries, options)
-        return (self.left_ * self.singular_values_, self.right_) if done else start
+        done, block = self._fit_small_block(entries, options)
+        if done:
+            return self.left_ * self.singular_values_, self.right_
+        return None if block is None else self._extend(entries, *block)
 
     def _fit_small_block(self, entries, options):
         """Look for an exact fit of a small block that holds for the whole.
 
-        Returns whether there is one, and, where the block shows that there is noise instead, factors of the whole that
-        an estimate can start from.
+        Returns whether there is one, and, where a block shows that there is noise instead, its masks: its fit is set.
         """
         for size in _blocks.SMALL if options.polish else ():
             if len(entries.y) <= 4 * size:
@@ -123,13 +125,24 @@ class MatrixMixin(FitMixin):
                     break
                 self._store(outcome)
                 if not is_exact(best.fit):
-                    return False, self._extend(entries, rows, cols)
+                    return False, (rows, cols)
                 include = self._extend_exactly(entries, rows, cols)
                 if include is None:
                     return True, None
                 if not any(mask.any() for mask in include):
                     break
         return False, None
+
+    def _block_to_start(self, entries, rows, cols):
+        """Factors to begin at, from a fitted block: of the whole, or of the larger block that is fitted next."""
+        if len(entries.y) <= _blocks.LARGE:
+            return self._extend(entries, rows, cols)
+        within = tuple(a | b for a, b in zip(self._choose_block(entries, _blocks.BLOCK), (rows, cols), strict=True))
+        part = self._extend(entries.part(*within), rows[within[0]], cols[within[1]])
+        start = tuple(np.zeros((n, self.rank_), entries.dtype) for n in entries.shape)
+        for factor, mask, known in zip(start, within, part, strict=True):
+            factor[mask] = known
+        return start
 
     def _extend_exactly(self, entries, rows, cols):
         """Extend an exact fit of a block to the whole.

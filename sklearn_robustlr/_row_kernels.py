@@ -1,7 +1,5 @@
 """Numba functions that regress rows of a matrix on a fixed basis, each row alone."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ._kernels import REASSOCIATE, jit
@@ -179,13 +177,15 @@ def segment_medians(indptr, values, medians):
 
 
 @jit()
-def _concentrate(y, basis, scale, steps, part, weight, gram, x, residual, buffer):
-    """Least squares on the `part` smallest residuals of x, while that helps; returns the capped loss.
+def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
+    """Least squares on the smaller two fifths of the residuals of x, while that helps; returns the capped loss.
 
     The concentration step of least trimmed squares (Rousseeuw and Van Driessen, 2006).
     """
+    k, n = basis.shape
+    part = min(max(2 * n // 5, k + 1), n)
     value = _capped_loss(residual, scale)
-    old = np.empty(x.shape[0])
+    old = np.empty(k)
     for _ in range(steps):
         bound = _smallest(residual, part)
         for p in range(residual.shape[0]):
@@ -202,6 +202,29 @@ def _concentrate(y, basis, scale, steps, part, weight, gram, x, residual, buffer
     return value
 
 
+@jit()
+def _l1(y, basis, scale, weight, gram, x, residual, buffer):
+    """Least absolute deviations by re-weighting from x, the floor of the weights falling from the row's own scale."""
+    _row_residual(y, basis, x, residual)
+    floor = max(_smallest(residual, (residual.shape[0] + 1) // 2), scale)
+    last = floor
+    for _ in range(30):
+        for p in range(residual.shape[0]):
+            weight[p] = 1.0 / max(abs(residual[p]), floor)
+        _weighted_fit(y, basis, weight, gram, x, buffer)
+        _row_residual(y, basis, x, residual)
+        if last == scale:
+            break
+        last = floor
+        floor = max(0.6 * floor, scale)
+
+
+@jit()
+def _place(p, n):
+    """Place p of a sample of n entries, by golden-ratio steps: none twice in a long row, and no pattern of columns."""
+    return np.int64((p * 0.6180339887498949) % 1.0 * n)
+
+
 def start_work(length, rank):
     """Multiplications that a random start costs a row of :func:`regress_rows`."""
     return length * (rank + 1) + rank**3
@@ -213,16 +236,19 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
 
     For each i in `rows`: minimise the capped squared loss at `scale` over x, where the entry in column
     j is y ~ basis_j . x. Starts: the incoming factors[i]; least squares; iteratively re-weighted l1,
-    concentrated on the smaller of its residuals; and, while no start meets so many entries that any other one
-    that did would have to share a whole fit with it, up to `n_starts` fits to random subsets of as many entries as
-    there are unknowns (the generator is seeded by the row's own length: a row gets the same result wherever it
-    stands). The best is refined by bisquare re-weighting where `efficient`; else l1 is kept as it is
-    (data that are only nearly low-rank). Writes factors[i], and to met[i] how many entries are within 3.5 scales.
+    concentrated on the smaller of its residuals (of a long row, on a sample of its entries first); and, while no
+    start meets so many entries that any other one that did would have to share a whole fit with it, up to `n_starts`
+    fits to random subsets of as many entries as there are unknowns (the generator is seeded by the row's own length: a
+    row gets the same result wherever it stands). The best is refined by bisquare re-weighting where `efficient`; else
+    l1 is kept as it is (data that are only nearly low-rank). Writes factors[i], and to met[i] how many entries are
+    within 3.5 scales.
     """
     k = basis.shape[1]
     gram = np.empty((k, k))
     x = np.empty(k)
     best = np.empty(k)
+    m = 200 + 40 * k
+    sample, sample_y = np.empty((k, m)), np.empty(m)
     for i in rows:
         lo, hi = indptr[i], indptr[i + 1]
         n = hi - lo
@@ -237,7 +263,6 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
         buffer = np.empty(n)
         # two fits that both meet more entries than this have at least k in common: they are one fit
         enough = (n + k) // 2
-        part = min(max(2 * n // 5, k + 1), n)
         _weighted_fit(y_i, b_i, weight, gram, x, buffer)
         _row_residual(y_i, b_i, x, residual)
         if _met(residual, scale) == n:  # no error in sight: least squares it is
@@ -245,22 +270,27 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
             met[i] = n
             continue
         best[:] = factors[i]
-        floor = max(_smallest(residual, (n + 1) // 2), scale)
-        last = floor
-        for _ in range(30):  # l1 by re-weighting, its floor falling from the row's own scale
-            for p in range(n):
-                weight[p] = 1.0 / max(abs(residual[p]), floor)
-            _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+        value, found = np.inf, False
+        if efficient and n > 4 * m:  # a start good enough to be refined on all
+            for p in range(m):
+                pick = _place(p, n)
+                sample_y[p] = y_i[pick]
+                for c in range(k):
+                    sample[c, p] = b_i[c, pick]
+            _weighted_fit(sample_y, sample, weight[:m], gram, x, buffer)
+            _l1(sample_y, sample, scale, weight[:m], gram, x, residual[:m], buffer)
+            _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
             _row_residual(y_i, b_i, x, residual)
-            if last == scale:
-                break
-            last = floor
-            floor = max(0.6 * floor, scale)
-        value = np.inf
-        if efficient:
-            value = _concentrate(y_i, b_i, scale, 10, part, weight, gram, x, residual, buffer)
-        else:
-            best[:] = x
+            value, found = _capped_loss(residual, scale), _met(residual, scale) > enough
+            if not found:
+                weight[:] = 1.0
+                _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+        if not found:
+            _l1(y_i, b_i, scale, weight, gram, x, residual, buffer)
+            if efficient:
+                value = _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
+            else:
+                best[:] = x
         _row_residual(y_i, b_i, best, residual)
         best_loss = _capped_loss(residual, scale)
         if efficient and value < best_loss:
@@ -276,7 +306,7 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
                     continue
                 _row_residual(y_i, b_i, x, residual)
                 if _capped_loss(residual, scale) < best_loss:
-                    best_loss = _concentrate(y_i, b_i, scale, 2, part, weight, gram, x, residual, buffer)
+                    best_loss = _concentrate(y_i, b_i, scale, 2, weight, gram, x, residual, buffer)
                     best[:] = x
                     if _met(residual, scale) > enough:
                         break
@@ -327,8 +357,7 @@ def guess_rows(indptr, cols, y, basis, scale, n_tries, factors):
         if m < 2 * k + 4:
             continue
         for p in range(m):
-            # by steps of the golden ratio: no two alike where the row is long, and no pattern of columns in it
-            pick = lo + (np.int64((p * 0.6180339887498949) % 1.0 * n) if n > 2 * width else (p * n) // m)
+            pick = lo + (_place(p, n) if n > 2 * width else (p * n) // m)
             chosen[p] = cols[pick]
             value[p] = y[pick]
             order[p] = p
@@ -350,40 +379,11 @@ def guess_rows(indptr, cols, y, basis, scale, n_tries, factors):
 
 
 @jit()
-def rows_residual(indptr, cols, y, basis, factors, residual):
-    """Residual basis_j . x_i - y of the entries of rows."""
-    for i in range(factors.shape[0]):
-        for p in range(indptr[i], indptr[i + 1]):
-            j = cols[p]
-            total = -y[p]
-            for c in range(factors.shape[1]):
-                total += factors[i, c] * basis[j, c]
-            residual[p] = total
-
-
-@jit()
 def full_residual(y, basis, factors, residual):
     """The same for rows without holes, by rows of the transposed `basis` (k x n)."""
     n = basis.shape[1]
     for i in range(factors.shape[0]):
         _row_residual(y[i * n : (i + 1) * n], basis, factors[i], residual[i * n : (i + 1) * n])
-
-
-@jit()
-def count_met(indptr, residual, scale, k, met, good):
-    """Number of entries of each row within 3.5 scales; `good` where no other fit of k unknowns could do better.
-
-    That is so where two fits as good would meet k entries in common, and this one meets its own by far less than
-    the scale.
-    """
-    for i in range(met.shape[0]):
-        count, total = 0, 0.0
-        for p in range(indptr[i], indptr[i + 1]):
-            if abs(residual[p]) <= 3.5 * scale:
-                count += 1
-                total += (residual[p] / scale) ** 2
-        met[i] = count
-        good[i] = 2 * count > indptr[i + 1] - indptr[i] + k and total <= 0.01 * count
 
 
 @jit()

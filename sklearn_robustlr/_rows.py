@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from . import _row_kernels
+from . import _kernels, _row_kernels
 from ._threads import interruptible, slices, working_for
 
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
@@ -105,7 +105,7 @@ class RowSpace:
                 if entries.full is not None:
                     _row_kernels.full_residual(y, turned, x, rest)
                 else:
-                    _row_kernels.rows_residual(indptr, cols, y, self.basis, x, rest)
+                    _kernels.rows_residual(indptr, cols, y, self.basis, x, rest)
                 return rest
 
             left = np.arange(hi - lo)
@@ -114,7 +114,7 @@ class RowSpace:
                 _row_kernels.guess_rows(indptr, cols, y, self.basis, scale, _MOST_GUESSES, x)
                 rest = evaluate()
                 good = np.empty(hi - lo, dtype=bool)
-                _row_kernels.count_met(indptr, rest, scale, self.rank, n_met, good)
+                _kernels.count_met(indptr, rest, scale, self.rank, n_met, good)
                 left = np.flatnonzero(~good)
                 x[left] = 0.0
             if len(left):
@@ -151,8 +151,6 @@ class RowSpace:
         for lo, hi in pairwise(entries.bounds()):
             indptr, cols, y = entries.block(lo, hi)
             rest = np.empty(len(y))
-            _row_kernels.rows_residual(
-                indptr, cols, y, self.basis, np.ascontiguousarray(factors[lo:hi], np.float64), rest
-            )
+            _kernels.rows_residual(indptr, cols, y, self.basis, np.ascontiguousarray(factors[lo:hi], np.float64), rest)
             residual[entries.indptr[lo] : entries.indptr[hi]] = rest
         return residual

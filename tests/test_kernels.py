@@ -258,7 +258,7 @@ def test_residual_and_met_of_rows(rng):
     row = np.repeat(np.arange(40), np.diff(indptr))
     expected = np.einsum("ij,ij->i", basis[cols], truth[row]) - y
     residual = np.empty(len(y))
-    _row_kernels.rows_residual(indptr, cols, y, basis, truth, residual)
+    _kernels.rows_residual(indptr, cols, y, basis, truth, residual)
     assert_allclose(residual, expected, atol=1e-12)
     full = (truth @ basis.T + rng.standard_normal((40, 90))).ravel()
     out = np.empty(len(full))
@@ -266,12 +266,12 @@ def test_residual_and_met_of_rows(rng):
     assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
 
     met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
-    _row_kernels.count_met(indptr, residual, 1e-6, 4, met, good)
+    _kernels.count_met(indptr, residual, 1e-6, 4, met, good)
     counts = np.bincount(row, weights=np.abs(expected) <= 3.5e-6)
     assert_array_equal(met, counts)
     assert_array_equal(good, 2 * counts > np.diff(indptr) + 4)
     assert 0 < good.sum() < 40
-    _row_kernels.count_met(indptr, residual + 2e-6, 1e-6, 4, met, good)
+    _kernels.count_met(indptr, residual + 2e-6, 1e-6, 4, met, good)
     assert not good.any()  # met, but not by far
 
 
