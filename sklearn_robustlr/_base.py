@@ -18,6 +18,7 @@ from ._rank import is_exact
 from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
+from ._version import VersionMixin
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Outcome:
     scores: np.ndarray
 
 
-class FitMixin(SummaryMixin, CallbackSupportMixin):
+class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
     """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
 
     n_init: int

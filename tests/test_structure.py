@@ -28,6 +28,7 @@ ORDER = [
     "_base",
     "_progress",
     "_repr",
+    "_version",
     "_rows",
     "_entries",
     "_validation",
