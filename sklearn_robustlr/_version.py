@@ -18,7 +18,7 @@ class VersionMixin:
     """
 
     def __getstate__(self):
-        return {**super().__getstate__(), _KEY: __version__}
+        return {**super().__getstate__(), _KEY: __version__}  # type: ignore[dict-item]  # of BaseEstimator
 
     def __setstate__(self, state):
         state = dict(state)

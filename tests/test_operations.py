@@ -1,7 +1,9 @@
 """Unattended use: pickles, other processes, caches that cannot be written."""
 
 import io
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,16 +11,17 @@ from pathlib import Path
 
 import joblib
 import pytest
+from numba.core import config as numba_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 
 import sklearn_robustlr
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _kernels
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.model_selection import EntryRegressor, to_entries
 
-ROOT = Path(sklearn_robustlr.__file__).parent.parent
+PACKAGE = Path(sklearn_robustlr.__file__).parent
 MATRIX = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0).data
 SENSING = make_measurements(shape=(8, 6), rank=1, outliers=0.2, random_state=0)
 ENTRIES = to_entries(MATRIX)
@@ -43,10 +46,9 @@ def fitted():
 def run(code, *args, **options):
     """Run code in a fresh interpreter from the root of the package; returns what it prints."""
     code = textwrap.dedent(code)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, args)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, **options,
-    )  # fmt: skip
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, args)]
+    options = {"cwd": PACKAGE.parent, **options}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -108,3 +110,56 @@ def test_pickles_of_another_version_warn(fitted, case, monkeypatch):
     buffer.seek(0)
     with pytest.warns(InconsistentVersionWarning, match=r"from version 9\.8\.7 when using"):
         joblib.load(buffer)
+
+
+# numba's cache
+
+SMALL_FIT = """
+    from sklearn_robustlr import RobustLowRankRecovery, _kernels
+    from sklearn_robustlr.datasets import make_measurements
+
+    problem = make_measurements(shape=(8, 6), rank=1, outliers=0.2, random_state=0)
+    model = RobustLowRankRecovery(shape=(8, 6), polish=False).fit(problem.data, problem.target)
+    assert model.rank_ == 1 and model.score(problem.data, problem.clean_target) > 0.99
+    print(_kernels.dense_step.stats.cache_path)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows the place of a user's cache is no matter of the environment")
+def test_fit_where_no_cache_can_be_written(tmp_path):
+    """Neither beside the package nor in the user's home: files are in the way, which stop root, too."""
+    package = tmp_path / "sklearn_robustlr"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("sklearn_robustlr/__pycache__", "home"):
+        (tmp_path / name).write_text("in the way")
+    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
+    environment |= {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / "cache")}
+    assert run(SMALL_FIT, cwd=tmp_path, env=environment).strip() == "None"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_fit_where_the_disk_of_the_cache_is_full(tmp_path):
+    code = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # what is longer cannot be written
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "SKLEARN_ROBUSTLR_CACHE": "1"}
+    printed = run(textwrap.dedent(code) + textwrap.dedent(SMALL_FIT), env=environment)
+    assert printed.startswith(str(tmp_path))
+    assert not list(tmp_path.rglob("*.nbc")) and not list(tmp_path.rglob("*.tmp.*"))
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+
+    def double(x):
+        return x + x
+
+    for damaged in ("*.nbi", "*.nbc"):
+        assert _kernels.jit()(double)(2) == 4
+        for path in tmp_path.rglob(damaged):
+            path.write_bytes(path.read_bytes()[:-50])
+        assert _kernels.jit()(double)(2) == 4
+        again = _kernels.jit()(double)
+        assert again(2) == 4
+        assert sum(again.stats.cache_hits.values()) == 1

@@ -1,6 +1,7 @@
 """The layout is what CONTRIBUTING.md says: imports flow one way, modules stay small, names are public."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,13 +126,17 @@ def test_import_compiles_nothing_and_is_light():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 
-def test_cache_can_be_switched_off_and_fails_softly(tmp_path):
-    """A read-only or switched-off cache must not break the import."""
+def test_cache_can_be_moved_and_switched_off(tmp_path):
     code = "import sklearn_robustlr._kernels as k; import numpy as np; print(k._dot(np.ones(3), np.ones(3)))"
-    for extra in ({"SKLEARN_ROBUSTLR_CACHE": "0"}, {"NUMBA_CACHE_DIR": str(tmp_path)}):
+    for extra in ({"SKLEARN_ROBUSTLR_CACHE": "0"}, {}):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), **extra}
         run = subprocess.run(
-            [sys.executable, "-c", code], cwd=PACKAGE.parent, env={**__import__("os").environ, **extra},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [sys.executable, "-c", code],
+            cwd=PACKAGE.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert run.stdout.strip() == "3.0"
-    assert list(tmp_path.rglob("*.nbi"))
+        assert bool(list(tmp_path.rglob("*.nbc"))) == (not extra)
