@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -78,6 +78,12 @@ def _split(problem, seed):
     held = np.zeros(size, dtype=bool)
     held[np.random.RandomState(seed).permutation(size)[:count]] = True
     return problem.subset(~held), problem.subset(held)
+
+
+def _count_threads(n_jobs):
+    """How many jobs run at once: joblib's own count asks the backend of processes, which there may be none of."""
+    backend, own = get_active_backend(prefer="threads")
+    return backend.effective_n_jobs(own if n_jobs is None else n_jobs)
 
 
 def _begin(problem, options, index, seed):
@@ -158,7 +164,7 @@ def _race(problem, options, seeds, n_jobs, progress):
 
         def advance(runs, upto):
             # as many together as there are threads left for: they share the reads of dense measurements
-            n_groups = min(effective_n_jobs(n_jobs), len(runs)) if problem.base.shares_reads else len(runs)
+            n_groups = min(_count_threads(n_jobs), len(runs)) if problem.base.shares_reads else len(runs)
             groups = [runs[i::n_groups] for i in range(n_groups)]
             done = [run for group in everywhere(_advance, groups, upto) for run in group]
             return sorted(done, key=lambda run: run.index)
