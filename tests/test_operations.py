@@ -112,6 +112,78 @@ def test_pickles_of_another_version_warn(fitted, case, monkeypatch):
         joblib.load(buffer)
 
 
+# Other processes
+
+IN_CHILDREN = """
+import multiprocessing
+import sys
+import warnings
+
+import numpy as np
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+
+
+def fit():
+    matrix = make_corrupted_matrix((60, 40), rank=2, observed=0.8, outliers=0.1, noise=0.1, random_state=0)
+    sensing = make_measurements(shape=(8, 6), rank=1, outliers=0.2, random_state=0)
+    options = {"n_init": 3, "n_jobs": 2, "random_state": 0}
+    completion = RobustMatrixCompletion(**options).fit(matrix.data)
+    recovery = RobustLowRankRecovery(shape=(8, 6), **options).fit(sensing.data, sensing.target)
+    return completion.left_, completion.transform(matrix.data), recovery.coef_
+
+
+if __name__ == "__main__":
+    expected = fit()
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads about
+    for method in sys.argv[1:]:
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            found = pool.apply_async(fit).get(timeout=100)
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+        print(method)
+"""
+# a fork is not safe beside the system's BLAS on macOS, and there is none on Windows
+METHODS = ["fork", "spawn"] if sys.platform == "linux" else ["spawn"]
+
+
+def test_fits_in_children_after_a_fit_in_the_parent(tmp_path):
+    script = tmp_path / "children.py"
+    script.write_text(IN_CHILDREN)
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    assert (
+        run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", *METHODS, env=environment).split()
+        == METHODS
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_a_fork_while_another_thread_holds_the_lock():
+    code = """
+        import os, signal, threading, time, warnings
+        from sklearn_robustlr import _threads
+
+        held = threading.Event()
+
+        def hold():
+            with _threads._lock:
+                held.set()
+                time.sleep(60)
+
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads about
+        child = os.fork()
+        if not child:
+            signal.alarm(10)
+            with _threads.single_threaded_blas():
+                os._exit(0)
+        print(os.waitpid(child, 0)[1])
+    """
+    assert run(code).strip() == "0"
+
+
 # numba's cache
 
 SMALL_FIT = """
