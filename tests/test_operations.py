@@ -43,9 +43,18 @@ def fitted():
     return {case: clone(model).fit(*data) for case, (model, data) in CASES.items()}
 
 
+NO_NETWORK = """
+import sys
+def refuse(event, args):
+    if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
+        raise AssertionError(f"no network: {event}")
+sys.addaudithook(refuse)
+"""
+
+
 def run(code, *args, **options):
-    """Run code in a fresh interpreter from the root of the package; returns what it prints."""
-    code = textwrap.dedent(code)
+    """Run code in a fresh interpreter without a network, from the root of the package; returns what it prints."""
+    code = NO_NETWORK + textwrap.dedent(code)
     command = [sys.executable, "-W", "error", "-c", code, *map(str, args)]
     options = {"cwd": PACKAGE.parent, **options}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
@@ -115,13 +124,16 @@ def test_pickles_of_another_version_warn(fitted, case, monkeypatch):
 # Other processes
 
 IN_CHILDREN = """
+import importlib
 import multiprocessing
+import pkgutil
 import sys
 import warnings
 
 import numpy as np
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+import sklearn_robustlr
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
@@ -131,10 +143,13 @@ def fit():
     options = {"n_init": 3, "n_jobs": 2, "random_state": 0}
     completion = RobustMatrixCompletion(**options).fit(matrix.data)
     recovery = RobustLowRankRecovery(shape=(8, 6), **options).fit(sensing.data, sensing.target)
-    return completion.left_, completion.transform(matrix.data), recovery.coef_
+    pca = RobustPCA(**options).fit(matrix.data)
+    return completion.left_, completion.transform(matrix.data), recovery.coef_, pca.components_
 
 
 if __name__ == "__main__":
+    for module in pkgutil.iter_modules(sklearn_robustlr.__path__, "sklearn_robustlr."):
+        importlib.import_module(module.name)
     expected = fit()
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads about
     for method in sys.argv[1:]:
@@ -144,11 +159,21 @@ if __name__ == "__main__":
             np.testing.assert_array_equal(a, b)
         print(method)
 """
+
+
+def test_a_network_would_be_noticed():
+    """The other tests of this file that start an interpreter rely on it."""
+    for call in ("create_connection(('localhost', 9))", "getaddrinfo('example.org', 80)"):
+        code = f"import socket\ntry:\n    socket.{call}\nexcept AssertionError as e:\n    print(e)"
+        assert run(code).startswith("no network: socket.")
+
+
 # a fork is not safe beside the system's BLAS on macOS, and there is none on Windows
 METHODS = ["fork", "spawn"] if sys.platform == "linux" else ["spawn"]
 
 
 def test_fits_in_children_after_a_fit_in_the_parent(tmp_path):
+    """All modules are imported, too, and nothing of this needs a network (see `run`)."""
     script = tmp_path / "children.py"
     script.write_text(IN_CHILDREN)
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_numba_only_in_kernels_and_sklearn_only_above_the_stages():
         roots = {source.split(".")[0] for source, _ in imports(tree)}
         assert "numba" not in roots or module == "_kernels"
         assert "sklearn" not in roots or module in above
+
+
+def test_nothing_is_downloaded_or_unpickled():
+    """No module opens a connection or a pickle; what numpy loads is no pickle."""
+    for module, tree in MODULES.items():
+        roots = {source.split(".")[0] for source, _ in imports(tree)}
+        assert not roots & {"socket", "urllib", "http", "ftplib", "requests", "pickle", "shelve", "subprocess"}, module
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "joblib.load"):
+                assert "allow_pickle=False" in ast.unparse(node), module
+
+
+def test_actions_of_the_ci_are_pinned_by_hash():
+    files = sorted((PACKAGE.parent / ".github" / "workflows").glob("*.y*ml"))
+    used = re.findall(r"^ *-? *uses: *(.*)$", "\n".join(path.read_text() for path in files), re.M)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v[\d.]+", action), action
 
 
 def test_matplotlib_is_imported_when_drawing_only():
