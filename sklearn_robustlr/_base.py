@@ -18,6 +18,7 @@ from ._rank import is_exact
 from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
+from ._threads import single_threaded_blas
 from ._version import VersionMixin
 
 
@@ -41,13 +42,17 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
 
     @contextmanager
     def _listening(self, **data):
-        """Tell callbacks where the fit of X (and y) begins and ends."""
+        """Tell callbacks where the fit of X (and y) begins and ends, and hold BLAS to one thread in between.
+
+        With more its sums depend on what other threads, which may fit too, hold it to.
+        """
         self._data = data if hasattr(self, "_skl_callbacks") else None
         try:
             if self._data is not None:
                 context = self._init_callback_context(max_subtasks=None)
                 context.call_on_fit_task_begin(estimator=self, **data)
-            yield
+            with single_threaded_blas():
+                yield
             if self._data is not None:
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)
         finally:
