@@ -3,7 +3,6 @@
 from ._completion import RobustMatrixCompletion
 from ._pca import RobustPCA
 from ._recovery import RobustLowRankRecovery
-
-__version__ = "0.1.0"
+from ._version import __version__
 
 __all__ = ["RobustLowRankRecovery", "RobustMatrixCompletion", "RobustPCA", "__version__"]

@@ -18,7 +18,8 @@ from ._rank import is_exact
 from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
-from ._threads import interruptible
+from ._threads import interruptible, single_threaded_blas
+from ._version import VersionMixin
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Outcome:
     scores: np.ndarray
 
 
-class FitMixin(SummaryMixin, CallbackSupportMixin):
+class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
     """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
 
     n_init: int
@@ -44,13 +45,16 @@ class FitMixin(SummaryMixin, CallbackSupportMixin):
 
     @contextmanager
     def _listening(self, **data):
-        """Tell callbacks where the fit of X (and y) begins and ends."""
+        """Tell callbacks where the fit of X (and y) begins and ends, and hold BLAS to one thread in between.
+
+        With more its sums depend on what other threads, which may fit too, hold it to.
+        """
         self._data = data if hasattr(self, "_skl_callbacks") else None
         try:
             if self._data is not None:
                 context = self._init_callback_context(max_subtasks=None)
                 context.call_on_fit_task_begin(estimator=self, **data)
-            with interruptible():
+            with interruptible(), single_threaded_blas():
                 yield
             if self._data is not None:
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)

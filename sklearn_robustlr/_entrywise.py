@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._entries import Entries
 from ._kernels import deal_entries
 from ._validation import check_entries, check_integer, resolve_shape
+from ._version import VersionMixin
 from .metrics import robust_r2_score
 
 
@@ -156,7 +157,7 @@ class EntryKFold(BaseCrossValidator):
         return fold
 
 
-class EntryRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Fit an estimator of matrices, an imputer or a PCA, to entries given one a row.
 
     The entries are put into a matrix with holes, `estimator` fills it, and predictions are read off it. So

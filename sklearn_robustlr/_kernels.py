@@ -13,25 +13,41 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 
 import numba
 import numpy as np
 from numba.core import event
+from numba.core.caching import FunctionCache
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
+
+
+class _Cache(FunctionCache):
+    """numba's cache on disk. Where it fails (full disk, damaged file) that costs time, and not the fit."""
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # what a damaged file raises may be anything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        with suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def jit(**extra):
     """Decorate a kernel by the package's policy: no GIL, cached on disk where that is possible."""
 
     def decorate(function):
-        options = {"nogil": True, "error_model": "numpy", **extra}
-        if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0":
-            try:
-                return numba.njit(cache=True, **options)(function)
-            except RuntimeError:  # no writable place for the cache: compile afresh in each process
-                pass
-        return numba.njit(**options)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", **extra)(function)
+        if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0" and compiled is not function:  # it is without the JIT
+            with suppress(RuntimeError):  # no writable place for the cache: compile afresh in each process
+                compiled._cache = _Cache(function)
+        return compiled
 
     return decorate
 

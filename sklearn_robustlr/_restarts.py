@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -50,20 +50,16 @@ def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None, pr
     """
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_init)
     scores = np.full(n_init, np.nan)
-    problem = problem.with_threads(effective_n_jobs(n_jobs))
-    with single_threaded_blas():  # passes have threads of their own; what is left to BLAS is small
-        if n_init == 1 or start is not None or options.hurried:
-            task = None if progress is None else progress.start(0)
-            solution = solve(problem, options, start=start, watch=task)
-            if n_init == 1 or options.hurried or solution.converged:
-                loss = quantile(np.abs(solution.fit.residual), 0.4) * problem.scale
-                if task is not None:
-                    task.end(solution)
-                scores[0] = -loss
-                return solution, scores
-            if task is not None:
-                task.end(solution)
-        return _race(problem, options, seeds, n_jobs, progress)
+    problem = problem.with_threads(_count_threads(n_jobs))
+    if n_init == 1 or start is not None or options.hurried:
+        task = None if progress is None else progress.start(0)
+        solution = solve(problem, options, start=start, watch=task)
+        if task is not None:
+            task.end(solution)
+        if n_init == 1 or options.hurried or solution.converged:
+            scores[0] = -quantile(np.abs(solution.fit.residual), 0.4) * problem.scale
+            return solution, scores
+    return _race(problem, options, seeds, n_jobs, progress)
 
 
 def _split(problem, seed):
@@ -77,6 +73,12 @@ def _split(problem, seed):
     held = np.zeros(size, dtype=bool)
     held[np.random.RandomState(seed).permutation(size)[:count]] = True
     return problem.subset(~held), problem.subset(held)
+
+
+def _count_threads(n_jobs):
+    """How many jobs run at once: joblib's own count asks the backend of processes, which there may be none of."""
+    backend, own = get_active_backend(prefer="threads")
+    return backend.effective_n_jobs(own if n_jobs is None else n_jobs)
 
 
 def _begin(problem, options, index, seed):
@@ -159,7 +161,7 @@ def _race(problem, options, seeds, n_jobs, progress):
     runs = runs[:2]
     solutions = {}
     if options.polish:
-        each = train.with_threads(max(effective_n_jobs(n_jobs) // 2, 1))
+        each = train.with_threads(max(_count_threads(n_jobs) // 2, 1))
         with interruptible() as token:
             ended = Parallel(n_jobs=n_jobs, prefer="threads")(
                 delayed(_end)(each, held, hurried, run, token) for run in runs if run.rule is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,16 @@ _SLICE_WORK = 1e8
 _lock = threading.Lock()
 _users = 0
 _limits: list = []
+
+
+def _renew_lock():
+    """In a forked child: the thread that held it may not have come along."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+import zlib
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -324,7 +326,7 @@ def fetch_street_camera(*, data_home=None):
     OSError
         If the file is not there; the message says how to make it.
     ValueError
-        If its content is not the expected one.
+        If its content is not the expected one, or if it is a link that leads out of the folder.
 
     Examples
     --------
@@ -339,11 +341,14 @@ def fetch_street_camera(*, data_home=None):
             f"frame in grey, rounded means of 6 x 6 pixels, saved by numpy.savez_compressed(path, frames=frames) as "
             f"uint8 of shape (265, 96, 128); name its folder by data_home or SKLEARN_ROBUSTLR_DATA."
         )
-    with np.load(path, allow_pickle=False) as archive:
-        frames = archive["frames"]
-    found = hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()
-    if found != _STREET_SHA256:
-        raise ValueError(
-            f"{path} does not hold the expected frames (sha256 {found[:12]}..., not {_STREET_SHA256[:12]}...)."
-        )
+    if path.resolve().parent != path.parent.resolve():
+        raise ValueError(f"{path} leads out of the data folder, to {path.resolve()}: only a file inside it is read.")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # numpy may leave it open
+            frames = archive["frames"]
+        found = f"sha256 {hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()}"
+    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        found = str(error)
+    if found != f"sha256 {_STREET_SHA256}":
+        raise ValueError(f"{path} does not hold the expected frames of sha256 {_STREET_SHA256} ({found}).")
     return Bunch(frames=frames, DESCR=fetch_street_camera.__doc__)

@@ -1,5 +1,10 @@
 """Shared fixtures."""
 
+import os
+
+# Read when SciPy is imported; only then does scikit-learn's battery check input by the array API standard.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import matplotlib
 import numpy as np
 import pytest

@@ -3,6 +3,7 @@
 import doctest
 import hashlib
 import importlib
+import pickle
 from itertools import combinations
 
 import numpy as np
@@ -200,3 +201,47 @@ def test_street_camera_is_verified(tmp_path, monkeypatch):
         datasets.fetch_street_camera()
     monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(frames.tobytes()).hexdigest())
     assert_array_equal(datasets.fetch_street_camera(data_home=tmp_path).frames, frames)
+
+
+def test_street_camera_refuses_other_contents_and_links_out_of_its_folder(tmp_path, monkeypatch):
+    """Whatever lies in the data folder: one ValueError, no pickle is opened, no file outside is read."""
+    inside, path = tmp_path / "data", tmp_path / "data" / "street.npz"
+    inside.mkdir()
+    frames = np.zeros((3, 2, 2), dtype=np.uint8)
+    monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(frames.tobytes()).hexdigest())
+    opened = []
+
+    class Trap:
+        def __reduce__(self):
+            return opened.append, (1,)
+
+    def write(**arrays):
+        np.savez_compressed(path, **arrays)
+        return path.read_bytes()
+
+    good = write(frames=frames)
+    contents = [
+        b"", b"no archive", good[:-30], good.replace(b"frames.npy", b"../out.npy"), pickle.dumps(Trap()),
+        write(other=frames), write(frames=np.array([Trap()], dtype=object)), write(frames=frames.astype(np.int16) + 1),
+    ]  # fmt: skip
+    np.save(tmp_path / "one.npy", frames)
+    for content in [*contents, (tmp_path / "one.npy").read_bytes()]:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="does not hold the expected frames"):
+            datasets.fetch_street_camera(data_home=inside)
+    assert not opened
+    outside = tmp_path / "street.npz"
+    outside.write_bytes(good)
+    path.unlink()
+    try:
+        path.symlink_to(outside)
+    except OSError:  # Windows lets only some users make links
+        path.write_bytes(good)
+    else:
+        with pytest.raises(ValueError, match="leads out of the data folder"):
+            datasets.fetch_street_camera(data_home=inside)
+        path.unlink()
+        path.write_bytes(good)
+        inside = tmp_path / "link"
+        inside.symlink_to(path.parent)  # the folder itself may be elsewhere
+    assert_array_equal(datasets.fetch_street_camera(data_home=inside).frames, frames)

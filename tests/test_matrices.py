@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,7 +168,6 @@ def test_agrees_with_recovery_from_entries(problem, model):
 
 
 def test_pandas_in_and_out(problem):
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(problem.data, columns=[f"c{j}" for j in range(60)])
     fitted = RobustMatrixCompletion().set_output(transform="pandas")
     out = fitted.fit_transform(frame)

@@ -5,6 +5,7 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,7 +158,6 @@ def test_predict_is_transform_times_singular_values(problem, model):
 
 
 def test_feature_names_and_pandas(problem, model):
-    pandas = pytest.importorskip("pandas")
     names = ["robustlowrankrecovery0", "robustlowrankrecovery1"]
     assert_array_equal(model.get_feature_names_out(), names)
     frame = RobustLowRankRecovery(shape=(20, 15)).set_output(transform="pandas")

@@ -20,11 +20,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _pipeline, _restarts, _threads
+from sklearn_robustlr import (
+    RobustLowRankRecovery,
+    RobustMatrixCompletion,
+    RobustPCA,
+    _base,
+    _pipeline,
+    _restarts,
+    _threads,
+)
 from sklearn_robustlr._initialization import spectral_start
 from sklearn_robustlr._kernels import is_compiling
 from sklearn_robustlr._polish import m_estimate
-from sklearn_robustlr._problem import make_problem
+from sklearn_robustlr._problem import Problem, make_problem
+from sklearn_robustlr._rows import RowSpace
 from sklearn_robustlr._subgradient import manifold_subgradient
 from sklearn_robustlr._threads import Interrupted, interruptible, single_threaded_blas, working_for
 from sklearn_robustlr._validation import check_options, make_measurements_object
@@ -141,6 +150,29 @@ def test_blas_is_held_to_one_thread_until_the_last_user_leaves():
     assert set(threads()) == {1}
     second.__exit__(None, None, None)
     assert threads() == before
+
+
+@each
+def test_blas_is_held_to_one_thread_from_the_first_step_to_the_last(case, monkeypatch):
+    """Else the bits depend on whether another thread fits at the same time."""
+    seen = []
+
+    def spy(owner, name):
+        function = getattr(owner, name)
+
+        def watched(*args, **kwargs):
+            seen.append({lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"})
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    spy(_base, "make_problem")
+    spy(Problem, "finalise")
+    spy(RowSpace, "regress")
+    spy(RobustPCA, "_set_components")
+    fitted(case)
+    assert len(seen) == {"recovery": 2, "completion": 3, "pca": 4}[case]
+    assert all(threads == {1} for threads in seen)
 
 
 def test_many_measurements_are_previewed(monkeypatch):

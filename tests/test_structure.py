@@ -1,6 +1,8 @@
 """The layout is what CONTRIBUTING.md says: imports flow one way, modules stay small, names are public."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +30,7 @@ ORDER = [
     "_base",
     "_progress",
     "_repr",
+    "_version",
     "_rows",
     "_entries",
     "_validation",
@@ -104,6 +107,24 @@ def test_numba_only_in_kernels_and_sklearn_only_above_the_stages():
         assert "sklearn" not in roots or module in above
 
 
+def test_nothing_is_downloaded_or_unpickled():
+    """No module opens a connection or a pickle; what numpy loads is no pickle."""
+    for module, tree in MODULES.items():
+        roots = {source.split(".")[0] for source, _ in imports(tree)}
+        assert not roots & {"socket", "urllib", "http", "ftplib", "requests", "pickle", "shelve", "subprocess"}, module
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "joblib.load"):
+                assert "allow_pickle=False" in ast.unparse(node), module
+
+
+def test_actions_of_the_ci_are_pinned_by_hash():
+    files = sorted((PACKAGE.parent / ".github" / "workflows").glob("*.y*ml"))
+    used = re.findall(r"^ *-? *uses: *(.*)$", "\n".join(path.read_text() for path in files), re.M)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v[\d.]+", action), action
+
+
 def test_matplotlib_is_imported_when_drawing_only():
     for module, tree in MODULES.items():
         for node in tree.body:
@@ -125,13 +146,17 @@ def test_import_compiles_nothing_and_is_light():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 
-def test_cache_can_be_switched_off_and_fails_softly(tmp_path):
-    """A read-only or switched-off cache must not break the import."""
+def test_cache_can_be_moved_and_switched_off(tmp_path):
     code = "import sklearn_robustlr._kernels as k; import numpy as np; print(k._dot(np.ones(3), np.ones(3)))"
-    for extra in ({"SKLEARN_ROBUSTLR_CACHE": "0"}, {"NUMBA_CACHE_DIR": str(tmp_path)}):
+    for extra in ({"SKLEARN_ROBUSTLR_CACHE": "0"}, {}):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), **extra}
         run = subprocess.run(
-            [sys.executable, "-c", code], cwd=PACKAGE.parent, env={**__import__("os").environ, **extra},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [sys.executable, "-c", code],
+            cwd=PACKAGE.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert run.stdout.strip() == "3.0"
-    assert list(tmp_path.rglob("*.nbi"))
+        assert bool(list(tmp_path.rglob("*.nbc"))) == (not extra)
