@@ -48,11 +48,12 @@ for share in shares:
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for (name, values), style in zip(accuracy.items(), ("o--", "s-"), strict=True):
-    ax.plot(np.array(shares) * 100, values, style, label=name)
+for (name, values), marker, color in zip(accuracy.items(), "so", ("#d55e00", "#0072b2"), strict=True):
+    ax.plot(np.array(shares) * 100, values, marker=marker, color=color, label=name)
 ax.set_xlabel("wrong pixels (%)")
 ax.set_ylabel("accuracy on test pictures")
 ax.set_ylim(0, 1)
-ax.legend()
+ax.set_xticks(np.array(shares) * 100)
+ax.legend(frameon=False)
 if "sphinx_gallery" not in sys.modules:
     figure.savefig("digits_occlusions.png", dpi=120)

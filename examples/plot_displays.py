@@ -40,7 +40,7 @@ model
 figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
 RecoveryDisplay.from_estimator(model, ax=axes[0, 0])
 SpectrumDisplay.from_estimator(model, ax=axes[0, 1])
-OutlierDisplay.from_estimator(model, problem.data, ax=axes[1, 0])
-OutlierDisplay.from_estimator(model, problem.data, kind="histogram", ax=axes[1, 1])
+OutlierDisplay.from_estimator(model, problem.data, kind="histogram", ax=axes[1, 0])
+OutlierDisplay.from_estimator(model, problem.data, ax=axes[1, 1])
 if "sphinx_gallery" not in sys.modules:
     figure.savefig("displays.png", dpi=120)

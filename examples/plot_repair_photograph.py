@@ -6,10 +6,10 @@ A photograph is close to low-rank: a few dozen patterns of rows and columns make
 lost (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion` is
 used as an imputer; nothing is said about which pixels are wrong, how many, or what the rank is.
 
-What to look at: the speckles are gone and the holes are filled, at less than half of the error of filling them by the
+What to look at: most speckles are gone and the holes are filled, at less than half of the error of filling them by the
 median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are no pattern of
-whole rows and columns: there, lost pixels are smoothed, and sound ones are flagged along with the wrong ones. Sound
-pixels that are not flagged are kept as they were.
+whole rows and columns: there, lost pixels are smoothed, and sound ones are flagged along with the wrong ones. White
+speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are kept as they were.
 """
 
 # %%

@@ -207,6 +207,16 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         ------
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data[:30])
+        >>> repaired = model.transform(problem.data[30:])
+        >>> bool(abs(repaired - problem.clean[30:]).max() < 1e-8)
+        True
         """
         check_is_fitted(self)
         check_choice("replace", self.replace, REPLACE)
@@ -248,6 +258,16 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         ValueError
             If the indices differ in number or lie outside the matrix, or the estimator is not fitted
             (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> values = model.predict_entries([0, 5], [3, 29])
+        >>> bool(abs(values - problem.clean[[0, 5], [3, 29]]).max() < 1e-8)
+        True
         """
         check_is_fitted(self)
         index = [np.asarray(i) for i in (rows, columns)]

@@ -83,6 +83,11 @@ class EntryKFold(BaseCrossValidator):
     random_state : int, RandomState instance or None, default=None
         Determines the folds. None: others at each call.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If `n_splits` is not an integer of at least 2.
+
     See Also
     --------
     to_entries : The entries of a matrix, as `split` takes them.
@@ -117,6 +122,12 @@ class EntryKFold(BaseCrossValidator):
         -------
         n_splits : int
             Number of folds.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.model_selection import EntryKFold
+        >>> EntryKFold(3).get_n_splits()
+        3
         """
         return self.n_splits
 
@@ -139,6 +150,17 @@ class EntryKFold(BaseCrossValidator):
         ------
         ValueError
             If X does not hold pairs of indices, or fewer than there are folds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr.model_selection import EntryKFold, to_entries
+        >>> indices, values = to_entries(np.arange(12.0).reshape(4, 3))
+        >>> for train, test in EntryKFold(3, random_state=0).split(indices):
+        ...     print(len(train), len(test), sorted(set(indices[test, 1].tolist())))
+        8 4 [0, 1, 2]
+        8 4 [0, 1, 2]
+        8 4 [0, 1, 2]
         """
         fold = self._deal(check_array(X, dtype="numeric"))
         for k in range(self.n_splits):
@@ -233,6 +255,15 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         ------
         ValueError
             If the data are not as described, or the estimator returns no matrix of the same shape.
+
+        Examples
+        --------
+        >>> from sklearn.impute import KNNImputer
+        >>> from sklearn_robustlr.model_selection import EntryRegressor
+        >>> model = EntryRegressor(KNNImputer(n_neighbors=1)).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
+        >>> model.filled_
+        array([[1., 2.],
+               [1., 2.]])
         """
         X, y = validate_data(self, X, y, dtype="numeric", y_numeric=True)
         rows, cols, self.shape_ = _check_pairs(X, self.shape)
@@ -273,6 +304,14 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         ------
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn.impute import KNNImputer
+        >>> from sklearn_robustlr.model_selection import EntryRegressor
+        >>> model = EntryRegressor(KNNImputer(n_neighbors=1)).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
+        >>> model.predict([[1, 1]])
+        array([2.])
         """
         check_is_fitted(self)
         rows, cols, _ = _check_pairs(validate_data(self, X, reset=False, dtype="numeric"), self.shape_)
@@ -299,6 +338,14 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         ------
         ValueError
             If X or y is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn.impute import KNNImputer
+        >>> from sklearn_robustlr.model_selection import EntryRegressor
+        >>> model = EntryRegressor(KNNImputer(n_neighbors=1)).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
+        >>> model.score([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
+        1.0
         """
         return robust_r2_score(y, self.predict(X))
 

@@ -159,6 +159,13 @@ class OutlierDisplay:
             If the shapes differ.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import OutlierDisplay
+        >>> display = OutlierDisplay.from_predictions([1.0, 2.0, 9.0], [1.1, 2.0, 3.0], threshold=0.5)
+        >>> display.outliers
+        array([False, False,  True])
         """
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
         if y_true.shape != y_pred.shape:
@@ -193,6 +200,15 @@ class OutlierDisplay:
             If `kind` is not one of these, or what it draws was not given.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr.plotting import OutlierDisplay
+        >>> data = np.array([[1.0, 2.0], [2.0, 40.0]])
+        >>> display = OutlierDisplay(data > 10, matrix=data).plot(kind="matrix")
+        >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+        ('column', 'row')
         """
         if kind not in ("matrix", "histogram", None):
             raise ValueError(f"kind must be 'matrix', 'histogram' or None, got {kind!r}.")
@@ -342,6 +358,14 @@ class PhaseTransitionDisplay:
             If the shapes do not fit.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import PhaseTransitionDisplay
+        >>> errors = [[[1e-9, 1e-8], [1e-9, 1e-9]], [[0.5, 0.4], [1e-9, 0.3]]]
+        >>> display = PhaseTransitionDisplay.from_predictions(errors, outliers=[0.1, 0.4], observations=[3, 6])
+        >>> display.success.tolist()
+        [[1.0, 1.0], [0.0, 0.5]]
         """
         errors = np.asarray(errors, dtype=np.float64)
         if errors.ndim != 3 or not errors.shape[-1]:

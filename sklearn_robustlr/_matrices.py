@@ -343,6 +343,15 @@ class MatrixMixin(FitMixin):
         ------
         ValueError
             If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> round(model.score(problem.data), 6)
+        1.0
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)

@@ -268,6 +268,16 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         ------
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> scores = model.transform(problem.data)
+        >>> bool(abs(scores - (problem.clean - model.mean_) @ model.components_.T).max() < 1e-8)
+        True
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
@@ -293,6 +303,16 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         ------
         ValueError
             If X has another number of columns, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> scores = model.transform(problem.data)
+        >>> bool(abs(model.inverse_transform(scores) - problem.clean).max() < 1e-8)
+        True
         """
         check_is_fitted(self)
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")

@@ -277,6 +277,18 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ------
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustLowRankRecovery
+        >>> from sklearn_robustlr.datasets import make_measurements
+        >>> problem = make_measurements(shape=(12, 10), rank=2, outliers=0.2, random_state=0)
+        >>> model = RobustLowRankRecovery(shape=(12, 10)).fit(problem.data, problem.target)
+        >>> features = model.transform(problem.data)
+        >>> features.shape
+        (240, 2)
+        >>> bool(abs(features @ model.singular_values_ - model.predict(problem.data)).max() < 1e-10)
+        True
         """
         check_is_fitted(self)
         return self._features(self._validate(X))
@@ -310,6 +322,15 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ------
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustLowRankRecovery
+        >>> from sklearn_robustlr.datasets import make_measurements
+        >>> problem = make_measurements(shape=(12, 10), rank=2, outliers=0.2, random_state=0)
+        >>> model = RobustLowRankRecovery(shape=(12, 10)).fit(problem.data, problem.target)
+        >>> bool(abs(model.predict(problem.data) - problem.clean_target).max() < 1e-8)
+        True
         """
         check_is_fitted(self)
         X = self._validate(X)
@@ -338,5 +359,14 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ------
         ValueError
             If X or y is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustLowRankRecovery
+        >>> from sklearn_robustlr.datasets import make_measurements
+        >>> problem = make_measurements(shape=(12, 10), rank=2, outliers=0.2, random_state=0)
+        >>> model = RobustLowRankRecovery(shape=(12, 10)).fit(problem.data, problem.target)
+        >>> round(model.score(problem.data, problem.target), 6)
+        1.0
         """
         return robust_r2_score(y, self.predict(X))

@@ -19,7 +19,7 @@ from ._validation import check_integer, check_real
 class TuningReport:
     """What :func:`tune_and_report` found.
 
-    Attributes
+    Parameters
     ----------
     best_params_ : dict
         The candidate of the highest mean tuning score, the first of equals.
@@ -33,6 +33,24 @@ class TuningReport:
         Seeds reported on.
     report_scores_ : ndarray of shape (n_report_seeds,)
         Scores of `best_params_` there: the figures to publish.
+
+    Attributes
+    ----------
+    quartiles_ : ndarray of shape (3,)
+        Lower quartile, median and upper quartile of the report scores.
+
+    See Also
+    --------
+    tune_and_report : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_robustlr.model_selection import TuningReport
+    >>> scores = np.array([0.5, 0.7, 0.6, 0.8])
+    >>> report = TuningReport({}, [{}], [0], np.zeros((1, 1)), [1, 2, 3, 4], scores)
+    >>> report.quartiles_
+    array([0.575, 0.65 , 0.725])
     """
 
     best_params_: dict[str, Any]
@@ -68,6 +86,16 @@ class TuningReport:
         ------
         ValueError, TypeError
             If a parameter is not as described.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr.model_selection import TuningReport
+        >>> scores = np.array([0.5, 0.7, 0.6, 0.8])
+        >>> report = TuningReport({}, [{}], [0], np.zeros((1, 1)), [1, 2, 3, 4], scores)
+        >>> low, high = report.interval()
+        >>> round(low, 2), round(high, 2)
+        (0.55, 0.75)
         """
         level = check_real("level", level, low_open=True)
         if level >= 1:

@@ -140,6 +140,13 @@ class RecoveryDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import RecoveryDisplay
+        >>> display = RecoveryDisplay([0, 10], loss=[2.0, 1.0], residual=[1.0, 0.1]).plot()
+        >>> sorted(display.lines_)
+        ['loss', 'residual']
         """
         self.ax_ = ax = axes(ax)
         self.figure_ = ax.figure
@@ -252,6 +259,16 @@ class SpectrumDisplay:
             If the estimator has no history, or is not fitted (NotFittedError).
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> from sklearn_robustlr.plotting import SpectrumDisplay
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> display = SpectrumDisplay.from_estimator(RobustMatrixCompletion().fit(problem.data))
+        >>> display.ax_.get_ylabel()
+        'singular value (units of the matrix)'
         """
         history = _history(estimator)
         return cls(history["iteration"], history["spectrum"], rank=estimator.rank_).plot(ax=ax, **kwargs)
@@ -275,6 +292,13 @@ class SpectrumDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import SpectrumDisplay
+        >>> display = SpectrumDisplay([0, 10], [[0.1, 0.1], [5.0, 0.2]], rank=1).plot()
+        >>> len(display.lines_), display.gap
+        (2, 25.0)
         """
         self.ax_ = ax = axes(ax)
         self.figure_ = ax.figure

@@ -1,7 +1,13 @@
-"""Every block of Python code in the README and in the pages runs, without a network, and prints what it says."""
+"""Code in the README, in the pages and in docstrings runs and prints what it says; all that is public is documented."""
 
+import ast
+import dataclasses
+import doctest
+import importlib
+import inspect
 import re
 import socket
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -53,3 +59,86 @@ def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch):
     for line, comment in zip(printed, said, strict=True):
         if comment and not comment.startswith("about "):
             assert line == comment
+
+
+MODULES = [f"sklearn_robustlr.{name}" for name in ("datasets", "metrics", "model_selection", "plotting")]
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in map(importlib.import_module, ["sklearn_robustlr", *MODULES])
+    for name in module.__all__
+    if name != "__version__"
+}
+CALLABLES = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
+METHODS = {
+    f"{owner}.{name}": (getattr(cls, name), cls)
+    for owner, cls in CALLABLES.items()
+    if inspect.isclass(cls)
+    for name in dir(cls)
+    if not name.startswith("_")
+    and inspect.isroutine(getattr(cls, name))
+    and inspect.unwrap(getattr(cls, name)).__module__.startswith("sklearn_robustlr")
+}
+
+
+def section(documented, title):
+    """Text of a section of a numpydoc docstring, None where it is missing."""
+    found = re.search(rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)", inspect.getdoc(documented) or "", re.S | re.M)
+    return found and found[1]
+
+
+def check_sections(function, documented):
+    """Parameters, and Returns and Raises where the code of the function says so."""
+    parameters = [p for p in inspect.signature(inspect.unwrap(function)).parameters if p not in ("self", "cls")]
+    for parameter in parameters:
+        assert re.search(rf"^[\w, *]*\b{parameter}\b[\w, *]* :", section(documented, "Parameters") or "", re.M), (
+            parameter
+        )
+    generated = dataclasses.is_dataclass(documented)  # its __init__ has no source
+    source = "" if generated else textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    nodes = list(ast.walk(ast.parse(source)))
+    if function is documented and any(isinstance(node, ast.Return) and node.value is not None for node in nodes):
+        assert section(documented, "Returns")
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
+        assert section(documented, "Yields")
+    called = {ast.unparse(node.func).split(".")[-1].strip("_") for node in nodes if isinstance(node, ast.Call)}
+    if any(isinstance(node, ast.Raise) for node in nodes) or any(
+        re.match("check|valid|share|choice|at_least|axes|series|same_shape|history|plot$", name) for name in called
+    ):
+        assert section(documented, "Raises")
+
+
+def test_the_reference_lists_every_public_object():
+    listed = re.findall(
+        r"currentmodule:: (\S+)|^   (\w+)$|autodata:: (\S+)", (ROOT / "doc" / "api.rst").read_text(), re.M
+    )
+    module, names = "", []
+    for current, name, data in listed:
+        module = current or module
+        names += [f"{module}.{name or data}"] if name or data else []
+    assert sorted(names) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_public_objects_are_documented(name):
+    thing = CALLABLES[name]
+    check_sections(thing.__init__ if inspect.isclass(thing) else thing, thing)
+    assert ">>> " in section(thing, "Examples")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_public_methods_are_documented(name):
+    """Their sections, and an example of their own or in that of their class."""
+    method, cls = METHODS[name]
+    check_sections(method, method)
+    in_class = section(cls, "Examples").replace("fit_transform(", "fit(")
+    assert section(method, "Examples") or f".{method.__name__}(" in in_class
+
+
+def test_docstring_examples_run():
+    """Those of all modules, so that none is forgotten."""
+    attempted = 0
+    for path in sorted((ROOT / "sklearn_robustlr").glob("*.py")):
+        result = doctest.testmod(importlib.import_module(f"sklearn_robustlr.{path.stem}"))
+        assert result.failed == 0, path.stem
+        attempted += result.attempted
+    assert attempted > 150

@@ -9,10 +9,10 @@ factorisation shows the rank (:cite:t:`ma2023global`).
 What to look at: four values rise in turn to the true ones (dotted); the surplus ones stay far below. They begin at
 the square of the start and end in proportion to the start itself (the ratio is printed): a start a thousand times
 smaller leaves them a thousand times smaller, and the gap as much wider. (Half of them begin at zero, never leave it,
-and are not drawn.) What failed: they are not frozen at the size that they have at the start, for they grow while the
-true ones are being learnt. And without a schedule the run may end too soon: with ``step_size="auto"`` it ends on a
-plateau, here (on the right) while the weakest direction, the uppermost grey line, is still growing but below 1 % of
-the strongest. The scan over ranks of ``polish=True``, the default, finds it.
+and are not drawn.) On the right, steps that follow the residual: they become small once the strong directions are
+learnt, and the weakest comes up slowly. There the loss has a plateau, and a plateau is not the end: the run goes on as
+long as a small direction grows. What failed: the surplus is not frozen at the size that it has at the start, for it
+grows while the true directions are being learnt.
 """
 
 # %%
@@ -36,11 +36,11 @@ problem = make_measurements(1200, SHAPE, RANK, outliers=0.1, condition=8.0, symm
 truth = np.linalg.svd(problem.coef, compute_uv=False)[:RANK]
 
 
-def fit(init_scale, step_size, polish=False):
+def fit(init_scale, step_size):
     model = RobustLowRankRecovery(
         shape=SHAPE,
         symmetric=True,
-        polish=polish,
+        polish=False,
         step_size=step_size,
         init_scale=init_scale,
         rank=SHAPE[0],
@@ -71,7 +71,6 @@ for name, model in models.items():
     print(f"{name}: rank {model.rank_}; directions half learnt at iterations {', '.join(arrived)}")
     in_starts = f"{end / model.init_scale:.2g} times init_scale"
     print(f"    fifth value: {start:.1e} at the start, {end:.1e} at the end, {in_starts}")
-print(f"auto steps with the scan over ranks: rank {fit(1e-6, 'auto', polish=True).rank_}")
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), sharey=True, layout="constrained")

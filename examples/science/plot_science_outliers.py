@@ -8,8 +8,8 @@ cancel, while the sound measurements all point to the same matrix. What it takes
 What to look at: the map on the left. With six measurements per unknown, huge errors are borne up to some 40 %; with
 24, beyond one half. What failed, on the right: errors that agree with one another. Beyond one half of flipped signs
 the data say -X, and nothing can tell: there the fit returns -X, calls that converged, and is wrong. Just below one
-half, where the truth is still the majority, it is not found either, not even from 24 measurements per unknown, and
-once the wrong result is called converged.
+half, where the truth is still the majority, it is hardly found either, not even from 24 measurements per unknown, and
+wrong results are called converged there, too.
 """
 
 # %%

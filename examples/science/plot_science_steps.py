@@ -8,11 +8,10 @@ as long as fewer than 60 % of the measurements are wrong: nothing has to be tune
 
 What to look at: the error against iterations, for true singular values that differ more and more. Automatic steps get
 there in half of the iterations or less where the matrix is well conditioned. What failed: at condition 10 the
-advantage is gone, for the steps have become small with the residual when the weakest direction has still to come up;
-a run may even end before (see :ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step, which
-takes the loss of the solution to be zero, gets nowhere with outliers, and a constant step stalls at an error of the
-size of the step. All of them stop short of what the data allow: the default, ``polish=True``, ends at machine
-precision (printed last).
+advantage is gone, for the steps have become small with the residual when the weakest direction has still to come up
+(see :ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step, which takes the loss of the solution
+to be zero, gets nowhere with outliers, and a constant step stalls at an error of the size of the step. All of them stop
+short of what the data allow: the default, ``polish=True``, ends at machine precision (printed last).
 """
 
 # %%
