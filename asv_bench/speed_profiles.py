@@ -69,17 +69,17 @@ def _ring(*_):
 def time_rival(method, problem, target, limit):
     """Seconds to the target; infinite where it is missed, or not reached within the limit."""
 
-    def tick():
-        signal.setitimer(signal.ITIMER_PROF, 1.5 * limit)
+    def tick():  # an alarm on processor time would make that of the process coarse
+        signal.setitimer(signal.ITIMER_REAL, 3 * limit)
 
-    before = signal.signal(signal.SIGPROF, _ring)
+    before = signal.signal(signal.SIGALRM, _ring)
     try:
         seconds, error, _ = run_to_target(method, problem, target, limit, tick, time.process_time)
     except (TimeoutError, np.linalg.LinAlgError):
         return np.inf
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     return seconds if error <= target else np.inf
 
 
@@ -110,10 +110,9 @@ def measure(methods, seeds, workloads, *, with_ours=True):
 
 
 def ratios(times):
-    """{name: t over that of the fastest}; infinite where nobody reached the target."""
+    """{name: t over that of the fastest}; infinite where the target is missed."""
     fastest = np.min(list(times.values()), axis=0)
-    solved = np.isfinite(fastest)
-    return {name: np.where(solved, t / np.where(solved, fastest, 1.0), np.inf) for name, t in times.items()}
+    return {name: t / np.where(np.isfinite(fastest), fastest, 1.0) for name, t in times.items()}
 
 
 def share_within(ratio, tau):
@@ -138,6 +137,9 @@ def tell(title, times, workloads):
         )
         shares = "".join(f"{share_within(ratio, tau):10.2f}" for tau in taus)
         print(f"   {name:32s}{shares}{score(ratio):10.2f}   {solved}")
+    for kind in KINDS if len(set(kinds)) > 1 else ():
+        best = sorted(((score(r[kinds == kind]), n) for n, r in relative.items() if kind in kinds), reverse=True)
+        print(f"   B of {kind}: " + ", ".join(f"{name} {value:.2f}" for value, name in best if value > 0))
     unsolved = [workloads[i] for i in np.flatnonzero(~np.isfinite(np.min(list(times.values()), axis=0)))]
     if unsolved:
         words = ", ".join(f"{k} {o:.0%} cond. {c:g}{' noise' * bool(e)}" for k, o, c, e in unsolved)
