@@ -38,6 +38,8 @@ class Iteration:
         self.operator = build(kind)
         self.left = rng.standard_normal((self.operator.shape[0], 5))
         self.right = rng.standard_normal((self.operator.shape[1], 5))
+        self.eight = [(self.left * scale, self.right, 0.0) for scale in np.arange(1.0, 9.0)]
+        self.operator.steps(self.eight)
         self.u, self.v = np.linalg.qr(self.left)[0], np.linalg.qr(self.right)[0]
         self.operator.step(self.left, self.right, 0.0)
         self.tangent = self.operator.tangent(self.u, self.v)
@@ -49,10 +51,22 @@ class Iteration:
     def peakmem_iteration(self, kind):
         self.operator.step(self.left, self.right, 0.0)
 
+    def time_eight_iterations(self, kind):
+        self.operator.steps(self.eight)
+
+    def peakmem_eight_iterations(self, kind):
+        self.operator.steps(self.eight)
+
     def time_tangent_space(self, kind):
         self.operator.tangent(self.u, self.v)
 
+    def peakmem_tangent_space(self, kind):
+        self.operator.tangent(self.u, self.v)
+
     def time_tangent_iteration(self, kind):
+        self.tangent.step(self.left, self.right, 0.0)
+
+    def peakmem_tangent_iteration(self, kind):
         self.tangent.step(self.left, self.right, 0.0)
 
     def track_gradient_error(self, kind):
@@ -60,6 +74,20 @@ class Iteration:
         residual, grad_left, _ = self.operator.step(self.left, self.right, np.inf)
         product = residual + self.operator.y
         return abs(float((grad_left * self.left).sum() - residual @ product)) / abs(float(residual @ product))
+
+    def track_tangent_error(self, kind):
+        """Relative difference of the residual in tangent coordinates from that of the matrix."""
+        residual = self.tangent.step(self.left, self.right, np.inf)[0]
+        stacked = np.hstack([self.left, self.u]), np.hstack([self.v, self.right])
+        exact = self.operator.step(*stacked, np.inf)[0]
+        return float(np.abs(residual - exact).max() / np.abs(exact).max())
+
+    def track_difference_of_eight(self, kind):
+        """Largest difference of iterations that share a read from the same ones alone."""
+        together, alone = self.operator.steps(self.eight), [self.operator.step(*one) for one in self.eight]
+        return max(
+            float(np.abs(a - b).max()) for x, y in zip(together, alone, strict=True) for a, b in zip(x, y, strict=True)
+        )
 
 
 class Read:

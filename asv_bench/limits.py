@@ -1,0 +1,358 @@
+"""What bounds each hot loop, and how close it comes: bytes and operations counted, both limits measured here.
+
+    python asv_bench/limits.py                  # all loops, a minute
+    python asv_bench/limits.py --loop dense     # those whose name contains a word
+
+Limits of one thread: GB/s of a sum that streams over an array far larger than the caches, and GFlop/s of a matrix
+product by BLAS (beside it that of a dot product in L1, which has to load what it multiplies). Bytes are those that must
+come from memory or go to it (a store counts twice, for its line is read first); "cache" marks loops whose data stay in
+cache, so that memory does not bound them. Of iterative loops the passes are counted by running the same function
+uncompiled on a few rows. The share is the time that the nearer limit allows over the time taken; latency, divisions and
+branches are in neither limit, and are named.
+"""
+
+import argparse
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from sklearn_robustlr import _kernels, _row_kernels
+from sklearn_robustlr._entries import Entries
+from sklearn_robustlr._measurements import (
+    DenseMeasurements,
+    EntryMeasurements,
+    RankOneMeasurements,
+    SparseMeasurements,
+)
+from sklearn_robustlr.datasets import make_corrupted_matrix
+
+RANK = 5
+
+
+@dataclass
+class Loop:
+    """A loop: `run()` is timed; `count` bytes of memory and operations it cannot do without."""
+
+    name: str
+    run: object
+    bytes: float
+    flops: float
+    remark: str = ""
+
+
+@njit(fastmath=_kernels.REASSOCIATE)
+def _sum(x):
+    total = x[0]
+    for i in range(1, x.shape[0]):
+        total += x[i]
+    return total
+
+
+@njit
+def _dots(x, y, rounds):
+    total = 0.0
+    for i in range(rounds):
+        y[0] = i
+        total += _kernels._dot(x, y)
+    return total
+
+
+@njit(fastmath=_kernels.REASSOCIATE)
+def _copy(x, out):
+    for i in range(x.shape[0]):
+        out[i] = x[i]
+
+
+def timed(function, repeat=7):
+    """Fewest seconds of processor time of warm calls: another process on the machine counts for little in it."""
+    function()
+    start = time.process_time()
+    function()
+    number = max(1, math.ceil(0.02 / max(time.process_time() - start, 1e-9)))
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        for _ in range(number):
+            function()
+        times.append((time.process_time() - start) / number)
+    return min(times)
+
+
+def machine(dtype):
+    """GB/s of a streaming sum and of a copy with its line reads; GFlop/s of BLAS and of a dot product in L1."""
+    size = 2**29 // np.dtype(dtype).itemsize  # half a gigabyte
+    x, out = np.ones(size, dtype), np.ones(size, dtype)
+    read = x.nbytes / timed(lambda: _sum(x)) / 1e9
+    copy = 3 * x.nbytes / timed(lambda: _copy(x, out)) / 1e9
+    square = np.ones((600, 600), dtype)
+    blas = 2 * 600**3 / timed(lambda: square @ square) / 1e9
+    small, other = np.ones((2, 1024), dtype)
+    dot = 2 * 1024 * 100 / timed(lambda: _dots(small, other, 100)) / 1e9
+    return read, copy, blas, dot
+
+
+def measurement_loops(dtype, rng):
+    """Loops of `_kernels`: one iteration of each kind of measurement, by the classes that call them."""
+    size = np.dtype(dtype).itemsize
+    d, m = 64, 8000
+    normal = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
+    left, right = normal(d, RANK), normal(d, RANK)
+    zero = dtype(0)
+
+    y = normal(m)
+    dense = DenseMeasurements(normal(m, d * d), y, (d, d))
+    yield Loop("dense_step", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
+    many = [(left * (1 + c), right, zero) for c in range(8)]
+    yield Loop(
+        "dense_steps, 8 at once",
+        lambda: dense.steps(many),
+        m * d * d * size,
+        8 * 4 * m * d * d,
+        "eight vectors and eight sums are streamed from L2 for each row",
+    )
+    u, v = (np.linalg.qr(normal(d, 3))[0].astype(dtype) for _ in range(2))
+    width = 3 * 2 * d
+    yield Loop(
+        "tangent coordinates, rank 3 (BLAS)",
+        lambda: dense.tangent(u, v),
+        m * (d * d + 2 * width) * size,
+        2 * 2 * m * d * d * 3,
+        "many small products",
+    )
+    tangent = dense.tangent(u, v)
+    three = normal(d, 3), normal(d, 3)
+    yield Loop("dense_step on tangent coordinates", lambda: tangent.step(*three, zero), m * width * size, 4 * m * width)
+
+    design = sparse.random(m, d * d, density=0.02, format="csr", random_state=0).astype(dtype)
+    rows = SparseMeasurements(design, y, (d, d))
+    yield Loop(
+        "sparse_step, 2 % stored",
+        lambda: rows.step(left, right, zero),
+        design.nnz * (size + 4),
+        4 * design.nnz,
+        "gathers and scatters in L1",
+    )
+    pairs = RankOneMeasurements(normal(m, d), normal(m, d), y, (d, d))
+    yield Loop(
+        "rank_one_step, rank 5",
+        lambda: pairs.step(left, right, zero),
+        2 * m * d * size,
+        8 * m * d * RANK,
+        "short inner loops of length rank",
+    )
+
+    n = 1500
+    i, j = np.nonzero(rng.uniform(size=(n, n)) < 0.3)
+    entries = EntryMeasurements(i.astype(np.int32), j.astype(np.int32), normal(len(i)), (n, n))
+    a, b = normal(n, RANK), normal(n, RANK)
+    per = 4 + 4 * size  # column, target, weight, residual with its line read
+    yield Loop(
+        "entries_step, rank 5",
+        lambda: entries.step(a, b, zero),
+        per * len(i),
+        (6 * RANK + 2) * len(i),
+        "gather and scatter of rows of length rank",
+    )
+    space = entries.tangent(np.linalg.qr(a)[0].astype(dtype), np.linalg.qr(b)[0].astype(dtype))
+    yield Loop(
+        "entries_tangent_step, rank 5",
+        lambda: space.step(a, b, zero),
+        per * len(i),
+        (8 * RANK + 2) * len(i),
+        "the same, two pairs of factors",
+    )
+
+
+def deal_loop(rng):
+    n, folds = 1000, 5
+    i, j = (index.astype(np.int32) for index in np.nonzero(rng.uniform(size=(n, n)) < 0.3))
+    order = rng.permutation(len(i))
+    counts = np.bincount(i, minlength=n), np.bincount(j, minlength=n)
+
+    def run():
+        held = np.zeros((n, folds)), np.zeros((n, folds))
+        _kernels.deal_entries(order, i, j, *counts, *held, np.empty(len(i), np.int64))
+
+    yield Loop(
+        "deal_entries, 5 folds",
+        run,
+        5 * 64 * len(i),
+        9 * folds * len(i),
+        "divisions, random access, each choice after the last",
+    )
+
+
+# Operations of a call of each part of the row loops, from the number of entries n and of unknowns k.
+COSTS = {
+    "_weighted_fit": lambda n, k: n * k * (k + 4),
+    "_row_residual": lambda n, k: 2 * n * k + n,
+    "_smallest": lambda n, k: 4 * n,
+    "_capped_loss": lambda n, k: 5 * n,
+    "_met": lambda n, k: 2 * n,
+    "_interpolate": lambda n, k: 2 * k**3 / 3,
+}
+# Parts that call counted ones, or pass on the state of a generator, are not compiled while counting.
+UNCOMPILED = ("_concentrate", "_interpolate", "_first_state")
+
+
+@contextmanager
+def counted():
+    """Count the calls of the parts of an iterative row loop that is run uncompiled; yields {part: calls}."""
+    kept = {name: getattr(_row_kernels, name) for name in {*COSTS, *UNCOMPILED}}
+    calls = dict.fromkeys(COSTS, 0)
+
+    def counting(name, function):
+        def call(*args):
+            calls[name] += 1
+            return function(*args)
+
+        return call
+
+    try:
+        for name, function in kept.items():
+            part = function.py_func if name in UNCOMPILED else function
+            setattr(_row_kernels, name, counting(name, part) if name in COSTS else part)
+        with np.errstate(over="ignore"):  # the generator wraps around
+            yield calls
+    finally:
+        for name, function in kept.items():
+            setattr(_row_kernels, name, function)
+
+
+def operations(calls, n, k):
+    return sum(times * COSTS[name](n, k) for name, times in calls.items())
+
+
+def row_loops(rng):
+    """Loops of `_row_kernels` on blocks of full rows, in double precision as they are always run."""
+    n_rows, n = 250, 1000
+    few = np.arange(10)
+    sound = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.0, random_state=0)
+    noisy = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.3, noise=0.1, random_state=0)
+    wrong = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.3, random_state=0)
+    rows = np.arange(n_rows)
+
+    def block(problem):
+        indptr, cols, y = Entries(problem.data).block(0, n_rows)
+        basis = np.ascontiguousarray(np.linalg.svd(problem.clean, full_matrices=False)[2][:RANK].T * np.sqrt(n))
+        return indptr, cols, y, basis
+
+    for name, problem, scale, efficient in (
+        ("regress_rows, clean rows", sound, 1e-10, True),
+        ("regress_rows, noise and errors", noisy, 0.1, True),
+        ("regress_rows, noise and errors, l1", noisy, 0.1, False),
+    ):
+        data = block(problem)
+        factors, met = np.zeros((n_rows, RANK)), np.zeros(n_rows, np.int64)
+
+        def run(data=data, scale=scale, efficient=efficient, factors=factors, met=met):
+            factors[:] = 0.0
+            _row_kernels.regress_rows(*data, scale, 50, efficient, rows, factors, met)
+
+        run()
+        with counted() as calls:
+            _row_kernels.regress_rows.py_func(
+                *data, scale, 50, efficient, few, np.zeros((n_rows, RANK)), np.zeros(n_rows, np.int64)
+            )
+        flops = operations(calls, n, RANK) * n_rows / len(few)
+        fits, picks = (calls[part] / len(few) for part in ("_weighted_fit", "_smallest"))
+        remark = f"cache; {fits:.0f} weighted fits and {picks:.0f} order statistics a row"
+        yield Loop(name, run, n_rows * n * 12, flops, remark)
+
+    data = block(wrong)
+    factors = np.zeros((n_rows, RANK))
+    width = 24 + 4 * RANK
+
+    def guess():
+        factors[:] = 0.0
+        _row_kernels.guess_rows(*data, 1e-10, 60, factors)
+
+    guess()
+    with counted() as calls:
+        _row_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 1e-10, 60, np.zeros((10, RANK)))
+    yield Loop(
+        "guess_rows, 30 % errors",
+        guess,
+        n_rows * width * 2 * 64,
+        operations(calls, width, RANK) * n_rows / 10,
+        f"latency: {width} random lines a row; {calls['_interpolate'] / 10:.1f} guesses a row",
+    )
+
+    indptr, cols, y, basis = data
+    turned, residual = np.ascontiguousarray(basis.T), np.empty(len(y))
+    per = len(y) * 8
+    yield Loop(
+        "full_residual",
+        lambda: _row_kernels.full_residual(y, turned, factors, residual),
+        3 * per,
+        2 * RANK * len(y),
+        "cache",
+    )
+    yield Loop(
+        "rows_residual",
+        lambda: _row_kernels.rows_residual(indptr, cols, y, basis, factors, residual),
+        3 * per + 4 * len(y),
+        2 * RANK * len(y),
+        "cache; gather of rows of length rank, not re-associated",
+    )
+    met, good = np.empty(n_rows, np.int64), np.empty(n_rows, bool)
+    yield Loop(
+        "count_met",
+        lambda: _row_kernels.count_met(indptr, residual, 1e-10, RANK, met, good),
+        per,
+        4 * len(y),
+        "cache; branch and division an entry",
+    )
+    center = np.zeros(n)
+    yield Loop(
+        "expect_rows",
+        lambda: _row_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, rows, factors),
+        per + 4 * len(y),
+        len(y) * (4 * RANK + RANK * (RANK + 1)),
+        "cache; gather, not re-associated",
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loop", nargs="*", default=[""], help="loops whose name contains one of these (default: all)")
+    args = parser.parse_args()
+    with threadpool_limits(1):
+        for dtype in (np.float64, np.float32):
+            rng = np.random.RandomState(0)
+            read, copy, peak, dot = machine(dtype)
+            print(
+                f"\n{np.dtype(dtype).name}, one thread: streaming sum {read:.1f} GB/s, copy {copy:.1f} GB/s; "
+                f"BLAS {peak:.1f} GFlop/s, dot product in L1 {dot:.1f}"
+            )
+            print(
+                f"{'loop':36s}{'ms':>9s}{'MB':>9s}{'MFlop':>9s}{'GB/s':>8s}{'GFlop/s':>9s}{'flop/byte':>10s}  "
+                f"{'bound by':8s}{'share':>7s}  remark"
+            )
+            loops = list(measurement_loops(dtype, rng))
+            if dtype == np.float64:
+                loops += [*deal_loop(rng), *row_loops(rng)]
+            for loop in loops:
+                if not any(word in loop.name for word in args.loop):
+                    continue
+                seconds = timed(loop.run)
+                by_memory = 0.0 if loop.remark.startswith("cache") else loop.bytes / read / 1e9
+                by_flops = loop.flops / peak / 1e9
+                bound = "memory" if by_memory >= by_flops else "flops"
+                share = max(by_memory, by_flops) / seconds
+                print(
+                    f"{loop.name:36s}{seconds * 1e3:9.3f}{loop.bytes / 1e6:9.1f}{loop.flops / 1e6:9.1f}"
+                    f"{loop.bytes / seconds / 1e9:8.1f}{loop.flops / seconds / 1e9:9.2f}"
+                    f"{loop.flops / loop.bytes:10.2f}  {bound:8s}{share:7.0%}  {loop.remark}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The problems that methods are timed on: what they are given, the truth, and the error that a method has to reach."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+
+KINDS = ("full", "completion", "sensing", "rank_one")
+
+# The error of a matrix is taken over at most so many of its rows.
+_ROWS = 1000
+
+
+@dataclass
+class Problem:
+    """A matrix with NaN where not seen (`y` is None), or measurements and their targets `y`.
+
+    `sound` masks what is seen and not grossly wrong, for the oracle alone.
+    """
+
+    kind: str
+    data: np.ndarray
+    y: np.ndarray | None
+    truth: np.ndarray
+    rank: int
+    noise: float
+    sound: np.ndarray
+
+    @property
+    def shape(self):
+        return self.truth.shape
+
+    def error(self, left, right=None):
+        """Relative error of a matrix, or of a pair of factors."""
+        rows = slice(None, None, -(-len(self.truth) // _ROWS))
+        estimate = left[rows] if right is None else left[rows] @ right.T
+        return relative_recovery_error(self.truth[rows], estimate)
+
+
+def make_problem(kind, size, *, rank, outliers, condition=1.0, noise=0.0, observed=None, m=None, dtype=float, seed=0):
+    """Draw a problem: `size` x `size`, `observed` of its entries seen, or `m` measurements of it."""
+    options = {"outliers": outliers, "condition": condition, "noise": noise, "random_state": seed}
+    shape = (size, size)
+    if kind in ("full", "completion"):
+        seen = 1.0 if kind == "full" else observed
+        drawn = make_corrupted_matrix(shape, rank, observed=seen, **options)
+        sound = drawn.observed & ~drawn.outliers
+        return Problem(kind, drawn.data.astype(dtype, copy=False), None, drawn.clean, rank, noise, sound)
+    ensemble = "rank_one" if kind == "rank_one" else "gaussian"
+    drawn = make_measurements(m, shape, rank, ensemble=ensemble, **options)
+    data, y = (array.astype(dtype, copy=False) for array in (drawn.data, drawn.target))
+    return Problem(kind, data, y, drawn.coef, rank, noise, ~drawn.outliers)

@@ -1,0 +1,209 @@
+"""Performance profiles: one default setting for all workloads, scored by the time to a target error.
+
+    python asv_bench/speed_profiles.py                      # test seeds 5 to 9, some minutes
+    python asv_bench/speed_profiles.py --figure profile.png
+    python asv_bench/speed_profiles.py --tune               # step parameters of the rivals, tuning seeds 0 to 4
+
+Workloads: {full, completion, sensing, rank-one} x {10, 30, 50 % errors} x {condition 1, 10} x {no noise, 10 %}. The
+target is a relative error of 1e-6 without noise, and twice that of least squares told rank and errors with noise. As in
+AlgoPerf (Dahl et al., arXiv:2306.07179), t is the median over the seeds of the time to target (infinite where missed),
+rho(tau) the share of the workloads with t within tau times that of the fastest method, and B the mean of rho over tau
+from 1 to 4; ours has no tuned parameter. Processor time, one thread each. A rival is ended where it takes far more
+than four times the fastest (Unix only: by an alarm).
+"""
+
+import argparse
+import itertools
+import signal
+import time
+from dataclasses import replace
+from statistics import median
+
+import completion_study
+import numpy as np
+import recovery_study
+from peers import RIVALS, Ours, missing_packages, run_to_target
+from problems import KINDS, make_problem
+from threadpoolctl import threadpool_limits
+
+TUNING_SEEDS, TEST_SEEDS = range(5), range(5, 10)
+LARGEST_TAU = 4.0
+OURS = "ours, nothing told"
+SIZES = {
+    "full": {"size": 120, "rank": 2},
+    "completion": {"size": 120, "rank": 2, "observed": 0.6},
+    # 16 measurements a degree of freedom
+    "sensing": {"size": 20, "rank": 2, "m": 16 * 76},
+    "rank_one": {"size": 20, "rank": 2, "m": 16 * 76},
+}
+WORKLOADS = list(itertools.product(KINDS, (0.1, 0.3, 0.5), (1.0, 10.0), (0.0, 0.1)))
+# Seconds that every run is given, those where nobody has reached the target, and the multiple of the fastest.
+_LEAST, _MOST, _MULTIPLE = 0.25, 5.0, 2 * LARGEST_TAU
+
+
+def target_error(problem):
+    if not problem.noise:
+        return 1e-6
+    if problem.y is None:
+        oracle = completion_study.oracle_error(problem.truth, problem.data, problem.sound, problem.rank)
+    else:
+        data = problem.data
+        if problem.kind == "rank_one":
+            a, b = data[:, : problem.shape[0]], data[:, problem.shape[0] :]
+            data = (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
+        oracle = recovery_study.oracle_error(data, problem.y, problem.sound, problem.truth, problem.rank)
+    return 2.0 * oracle
+
+
+def time_ours(problem, target):
+    """Seconds of our fit, infinite where the error is missed."""
+    ours = Ours(problem.kind, n_jobs=None)
+    seconds = ours.fit(problem, time.process_time)
+    return seconds if ours.error(problem) <= target else np.inf
+
+
+def _ring(*_):
+    raise TimeoutError
+
+
+def time_rival(method, problem, target, limit):
+    """Seconds to the target; infinite where it is missed, or not reached within the limit."""
+
+    def tick():  # an alarm on processor time would make that of the process coarse
+        signal.setitimer(signal.ITIMER_REAL, 3 * limit)
+
+    before = signal.signal(signal.SIGALRM, _ring)
+    try:
+        seconds, error, _ = run_to_target(method, problem, target, limit, tick, time.process_time)
+    except (TimeoutError, np.linalg.LinAlgError):
+        return np.inf
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return seconds if error <= target else np.inf
+
+
+def measure(methods, seeds, workloads, *, with_ours=True):
+    """{name: times of the workloads}, medians over the seeds."""
+    names = [OURS] * with_ours + [m.name for m in methods]
+    times = {name: np.full((len(workloads), len(seeds)), np.inf) for name in names}
+    warm = set()
+    for w, (kind, outliers, condition, noise) in enumerate(workloads):
+        for s, seed in enumerate(seeds):
+            options = {"outliers": outliers, "condition": condition, "noise": noise, "seed": seed}
+            problem = make_problem(kind, **SIZES[kind], **options)
+            target = target_error(problem)
+            some = [m for m in methods if kind in m.kinds]
+            for _ in range(1 if kind in warm else 2):
+                fastest = np.inf
+                for name in [OURS] * with_ours + [m.name for m in some]:
+                    if name == OURS:
+                        seconds = time_ours(problem, target)
+                    else:
+                        limit = min(max(_LEAST, _MULTIPLE * fastest), _MOST)
+                        method = next(m for m in some if m.name == name)
+                        seconds = time_rival(method, problem, target, limit)
+                    times[name][w, s] = seconds
+                    fastest = min(fastest, seconds)
+            warm.add(kind)
+    return {name: np.median(t, axis=1) for name, t in times.items()}
+
+
+def ratios(times):
+    """{name: t over that of the fastest}; infinite where the target is missed."""
+    fastest = np.min(list(times.values()), axis=0)
+    return {name: t / np.where(np.isfinite(fastest), fastest, 1.0) for name, t in times.items()}
+
+
+def share_within(ratio, tau):
+    """rho(tau)."""
+    return float(np.mean(ratio <= tau))
+
+
+def score(ratio):
+    """B: the mean of rho(tau) over tau from 1 to 4."""
+    return float(np.mean(np.maximum(0.0, LARGEST_TAU - np.maximum(ratio, 1.0)) / (LARGEST_TAU - 1.0)))
+
+
+def tell(title, times, workloads):
+    taus = (1.0, 1.5, 2.0, 3.0, 4.0)
+    relative = ratios(times)
+    print(f"\n{title}: {len(workloads)} workloads")
+    print(f"   {'':32s}" + "".join(f"  rho({tau:g})".rjust(10) for tau in taus) + "         B   solved by kind, of 12")
+    kinds = np.array([workload[0] for workload in workloads])
+    for name, ratio in sorted(relative.items(), key=lambda item: -score(item[1])):
+        solved = ", ".join(
+            f"{kind} {np.isfinite(times[name][kinds == kind]).sum()}" for kind in KINDS if kind in set(kinds)
+        )
+        shares = "".join(f"{share_within(ratio, tau):10.2f}" for tau in taus)
+        print(f"   {name:32s}{shares}{score(ratio):10.2f}   {solved}")
+    for kind in KINDS if len(set(kinds)) > 1 else ():
+        best = sorted(((score(r[kinds == kind]), n) for n, r in relative.items() if kind in kinds), reverse=True)
+        print(f"   B of {kind}: " + ", ".join(f"{name} {value:.2f}" for value, name in best if value > 0))
+    unsolved = [workloads[i] for i in np.flatnonzero(~np.isfinite(np.min(list(times.values()), axis=0)))]
+    if unsolved:
+        words = ", ".join(f"{k} {o:.0%} cond. {c:g}{' noise' * bool(e)}" for k, o, c, e in unsolved)
+        print(f"   solved by nobody: {words}")
+
+
+def draw(times, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    taus = np.linspace(1.0, LARGEST_TAU, 301)
+    styles = itertools.cycle(("-", "--", "-.", ":"))
+    for name, ratio in sorted(ratios(times).items(), key=lambda item: -score(item[1])):
+        curve = [share_within(ratio, tau) for tau in taus]
+        axes.step(taus, curve, where="post", linestyle=next(styles), label=f"{name} (B {score(ratio):.2f})")
+    axes.set(xlabel="factor tau of the fastest", ylabel="share of workloads solved within it", ylim=(-0.02, 1.02))
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=150)
+
+
+def tune(methods, workloads):
+    """Step parameters on the tuning seeds: candidates of a method race each other."""
+    for method in methods:
+        if not method.steps:
+            continue
+        candidates = [replace(method, name=f"{method.name}, step {step:g}", step=step) for step in method.steps]
+        some = [workload for workload in workloads if workload[0] in method.kinds]
+        times = measure(candidates, TUNING_SEEDS, some, with_ours=False)
+        relative = ratios(times)
+        best = max(candidates, key=lambda c: score(relative[c.name]))
+        tell(f"{method.name} (tuning seeds)", times, some)
+        print(f"   chosen: {best.step:g}; peers.py has {method.step:g}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tune", action="store_true", help="compare the rivals' step parameters on the tuning seeds")
+    parser.add_argument("--kind", nargs="*", choices=KINDS, default=KINDS, help="kinds of workload (default: all)")
+    parser.add_argument("--method", nargs="*", help="rivals whose name contains one of these (default: all)")
+    parser.add_argument("--figure", help="file of the figure")
+    args = parser.parse_args()
+    workloads = [workload for workload in WORKLOADS if workload[0] in args.kind]
+    methods = [m for m in RIVALS if m.installed and any(part in m.name for part in args.method or [""])]
+    if missing_packages():
+        print(f"not installed, left out: {', '.join(missing_packages())}")
+    start = time.perf_counter()
+    with threadpool_limits(1):
+        if args.tune:
+            tune(methods, workloads)
+        else:
+            times = measure(methods, TEST_SEEDS, workloads)
+            tell("all methods", times, workloads)
+            told = {name for name in times if "rank told" in name}
+            tell("those that are not told the rank", {n: t for n, t in times.items() if n not in told}, workloads)
+            mine = times[OURS][np.isfinite(times[OURS])]
+            if len(mine):
+                print(f"\nours, where it reaches the target: median {median(mine):.2f} s, longest {mine.max():.2f} s")
+            if args.figure:
+                draw(times, args.figure)
+    print(f"{time.perf_counter() - start:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
