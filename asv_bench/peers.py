@@ -184,14 +184,15 @@ def run_once(method, problem, tolerance, target, limit=np.inf, clock=time.perf_c
 def run_to_target(method, problem, target, limit=np.inf, tick=lambda: None, clock=time.perf_counter):
     """(seconds, error, tolerance) of the loosest tolerance that reaches the target; where none does, of the closest.
 
-    `tick` is called before each run.
+    Tighter ones are not tried once two have brought nothing. `tick` is called before each run.
     """
-    best = None
+    best, idle = None, 0
     for tolerance in method.tolerances:
         tick()
         seconds, error = run_once(method, problem, tolerance, target, limit, clock)
+        idle = idle + 1 if best and not error < 0.9 * best[1] else 0
         if best is None or error < best[1]:
             best = seconds, error, tolerance
-        if error <= target:
+        if error <= target or idle == 2:
             break
     return best
