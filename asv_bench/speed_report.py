@@ -297,10 +297,12 @@ def main():
     bars = Bars(args.quick)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # of the processes
         os.environ.setdefault(name, "2")
-    with threadpool_limits(2):
-        for part in args.part:
-            PARTS[part](args, bars)
-    print("\n" + "\n".join(bars.lines))
+    try:
+        with threadpool_limits(2):
+            for part in args.part:
+                PARTS[part](args, bars)
+    finally:  # what has been found where it is interrupted
+        print("\n" + "\n".join(bars.lines))
     if bars.wrong:
         sys.exit("\nnot accurate enough:\n" + "\n".join(bars.wrong))
 
