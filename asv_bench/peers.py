@@ -22,7 +22,7 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, Robu
 class Method:
     """`run(problem, step, tolerance)` returns an estimate (a matrix or a pair of factors) or a generator of such pairs.
 
-    `step` is the step parameter that did best of `steps` on the tuning seeds of `speed_profiles.py`. A `yardstick` is a
+    `step` is the step parameter; `speed_profiles.py --tune` compares `steps` on its tuning seeds. A `yardstick` is a
     price to compare with, not asked to reach the error: its `run` returns what is to be timed, everything prepared.
     """
 

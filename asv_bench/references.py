@@ -1,8 +1,7 @@
 """Reference methods in NumPy, written from their formulas and told the rank.
 
 Each is a generator of factor pairs, one an iteration, so that the time to any accuracy can be read off. None is told
-the share of errors, the noise or the optimal loss. The settings are those that did best over all workloads of
-`speed_profiles.py` on its tuning seeds.
+the share of errors, the noise or the optimal loss. `speed_profiles.py --tune` compares the decays over all workloads.
 """
 
 import numpy as np
