@@ -96,9 +96,9 @@ def _run(send, case, methods, pairs, limit, memory):
                 else:
                     theirs, error = run_once(method, problem, tolerance, case.target, limit)
                 send(("pair", (mine, theirs, error)))
-                # one pair says enough where a method misses or is far behind
+                # one pair says enough where the method misses, or either is slow
                 missed = not method.yardstick and not error <= case.target
-                left = 0 if missed or theirs > limit / pairs else left - 1
+                left = 0 if missed or max(mine, theirs) > limit / pairs else left - 1
         except MemoryError:
             send(("failure", f"more than {memory:.0f} GB of memory"))
         except Exception:

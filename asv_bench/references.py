@@ -1,8 +1,7 @@
 """Reference methods in NumPy, written from their formulas and told the rank.
 
 Each is a generator of factor pairs, one an iteration, so that the time to any accuracy can be read off. None is told
-the share of errors, the noise or the optimal loss. The settings are those that did best over all workloads of
-`speed_profiles.py` on its tuning seeds.
+the share of errors, the noise or the optimal loss. `speed_profiles.py --tune` compares the decays over all workloads.
 """
 
 import numpy as np
@@ -90,7 +89,7 @@ class RankOneSigns:
         return _median_size(residual), self.a.T @ (signs * v), self.b.T @ (signs * u)
 
 
-def scaled_subgradient(signs, left, right, *, decay=0.95, damping=1e-3, n_iter=800):
+def scaled_subgradient(signs, left, right, *, decay=0.93, damping=1e-3, n_iter=800):
     """Scaled sub-gradient method with a normalised geometric step.
 
     P_L = G R (R^T R + damping ||R^T R|| I)^-1 and P_R likewise, with G the adjoint of the signs of the residuals;
@@ -124,7 +123,7 @@ def _regress(basis, weight, values):
     return np.linalg.solve(gram, ((weight * values) @ basis)[:, :, None])[:, :, 0]
 
 
-def cauchy_als(data, rank, *, decay=0.9, n_iter=300):
+def cauchy_als(data, rank, *, decay=0.8, n_iter=300):
     """Alternating least squares with Cauchy weights 1 / (1 + (r / delta)^2).
 
     delta follows the median residual down, by at most `decay` an iteration.
