@@ -113,7 +113,7 @@ class Measurements(ABC):
     @staticmethod
     def _n_parts(work, shapes):
         """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part."""
-        added = sum(int(np.prod(shape)) for shape in shapes)
+        added = max(sum(int(np.prod(shape)) for shape in shapes), 1)
         return int(max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1))
 
     def _sum_parts(self, kernel, bounds, shapes):

@@ -13,6 +13,7 @@ from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History, descent, subgradient_methods
+from ._verdict import STOPPED, is_doubtful, judge
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
@@ -20,8 +21,6 @@ _FIRST_WIDTH = 20
 CLEAR_GAP = 12.0
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
-# Verdict where a callback has asked for an end.
-STOPPED = "a callback asked it to stop"
 
 
 @dataclass
@@ -181,8 +180,8 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = _limit(problem, options)
-    found = _scan(problem, left, right, guess + shift, limit, options, watch=watch)
-    doubtful = not found[1] or _is_doubtful(found[0])
+    found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
+    doubtful = not found[1] or is_doubtful(found[0], ratio)
     if doubtful and not options.hurried and found[2] != STOPPED:
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
@@ -202,15 +201,8 @@ def solve_warm(problem, options, start, *, watch=None):
     fit, converged, reason = found
     # rows or columns that stand out are what a fit of one rank too many has made of those that it is stuck on
     ordinary = _rank.is_exact(fit) or all(_rank.has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
-    converged = converged and ordinary and not _is_doubtful(fit)
+    converged = converged and ordinary and not is_doubtful(fit)
     return Solution(fit, fit.rank, converged, reason, 1, history)
-
-
-def _is_doubtful(fit):
-    """Whether a wrong fit may have passed: it leaves many errors, much noise, or is exact on a minority only."""
-    if _rank.is_exact(fit):
-        return _rank.exact_count(fit) < 0.5 * _rank.informative_count(fit)
-    return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6)
 
 
 def _second_opinion(problem, found, limit, options):
@@ -275,11 +267,11 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
     return found
 
 
-def _scan(problem, left, right, guess, limit, options, *, warm=False, watch=None):
+def _scan(problem, left, right, guess, limit, options, *, gap=np.inf, warm=False, watch=None):
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
     scan = Scan(problem, left, right, options, warm=warm, watch=watch)
     k = scan.choose(guess, limit)
-    return scan.fit(k), *_judge(scan, k, limit, problem, options)
+    return scan.fit(k), *judge(scan, k, limit, problem, options, gap)
 
 
 def _unpolished(problem, left, right, options):
@@ -300,34 +292,3 @@ def _zero_solution(base, reason=""):
     history = History()
     history.record(0, fit.residual, 0.0, np.zeros(1))
     return Solution(fit, 0, not reason, reason, 1, history)
-
-
-def _judge(scan, k, limit, problem, options):
-    """Return (converged, reason)."""
-    fit = scan.fit(k)
-    size = len(fit.residual)
-    if _rank.is_exact(fit):
-        return True, ""
-    if scan.stopped:
-        return False, STOPPED
-    if scan.gave_up:
-        return False, f"the scan was given up at rank {k}"
-    if not _rank.is_determined(fit):
-        return False, (
-            f"too few sound measurements: about {fit.sound.sum():.0f} of {size} for the {fit.dof} degrees of freedom "
-            f"of rank {k}"
-        )
-    if any(f.rank < k and f.heavy == fit.heavy and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
-        return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
-    if k == limit and options.rank is None:
-        return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
-    if k < limit and k + 1 in scan.fits and scan.prefers_larger(k, k + 1):
-        return False, f"structure is left beyond rank {k}"
-    if k > 1 and k - 1 not in scan.fits and scan.is_firm(fit):
-        return True, ""
-    nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
-    below = scan.fit(k - 1) if k > 1 else nothing
-    edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)
-    if edges <= _rank.EDGES:
-        return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
-    return True, ""

@@ -36,6 +36,7 @@ ORDER = [
     "_validation",
     "_restarts",
     "_pipeline",
+    "_verdict",
     "_scan",
     "_problem",
     "_initialization",
