@@ -20,6 +20,8 @@ _FIRST_WIDTH = 20
 CLEAR_GAP = 12.0
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
+# Measurements up to which noise is looked behind: there an exact fit is soon found, or not.
+_SEARCHABLE = 20_000
 # Verdict where a callback has asked for an end.
 STOPPED = "a callback asked it to stop"
 
@@ -183,7 +185,7 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
     limit = _limit(problem, options)
     found = _scan(problem, left, right, guess + shift, limit, options, watch=watch)
     doubtful = not found[1] or _is_doubtful(found[0])
-    if doubtful and not options.hurried and found[2] != STOPPED:
+    if (doubtful or _may_hide_an_exact_fit(found[0])) and not options.hurried and found[2] != STOPPED:
         found = _second_opinion(problem, found, limit, options)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
@@ -213,6 +215,12 @@ def _is_doubtful(fit):
     return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6)
 
 
+def _may_hide_an_exact_fit(fit):
+    """Whether what looks like noise may be that of a wrong matrix: a quarter of huge errors can drown the scan."""
+    sound = float(np.mean(fit.sound))
+    return len(fit.residual) <= _SEARCHABLE and not _rank.is_exact(fit) and sound < 0.75 and fit.scale > 0.15
+
+
 def _second_opinion(problem, found, limit, options):
     """Look for an exact fit that the scan has missed; returns the better of both.
 
@@ -233,7 +241,7 @@ def _second_opinion(problem, found, limit, options):
         if other is not None and _rank.is_exact(other) and _rank.exact_count(other) > best:
             return other, True, ""
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
-    hopeless = fit.heavy or problem.work.size > 200_000
+    hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
