@@ -1,4 +1,4 @@
-"""Check that every link, picture and anchor within the built site is there: python doc/check_links.py doc/_build/html"""
+"""Every link, picture and anchor within the built site is there: python doc/check_links.py doc/_build/html."""
 
 import sys
 from html.parser import HTMLParser
