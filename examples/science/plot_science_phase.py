@@ -11,10 +11,10 @@ told nothing.
 
 What to look at: how far the bright region reaches to the left (few observations) and up (many errors). Nobody can do
 with less than one sound observation per unknown. What failed: below the edge every method returns something. The
-peers do not say that it is wrong; ours should, by ``converged_`` False, and mostly does, but not always: on matrices
-of which a third or more is wrong it may take a part of the huge errors for the structure, the rest for noise, and
-call that converged (counted below). And the map is that of one kind of errors, huge ones of random sign, in small
-matrices; for others see :ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
+peers do not say that it is wrong; ours should, by ``converged_`` False, and mostly does, but not always: where nearly
+half of a matrix is wrong it may take a part of the huge errors for structure, the rest for noise, and call that
+converged (counted below); the edge of its map is ragged there. And the map is that of one kind of errors, huge ones of
+random sign, in small matrices; for others see :ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
 """
 
 # %%
