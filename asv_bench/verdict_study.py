@@ -3,12 +3,12 @@
     python asv_bench/verdict_study.py                      # all estimators, 600 problems each
     python asv_bench/verdict_study.py --row sensing --count 100
 
-The problems are drawn from the whole grid of the studies of recovery, completion and PCA and beyond what can be recovered:
-2 to 14 measurements an unknown (entries: 1.5 to 30), 0 to 60 % errors of every kind, condition to 10, with noise in two
-of five. A fit is right where its error is below 1e-6, or with noise below 1.5 times that of least squares told the rank and
-the errors; it is wrong above 1e-5, or above 2.5 times. Rows and columns that the estimator lists as undetermined are not
-judged. Seeds below 70000 were used to set the verdict;
-the study starts there and refuses lower ones.
+The problems are drawn from the whole grid of the studies of recovery, completion and PCA and beyond what can be
+recovered: 2 to 14 measurements an unknown (entries: 1.5 to 30), 0 to 60 % errors of every kind, condition to 10, with
+noise in two of five. A fit is right where its error is below 1e-6, or with noise below 1.5 times that of least squares
+told the rank and the errors; it is wrong above 1e-5, or above 2.5 times. Rows and columns that the estimator lists as
+undetermined are not judged. Seeds below 70000 were used to set the verdict; the study starts there and refuses lower
+ones.
 """
 
 import argparse
@@ -142,7 +142,8 @@ def summarise(row, results):
         f"{row:10s} {len(results)} problems, right {len(right)}, converged {len(claimed)}: wrong {len(wrong)} "
         f"({len(wrong) / max(len(claimed), 1):.1%}, bar 1 %); right but warned {len(warned)} "
         f"({len(warned) / max(len(right), 1):.1%}, bar 5 %); noise scale {np.median(ratios):.3f} "
-        f"({np.quantile(ratios, 0.05):.2f} to {np.quantile(ratios, 0.95):.2f}), false alarms {np.mean(alarms):.2%} (bar 1 %)"
+        f"({np.quantile(ratios, 0.05):.2f} to {np.quantile(ratios, 0.95):.2f}), "
+        f"false alarms {np.mean(alarms):.2%} (bar 1 %)"
     )
 
 

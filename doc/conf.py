@@ -23,7 +23,6 @@ release = version = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
@@ -36,9 +35,11 @@ templates_path = ["_templates"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_robustlr"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": [], "install": [], "guide": [], "references": [], "changes": []}
+html_sidebars = {"index": [], "install": [], "guide": [], "references": [], "changes": [], "develop": []}
 
 autosummary_generate = True
 autodoc_typehints = "none"

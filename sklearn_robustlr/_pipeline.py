@@ -21,6 +21,8 @@ _FIRST_WIDTH = 20
 CLEAR_GAP = 12.0
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
+# Measurements up to which noise is looked behind: there an exact fit is soon found, or not.
+_SEARCHABLE = 20_000
 
 
 @dataclass
@@ -225,7 +227,7 @@ def _second_opinion(problem, found, limit, options):
         if other is not None and _rank.is_exact(other) and _rank.exact_count(other) > best:
             return other, True, ""
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
-    hopeless = fit.heavy or problem.work.size > 200_000
+    hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 

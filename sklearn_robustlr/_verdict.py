@@ -1,10 +1,11 @@
 """Whether a fit is to be trusted, and if not, why.
 
-Measured on 300 problems drawn from the whole grid of the studies and beyond what can be recovered, half of the fits that
-left noise were wrong, and told apart by three things. The noise: no right one left more than 0.81 times the median target,
-two thirds of the wrong ones did. The gap in the spectrum that the sub-gradient method came to: below 1.5 for most
-wrong ones, above 2 for nearly all right ones. And, where measurements are few or there is no gap, the noise that a fit to
-four fifths of them leaves: within 5 % of that of the whole for right ones.
+Measured on 300 problems drawn from the whole grid of the studies and beyond what can be recovered
+(`asv_bench/verdict_study.py`), half of the fits that left noise were wrong, and told apart by three things. The noise: no
+right one left more than 0.81 times the median target, two thirds of the wrong ones did. The gap in the spectrum that the
+sub-gradient method came to: below 1.5 for most wrong ones, above 2 for nearly all right ones. And, where measurements
+are few or there is no gap, the noise that fits to four fifths of them leave: within 5 % of that of the whole for right
+ones.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import inspect
 import re
 import socket
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,29 @@ def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch):
     printed = capsys.readouterr().out.splitlines()
     said = re.findall(r"^print\(.*\)(?:  # (.*))?$", code, re.M)
     for line, comment in zip(printed, said, strict=True):
-        if comment and not comment.startswith("about "):
+        if comment and comment.startswith("about "):  # the order of magnitude of rounding, two digits of others
+            value, about = float(line), float(comment.split()[1].rstrip(":,"))
+            assert value < 10 * about if about < 1e-9 else round(value, 1) == about
+        elif comment:
             assert line == comment
+
+
+def test_commands_name_what_there_is():
+    """Scripts, folders and extras in the shell blocks and command lines of all pages."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named, scripts = set(), set()
+    for page in PAGES:
+        text = page.read_text()
+        named |= set(re.findall(r"(?:sklearn_robustlr|\.)\[(\w+)\]", text))
+        scripts |= set(re.findall(r"python (\w[\w/]*(?:\.py)?)", text)) - {"setup"}
+        scripts |= set(re.findall(r"``((?:asv_bench|examples|doc|tests)/[\w/]+\.py)``", text))
+    assert named == set(extras) - {"lint", "bench"}
+    assert len(scripts) > 5
+    for script in scripts:
+        assert (ROOT / script).is_file(), script
+        for options in re.findall(rf"{script}((?: +--?[\w-]+(?: \w+)?)+)", "".join(page.read_text() for page in PAGES)):
+            for option in re.findall(r"--[\w-]+", options):
+                assert option == "--help" or f'"{option}"' in (ROOT / script).read_text(), (script, option)
 
 
 MODULES = [f"sklearn_robustlr.{name}" for name in ("datasets", "metrics", "model_selection", "plotting")]

@@ -67,6 +67,13 @@ def test_bound_of_the_rank_does_not_matter(problem, bound):
     assert fitted.rank_ == 3
 
 
+@pytest.mark.parametrize("seed", [9002, 9005, 9007])
+def test_many_huge_errors_are_not_taken_for_noise(seed):
+    """The scan ends at a noisy fit of a wrong matrix here; only the search for an exact one finds the truth."""
+    p = make_corrupted_matrix((60, 60), rank=2, observed=0.59, outliers=0.3, condition=3, random_state=seed)
+    assert relative_recovery_error(p.clean, RobustMatrixCompletion().fit_transform(p.data)) < 1e-6
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_errors_that_all_agree(seed):
     """A stuck value in 42 % of the entries is itself an exact fit, of rank one; the majority must win."""

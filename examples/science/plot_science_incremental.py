@@ -68,7 +68,8 @@ for name, model in models.items():
         for values, size in zip(spectrum.T, truth, strict=False)
     ]
     start, end = spectrum[0, RANK], spectrum[-1, RANK]
-    print(f"{name}: rank {model.rank_}; directions half learnt at iterations {', '.join(arrived)}")
+    print(f"{name}: {model.n_iter_} iterations, rank {model.rank_}")
+    print(f"    directions half learnt at iterations {', '.join(arrived)}")
     in_starts = f"{end / model.init_scale:.2g} times init_scale"
     print(f"    fifth value: {start:.1e} at the start, {end:.1e} at the end, {in_starts}")
 
