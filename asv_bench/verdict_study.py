@@ -5,10 +5,10 @@
 
 The problems are drawn from the whole grid of the studies of recovery, completion and PCA and beyond what can be
 recovered: 2 to 14 measurements an unknown (entries: 1.5 to 30), 0 to 60 % errors of every kind, condition to 10, with
-noise in two of five. A fit is right where its error is below 1e-6, or with noise below a half and below 1.5 times that of
-least squares told the rank and the errors; it is wrong above 1e-5, or above 2.5 times. Rows and columns that the estimator lists as
-undetermined are not judged. Seeds below 70000 were used to set the verdict; the study starts there and refuses lower
-ones.
+noise in two of five. A fit is right where its error is below 1e-6, or with noise below a half and below 1.5 times
+that of least squares told the rank and the errors; it is wrong above 1e-5, or above 2.5 times. Rows and columns that
+the estimator lists as undetermined are not judged. Seeds below 70000 were used to set the verdict; the study starts
+there and refuses lower ones.
 """
 
 import argparse

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 
+from ._checkpoint import Checkpoint
 from ._pipeline import Solution
 from ._polish import scale_floor
 from ._problem import Problem, make_problem
@@ -19,7 +20,11 @@ from ._repr import SummaryMixin
 from ._restarts import run_starts
 from ._scan import Options
 from ._threads import interruptible, single_threaded_blas
-from ._version import VersionMixin
+from ._validation import check_folder
+from ._version import __version__
+
+# What the version is called in the state of an estimator.
+_VERSION_KEY = "_sklearn_robustlr_version"
 
 
 @dataclass
@@ -32,6 +37,29 @@ class Outcome:
     scores: np.ndarray
 
 
+class VersionMixin:
+    """Pickles carry the version of this package and warn where another one loads them.
+
+    scikit-learn does so for its own classes alone.
+    """
+
+    def __getstate__(self):
+        return {**super().__getstate__(), _VERSION_KEY: __version__}  # type: ignore[dict-item]  # of BaseEstimator
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop(_VERSION_KEY, "unknown")
+        if version != __version__:
+            name = f"{type(self).__name__} of sklearn_robustlr"
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=name, current_sklearn_version=__version__, original_sklearn_version=version
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)  # type: ignore[misc]  # of BaseEstimator
+
+
 class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
     """Fit pipeline of the estimators: operator and options in, fitted attributes out."""
 
@@ -39,9 +67,12 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
     n_jobs: int | None
     random_state: int | np.random.RandomState | None
     verbose: int
+    checkpoint: str | None
 
     #: What is being fitted, while callbacks listen.
     _data: dict | None = None
+    #: Where its stages are kept.
+    _checkpoint: Checkpoint | None = None
 
     @contextmanager
     def _listening(self, **data):
@@ -50,6 +81,11 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         With more its sums depend on what other threads, which may fit too, hold it to.
         """
         self._data = data if hasattr(self, "_skl_callbacks") else None
+        if check_folder("checkpoint", self.checkpoint) is not None:
+            params = self.get_params(deep=False)
+            for name in ("checkpoint", "n_jobs", "verbose"):  # nothing of the result depends on them
+                del params[name]
+            self._checkpoint = Checkpoint(self.checkpoint, (type(self).__name__, params, data))
         try:
             if self._data is not None:
                 context = self._init_callback_context(max_subtasks=None)
@@ -58,8 +94,11 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
                 yield
             if self._data is not None:
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)
+            if self._checkpoint is not None:
+                self._checkpoint.clear()
         finally:
-            del self._data
+            self.__dict__.pop("_data", None)
+            self.__dict__.pop("_checkpoint", None)
 
     def _solve(self, measurements, options, start=None, whole=True):
         """Solve; nothing is set. `start`: factors of a fit to nearly the same data, in the user's units.
@@ -67,6 +106,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         `whole` says that it is all of the data: callbacks are then given estimators that can predict.
         """
         problem = make_problem(measurements)
+        options = replace(options, checkpoint=self._checkpoint)
         progress = None
         if self.verbose or self._data is not None:
             progress = Progress(

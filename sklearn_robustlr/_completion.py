@@ -55,6 +55,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         that leads to no fit to be trusted, it begins afresh.
     verbose : int, default=0
         1: print a line on each start.
+    checkpoint : str, path or None, default=None
+        Folder in which the stages of a long fit are kept until it is done: where it was interrupted, a fit of the same
+        data with the same parameters goes on after the last of them, to the same bits. See the user guide.
 
     Attributes
     ----------
@@ -135,6 +138,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         random_state=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.rank = rank
         self.replace = replace
@@ -148,6 +152,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, start=None):
@@ -175,6 +180,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         ValueError, TypeError
             If a parameter or the data are not as described; the message names what was given and what is
             allowed.
+        MemoryError
+            If the fit would take more memory than there is; the message states the estimate.
 
         Warns
         -----

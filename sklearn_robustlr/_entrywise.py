@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._base import VersionMixin
 from ._entries import Entries
 from ._kernels import deal_entries
 from ._validation import check_entries, check_integer, resolve_shape
-from ._version import VersionMixin
 from .metrics import robust_r2_score
 
 

@@ -1,9 +1,15 @@
-"""Small dense algebra on factor pairs: balanced truncation, orthonormal bases, retraction."""
+"""Small algebra on factor pairs: leading singular triplets, balanced truncation, orthonormal bases, retraction."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
+from scipy.sparse.linalg import svds
+
+from ._threads import aside
+
+# A dense array of at most this many numbers is decomposed whole; larger ones by Lanczos iteration.
+_DENSE_SVD_SIZE = 250_000
 
 
 def product_svd(left, right, k=None, *, symmetric=False):
@@ -43,3 +49,17 @@ def degrees_of_freedom(shape, k, *, symmetric=False):
     if symmetric:
         return k * shape[0] - k * (k - 1) // 2
     return k * (shape[0] + shape[1] - k)
+
+
+def truncated_svd(matrix, k):
+    """Return the k leading singular triplets (u, s, v), deterministic."""
+    k = min(k, *matrix.shape)
+    if np.prod(matrix.shape, dtype=float) <= _DENSE_SVD_SIZE or 3 * k > min(matrix.shape):
+        dense = matrix.toarray() if sparse.issparse(matrix) else matrix
+        u, s, vt = aside(np.linalg.svd, dense, full_matrices=False)
+        return u[:, :k], s[:k], vt[:k].T
+    start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
+    u, s, vt = svds(matrix.astype(np.float64), k, v0=start)
+    order = np.argsort(-s)
+    dtype = matrix.dtype
+    return u[:, order].astype(dtype), s[order].astype(dtype), vt[order].T.astype(dtype)

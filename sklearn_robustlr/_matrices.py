@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _blocks
+from . import _blocks, _memory
 from ._base import FitMixin, flag_width
+from ._checkpoint import stage
 from ._entries import Entries, core
 from ._factors import product_svd
 from ._measurements import EntryMeasurements
@@ -46,6 +47,8 @@ class MatrixMixin(FitMixin):
             order="C",
             ensure_all_finite="allow-nan",
         )
+        if reset:
+            _memory.require(_memory.matrix_need(X))
         return X, Entries(X)
 
     def _fit_matrix(self, entries, start):
@@ -99,7 +102,7 @@ class MatrixMixin(FitMixin):
             mask[mask] = keep
         return rows, cols
 
-    def block_start(self, entries, options):
+    def _start_from_block(self, entries, options):
         """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
         done, block = self._fit_small_block(entries, options)
         if done:
@@ -221,17 +224,13 @@ class MatrixMixin(FitMixin):
 
     def _extend(self, entries, rows, cols):
         """Factors of the whole from those of a block."""
-        return _blocks.extend(
-            entries,
-            self.left_,
-            self.singular_values_,
-            self.right_,
-            rows,
-            cols,
-            scale=self._row_scale(),
-            efficient=not self._heavy,
-            n_jobs=self.n_jobs,
-        )
+        block = self.left_, self.singular_values_, self.right_, rows, cols
+        options = {"scale": self._row_scale(), "efficient": not self._heavy}
+
+        def compute():
+            return _blocks.extend(entries, *block, n_jobs=self.n_jobs, **options)
+
+        return stage(self._checkpoint, "extension", compute, block, options)
 
     def _row_scale(self):
         """Noise scale that rows are regressed with: that of the flags, so that rounding counts as noise."""
@@ -286,14 +285,14 @@ class MatrixMixin(FitMixin):
             right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors / np.where(s > 0, s, 1)
             self._set_factors(left * s, right, entries.dtype)
         self._learn_space(known_rows, known_cols, scale)
-        fit = self._regress(entries, threshold=self.threshold_)
+        fit = self._regress_all(entries)
         if not known_rows.all():
             left = (self.left_ * self.singular_values_).astype(np.float64)
             left[~known_rows] = fit.factors[~known_rows]
             self._set_factors(left, self.right_, entries.dtype)
             # the coefficients refer to the old basis: learn the new one
             self._learn_space(known_rows, known_cols, scale)
-            fit = self._regress(entries, threshold=self.threshold_)
+            fit = self._regress_all(entries)
         self._set_verdicts(entries, fit, known_rows, known_cols)
         for name, index in (("rows", self.undetermined_rows_), ("columns", self.undetermined_columns_)):
             if len(index) and keep_rows.any():  # else all are, and that has been said
@@ -308,6 +307,15 @@ class MatrixMixin(FitMixin):
     def _regress(self, entries, **what):
         """Regression of rows on the learned row space."""
         return self._space.regress(entries, n_jobs=self.n_jobs, **what)
+
+    def _regress_all(self, entries):
+        """Regression of all rows that are fitted, as a stage of the fit."""
+        threshold = self.threshold_
+
+        def compute():
+            return self._regress(entries, threshold=threshold)
+
+        return stage(self._checkpoint, "rows", compute, self._space, threshold)
 
     def _judge_entries(self, X):
         """X as validated, the residuals of its observed entries, and the flags, each in the form of X."""

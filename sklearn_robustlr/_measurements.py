@@ -17,39 +17,24 @@ same bits for any number of threads, and between two parts Ctrl-C is heard.
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import svds
 
 from . import _kernels
+from ._factors import truncated_svd
 from ._tangents import EntryTangent, StackedTangent, StoredTangent
-from ._threads import aside, run_parts
+from ._threads import run_parts
 
-# A dense array of at most this many numbers is decomposed whole; larger ones by Lanczos iteration.
-_DENSE_SVD_SIZE = 250_000
 # Tangent coordinates of dense measurements are stored where they cost at most this share of the data.
 _TANGENT_SHARE = 0.2
 # Multiplications of a part of a pass (about a millisecond), and most parts.
 _PART_WORK, _MOST_PARTS = 1 << 21, 64
 # Multiplications of a part for each number that it adds to, at least: adding up the parts must cost next to nothing.
 _OWN_GRADIENT = 8
-
-
-def truncated_svd(matrix, k):
-    """Return the k leading singular triplets (u, s, v), deterministic."""
-    k = min(k, *matrix.shape)
-    if np.prod(matrix.shape, dtype=float) <= _DENSE_SVD_SIZE or 3 * k > min(matrix.shape):
-        dense = matrix.toarray() if sparse.issparse(matrix) else matrix
-        u, s, vt = aside(np.linalg.svd, dense, full_matrices=False)
-        return u[:, :k], s[:k], vt[:k].T
-    start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
-    u, s, vt = svds(matrix.astype(np.float64), k, v0=start)
-    order = np.argsort(-s)
-    dtype = matrix.dtype
-    return u[:, order].astype(dtype), s[order].astype(dtype), vt[order].T.astype(dtype)
 
 
 def _read_only(array):
@@ -107,14 +92,14 @@ class Measurements(ABC):
 
         `width` is the number of multiplications that a measurement takes.
         """
-        bounds = np.linspace(0, self.size, self._n_parts(self.size * width, shapes) + 1)
-        return self._sum_parts(kernel, bounds.astype(int).tolist(), shapes)
+        n_parts = self._n_parts(self.size * width, shapes)
+        return self._sum_parts(kernel, [self.size * p // n_parts for p in range(n_parts + 1)], shapes)
 
     @staticmethod
     def _n_parts(work, shapes):
         """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part."""
-        added = max(sum(int(np.prod(shape)) for shape in shapes), 1)
-        return int(max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1))
+        added = max(sum(map(math.prod, shapes)), 1)
+        return max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1)
 
     def _sum_parts(self, kernel, bounds, shapes):
         parts = [[np.zeros(shape, self.dtype) for shape in shapes] for _ in bounds[1:]]
@@ -138,9 +123,12 @@ class Measurements(ABC):
     def with_targets(self, y):
         """Return the same measurements with other targets."""
         other = copy.copy(self)
-        other.__dict__.pop("resolution", None)
         other.y = _read_only(y)
-        return other
+        return self._like(other)
+
+    def __getstate__(self):
+        """Of copies, pickles and hashes: without what is told from the rest, and without what no result depends on."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("resolution", "n_threads")}
 
     @cached_property
     def resolution(self):
@@ -366,8 +354,10 @@ class EntryMeasurements(Measurements):
     def _pass_by_rows(self, kernel, width, shape):
         """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
         n_parts = self._n_parts(self.size * (10 + width), [shape])
-        cuts = np.searchsorted(self.indptr, np.linspace(0, self.size, n_parts + 1)[1:-1])
-        return self._sum_parts(kernel, np.unique([0, *cuts, self.shape[0]]).tolist(), [shape])
+        cuts = (
+            np.searchsorted(self.indptr, np.linspace(0, self.size, n_parts + 1)[1:-1]).tolist() if n_parts > 1 else []
+        )
+        return self._sum_parts(kernel, sorted({0, *cuts, self.shape[0]}), [shape])
 
     def steps(self, requests, weight=None, y=None):
         left, right = _stacked_factors(requests)

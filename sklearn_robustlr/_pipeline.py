@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import _rank
+from ._checkpoint import stage
 from ._factors import degrees_of_freedom, product_spectrum, product_svd
 from ._initialization import bounded_targets, clipped_targets, spectral_start, tiny_start
 from ._polish import Fit, evaluate, scale_floor
@@ -46,22 +47,32 @@ def first_width(problem, options):
 
 def descend(problem, options, starts, *, max_iter=None, watch=None):
     """The sub-gradient method with these options from several starts (left, right, rule, iterations behind them)."""
-    descents = [
-        descent(
-            problem.work,
-            left,
-            right,
-            rule,
-            max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
-            tol=options.tol,
-            first=first,
-            symmetric=options.symmetric,
-            gap=CLEAR_GAP if options.hurried else np.inf,
-            watch=watch,
-        )
-        for left, right, rule, first in starts
-    ]
-    return subgradient_methods(problem.work, descents)
+    rules = [rule for _, _, rule, _ in starts]
+
+    def run():
+        descents = [
+            descent(
+                problem.work,
+                left,
+                right,
+                rule,
+                max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
+                tol=options.tol,
+                first=first,
+                symmetric=options.symmetric,
+                gap=CLEAR_GAP if options.hurried else np.inf,
+                watch=watch,
+            )
+            for left, right, rule, first in starts
+        ]
+        return subgradient_methods(problem.work, descents), rules
+
+    # where callbacks watch, and may ask for an end, the iterations are made
+    checkpoint = options.checkpoint if watch is None else None
+    results, moved = stage(checkpoint, "subgradient", run, problem, options.apart, starts, max_iter)
+    for rule, after in zip(rules, moved, strict=True):
+        vars(rule).update(vars(after))
+    return results
 
 
 def _overparameterised(problem, options, *, watch=None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
+import joblib
 import numpy as np
 
-from ._factors import product_svd
-from ._measurements import EntryMeasurements, Measurements, counting_sort, truncated_svd
+from ._factors import product_svd, truncated_svd
+from ._measurements import EntryMeasurements, Measurements, counting_sort
 from ._row_kernels import segment_medians
 from ._step_sizes import quantile
 from ._tangents import PreconditionedTangent
@@ -59,6 +61,11 @@ class Problem:
     final: tuple | None
     scale: float
     units: tuple
+
+    @cached_property
+    def digest(self):
+        """What tells it from other problems."""
+        return joblib.hash([getattr(self, field.name) for field in fields(self)])
 
     def in_user_units(self, size):
         """Sizes of X in the units of the user."""

@@ -11,6 +11,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import _memory
 from ._base import FitMixin
 from ._completion import RobustMatrixCompletion
 from ._entries import Entries
@@ -78,6 +79,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         that leads to no fit to be trusted, it begins afresh.
     verbose : int, default=0
         1: print a line on each start.
+    checkpoint : str, path or None, default=None
+        Folder in which the stages of a long fit are kept until it is done: where it was interrupted, a fit of the same
+        data with the same parameters goes on after the last of them, to the same bits. See the user guide.
 
     Attributes
     ----------
@@ -160,6 +164,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         random_state=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.rank = rank
         self.measurements = measurements
@@ -175,6 +180,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -216,6 +222,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ValueError, TypeError
             If a parameter or the data are not as described; the message names what was given and what is
             allowed.
+        MemoryError
+            If the fit would take more memory than there is; the message states the estimate.
 
         Warns
         -----
@@ -225,6 +233,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         X, y = self._validate(X, y=y, reset=True)
         symmetric = check_flag("symmetric", self.symmetric)
         shape = resolve_shape(self.shape, X.shape[1], self.measurements)
+        kind = "sparse" if sparse.issparse(X) else self.measurements
+        size = shape or (1, 1)  # of entries without a shape: it is not the most of it
+        _memory.require(_memory.measurements_need(kind, size, X.shape[0], X.size, X.dtype.itemsize))
         operator, order = make_measurements_object(X, y, shape, self.measurements)
         if symmetric and operator.shape[0] != operator.shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
@@ -245,7 +256,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         first = np.append(True, (np.diff(entries.rows) != 0) | (np.diff(entries.cols) != 0))  # one of each pair
         indptr = np.searchsorted(entries.rows[first], np.arange(entries.shape[0] + 1)).astype(np.int32)
         matrix = Entries.of(indptr, entries.cols[first], entries.y[first], entries.shape)
-        return RobustMatrixCompletion(n_jobs=self.n_jobs).block_start(matrix, options)
+        completion = RobustMatrixCompletion(n_jobs=self.n_jobs)
+        completion._checkpoint = self._checkpoint
+        return completion._start_from_block(matrix, options)
 
     def _snapshot(self, left, s, right):
         """Attributes of an estimator that predicts from these singular triplets."""

@@ -83,6 +83,12 @@ class RowSpace:
     def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
         """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without
         entries the centre. Returns a :class:`Regression`."""
+        idle = self._idle(entries)
+        if idle is not None:
+            fit = self.regress(entries.subset(~idle), n_jobs=n_jobs)
+            rest = self.residual(entries, fit.factors)
+            beyond = None if threshold is None else np.abs(rest) > threshold
+            return Regression(fit.factors, fit.met, rest if residual else None, beyond)
         n_rows = entries.shape[0]
         factors = np.zeros((n_rows, self.rank))
         met = np.zeros(n_rows, dtype=np.int64)
@@ -144,6 +150,18 @@ class RowSpace:
                 task = delayed(working_for(token)(block))
                 Parallel(n_jobs=n_jobs, prefer="threads")(task(lo, hi) for lo, hi in pairs)
         return Regression(factors, met, out, beyond)
+
+    def _idle(self, entries):
+        """Mask of the entries in columns where the row space vanishes, None without any.
+
+        Zeros there are met by all coefficients alike: counted among those met, they would pass any.
+        """
+        size = np.abs(self.basis).max(axis=1, initial=0.0)
+        blank = size <= 1e-9 * size.max(initial=0.0)
+        if not blank.any() or blank.all():
+            return None
+        mask = blank[entries.cols]
+        return mask if mask.any() else None
 
     def residual(self, entries, factors):
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import _rank
+from ._checkpoint import Checkpoint, stage
 from ._factors import product_svd
 from ._initialization import spectral_start
 from ._measurements import EntryMeasurements
@@ -31,6 +32,13 @@ class Options:
     symmetric: bool
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     hurried: bool = False
+    #: Where the stages are kept.
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def apart(self):
+        """What the options say of the result, the checkpoint left aside."""
+        return replace(self, checkpoint=None)
 
 
 class Scan:
@@ -78,13 +86,21 @@ class Scan:
 
         `among`: mask of the measurements that the sub-gradient is to see.
         """
+        return self.estimate(*self._stage("descent", self._descend, u, s, v, among))
+
+    def _stage(self, name, compute, *what):
+        checkpoint = self._options.checkpoint
+        return stage(checkpoint, name, lambda: compute(*what), self._problem, self._options.apart, what)
+
+    def _descend(self, u, s, v, among):
+        """The sub-gradient method from a start, in the coordinates of the base."""
         symmetric = self._options.symmetric
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
         size = robust_size(work.y, 0.5)
         first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
         tol = 1e-3 if self._options.hurried else 0.0
         u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, tol=tol, symmetric=symmetric)
-        return self.estimate(*self._problem.to_base(u, s, v, symmetric=symmetric))
+        return self._problem.to_base(u, s, v, symmetric=symmetric)
 
     def _reduce(self, fit):
         """Fit one rank less from an exact fit, its sub-gradient seeing only what that fit meets.
@@ -130,6 +146,9 @@ class Scan:
 
     def estimate(self, u, s, v):
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
+        return self._stage("estimate", self._estimate, u, s, v)
+
+    def _estimate(self, u, s, v):
         symmetric, base = self._options.symmetric, self._problem.base
         fit = m_estimate(base, u, s, v, symmetric=symmetric)
         if isinstance(base, EntryMeasurements) and not symmetric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral, Real
 
 import numpy as np
@@ -50,6 +51,13 @@ def check_flag(name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
+
+
+def check_folder(name, value):
+    """Check a parameter that names a folder, or is None."""
+    if value is not None and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be the path of a folder or None, got {value!r}.")
+    return value
 
 
 def check_options(estimator, shape, *, symmetric=False):

@@ -65,17 +65,18 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
     if k < limit and k + 1 in scan.fits and scan.prefers_larger(k, k + 1):
         return False, f"structure is left beyond rank {k}"
-    if fit.scale > (_MOST_HEAVY if fit.heavy else _MOST_NOISE):
-        return False, "the noise is about as large as the data: structure that was not found may hide in it"
-    if gap < _NO_GAP:
-        return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
         nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
         below = scan.fit(k - 1) if k > 1 else nothing
         edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)
         if edges <= _rank.EDGES:
             return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
-    few = fit.sound.sum() < _FEW * fit.dof or gap < _SMALL_GAP
+    if options.rank is None:  # else more structure than was asked for may be left
+        if fit.scale > (_MOST_HEAVY if fit.heavy else _MOST_NOISE):
+            return False, "the noise is about as large as the data: structure that was not found may hide in it"
+        if gap < _NO_GAP:
+            return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
+    few = fit.sound.sum() < _FEW * fit.dof or (options.rank is None and gap < _SMALL_GAP)
     if few and not options.hurried and not _is_steady(fit, problem, options):
         return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
     return True, ""

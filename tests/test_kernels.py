@@ -14,7 +14,6 @@ from sklearn_robustlr._measurements import (
     EntryMeasurements,
     RankOneMeasurements,
     SparseMeasurements,
-    truncated_svd,
 )
 from sklearn_robustlr._problem import Preconditioned
 
@@ -253,6 +252,31 @@ def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
     assert_array_equal(alone[0], factors[7])
 
 
+def test_rows_that_are_empty_sound_short_or_hardly_seen(rng):
+    """No entry; no error; too few entries to guess from; a basis that vanishes on half of the columns."""
+    n, k = 60, 3
+    basis, truth = rng.standard_normal((n, k)), rng.standard_normal((4, k))
+    basis[::2] = 0.0
+    y = truth @ basis.T
+    y[3, 1:24:2] += 9.0  # 12 of the 30 entries that tell anything, one-sided
+    blank = ~basis.any(axis=1)
+    noisy = np.where(blank, rng.standard_normal((4, n)), y)  # zeros on a basis of zeros would be met by any guess
+    seen = np.ones((4, n), dtype=bool)
+    seen[0] = False
+    seen[2] = np.arange(n) < 9
+    indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+    cols = np.nonzero(seen)[1].astype(np.int32)
+    factors, met = np.full((4, k), 7.0), np.full(4, -1)
+    _row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 200, True, np.arange(4), factors, met)
+    assert_array_equal(factors[0], 7.0)
+    assert_allclose(factors[1:], truth[1:], atol=1e-6)
+    assert_array_equal(met, [0, n, 9, n - 12])
+    guessed = np.full((4, k), 7.0)
+    _row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 1e-9, 100, guessed)
+    assert_array_equal(guessed[[0, 2, 3]], 7.0)  # of the last too few agree
+    assert_allclose(guessed[1], truth[1], atol=1e-9)
+
+
 def test_residual_and_met_of_rows(rng):
     basis, truth, indptr, cols, y = rows_with_errors(rng)
     row = np.repeat(np.arange(40), np.diff(indptr))
@@ -319,6 +343,7 @@ def test_expect_rows_is_the_posterior_mean(rng):
     assert_array_equal(factors[1:], 0.0)  # nothing seen; nothing believable seen
 
 
+@pytest.mark.compiled
 def test_one_signature_per_kernel(rng):
     """Input that differs in writability or layout must not compile a kernel again."""
     for kind in ("dense", "sparse", "rank_one", "entries"):

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks, _matrices, _scan
-from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix
+from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_matrix
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
 
 BOTH = [RobustMatrixCompletion(), RobustPCA()]
@@ -725,3 +725,13 @@ def test_svd_that_does_not_converge_is_done_again():
     )
     fitted = RobustMatrixCompletion(init_scale=0.1, max_iter=1000).fit(p.data)
     assert np.isfinite(fitted.singular_values_).all()
+
+
+def test_columns_of_zeros_do_not_pass_for_evidence():
+    """Any coefficients of a row meet them: three rows were wrong, in a fit that called itself exact."""
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((500, 4)) @ rng.standard_normal((4, 500))
+    clean[:, rng.uniform(size=500) < 0.6] = 0.0
+    data, _ = corrupt(clean, 0.35, random_state=rng)
+    repaired = RobustMatrixCompletion(replace="all").fit_transform(data)
+    assert_allclose(repaired, clean, atol=1e-8)
