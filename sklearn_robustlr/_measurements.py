@@ -354,10 +354,8 @@ class EntryMeasurements(Measurements):
     def _pass_by_rows(self, kernel, width, shape):
         """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
         n_parts = self._n_parts(self.size * (10 + width), [shape])
-        cuts = (
-            np.searchsorted(self.indptr, np.linspace(0, self.size, n_parts + 1)[1:-1]).tolist() if n_parts > 1 else []
-        )
-        return self._sum_parts(kernel, sorted({0, *cuts, self.shape[0]}), [shape])
+        cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
+        return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), [shape])
 
     def steps(self, requests, weight=None, y=None):
         left, right = _stacked_factors(requests)
