@@ -107,7 +107,7 @@ def measurement_loops(dtype, rng):
 
     y = normal(m)
     dense = DenseMeasurements(normal(m, d * d), y, (d, d))
-    yield Loop("dense_step", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
+    yield Loop("dense_steps", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
     many = [(left * (1 + c), right, zero) for c in range(8)]
     yield Loop(
         "dense_steps, 8 at once",
@@ -127,12 +127,14 @@ def measurement_loops(dtype, rng):
     )
     tangent = dense.tangent(u, v)
     three = normal(d, 3), normal(d, 3)
-    yield Loop("dense_step on tangent coordinates", lambda: tangent.step(*three, zero), m * width * size, 4 * m * width)
+    yield Loop(
+        "dense_steps on tangent coordinates", lambda: tangent.step(*three, zero), m * width * size, 4 * m * width
+    )
 
     design = sparse.random(m, d * d, density=0.02, format="csr", random_state=0).astype(dtype)
     rows = SparseMeasurements(design, y, (d, d))
     yield Loop(
-        "sparse_step, 2 % stored",
+        "sparse_steps, 2 % stored",
         lambda: rows.step(left, right, zero),
         design.nnz * (size + 4),
         4 * design.nnz,
@@ -140,7 +142,7 @@ def measurement_loops(dtype, rng):
     )
     pairs = RankOneMeasurements(normal(m, d), normal(m, d), y, (d, d))
     yield Loop(
-        "rank_one_step, rank 5",
+        "rank-one steps, rank 5 (BLAS)",
         lambda: pairs.step(left, right, zero),
         2 * m * d * size,
         8 * m * d * RANK,
@@ -296,7 +298,7 @@ def row_loops(rng):
     )
     yield Loop(
         "rows_residual",
-        lambda: _row_kernels.rows_residual(indptr, cols, y, basis, factors, residual),
+        lambda: _kernels.rows_residual(indptr, cols, y, basis, factors, residual),
         3 * per + 4 * len(y),
         2 * RANK * len(y),
         "cache; gather of rows of length rank, not re-associated",
@@ -304,7 +306,7 @@ def row_loops(rng):
     met, good = np.empty(n_rows, np.int64), np.empty(n_rows, bool)
     yield Loop(
         "count_met",
-        lambda: _row_kernels.count_met(indptr, residual, 1e-10, RANK, met, good),
+        lambda: _kernels.count_met(indptr, residual, 1e-10, RANK, met, good),
         per,
         4 * len(y),
         "cache; branch and division an entry",

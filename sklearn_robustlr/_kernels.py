@@ -92,11 +92,7 @@ def _psi(residual, delta):
     """clip(residual, -delta, delta); its limit, the sign, for delta = 0."""
     if delta == 0.0:
         return np.sign(residual)
-    if residual > delta:
-        return delta
-    if residual < -delta:
-        return -delta
-    return residual
+    return min(max(residual, -delta), delta)  # without branches, which half of the entries would mispredict
 
 
 @jit()
@@ -145,90 +141,76 @@ def sparse_steps(indptr, indices, data, x, y, weight, delta, residual, adjoint):
     n = x.shape[1]
     w = np.empty(n, data.dtype)
     for i in range(indptr.shape[0] - 1):
-        w[:] = -y[i]
-        for p in range(indptr[i], indptr[i + 1]):
-            for c in range(n):
-                w[c] += data[p] * x[indices[p], c]
+        lo, hi = indptr[i], indptr[i + 1]
+        if n == 1:  # its sum is kept in a register
+            total = -y[i]
+            for p in range(lo, hi):
+                total += data[p] * x[indices[p], 0]
+            w[0] = total
+        else:
+            w[:] = -y[i]
+            for p in range(lo, hi):
+                for c in range(n):
+                    w[c] += data[p] * x[indices[p], c]
         moves = False
         for c in range(n):
             residual[i, c] = w[c]
             w[c] = weight[i] * _psi(w[c], delta[c])
             moves |= w[c] != 0
-        if moves:
-            for p in range(indptr[i], indptr[i + 1]):
+        if moves and n == 1:
+            total = w[0]
+            for p in range(lo, hi):
+                adjoint[indices[p], 0] += total * data[p]
+        elif moves:
+            for p in range(lo, hi):
                 for c in range(n):
                     adjoint[indices[p], c] += w[c] * data[p]
 
 
 @jit(fastmath=REASSOCIATE)
-def rank_one_steps(a, b, left, right, y, weight, delta, residual, grad_left, grad_right):
-    """Residuals and factor gradients of measurements a_i b_i^T at several X, without a d1 x d2 array.
+def rank_one_weigh(u, v, y, weight, delta, residual):
+    """Residuals of measurements a_i b_i^T at several X from u = a_i^T left_s and v = b_i^T right_s (m x n x k).
 
-    left (d1 x n x k) and right hold n pairs of factors. residual_is = a_i^T left_s right_s^T b_i - y_i; with
-    G_s = sum_i weight_i psi(residual_is) a_i b_i^T, grad_left_s += G_s right_s and grad_right_s += G_s^T left_s.
+    residual_is = u_is . v_is - y_i; u and v are exchanged, times weight_i psi(residual_is): what the gradients, sums of
+    a_i v_is^T and b_i u_is^T, add up.
     """
-    n, k = left.shape[1:]
-    u = np.empty((n, k), left.dtype)
-    v = np.empty((n, k), left.dtype)
-    for i in range(a.shape[0]):
-        u[:] = 0
-        v[:] = 0
-        for j in range(a.shape[1]):
-            for s in range(n):
-                for c in range(k):
-                    u[s, c] += a[i, j] * left[j, s, c]
-        for j in range(b.shape[1]):
-            for s in range(n):
-                for c in range(k):
-                    v[s, c] += b[i, j] * right[j, s, c]
-        moves = False
+    m, n, k = u.shape
+    for i in range(m):
         for s in range(n):
             r = -y[i]
             for c in range(k):
-                r += u[s, c] * v[s, c]
+                r += u[i, s, c] * v[i, s, c]
             residual[i, s] = r
             w = weight[i] * _psi(r, delta[s])
-            moves |= w != 0
             for c in range(k):
-                u[s, c] *= w
-                v[s, c] *= w
-        if moves:
-            for j in range(a.shape[1]):
-                for s in range(n):
-                    for c in range(k):
-                        grad_left[j, s, c] += a[i, j] * v[s, c]
-            for j in range(b.shape[1]):
-                for s in range(n):
-                    for c in range(k):
-                        grad_right[j, s, c] += b[i, j] * u[s, c]
+                u[i, s, c], v[i, s, c] = w * v[i, s, c], w * u[i, s, c]
 
 
 @jit(fastmath=REASSOCIATE)
-def entries_steps(indptr, cols, left, right, y, weight, delta, residual, grad_left, grad_right):
-    """Residuals and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR), at several X.
+def entries_step(indptr, cols, left, right, y, weight, delta, residual, grad_left, grad_right):
+    """Residuals and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR).
 
-    left (d1 x n x k) and right hold n pairs of factors. residual_ps = left_is . right_js - y_p; with G_s the sparse
-    matrix of weight_p psi(residual_ps), grad_left_s += G_s right_s and grad_right_s += G_s^T left_s.
+    residual_p = left_i . right_j - y_p; with G the sparse matrix of weight_p psi(residual_p), grad_left += G right and
+    grad_right += G^T left.
     """
-    n, k = left.shape[1:]
+    k = left.shape[1]
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
             j = cols[p]
-            for s in range(n):
-                r = -y[p]
+            r = -y[p]
+            for c in range(k):
+                r += left[i, c] * right[j, c]
+            residual[p] = r
+            w = weight[p] * _psi(r, delta)
+            if w != 0:
                 for c in range(k):
-                    r += left[i, s, c] * right[j, s, c]
-                residual[p, s] = r
-                w = weight[p] * _psi(r, delta[s])
-                if w != 0:
-                    for c in range(k):
-                        grad_left[i, s, c] += w * right[j, s, c]
-                        grad_right[j, s, c] += w * left[i, s, c]
+                    grad_left[i, c] += w * right[j, c]
+                    grad_right[j, c] += w * left[i, c]
 
 
 @jit(fastmath=REASSOCIATE)
 def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, grad_m, grad_n):
-    """As `entries_steps` at one X = m v^T + u n^T, with the gradients in m (G v) and in n (G^T u)."""
+    """As `entries_step` at X = m v^T + u n^T, with the gradients in m (G v) and in n (G^T u)."""
     k = u.shape[1]
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):

@@ -33,6 +33,8 @@ from ._threads import run_parts
 _TANGENT_SHARE = 0.2
 # Multiplications of a part of a pass (about a millisecond), and most parts.
 _PART_WORK, _MOST_PARTS = 1 << 21, 64
+# Numbers of the rows that are multiplied at once with a few others.
+_SLICE = 1 << 16
 # Multiplications of a part for each number that it adds to, at least: adding up the parts must cost next to nothing.
 _OWN_GRADIENT = 8
 
@@ -92,7 +94,7 @@ class Measurements(ABC):
 
         `width` is the number of multiplications that a measurement takes.
         """
-        n_parts = self._n_parts(self.size * width, shapes)
+        n_parts = self._n_parts(int(self.size * width), shapes)
         return self._sum_parts(kernel, [self.size * p // n_parts for p in range(n_parts + 1)], shapes)
 
     @staticmethod
@@ -229,17 +231,6 @@ def _flat_steps(measurements, requests, weight, y):
     return [(r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)]
 
 
-def _stacked_factors(requests):
-    """Left factors of all requests as one array (d1, n, k), and the right ones."""
-    return (np.ascontiguousarray(np.stack([r[side] for r in requests], axis=1)) for side in (0, 1))
-
-
-def _split_steps(residual, grad_left, grad_right):
-    """What `steps` returns, from arrays that hold the requests along their second axis."""
-    triples = zip(residual.T, grad_left.swapaxes(0, 1), grad_right.swapaxes(0, 1), strict=True)
-    return [tuple(np.ascontiguousarray(a) for a in triple) for triple in triples]
-
-
 class SparseMeasurements(Measurements):
     """Rows of a CSR matrix are flattened d1 x d2 matrices; they stay sparse."""
 
@@ -295,16 +286,27 @@ class RankOneMeasurements(Measurements):
         self.a, self.b = _read_only(a), _read_only(b)
 
     def steps(self, requests, weight=None, y=None):
-        left, right = _stacked_factors(requests)
+        n, k = len(requests), requests[0][0].shape[1]
+        left, right = (np.hstack([request[side] for request in requests]) for side in (0, 1))
         delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
-        residual = np.empty((self.size, len(requests)), self.dtype)
+        residual = np.empty((self.size, n), self.dtype)
         weight, y = self._or_default(weight, y)
+        few = max(_SLICE // sum(self.shape), 16)  # the second products find a and b in cache
 
-        def part(lo, hi, *gradients):
-            own = (array[lo:hi] for array in (self.a, self.b))
-            _kernels.rank_one_steps(*own, left, right, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], *gradients)
+        def part(lo, hi, grad_left, grad_right):
+            for start in range(lo, hi, few):
+                rows = slice(start, min(start + few, hi))
+                u, v = self.a[rows] @ left, self.b[rows] @ right
+                whole = (-1, n, k)
+                _kernels.rank_one_weigh(
+                    u.reshape(whole), v.reshape(whole), y[rows], weight[rows], delta, residual[rows]
+                )
+                grad_left += self.a[rows].T @ u
+                grad_right += self.b[rows].T @ v
 
-        return _split_steps(residual, *self._pass(part, 2 * (left.size + right.size), [left.shape, right.shape]))
+        grad_left, grad_right = self._pass(part, 2 * (left.size + right.size), [left.shape, right.shape])
+        whole = zip(residual.T, np.hsplit(grad_left, n), np.hsplit(grad_right, n), strict=True)
+        return [tuple(np.ascontiguousarray(a) for a in one) for one in whole]
 
     def in_units(self):
         units = _unit(self.a), _unit(self.b)
@@ -351,26 +353,29 @@ class EntryMeasurements(Measurements):
         order = by_col[counting_sort(rows[by_col], shape[0])]
         return cls(rows[order], cols[order], y[order], shape), order
 
-    def _pass_by_rows(self, kernel, width, shape):
+    def _pass_by_rows(self, kernel, width, shapes):
         """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
-        n_parts = self._n_parts(self.size * (10 + width), [shape])
+        n_parts = self._n_parts(self.size * (10 + width), shapes)
         cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
-        return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), [shape])
+        return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), shapes)
 
     def steps(self, requests, weight=None, y=None):
-        left, right = _stacked_factors(requests)
-        delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
-        residual = np.empty((self.size, len(requests)), self.dtype)
-        grad_left = np.zeros_like(left)
+        requests = [(np.ascontiguousarray(u), np.ascontiguousarray(v), self.dtype.type(d)) for u, v, d in requests]
+        residuals = np.empty((len(requests), self.size), self.dtype)
+        grads_left = [np.zeros_like(left) for left, _, _ in requests]
         weight, y = self._or_default(weight, y)
 
-        def part(lo, hi, grad_right):
-            _kernels.entries_steps(
-                self.indptr[lo : hi + 1], self.cols, left[lo:hi], right, y, weight, delta, residual,
-                grad_left[lo:hi], grad_right,
-            )  # fmt: skip
+        def part(lo, hi, *grads_right):
+            own = self.indptr[lo : hi + 1], self.cols
+            each = zip(requests, residuals, grads_left, grads_right, strict=True)
+            for (left, right, delta), residual, grad_left, grad_right in each:  # the entries stay in cache
+                _kernels.entries_step(
+                    *own, left[lo:hi], right, y, weight, delta, residual, grad_left[lo:hi], grad_right
+                )
 
-        return _split_steps(residual, grad_left, *self._pass_by_rows(part, left[0].size, right.shape))
+        shapes = [right.shape for _, right, _ in requests]
+        grads_right = self._pass_by_rows(part, sum(left.shape[1] for left, _, _ in requests), shapes)
+        return list(zip(residuals, grads_left, grads_right, strict=True))
 
     def tangent_step(self, u, v, m, n, delta, weight=None, y=None):
         """`step` at m v^T + u n^T, with the gradients in m and n, without the doubled width of stacked factors."""
@@ -385,7 +390,7 @@ class EntryMeasurements(Measurements):
                 grad_m[lo:hi], grad_n,
             )  # fmt: skip
 
-        return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], n.shape)
+        return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], [n.shape])
 
     def tangent(self, u, v):
         return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))

