@@ -50,7 +50,8 @@ class Ours:
         elif kind == "completion":
             self.model = RobustMatrixCompletion(n_jobs=n_jobs)
         else:
-            self.model = RobustLowRankRecovery(measurements="rank_one" if kind == "rank_one" else "matrix")
+            measurements = "rank_one" if kind == "rank_one" else "matrix"
+            self.model = RobustLowRankRecovery(measurements=measurements, n_jobs=n_jobs)
 
     def fit(self, problem, clock=time.perf_counter):
         """Seconds of the fit."""

@@ -14,7 +14,7 @@ from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History, descent, subgradient_methods
-from ._verdict import STOPPED, is_doubtful, judge
+from ._verdict import SMALL_GAP, STOPPED, is_doubtful, judge
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
@@ -193,10 +193,15 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
         )
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = _limit(problem, options)
+    # a scan from a start that huge errors have drowned goes through many ranks in vain: what is small comes first
+    drowned = problem.work.coherent and ratio < SMALL_GAP and not options.hurried
+    fit = _fit_small_targets(problem, limit, options) if drowned else None
+    if fit is not None and _rank.exact_count(fit) > 0.5 * _rank.informative_count(fit):
+        return Solution(fit, fit.rank, True, "", n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
     doubtful = not found[1] or is_doubtful(found[0], ratio)
     if doubtful and not options.hurried and found[2] != STOPPED:
-        found = _second_opinion(problem, found, limit, options)
+        found = _second_opinion(problem, found, limit, options, None if drowned else _fit_small_targets)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
         converged &= not doubtful
@@ -218,33 +223,38 @@ def solve_warm(problem, options, start, *, watch=None):
     return Solution(fit, fit.rank, converged, reason, 1, history)
 
 
-def _second_opinion(problem, found, limit, options):
+def _second_opinion(problem, found, limit, options, fit_small):
     """Look for an exact fit that the scan has missed; returns the better of both.
 
     Errors in single entries that agree with one another (a stuck sensor) can be met exactly by a small rank: what an
-    exact fit of a minority does not meet is tried on its own. So are the targets of less than median size, for
-    errors are large. Then starts are made from targets bounded in several ways.
+    exact fit of a minority does not meet is tried on its own. So are small targets, by `fit_small`. Then starts are
+    made from targets bounded in several ways.
     """
     fit = found[0]
     if not problem.work.coherent:
         return found if _rank.is_exact(fit) else _spectral_search(problem, found, limit, options)
-    size = np.abs(problem.base.y)
-    parts = [size <= quantile(size, 0.45)]
-    if _rank.is_exact(fit):
-        parts.insert(0, ~_rank.is_met(fit))
     best = _rank.exact_count(fit) if _rank.is_exact(fit) else 0
-    for part in parts:
-        other = _fit_by_part(problem, np.flatnonzero(part), limit, options)
-        if other is not None and _rank.is_exact(other) and _rank.exact_count(other) > best:
+    tries = [lambda: fit_small(problem, limit, options)] if fit_small else []
+    if best:
+        tries.insert(0, lambda: _fit_by_part(problem, ~_rank.is_met(fit), limit, options))
+    for attempt in tries:
+        other = attempt()
+        if other is not None and _rank.exact_count(other) > best:
             return other, True, ""
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
     hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
-def _fit_by_part(problem, index, limit, options):
-    """Fit a part of the measurements; where that is exact, fit them all from there."""
-    part = problem.subset(index)
+def _fit_small_targets(problem, limit, options):
+    """Fit of the targets of less than median size, for errors are large: an exact fit of all, or None."""
+    size = np.abs(problem.base.y)
+    return _fit_by_part(problem, size <= quantile(size, 0.45), limit, options)
+
+
+def _fit_by_part(problem, among, limit, options):
+    """Fit the measurements of a mask; where that is exact, fit them all from there: an exact fit of all, or None."""
+    part = problem.subset(np.flatnonzero(among))
     limit = min(limit, _rank.largest_rank(part.work.shape, part.work.size, symmetric=options.symmetric))
     if not np.any(part.base.y):
         return None
@@ -256,7 +266,8 @@ def _fit_by_part(problem, index, limit, options):
     fit = scan.fit(scan.choose(min(guess, limit), limit))
     if not _rank.is_exact(fit):
         return None
-    return Scan(problem, fit.u, fit.v, options).estimate(fit.u, fit.s, fit.v)
+    fit = Scan(problem, fit.u, fit.v, options).estimate(fit.u, fit.s, fit.v)
+    return fit if _rank.is_exact(fit) else None
 
 
 def _spectral_search(problem, found, limit, options, *, largest=6):

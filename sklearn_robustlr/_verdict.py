@@ -23,7 +23,7 @@ STOPPED = "a callback asked it to stop"
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.45
 # Ratio of neighbouring singular values below which there is no gap, and below which there hardly is.
-_NO_GAP, _SMALL_GAP = 1.35, 2.0
+_NO_GAP, SMALL_GAP = 1.35, 2.0
 # Sound measurements an unknown below which a fit is repeated on parts of them, how far its noise may differ, and how
 # far beyond theory it may miss the others.
 _FEW, _STEADY, _MISSED = 4.5, 0.1, 1.2
@@ -41,7 +41,7 @@ def is_doubtful(fit, gap=np.inf):
     """
     if _rank.is_exact(fit):
         return _rank.exact_count(fit) < 0.5 * _rank.informative_count(fit)
-    return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6 or gap < _SMALL_GAP)
+    return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6 or gap < SMALL_GAP)
 
 
 def judge(scan, k, limit, problem, options, gap=np.inf):
@@ -76,7 +76,7 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
             return False, "the noise is about as large as the data: structure that was not found may hide in it"
         if gap < _NO_GAP:
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
-    few = fit.sound.sum() < _FEW * fit.dof or (options.rank is None and gap < _SMALL_GAP)
+    few = fit.sound.sum() < _FEW * fit.dof or (options.rank is None and gap < SMALL_GAP)
     if few and not options.hurried and not _is_steady(fit, problem, options):
         return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
     return True, ""
