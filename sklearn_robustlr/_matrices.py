@@ -18,7 +18,7 @@ from ._measurements import EntryMeasurements
 from ._polish import broken
 from ._rank import is_exact
 from ._rows import RowSpace
-from ._validation import check_flag, check_options, check_start
+from ._validation import check_options, check_start
 from .metrics import robust_r2_score
 
 # Share of a row that `score` hides at a time.
@@ -75,7 +75,7 @@ class MatrixMixin(FitMixin):
         """Factors to begin at: those given, or, with `warm_start`, the rows regressed on the last row space."""
         if start is not None:
             return check_start(start, entries.shape, entries.dtype)
-        warm = check_flag("warm_start", self.warm_start) and hasattr(self, "_space") and self.rank_
+        warm = self.warm_start and hasattr(self, "_space") and self.rank_
         if not warm or len(self._space.basis) != entries.shape[1]:
             return None
         space = self._space
@@ -242,7 +242,8 @@ class MatrixMixin(FitMixin):
         location = np.full(entries.shape[1], np.median(entries.y), dtype)
         for j in np.unique(entries.cols):
             location[j] = np.median(entries.y[entries.cols == j])
-        norm = np.linalg.norm(location)
+        top = np.abs(location).max() or dtype.type(1)  # squares of extreme sizes overflow or vanish
+        norm = np.linalg.norm(location / top) * top
         n = entries.shape[0]
         self.left_ = np.full((n, 1), 1 / np.sqrt(n), dtype)
         self.right_ = (location / norm if norm > 0 else np.zeros_like(location))[:, None]

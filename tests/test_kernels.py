@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_robustlr import _kernels, _measurements, _row_kernels
+from sklearn_robustlr import _factors, _kernels, _measurements, _row_kernels
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
     EntryMeasurements,
