@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _blocks, _memory
-from ._base import FitMixin, flag_width
+from ._base import FitMixin, check_size, flag_width
 from ._checkpoint import stage
 from ._entries import Entries, core
 from ._factors import product_svd
@@ -239,15 +239,18 @@ class MatrixMixin(FitMixin):
     def _fit_location(self, entries):
         """Nothing but a location can be learnt: the median of each column, of all where it is empty."""
         dtype = entries.dtype
-        location = np.full(entries.shape[1], np.median(entries.y), dtype)
+        top = np.abs(entries.y).max() or dtype.type(1)  # sums and squares of extreme sizes overflow or vanish
+        values = entries.y / top
+        location = np.full(entries.shape[1], np.median(values), dtype)
         for j in np.unique(entries.cols):
-            location[j] = np.median(entries.y[entries.cols == j])
-        top = np.abs(location).max() or dtype.type(1)  # squares of extreme sizes overflow or vanish
-        norm = np.linalg.norm(location / top) * top
+            location[j] = np.median(values[entries.cols == j])
+        norm = np.linalg.norm(location)
         n = entries.shape[0]
         self.left_ = np.full((n, 1), 1 / np.sqrt(n), dtype)
         self.right_ = (location / norm if norm > 0 else np.zeros_like(location))[:, None]
-        self.singular_values_ = np.array([norm * np.sqrt(n)], dtype)
+        with np.errstate(over="ignore"):
+            self.singular_values_ = np.array([norm * np.sqrt(n)], dtype) * top
+        check_size(self.singular_values_)
         self.rank_, self.n_iter_ = 1, 0
         self.scale_, self.threshold_, self._heavy = 0.0, np.inf, True
         self.converged_ = False

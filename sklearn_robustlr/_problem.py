@@ -71,10 +71,11 @@ class Problem:
         return joblib.hash([getattr(self, field.name) for field in fields(self)])
 
     def in_user_units(self, size):
-        """Sizes of X in the units of the user."""
-        size = size * size.dtype.type(self.scale)
-        for unit in self.units:
-            size = size / size.dtype.type(unit)
+        """Sizes of X in the units of the user; infinite where no number is that large."""
+        with np.errstate(over="ignore"):
+            size = size * size.dtype.type(self.scale)
+            for unit in self.units:
+                size = size / size.dtype.type(unit)
         return size
 
     def to_base(self, u, s, v, *, symmetric=False):

@@ -34,10 +34,11 @@ def examples(count, share):
 
 # What is given
 
-FACTORS = [1.0, 1.0, 1e-300, 1e-20, 1e8, 1e250]
+FACTORS = [1.0, 1.0, 1e-300, 1e-20, 1e8, 1e250, 1e300]
 # Of errors that are far from the truth, and from one another, a few can neither be missed nor believed.
 PLAIN = ["none", "huge", "one-sided"]
 ERRORS = [*PLAIN, "gaussian", "absurd", "stuck", "sign-flip", "row", "block", "inf"]
+BLANKS = ["none", "none", "row", "column", "most"]
 HOLES = ["none", "some", "half", "row", "column", "all"]
 DTYPES = ["f8", "f8", "f4", ">f8", "f2", "i1", "i8", "u1", "b1", "O", "g"]
 LAYOUTS = ["C", "F", "reversed", "strided", "read-only", "list", "broadcast"]
@@ -99,6 +100,7 @@ MATRICES = recipes(
         "errors": PLAIN,
         "share": [0.04],
         "noise": [0.0],
+        "blank": BLANKS[:1],
         "holes": HOLES[:2],
         "factor": FACTORS,
         "dtype": ["f8", "f8", ">f8", "f4", "O"],
@@ -111,6 +113,7 @@ MATRICES = recipes(
         "errors": ERRORS,
         "share": [0.1, 0.5],
         "noise": [0.0, 0.2],
+        "blank": BLANKS,
         "holes": HOLES,
         "factor": FACTORS,
         "dtype": DTYPES,
@@ -218,11 +221,15 @@ def make_matrix(recipe):
     rng = np.random.RandomState(recipe["seed"])
     shape, dtype, factor = recipe["shape"], recipe["dtype"], recipe["factor"]
     if dtype == "f4":
-        factor = {1e-300: 1e-30, 1e250: 1e30}.get(factor, factor)
+        factor = {1e-300: 1e-30, 1e250: 1e30, 1e300: 1e34}.get(factor, factor)
     elif dtype == "f2":
         factor = 1.0
     truth = factor * low_rank(shape, recipe["rank"], recipe["easy"], rng)
     data = truth + factor * recipe["noise"] * rng.standard_normal(shape)
+    if recipe["blank"] == "most":
+        data[rng.uniform(size=shape) < 0.7] = 0.0
+    elif recipe["blank"] != "none":
+        np.moveaxis(data, recipe["blank"] == "column", 0)[rng.randint(2) :: 2] = 0.0
     data = spoil(data, recipe["errors"], recipe["share"], rng)
     seen = rng.uniform(size=shape) >= {"some": 0.1, "half": 0.5, "all": 1.0}.get(recipe["holes"], 0.0)
     if recipe["holes"] == "row":
@@ -402,6 +409,8 @@ def check_matrix(cls, recipe, chosen, bad, start, rank):
     assert model.outliers_.shape == truth.shape and model.outliers_.dtype == bool
     use(model, "score", X)
     fitted = use(model, "transform", X)
+    if cls is RobustMatrixCompletion:
+        use(model, "predict_entries", np.arange(len(truth)), np.zeros(len(truth), dtype=np.int8))
     size = np.abs(truth).max(initial=0.0) or 1.0
     odd = odd_rows(truth.shape[1], size, np.random.RandomState(0))
     for rows in (odd, odd[::-2], np.asfortranarray(odd[:1]), odd.astype(object)):
@@ -412,6 +421,8 @@ def check_matrix(cls, recipe, chosen, bad, start, rank):
         assert out.shape == rows.shape
     with pytest.raises(ValueError, match="features, but"):
         model.transform(np.ones((2, truth.shape[1] + 1)))
+    with pytest.raises(ValueError, match="no observed entry"):
+        model.score(odd[1:2])
     with pytest.raises(ValueError, match="infinity"):
         model.transform(np.full((1, truth.shape[1]), np.inf))
     if expected == "right" and is_benign(chosen):

@@ -249,6 +249,16 @@ def test_a_location_of_any_size():
         assert_allclose(model.transform(np.full((1, 5), np.nan))[0] / factor, np.arange(1.0, 6.0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("data", [np.where(np.eye(6) > 0, 1.0, np.nan), np.ones((9, 8)), np.ones((1, 6))])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_data_beside_the_largest_number(data, dtype):
+    """Medians and norms of it overflow; what has singular values beyond it cannot be told."""
+    data = (data * (0.95 * np.finfo(dtype).max)).astype(dtype)
+    for model in (RobustMatrixCompletion(), RobustPCA(), RobustPCA(n_init=2)):
+        with pytest.raises(ValueError, match="too large: singular values of the low-rank matrix exceed"):
+            model.fit(data)
+
+
 def test_variances_where_all_but_noise_is_lost():
     """Components of 1e-190 beside noise of size one: the square of the ratio is beyond all numbers."""
     rng = np.random.RandomState(0)
