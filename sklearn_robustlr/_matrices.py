@@ -285,9 +285,9 @@ class MatrixMixin(FitMixin):
         if self.rank_ and keep_rows.any() and not known_cols.all():
             space = RowSpace.learn(left, right * s, known_cols, scale)
             lost = entries.part(np.ones_like(known_rows), ~known_cols).transposed()
-            right = right.copy()
-            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors / np.where(s > 0, s, 1)
-            self._set_factors(left * s, right, entries.dtype)
+            right = (right * s).astype(np.float64)  # not divided by values that may be next to nothing
+            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors
+            self._set_factors(left, right, entries.dtype)
         self._learn_space(known_rows, known_cols, scale)
         fit = self._regress_all(entries)
         if not known_rows.all():

@@ -103,7 +103,7 @@ class RowSpace:
         center = self.basis @ self.center
         turned = np.ascontiguousarray(self.basis.T)
         size = np.mean(np.abs(center)) + np.mean(np.abs(whitened))
-        unit = _unit(size)
+        unit = _unit(max(size, self.scale))
         starts = count_starts(len(self.basis), self.rank)
         scale = max(self.scale, np.finfo(np.float64).tiny)
         settled = self.rank > 0 and scale <= _NEGLIGIBLE * size

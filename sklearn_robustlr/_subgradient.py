@@ -111,7 +111,7 @@ def descent(
             gradient_norm=float(np.hypot(*norms)),
             factor_norm=_squared_norm(left, right),
         )
-        if not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
+        if len(history) and not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
             return *kept, history
         step = rule(t, residual, state)
         if t % every == 0:

@@ -34,7 +34,7 @@ def examples(count, share):
 
 # What is given
 
-FACTORS = [1.0, 1.0, 1e-300, 1e-20, 1e8, 1e250, 1e300]
+FACTORS = [1.0, 1.0, 1e-300, 1e-20, 1e8, 1e250, 1e295]
 # Of errors that are far from the truth, and from one another, a few can neither be missed nor believed.
 PLAIN = ["none", "huge", "one-sided"]
 ERRORS = [*PLAIN, "gaussian", "absurd", "stuck", "sign-flip", "row", "block", "inf"]
@@ -221,7 +221,7 @@ def make_matrix(recipe):
     rng = np.random.RandomState(recipe["seed"])
     shape, dtype, factor = recipe["shape"], recipe["dtype"], recipe["factor"]
     if dtype == "f4":
-        factor = {1e-300: 1e-30, 1e250: 1e30, 1e300: 1e34}.get(factor, factor)
+        factor = {1e-300: 1e-30, 1e250: 1e30, 1e295: 1e30}.get(factor, factor)
     elif dtype == "f2":
         factor = 1.0
     truth = factor * low_rank(shape, recipe["rank"], recipe["easy"], rng)

@@ -249,6 +249,20 @@ def test_a_location_of_any_size():
         assert_allclose(model.transform(np.full((1, 5), np.nan))[0] / factor, np.arange(1.0, 6.0), rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_sizes_that_have_nothing_in_common():
+    """Hundreds of orders of magnitude between the targets, and between a first guess and the noise."""
+    data = np.zeros((3, 6))
+    data[0, [0, 5]], data[0, 4], data[1, [1, 4]], data[2, 3] = 1e30, 4e300, [9e299, 4e300], 2e299
+    for step_size in ("auto", "constant"):
+        model = RobustMatrixCompletion(2, step_size=step_size, max_iter=40).fit(data)
+        assert not model.converged_ and np.isfinite(model.singular_values_).all()
+    data = np.array([[0, 2, 0, 0, 0, 9], [11, 0, -5, 0, 0, -5], [np.nan] * 6]) * 1e249
+    start = 1e31 * np.ones((3, 1)), 1e30 * np.array([[-1.0, 1, 0.4, -0.2, 0.3, 0.1]]).T
+    model = RobustMatrixCompletion(replace="all", polish=False).fit(data, start=start)
+    assert np.isfinite(model.transform(data)).all()
+
+
 @pytest.mark.parametrize("data", [np.where(np.eye(6) > 0, 1.0, np.nan), np.ones((9, 8)), np.ones((1, 6))])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_data_beside_the_largest_number(data, dtype):
