@@ -38,15 +38,16 @@ class MatrixMixin(FitMixin):
 
     def _entries(self, X, *, reset):
         """Validated X and its observed entries."""
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite="allow-nan",
-        )
+        with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite="allow-nan",
+            )
         if reset:
             _memory.require(_memory.matrix_need(X))
         return X, Entries(X)

@@ -191,9 +191,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         kind = check_choice("measurements", self.measurements, MEASUREMENTS)
         dtype = "numeric" if kind == "entries" else [np.float64, np.float32]
         options = {"accept_sparse": "csr" if kind == "matrix" else False, "order": "C", "dtype": dtype}
-        if not reset:
-            return validate_data(self, X, reset=False, **options)
-        X, y = validate_data(self, X, y, y_numeric=True, **options)
+        with np.errstate(invalid="ignore"):  # its sums of the values are inf - inf where they are of extreme size
+            if not reset:
+                return validate_data(self, X, reset=False, **options)
+            X, y = validate_data(self, X, y, y_numeric=True, **options)
         target = X.dtype if kind != "entries" else y.dtype if y.dtype == np.float32 else np.float64
         return X, np.ascontiguousarray(y, dtype=target)
 

@@ -273,6 +273,18 @@ def test_data_beside_the_largest_number(data, dtype):
             model.fit(data)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_errors_of_the_largest_numbers(problem, dtype):
+    """The sum of the values, by which scikit-learn looks for NaN, is inf - inf."""
+    data, top = problem.clean.astype(dtype), np.finfo(dtype).max
+    data.ravel()[0:160:16], data.ravel()[1:160:16] = top, -top
+    assert_allclose(repaired(data), problem.clean, atol=1e-3)
+    X, y, truth = measure("matrix")
+    y = y.astype(dtype)
+    y[0:80:8], y[1:80:8] = top, -top  # sums are made in eight lanes
+    assert_allclose(recover("matrix", X.astype(dtype), y, truth.shape).coef_, truth, atol=1e-3)
+
+
 def test_variances_where_all_but_noise_is_lost():
     """Components of 1e-190 beside noise of size one: the square of the ratio is beyond all numbers."""
     rng = np.random.RandomState(0)
