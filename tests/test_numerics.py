@@ -305,6 +305,13 @@ def test_measurements_of_zeros_in_single_precision():
     assert np.isfinite(model.coef_).all()
 
 
+def test_measurements_of_zeros_from_a_first_guess():
+    model = RobustLowRankRecovery(shape=(3, 2), polish=False)
+    with pytest.warns(ConvergenceWarning, match="all of them are zero"):
+        model.fit(np.zeros((30, 6)), np.arange(30.0), start=(np.ones((3, 1)), np.ones((2, 1))))
+    assert not model.converged_ and np.isfinite(model.coef_).all()
+
+
 def test_a_run_that_diverges_ends_where_it_was_best():
     """Equal measurements, and steps that fall too slowly for so small a start: factors grew to 1e65."""
     X = np.tile(np.random.RandomState(0).randint(-100, 100, 36), (57, 1)).astype(float)
