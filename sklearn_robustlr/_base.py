@@ -135,6 +135,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         problem, best, scores = outcome.problem, outcome.best, outcome.scores
         fit = best.fit
         u, s, v = problem.finalise(fit.u, fit.s, fit.v, symmetric=outcome.options.symmetric)
+        check_size(s)
         # Signs: the largest component of each left vector is positive, as in scikit-learn's svd_flip.
         signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
         signs[signs == 0] = 1
@@ -163,6 +164,16 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+
+
+def check_size(singular_values):
+    """Refuse what cannot be told: values near the largest number have singular values beyond it."""
+    if not np.isfinite(singular_values).all():
+        top = np.finfo(singular_values.dtype).max
+        raise ValueError(
+            f"The data are too large: singular values of the low-rank matrix exceed {top:.2g}, the largest number of "
+            f"type {singular_values.dtype}. Divide X (or y) by a power of ten."
+        )
 
 
 def describe(problem, solution, whole):

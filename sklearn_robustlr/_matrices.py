@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _blocks, _memory
-from ._base import FitMixin, flag_width
+from ._base import FitMixin, check_size, flag_width
 from ._checkpoint import stage
 from ._entries import Entries, core
 from ._factors import product_svd
@@ -18,7 +18,7 @@ from ._measurements import EntryMeasurements
 from ._polish import broken
 from ._rank import is_exact
 from ._rows import RowSpace
-from ._validation import check_flag, check_options, check_start
+from ._validation import check_options, check_start
 from .metrics import robust_r2_score
 
 # Share of a row that `score` hides at a time.
@@ -38,15 +38,16 @@ class MatrixMixin(FitMixin):
 
     def _entries(self, X, *, reset):
         """Validated X and its observed entries."""
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite="allow-nan",
-        )
+        with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite="allow-nan",
+            )
         if reset:
             _memory.require(_memory.matrix_need(X))
         return X, Entries(X)
@@ -75,7 +76,7 @@ class MatrixMixin(FitMixin):
         """Factors to begin at: those given, or, with `warm_start`, the rows regressed on the last row space."""
         if start is not None:
             return check_start(start, entries.shape, entries.dtype)
-        warm = check_flag("warm_start", self.warm_start) and hasattr(self, "_space") and self.rank_
+        warm = self.warm_start and hasattr(self, "_space") and self.rank_
         if not warm or len(self._space.basis) != entries.shape[1]:
             return None
         space = self._space
@@ -239,14 +240,18 @@ class MatrixMixin(FitMixin):
     def _fit_location(self, entries):
         """Nothing but a location can be learnt: the median of each column, of all where it is empty."""
         dtype = entries.dtype
-        location = np.full(entries.shape[1], np.median(entries.y), dtype)
+        top = np.abs(entries.y).max() or dtype.type(1)  # sums and squares of extreme sizes overflow or vanish
+        values = entries.y / top
+        location = np.full(entries.shape[1], np.median(values), dtype)
         for j in np.unique(entries.cols):
-            location[j] = np.median(entries.y[entries.cols == j])
+            location[j] = np.median(values[entries.cols == j])
         norm = np.linalg.norm(location)
         n = entries.shape[0]
         self.left_ = np.full((n, 1), 1 / np.sqrt(n), dtype)
         self.right_ = (location / norm if norm > 0 else np.zeros_like(location))[:, None]
-        self.singular_values_ = np.array([norm * np.sqrt(n)], dtype)
+        with np.errstate(over="ignore"):
+            self.singular_values_ = np.array([norm * np.sqrt(n)], dtype) * top
+        check_size(self.singular_values_)
         self.rank_, self.n_iter_ = 1, 0
         self.scale_, self.threshold_, self._heavy = 0.0, np.inf, True
         self.converged_ = False
@@ -281,9 +286,9 @@ class MatrixMixin(FitMixin):
         if self.rank_ and keep_rows.any() and not known_cols.all():
             space = RowSpace.learn(left, right * s, known_cols, scale)
             lost = entries.part(np.ones_like(known_rows), ~known_cols).transposed()
-            right = right.copy()
-            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors / np.where(s > 0, s, 1)
-            self._set_factors(left * s, right, entries.dtype)
+            right = (right * s).astype(np.float64)  # not divided by values that may be next to nothing
+            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors
+            self._set_factors(left, right, entries.dtype)
         self._learn_space(known_rows, known_cols, scale)
         fit = self._regress_all(entries)
         if not known_rows.all():

@@ -34,7 +34,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
     init_scale : float, default=1e-3
-        Size of the start relative to the data. Smaller is safer and slower.
+        Size of the start relative to the data, from 1e-15 to 1e3. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
         Step rule of the sub-gradient method; see :class:`RobustLowRankRecovery`.
     max_iter : int, default=300
@@ -236,8 +236,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         signs = np.sign(v[np.argmax(np.abs(v), axis=0), np.arange(v.shape[1])])
         v = v * np.where(signs == 0, 1, signs)
         k = len(s) if self.n_components is None else min(self.n_components, len(s))
-        # in units of the first value: squares of extreme sizes overflow, ratios do not
-        unit = float(s[0]) or 1.0
+        # in units of what is largest: squares of extreme sizes overflow, ratios do not
+        unit = max(float(s[0]), self.scale_) or 1.0
         variance = (s / unit) ** 2 / max(n - 1, 1)
         noise = (self.scale_ / unit) ** 2 * max(n - self.rank_, 0) * max(d - self.rank_, 0) / max(n - 1, 1)
         rest = float(variance[k:].sum() + noise)

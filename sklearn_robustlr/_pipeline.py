@@ -160,6 +160,8 @@ def _solve(problem, options, start, watch):
     if start is not None:
         if not options.polish:
             norm = tiny_start(problem.work, 1, options.init_scale, symmetric=options.symmetric)[2]
+            if not norm > 0.0:
+                return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
             rule = make_step_rule(options.step_size, problem.work, options.init_scale, norm)
             left, right, history = descend(problem, options, [(*start, rule, 0)], watch=watch)[0]
             return finish(problem, options, left, right, history, watch=watch)

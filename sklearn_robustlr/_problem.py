@@ -15,6 +15,9 @@ from ._step_sizes import quantile
 from ._tangents import PreconditionedTangent
 from ._threads import check_interrupt
 
+# Largest size of a first guess, in units of the targets, of either type.
+_MOST, _MOST_SINGLE = 1e12, 1e6
+
 
 class Preconditioned(Measurements):
     """Measurements P A_i Q of P^-1 X Q^-1, for symmetric P and Q: the same numbers, better conditioned."""
@@ -68,10 +71,11 @@ class Problem:
         return joblib.hash([getattr(self, field.name) for field in fields(self)])
 
     def in_user_units(self, size):
-        """Sizes of X in the units of the user."""
-        size = size * size.dtype.type(self.scale)
-        for unit in self.units:
-            size = size / size.dtype.type(unit)
+        """Sizes of X in the units of the user; infinite where no number is that large."""
+        with np.errstate(over="ignore"):
+            size = size * size.dtype.type(self.scale)
+            for unit in self.units:
+                size = size / size.dtype.type(unit)
         return size
 
     def to_base(self, u, s, v, *, symmetric=False):
@@ -85,12 +89,22 @@ class Problem:
         return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
 
     def from_user_units(self, left, right, *, symmetric=False):
-        """Factors of X in the units of the user, in the coordinates of `work`."""
+        """Factors of X in the units of the user, in the coordinates of `work`.
+
+        None where they tell nothing: zero, or so large beside the targets that steps from there are lost in rounding.
+        """
         dtype = self.base.dtype
+        tops = [float(np.abs(factor).max()) or 1.0 for factor in (left, right)]  # products of extremes overflow
+        left, right = (factor.astype(float) / top for factor, top in zip((left, right), tops, strict=True))
         if self.final is not None:
             left, right = (np.linalg.solve(m.astype(float), f) for m, f in zip(self.final, (left, right), strict=True))
-        u, s, v = product_svd(left.astype(dtype), right.astype(dtype), left.shape[1], symmetric=symmetric)
-        u, s, v = self.to_work(u, s / self.in_user_units(np.ones(1, dtype)), v, symmetric=symmetric)
+        u, s, v = product_svd(left, right, left.shape[1], symmetric=symmetric)
+        with np.errstate(over="ignore", divide="ignore"):
+            s = s * tops[0] / self.in_user_units(np.ones(1)) * tops[1]
+        if not 0.0 < s[0] <= (_MOST if dtype == np.float64 else _MOST_SINGLE):
+            return None
+        u, s, v = (factor.astype(dtype) for factor in (u, s, v))
+        u, s, v = self.to_work(u, s, v, symmetric=symmetric)
         root = np.sqrt(s)
         return u * root, v * root
 
@@ -148,11 +162,12 @@ def make_problem(measurements):
     rows, cols = measurements.second_moments()
     p, q = _inverse_root(rows), _inverse_root(cols)
     final = None
-    if p is not None or q is not None or not 1e-3 < np.trace(rows) < 1e6:
-        p = np.eye(len(rows)) / np.sqrt(max(np.trace(rows) / len(rows), 1e-300)) if p is None else p
+    size = np.trace(rows) / len(rows)
+    if p is not None or q is not None or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
+        p = np.eye(len(rows)) / np.sqrt(size) if p is None else p
         q = np.eye(len(cols)) if q is None else q
         # each factor carries the overall size: take it out of one
-        q = q * np.sqrt(np.trace(rows) / len(rows)) if _inverse_root(cols) is not None else q
+        q = q * np.sqrt(size) if _inverse_root(cols) is not None else q
         dtype = measurements.dtype
         final = (p.astype(dtype), q.astype(dtype))
         measurements = Preconditioned(measurements, *final)

@@ -54,7 +54,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     symmetric : bool, default=False
         True: X is symmetric positive semi-definite, X = U U^T, as in [1]_.
     init_scale : float, default=1e-3
-        Size of the start relative to the data. Smaller is safer and slower.
+        Size of the start relative to the data, from 1e-15 to 1e3. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
         Step rule of the sub-gradient method. "auto" reads the distance to the solution off a quantile
         of the residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is
@@ -191,9 +191,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         kind = check_choice("measurements", self.measurements, MEASUREMENTS)
         dtype = "numeric" if kind == "entries" else [np.float64, np.float32]
         options = {"accept_sparse": "csr" if kind == "matrix" else False, "order": "C", "dtype": dtype}
-        if not reset:
-            return validate_data(self, X, reset=False, **options)
-        X, y = validate_data(self, X, y, y_numeric=True, **options)
+        with np.errstate(invalid="ignore"):  # its sums of the values are inf - inf where they are of extreme size
+            if not reset:
+                return validate_data(self, X, reset=False, **options)
+            X, y = validate_data(self, X, y, y_numeric=True, **options)
         target = X.dtype if kind != "entries" else y.dtype if y.dtype == np.float32 else np.float64
         return X, np.ascontiguousarray(y, dtype=target)
 
@@ -241,8 +242,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = check_options(self, operator.shape, symmetric=symmetric)
         if start is not None:
-            start = check_start(start, operator.shape, X.dtype)
-        elif check_flag("warm_start", self.warm_start) and getattr(self, "shape_", None) == operator.shape:
+            start = check_start(start, operator.shape, operator.dtype)
+        elif self.warm_start and getattr(self, "shape_", None) == operator.shape:
             start = self.left_ * self.singular_values_, self.right_
         self.shape_ = operator.shape
         with self._listening(X=X, y=y):

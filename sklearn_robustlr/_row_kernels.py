@@ -407,7 +407,7 @@ def expect_rows(indptr, cols, y, basis, center, scale, rows, factors):
             size = 0.0
             for c in range(k):
                 size += b[c] * b[c]
-            if r * r > 12.25 * (size + scale * scale):
+            if np.isinf(r) or r * r > 12.25 * (size + scale * scale):
                 continue
             spread += size
             for c in range(k):

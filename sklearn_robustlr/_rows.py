@@ -23,6 +23,11 @@ def count_starts(length, rank, *, sound=0.45, chance=0.99):
     return int(max(20, min(needed, _START_WORK / _row_kernels.start_work(length, rank))))
 
 
+def _unit(size):
+    """Divisor of data of this size that keeps their squares in range; 1 where they are anyhow."""
+    return 1.0 if size == 0.0 or 1e-100 < size < 1e100 else float(min(size, np.finfo(np.float64).max))
+
+
 @dataclass
 class Regression:
     """Coefficients of rows, and what they leave.
@@ -54,11 +59,11 @@ class RowSpace:
 
     @classmethod
     def learn(cls, basis, coefficients, known, scale, *, efficient=True):
-        """Take the prior from the coefficients of the `known` rows (mask)."""
+        """Take the prior from the coefficients of the `known` rows (mask); of all where none is."""
         basis = np.ascontiguousarray(basis, dtype=np.float64)
         sample = coefficients[known].astype(np.float64)
         if not len(sample):
-            sample = np.zeros((1, basis.shape[1]))
+            sample = coefficients.astype(np.float64) if len(coefficients) else np.zeros((1, basis.shape[1]))
         center = sample.mean(axis=0)
         _, s, vt = np.linalg.svd(sample - center, full_matrices=False)
         return cls(basis, center, (vt.T * (s / np.sqrt(len(sample)))) @ vt, scale, efficient)
@@ -98,6 +103,7 @@ class RowSpace:
         center = self.basis @ self.center
         turned = np.ascontiguousarray(self.basis.T)
         size = np.mean(np.abs(center)) + np.mean(np.abs(whitened))
+        unit = _unit(max(size, self.scale))
         starts = count_starts(len(self.basis), self.rank)
         scale = max(self.scale, np.finfo(np.float64).tiny)
         settled = self.rank > 0 and scale <= _NEGLIGIBLE * size
@@ -131,7 +137,9 @@ class RowSpace:
                 rest = None
             lost = np.flatnonzero(~self.is_determined(n_met))
             if len(lost):
-                _row_kernels.expect_rows(indptr, cols, y, whitened, center, self.scale, lost, x)
+                with np.errstate(over="ignore"):  # an entry that is infinite in these units is left out
+                    even = y / unit, whitened / unit, center / unit, self.scale / unit
+                _row_kernels.expect_rows(indptr, cols, *even, lost, x)
                 x[lost] = x[lost] @ self.root + self.center
                 rest = None
             if out is not None or beyond is not None:

@@ -128,8 +128,11 @@ class PolyakStep:
     last = None
 
     def __call__(self, t, residual, state):
+        if not state.gradient_norm > 0.0:
+            return 0.0
         loss = float(np.abs(residual).sum())
-        step = loss / max(state.gradient_norm**2, np.finfo(float).tiny)
+        # ratios first: the square of the norm may vanish
+        step = loss / max(state.gradient_norm, 1e-150) / max(state.gradient_norm, 1e-150)
         return min(step, 0.5 / max(state.growth, np.finfo(float).tiny))
 
 

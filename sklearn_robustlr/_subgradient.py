@@ -47,6 +47,10 @@ class History:
         }
 
 
+# A run has diverged where its robust residual, or its factors in even units, have grown beyond all measure.
+_DIVERGED, _OVERGROWN = 1e6, {"d": 1e30, "f": 1e12}
+
+
 def _squared_norm(left, right):
     """Larger squared spectral norm of the two factors, from their small Gram matrices."""
     return float(max(np.linalg.norm(left.T @ left, 2), np.linalg.norm(right.T @ right, 2)))
@@ -87,7 +91,7 @@ def descent(
     tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
     singular values differ by that factor and those above have settled. `first` is the number of iterations that the
     factors have behind them. `watch` is called with ("subgradient", factors) each time something is recorded, and may
-    ask for an end by returning True.
+    ask for an end by returning True. A run that diverges ends at the recorded factors of the smallest robust residual.
 
     A generator: it yields what to evaluate, (left, right, clipping), is sent (residual, gradients), and returns
     (left, right, history).
@@ -96,6 +100,7 @@ def descent(
     best, waited = np.inf, 0
     last = previous = None
     start = robust_size(measurements.y)
+    kept, least = (left, right), np.inf
     for t in range(first, max_iter if rule.last is None else min(max_iter, rule.last)):
         residual, grad_left, grad_right = yield left, right, rule.delta
         if symmetric:
@@ -106,13 +111,17 @@ def descent(
             gradient_norm=float(np.hypot(*norms)),
             factor_norm=_squared_norm(left, right),
         )
+        if len(history) and not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
+            return *kept, history
         step = rule(t, residual, state)
         if t % every == 0:
             spectrum = product_spectrum(left, right)
             history.record(t, residual, step, spectrum)
             now = history.residual[-1]
-            if not np.isfinite(now):
-                break
+            if not now <= _DIVERGED * max(start, history.residual[0]):
+                return *kept, history
+            if now < least:
+                kept, least = (left, right), now
             if last is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
                 break
             previous = spectrum

@@ -13,6 +13,8 @@ from ._scan import Options
 from ._step_sizes import STEP_SIZES
 
 MEASUREMENTS = ("matrix", "rank_one", "entries")
+#: Sizes of the start whose squares are numbers in float32, and whose growth is a matter of some hundred iterations.
+INIT_SCALES = (1e-15, 1e3)
 
 
 def check_integer(name, value, low, *, high=None, high_name=None, none=False):
@@ -27,16 +29,33 @@ def check_integer(name, value, low, *, high=None, high_name=None, none=False):
     return int(value)
 
 
-def check_real(name, value, *, low=0.0, low_open=False):
+def check_real(name, value, *, low=0.0, high=np.inf, low_open=False):
     """Check a finite real parameter."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}.")
     value = float(value)
     low_fails = value <= low if low_open else value < low
-    if not np.isfinite(value) or low_fails:
-        bound = f"{'greater than' if low_open else 'at least'} {low:g}"
-        raise ValueError(f"{name} must be finite and {bound}, got {value!r}.")
+    if not np.isfinite(value) or low_fails or value > high:
+        bound = f"finite and {'greater than' if low_open else 'at least'} {low:g}"
+        bound = bound if high == np.inf else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} must be {bound}, got {value!r}.")
     return value
+
+
+def check_jobs(name, value):
+    """Check a number of jobs: None or an integer other than 0, the negative ones counted from all processors down."""
+    if check_integer(name, value, -np.inf, none=True) == 0:
+        raise ValueError(f"{name} must be None or an integer other than 0, got 0.")
+    return value
+
+
+def check_seed(name, value):
+    """Check what random numbers are drawn by, as scikit-learn's `check_random_state` takes it."""
+    if value is None or value is np.random or isinstance(value, np.random.RandomState):
+        return value
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be None, an integer or a numpy.random.RandomState, got {value!r}.")
+    return check_integer(name, value, 0, high=2**32 - 1)
 
 
 def check_choice(name, value, allowed):
@@ -69,10 +88,13 @@ def check_options(estimator, shape, *, symmetric=False):
         # components are chosen from a fit of more: a tight bound would take the structure just beyond it for errors
         rank = min(2 * rank + 2, small)
     check_integer("n_init", estimator.n_init, 1)
+    check_jobs("n_jobs", estimator.n_jobs)
+    check_seed("random_state", estimator.random_state)
+    check_flag("warm_start", estimator.warm_start)
     check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
     return Options(
         rank=rank,
-        init_scale=check_real("init_scale", estimator.init_scale, low_open=True),
+        init_scale=check_real("init_scale", estimator.init_scale, low=INIT_SCALES[0], high=INIT_SCALES[1]),
         step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
         max_iter=check_integer("max_iter", estimator.max_iter, 1),
         tol=check_real("tol", estimator.tol),

@@ -618,7 +618,7 @@ def test_bad_data(estimator, data, message):
         ({"rank": 61}, ValueError, "rank must be from 1 to min.shape. = 60, got 61"),
         ({"rank": 2.5}, TypeError, "rank must be an integer or None, got 2.5"),
         ({"replace": "both"}, ValueError, "replace must be one of .*, got 'both'"),
-        ({"init_scale": 0}, ValueError, "init_scale must be finite and greater than 0"),
+        ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 1000, got 0"),
         ({"step_size": "fast"}, ValueError, "step_size must be one of"),
         ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
         ({"n_init": 0}, ValueError, "n_init must be at least 1"),

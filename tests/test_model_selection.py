@@ -469,7 +469,7 @@ def test_grid_search_picks_a_value_that_recovers():
         assert result["stage"]["picked"] < 1e-2
 
 
-@pytest.mark.parametrize("name", ["selection_study", "imputer_study"])
+@pytest.mark.parametrize("name", ["selection_study", "imputer_study", "structure_study"])
 def test_studies_refuse_seeds_that_were_tuned_on(name, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", [name, "--seed", "5"])
     with pytest.raises(SystemExit):

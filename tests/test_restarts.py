@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from dataclasses import replace
 
 import joblib
@@ -263,6 +264,32 @@ def test_a_first_guess_serves_and_a_bad_one_does_no_harm(case):
     for bad in ((np.zeros_like(u[:, :2]), np.zeros_like(vt[:2].T)), (rng.standard_normal(u[:, :2].shape), vt[-2:].T)):
         far = clone(estimator).fit(*data, start=bad)
         assert_allclose(error(case, far), error(case, cold), rtol=5e-3)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e30])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_guess_of_no_sensible_size_does_no_harm(size, dtype):
+    """Its products overflow or vanish; a fit without later stages could not leave it."""
+    problem = make_corrupted_matrix((40, 30), rank=1, outliers=0.1, random_state=0)
+    data, start = problem.data.astype(dtype), (size * np.ones((40, 1)), np.ones((30, 1)))
+    model = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(problem.clean, model.fit(data, start=start).transform(data)) < 1e-4
+    for step_size in ("auto", "polyak"):
+        model.set_params(polish=False, step_size=step_size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            assert np.isfinite(model.fit(data, start=start).singular_values_).all()
+
+
+def test_a_first_guess_at_entries_keeps_its_fractions():
+    """The indices are integers, the factors are not."""
+    p = make_corrupted_matrix((30, 20), rank=1, outliers=0.1, random_state=0)
+    u, s, vt = np.linalg.svd(p.clean, full_matrices=False)
+    start = u[:, :1] * np.sqrt(s[0]), vt[:1].T * np.sqrt(s[0])
+    model = RobustLowRankRecovery(measurements="entries", shape=(30, 20))
+    model.fit(np.argwhere(p.observed), p.data[p.observed], start=start)
+    assert model.n_iter_ == 1
+    assert model.history_["residual"][0] < 1e-10
 
 
 def test_warm_start_on_other_rows_and_another_number_of_columns():

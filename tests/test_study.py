@@ -1,14 +1,21 @@
-"""A few problems of every row of the recovery study, so that no change loses one of them unseen."""
+"""A few problems of the studies of recovery and of structured errors, so that no change loses one of them unseen."""
 
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-PATH = Path(__file__).parent.parent / "asv_bench" / "recovery_study.py"
-SPEC = importlib.util.spec_from_file_location("recovery_study", PATH)
-study = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(study)
+
+def load(name):
+    path = Path(__file__).parent.parent / "asv_bench" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+study, structures = load("recovery_study"), load("structure_study")
 
 
 @pytest.mark.parametrize("seed", [10, 11])
@@ -33,3 +40,20 @@ def test_the_study_refuses_seeds_that_built_the_method(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         study.main()
     assert "used to build the method" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("structure", structures.STRUCTURES)
+def test_structures_spoil_their_share(structure):
+    truth = np.random.RandomState(0).standard_normal((100, 3)) @ np.random.RandomState(1).standard_normal((3, 80))
+    for share in (0.05, 0.3):
+        data = structures.STRUCTURES[structure](truth, share, np.random.RandomState(2))
+        assert abs(np.mean(data != truth) - share) < 0.02
+
+
+def test_garbage_rows_are_listed_and_periodic_errors_mislead():
+    """As the guide says of them."""
+    rows = structures.run_problem("rows", 0.2, 10)
+    assert rows["right"] and not rows["warned"] and rows["listed"] == 20
+    stripes = structures.run_problem("stripes", 0.3, 10)
+    assert stripes["misled"] and not stripes["right"] and stripes["rank"] > 3
+    assert structures.summarise([rows]).split() == ["rows", "100", "0", "0"]
