@@ -33,7 +33,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         or all. What is not replaced comes back bit for bit. In rows and columns that are not determined nothing is
         flagged.
     init_scale : float, default=1e-3
-        Size of the start relative to the data, from 1e-15 to 1e3. Smaller is safer and slower.
+        Size of the start relative to the data, from 1e-15 to 10. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
         Step rule of the sub-gradient method; see :class:`RobustLowRankRecovery`.
     max_iter : int, default=300

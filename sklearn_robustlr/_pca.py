@@ -34,7 +34,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
     init_scale : float, default=1e-3
-        Size of the start relative to the data, from 1e-15 to 1e3. Smaller is safer and slower.
+        Size of the start relative to the data, from 1e-15 to 10. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
         Step rule of the sub-gradient method; see :class:`RobustLowRankRecovery`.
     max_iter : int, default=300

@@ -54,7 +54,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     symmetric : bool, default=False
         True: X is symmetric positive semi-definite, X = U U^T, as in [1]_.
     init_scale : float, default=1e-3
-        Size of the start relative to the data, from 1e-15 to 1e3. Smaller is safer and slower.
+        Size of the start relative to the data, from 1e-15 to 10. Smaller is safer and slower.
     step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
         Step rule of the sub-gradient method. "auto" reads the distance to the solution off a quantile
         of the residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is

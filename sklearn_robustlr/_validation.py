@@ -14,7 +14,7 @@ from ._step_sizes import STEP_SIZES
 
 MEASUREMENTS = ("matrix", "rank_one", "entries")
 #: Sizes of the start whose squares are numbers in float32, and whose growth is a matter of some hundred iterations.
-INIT_SCALES = (1e-15, 1e3)
+INIT_SCALES = (1e-15, 10.0)
 
 
 def check_integer(name, value, low, *, high=None, high_name=None, none=False):

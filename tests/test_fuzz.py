@@ -46,7 +46,7 @@ STORAGE = ["dense", "dense", "dense", "csr", "csc", "coo", "lil"]
 
 SHARED = {  # what is valid, and what is not
     "init_scale": (
-        [1e-3, 1e-3, 1e-6, 0.5, np.float32(0.01), 1e-15, 1e3],
+        [1e-3, 1e-3, 1e-6, 0.5, np.float32(0.01), 1e-15, 10.0],
         [0, -1.0, np.nan, np.inf, 1e-300, 1e300, "x", None],
     ),
     "step_size": (["auto", "auto", "polyak", "geometric", "constant"], ["fast", 1, None, ["auto"]]),

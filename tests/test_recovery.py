@@ -362,7 +362,7 @@ BAD_PARAMETERS = [
     ({"rank": 0}, ValueError, "rank must be from 1 to"),
     ({"rank": 5}, ValueError, r"min\(shape\) = 4"),
     ({"rank": 1.5}, TypeError, "rank must be an integer"),
-    ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 1000, got 0"),
+    ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 10, got 0"),
     ({"init_scale": -1.0}, ValueError, "init_scale"),
     ({"init_scale": "small"}, TypeError, "init_scale must be a number"),
     ({"step_size": "newton"}, ValueError, "step_size must be one of"),
