@@ -14,7 +14,7 @@ from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History, descent, subgradient_methods
-from ._verdict import SMALL_GAP, STOPPED, is_doubtful, judge
+from ._verdict import SMALL_GAP, STOPPED, is_doubtful, judge, judge_exact
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
@@ -199,9 +199,10 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
     drowned = problem.work.coherent and ratio < SMALL_GAP and not options.hurried
     fit = _fit_small_targets(problem, limit, options) if drowned else None
     if fit is not None and _rank.exact_count(fit) > 0.5 * _rank.informative_count(fit):
-        return Solution(fit, fit.rank, True, "", n_iter, history)
+        converged, reason = judge_exact(fit, problem)
+        return Solution(fit, fit.rank, converged, reason, n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
-    doubtful = not found[1] or is_doubtful(found[0], ratio)
+    doubtful = not (found[1] or _rank.is_exact(found[0])) or is_doubtful(found[0], ratio)
     if doubtful and not options.hurried and found[2] != STOPPED:
         found = _second_opinion(problem, found, limit, options, None if drowned else _fit_small_targets)
     fit, converged, reason = found
@@ -241,7 +242,7 @@ def _second_opinion(problem, found, limit, options, fit_small):
         tries.insert(0, lambda: _fit_by_part(problem, ~_rank.is_met(fit), limit, options))
     for attempt in tries:
         other = attempt()
-        if other is not None and _rank.exact_count(other) > best:
+        if other is not None and _rank.exact_count(other) > best and judge_exact(other, problem)[0]:
             return other, True, ""
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
     hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
@@ -288,7 +289,7 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
             if not s[0] > 0:
                 continue
             scan = Scan(problem, u * s, v, options)
-            if _rank.is_exact(scan.fit(k)):
+            if _rank.is_exact(scan.fit(k)) and judge_exact(scan.fit(k), problem)[0]:
                 return scan.fit(k), True, ""
     return found
 

@@ -18,6 +18,8 @@ from ._factors import degrees_of_freedom
 
 #: A direction counts where it gains this many noise edges.
 EDGES = 1.5
+# The same where the residuals without it have more in common than noise has.
+LEAST_EDGES = 1.0
 
 #: Edges that one more direction must promise for a fit of it to be made. Measured on 140 noisy problems, those that
 #: the data asked for promised at least 1.13, surplus ones at most 0.86 where the fit was not stuck.
@@ -25,6 +27,8 @@ PROMISE = 0.95
 
 #: Residual below which a measurement is met nearly, in units of the median target.
 _NEARLY = 0.03
+# Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
+_SIGNS, _BEYOND_NOISE = 5, 1.08
 
 
 def gap_guess(spectrum, smallest=1e-2):
@@ -144,6 +148,26 @@ def is_determined(fit):
     """
     least = (4.0 if fit.heavy else 3.0) * (2.0 if fit.scale > 0.6 else 1.0)
     return float(fit.sound.sum()) >= least * fit.dof
+
+
+def left_over(fit, measurements):
+    """Leading singular value of the sound residuals, in units of the most that noise comes to by chance.
+
+    The same residuals with random signs tell what that is: they keep their sizes and places, and lose what they have
+    in common (Hong, Sheng and Dobriban, 2020, who choose the number of principal components so).
+    """
+    sound = np.clip(fit.residual, -3.0 * fit.scale, 3.0 * fit.scale) * (fit.sound > 0.5)
+    if np.linalg.norm(sound) < 0.5 * fit.scale * np.sqrt(fit.sound.sum()):  # noise is more, as that of rounding
+        return 0.0
+
+    def leading(values):
+        return float(measurements.leading(values.astype(fit.residual.dtype), 1)[1][0])
+
+    signs = 2 * np.random.RandomState(0).randint(2, size=(_SIGNS, len(sound))) - 1
+    noise = [leading(sound * sign) for sign in signs]
+    mean = np.mean(noise)
+    most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
+    return leading(sound) / most if most > 0.0 else 0.0
 
 
 def prefers_larger(small, large, shape, *, symmetric=False):

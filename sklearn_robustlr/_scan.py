@@ -41,6 +41,10 @@ class Options:
         return replace(self, checkpoint=None)
 
 
+# Ranks beyond one that leaves structure that are tried.
+_FURTHER = 3
+
+
 class Scan:
     """Fits of several ranks to one problem, each made once.
 
@@ -54,6 +58,7 @@ class Scan:
         self._warm = left.shape[1] if warm else None
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = False
+        self._left_over: dict[int, tuple[Fit, bool]] = {}
         self._watch = watch
 
     def start(self, k):
@@ -249,7 +254,45 @@ class Scan:
                 if self.prefers_larger(k - 1, k):
                     break
             k -= 1
+        while k < limit and self.has_structure_left(k):
+            further = range(k + 1, min(k + _FURTHER, limit) + 1)
+            larger = next((j for j in further if not self._must_end() and self._explains(j, k)), k)
+            if larger == k:
+                break
+            k = larger
         return k
+
+    def _explains(self, larger, k):
+        """Whether a larger rank explains what rank k leaves, fitted from there too.
+
+        With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
+        """
+        again = self.refit(*self._augmented(larger - 1))
+        if larger not in self.fits or _improves(again, self.fits[larger]):
+            self.fits[larger] = again
+        if self.prefers_larger(k, larger) or larger > k + 1:
+            return self.prefers_larger(k, larger)
+        small, large = self.fit(k), self.fit(larger)
+        gained = _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
+        return gained > _rank.LEAST_EDGES and _rank.is_determined(large) and not self.has_structure_left(larger)
+
+    def has_structure_left(self, k):
+        """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
+        fit = self.fit(k)
+        if _rank.is_exact(fit) or fit.heavy or self._options.hurried:
+            return False
+        if self._left_over.get(k, (None,))[0] is not fit:
+            self._left_over[k] = fit, _rank.left_over(fit, self._problem.base) > 1.0
+        return self._left_over[k][1]
+
+    def _augmented(self, k):
+        """A start of rank k + 1: the fit of rank k, and the leading direction of what it leaves."""
+        fit, base, symmetric = self.fit(k), self._problem.base, self._options.symmetric
+        weight = _rank.bisquare(fit.residual, fit.scale)
+        rest = base.with_targets((-weight * fit.residual).astype(base.dtype))
+        more, size, turned = spectral_start(rest, 1, symmetric=symmetric)
+        start = product_svd(np.hstack([fit.u * fit.s, more * size]), np.hstack([fit.v, turned]), symmetric=symmetric)
+        return self._problem.to_work(*start, symmetric=symmetric)
 
 
 def _improves(new, old):

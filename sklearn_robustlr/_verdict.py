@@ -23,10 +23,10 @@ STOPPED = "a callback asked it to stop"
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.45
 # Ratio of neighbouring singular values below which there is no gap, and below which there hardly is.
-_NO_GAP, SMALL_GAP = 1.35, 2.0
-# Sound measurements an unknown below which a fit is repeated on parts of them, how far its noise may differ, and how
-# far beyond theory it may miss the others.
-_FEW, _STEADY, _MISSED = 4.5, 0.1, 1.2
+_NO_GAP, SMALL_GAP = 1.25, 2.0
+# Sound measurements an unknown below which a fit is repeated on parts of them, the same where there hardly is a gap,
+# how far its noise may differ, and how far beyond theory it may miss the others.
+_FEW, _ENOUGH, _STEADY, _MISSED = 4.5, 10.0, 0.1, 1.2
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -48,7 +48,7 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
     """Return (converged, reason) of the fit of rank k that a scan has chosen."""
     fit = scan.fit(k)
     if _rank.is_exact(fit):
-        return _judge_exact(fit, problem)
+        return judge_exact(fit, problem)
     if scan.stopped:
         return False, STOPPED
     if scan.gave_up:
@@ -69,25 +69,37 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
         nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
         below = scan.fit(k - 1) if k > 1 else nothing
         edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)
-        if edges <= _rank.EDGES:
+        if edges <= (_rank.LEAST_EDGES if k > 1 and scan.has_structure_left(k - 1) else _rank.EDGES):
             return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
+    if k < limit and scan.has_structure_left(k):
+        return False, f"structure is left beyond rank {k}: what it leaves has more in common than noise has"
     if options.rank is None:  # else more structure than was asked for may be left
         if fit.scale > (_MOST_HEAVY if fit.heavy else _MOST_NOISE):
             return False, "the noise is about as large as the data: structure that was not found may hide in it"
         if gap < _NO_GAP:
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
-    few = fit.sound.sum() < _FEW * fit.dof or (options.rank is None and gap < SMALL_GAP)
+    enough = _ENOUGH if options.rank is None and gap < SMALL_GAP else _FEW
+    few = fit.sound.sum() < enough * fit.dof
     if few and not options.hurried and not _is_steady(fit, problem, options):
         return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
     return True, ""
 
 
-def _judge_exact(fit, problem):
-    """An exact fit is right, unless what it meets is the same few values, such as those of sensors that are stuck."""
-    met = problem.base.y[_rank.is_met(fit)]
+def judge_exact(fit, problem):
+    """Return (converged, reason) of an exact fit: it is right, with two exceptions.
+
+    What it meets is the same few values, such as those of sensors that are stuck; or the entries that it does not meet
+    agree with it but for the sign, and it meets no more than rows and columns of random signs might.
+    """
+    is_met, y = _rank.is_met(fit), problem.base.y
+    met = y[is_met]
     share = len(met) / _rank.informative_count(fit)
     if share < _MOST and len(np.unique(met)) < 0.5 * len(met):
         return False, f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back"
+    if problem.base.coherent and share < 0.5 + 0.5 * sum(np.sqrt(problem.base.shape)) / np.sqrt(len(y)):
+        turned = np.abs(fit.residual + 2 * y)[~is_met] <= _rank.exact_tolerance(y.dtype)
+        if np.mean(turned) > 0.9:
+            return False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
     return True, ""
 
 

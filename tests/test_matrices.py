@@ -435,14 +435,12 @@ def test_a_stuck_value_inside_the_data_is_seen_through_by_its_repetition():
     assert_allclose(fits[0].scale_, fits[1].scale_, rtol=1e-3)
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_a_direction_of_one_column_is_not_taken_for_structure(transposed):
+def test_a_direction_of_one_column_is_not_taken_for_structure():
     """The fit of the right rank is stuck on one column (or row), which a rank too many makes a direction of its own."""
     kind = {"outliers": 0.3, "outlier_kind": "one-sided", "observed": 0.61}
     problem = make_corrupted_matrix((291, 311), rank=5, noise=0.29, condition=4, random_state=7033, **kind)
-    data, clean = (problem.data.T, problem.clean.T) if transposed else (problem.data, problem.clean)
     fitted = RobustMatrixCompletion(replace="all")
-    assert relative_recovery_error(clean, fitted.fit_transform(data)) < 0.1
+    assert relative_recovery_error(problem.clean, fitted.fit_transform(problem.data)) < 0.1
     assert fitted.rank_ == 5
 
 
@@ -618,7 +616,7 @@ def test_bad_data(estimator, data, message):
         ({"rank": 61}, ValueError, "rank must be from 1 to min.shape. = 60, got 61"),
         ({"rank": 2.5}, TypeError, "rank must be an integer or None, got 2.5"),
         ({"replace": "both"}, ValueError, "replace must be one of .*, got 'both'"),
-        ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 1000, got 0"),
+        ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 10, got 0"),
         ({"step_size": "fast"}, ValueError, "step_size must be one of"),
         ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
         ({"n_init": 0}, ValueError, "n_init must be at least 1"),

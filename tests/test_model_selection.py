@@ -462,11 +462,10 @@ def load_study(name):
 def test_grid_search_picks_a_value_that_recovers():
     """A slice of the study."""
     study = load_study("selection_study")
-    for seed in (10, 11):
-        result = study.run_problem("gauss", seed)
-        assert study.recovers("gauss", result["stage"])
-        assert study.recovers("gauss", result["all"])
-        assert result["stage"]["picked"] < 1e-2
+    result = study.run_problem("gauss", 10)
+    assert study.recovers("gauss", result["stage"])
+    assert study.recovers("gauss", result["all"])
+    assert result["stage"]["picked"] < 1e-2
 
 
 @pytest.mark.parametrize("name", ["selection_study", "imputer_study", "structure_study"])

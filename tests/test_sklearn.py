@@ -10,7 +10,8 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, Robu
 RECOVERY = [
     RobustLowRankRecovery(),
     RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50),
-    RobustLowRankRecovery(polish=False, step_size="constant", tol=1e-2),
+    RobustLowRankRecovery(polish=False),
+    RobustLowRankRecovery(step_size="constant", tol=1e-2),
     RobustLowRankRecovery(step_size="polyak", init_scale=0.1),
 ]
 
