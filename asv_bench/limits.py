@@ -107,14 +107,14 @@ def measurement_loops(dtype, rng):
 
     y = normal(m)
     dense = DenseMeasurements(normal(m, d * d), y, (d, d))
-    yield Loop("dense_steps", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
+    yield Loop("dense_step", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
     many = [(left * (1 + c), right, zero) for c in range(8)]
     yield Loop(
-        "dense_steps, 8 at once",
+        "dense_steps, 8 at once (BLAS)",
         lambda: dense.steps(many),
         m * d * d * size,
         8 * 4 * m * d * d,
-        "eight vectors and eight sums are streamed from L2 for each row",
+        "products with few columns",
     )
     u, v = (np.linalg.qr(normal(d, 3))[0].astype(dtype) for _ in range(2))
     width = 3 * 2 * d
@@ -127,9 +127,7 @@ def measurement_loops(dtype, rng):
     )
     tangent = dense.tangent(u, v)
     three = normal(d, 3), normal(d, 3)
-    yield Loop(
-        "dense_steps on tangent coordinates", lambda: tangent.step(*three, zero), m * width * size, 4 * m * width
-    )
+    yield Loop("dense_step on tangent coordinates", lambda: tangent.step(*three, zero), m * width * size, 4 * m * width)
 
     design = sparse.random(m, d * d, density=0.02, format="csr", random_state=0).astype(dtype)
     rows = SparseMeasurements(design, y, (d, d))
@@ -146,7 +144,7 @@ def measurement_loops(dtype, rng):
         lambda: pairs.step(left, right, zero),
         2 * m * d * size,
         8 * m * d * RANK,
-        "short inner loops of length rank",
+        "products with few columns",
     )
 
     n = 1500

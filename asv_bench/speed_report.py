@@ -165,7 +165,7 @@ def iteration(args, bars):
     """One fused iteration of dense measurements, in streaming reads."""
     for dtype in (np.float64, np.float32):
         problem = make_problem("sensing", **sensing_options(args), dtype=dtype)
-        measurements = DenseMeasurements(problem.data, problem.y, problem.shape)
+        measurements = DenseMeasurements(problem.data, problem.y, problem.shape).with_threads(2)
         rng = np.random.RandomState(0)
         left, right = (rng.standard_normal((side, 5)).astype(dtype) for side in problem.shape)
         step = lambda m=measurements, a=left, b=right: m.step(a, b, 0.0)  # noqa: E731

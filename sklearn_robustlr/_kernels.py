@@ -96,19 +96,32 @@ def _psi(residual, delta):
 
 
 @jit()
-def dense_steps(data, x, y, weight, delta, residual, adjoint):
-    """Residual of dense measurements at several x, and the adjoint of its psi, each row read from memory once.
+def dense_step(data, x, y, weight, delta, residual, adjoint):
+    """Residual of dense measurements at x, and the adjoint of its psi, each row read from memory once.
 
-    residual_ic = <data_i, x_c> - y_i;  adjoint_c += sum_i weight_i psi(residual_ic) data_i.
+    residual_i = <data_i, x> - y_i;  adjoint += sum_i weight_i psi(residual_i) data_i. One row of x, adjoint, residual.
     """
     for i in range(data.shape[0]):
         row = data[i]
-        for c in range(x.shape[0]):
-            r = _dot(row, x[c]) - y[i]
-            residual[i, c] = r
-            w = weight[i] * _psi(r, delta[c])
-            if w != 0:
-                _axpy(w, row, adjoint[c])
+        r = _dot(row, x[0]) - y[i]
+        residual[i, 0] = r
+        w = weight[i] * _psi(r, delta[0])
+        if w != 0:
+            _axpy(w, row, adjoint[0])
+
+
+@jit()
+def dense_steps(data, x, y, weight, delta, residual, adjoint, few):
+    """As `dense_step` at several x, the rows of x: products with `few` rows at a time, which stay in cache."""
+    for start in range(0, data.shape[0], few):
+        rows = data[start : start + few]
+        product = np.dot(rows, x.T)
+        for i in range(rows.shape[0]):
+            for c in range(x.shape[0]):
+                r = product[i, c] - y[start + i]
+                residual[start + i, c] = r
+                product[i, c] = weight[start + i] * _psi(r, delta[c])
+        adjoint += np.dot(product.T, rows)
 
 
 @jit(fastmath=REASSOCIATE)

@@ -176,8 +176,14 @@ class DenseMeasurements(Measurements):
         delta = np.array(delta, dtype=self.dtype)
         weight, y = self._or_default(weight, y)
 
+        few = max(_SLICE // self.data.shape[1], 4)
+
         def part(lo, hi, adjoint):
-            _kernels.dense_steps(self.data[lo:hi], x, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], adjoint)
+            own = self.data[lo:hi], x, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], adjoint
+            if len(x) == 1:
+                _kernels.dense_step(*own)
+            else:
+                _kernels.dense_steps(*own, few)
 
         (adjoint,) = self._pass(part, x.size, [x.shape])
         return np.ascontiguousarray(residual.T), adjoint
@@ -225,7 +231,7 @@ class DenseMeasurements(Measurements):
 
 def _flat_steps(measurements, requests, weight, y):
     """`steps` of measurements that see the flattened matrix, by their `vector_steps`."""
-    x = np.stack([(left @ right.T).ravel() for left, right, _ in requests])
+    x = np.stack([(left @ right.T).ravel() for left, right, _ in requests]).astype(measurements.dtype, copy=False)
     residual, adjoint = measurements.vector_steps(x, [delta for _, _, delta in requests], weight, y)
     gradients = adjoint.reshape(-1, *measurements.shape)
     return [(r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)]

@@ -122,15 +122,19 @@ def solve(problem, options, *, start=None, watch=None):
     return replace(again, fit=fit)
 
 
+def previews(problem):
+    """Problems of a sixteenth, an eighth and a quarter of many measurements that each see all of X."""
+    for share in (16, 8, 4):
+        if not problem.work.coherent and problem.work.size >= _PREVIEW * share * sum(problem.work.shape):
+            yield problem.subset(np.arange(0, problem.work.size, share))
+
+
 def _preview(problem, options, watch):
-    """Fit a few of many measurements that each see all of X; returns factors to begin at and their history, or None.
+    """Fit a few of many measurements; returns factors to begin at and their history, or None.
 
     The sub-gradient method reads its data a hundred times: what a sixteenth of them tells need not be read from all.
     """
-    for share in (16, 8, 4):
-        if problem.work.coherent or problem.work.size < _PREVIEW * share * sum(problem.work.shape):
-            continue
-        part = problem.subset(np.arange(0, problem.work.size, share))
+    for part in previews(problem):
         solution = _solve(part, replace(options, hurried=True), None, watch)
         if solution.converged and solution.rank and not solution.fit.heavy:
             fit = solution.fit

@@ -11,7 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from . import _rank
 from ._initialization import tiny_start
-from ._pipeline import descend, finish, first_width, solve
+from ._pipeline import descend, finish, first_width, previews, solve
 from ._polish import evaluate
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History
@@ -139,14 +139,29 @@ def _ranking(runs):
 
 
 def _race(problem, options, seeds, n_jobs, progress):
-    """Successive halving of the starts by the loss on held-out measurements; the winner is then fitted to all.
+    """A race of the starts, on a share of many measurements where that will do; the winner is then fitted to all."""
+    tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
+    shares = next(previews(problem), None) if options.polish else None
+    for part in (problem,) if shares is None else (shares, problem):
+        runs, solutions, losses = _halve(part, options, seeds, n_jobs, tasks)
+        if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
+            break
+    solution = _fit_winner(problem, options, runs[0], seeds) if runs else solve(problem, options)
+    losses *= problem.scale
+    for index, task in enumerate(tasks or ()):
+        task.end(solutions.get(index))
+    return solution, -losses
+
+
+def _halve(problem, options, seeds, n_jobs, tasks):
+    """Successive halving of the starts by the loss on held-out measurements.
 
     Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
+    Returns the last of the starts, best first, the solutions of those by number, and the losses of all.
     """
     train, held = _split(problem, seeds[0])
     hurried = replace(options, hurried=options.polish)
     losses = np.full(len(seeds), np.nan)
-    tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
     runs = [_begin(train, hurried, i, seed) for i, seed in enumerate(seeds)]
     upto = _FIRST_ROUND
     while True:
@@ -169,11 +184,7 @@ def _race(problem, options, seeds, n_jobs, progress):
         runs = [run for run, _ in ended]
         solutions = {run.index: solution for run, solution in ended}
     losses[[run.index for run in runs]] = [run.loss for run in runs]
-    solution = _fit_winner(problem, options, _ranking(runs)[0], seeds) if runs else solve(problem, options)
-    losses *= problem.scale
-    for index, task in enumerate(tasks or ()):
-        task.end(solutions.get(index))
-    return solution, -losses
+    return _ranking(runs), solutions, losses
 
 
 def _fit_winner(problem, options, run, seeds):

@@ -221,7 +221,7 @@ SMALL_FIT = """
     problem = make_measurements(shape=(8, 6), rank=1, outliers=0.2, random_state=0)
     model = RobustLowRankRecovery(shape=(8, 6), polish=False).fit(problem.data, problem.target)
     assert model.rank_ == 1 and model.score(problem.data, problem.clean_target) > 0.99
-    print(_kernels.dense_steps.stats.cache_path)
+    print(_kernels.dense_step.stats.cache_path)
 """
 
 
