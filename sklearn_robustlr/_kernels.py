@@ -11,13 +11,14 @@ meaning everywhere.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numba
 import numpy as np
-from numba.core import event
 from numba.core.caching import FunctionCache
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
@@ -39,38 +40,30 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
 
 
+def _compile_aside(compile_for, *args, **kwargs):
+    """Compile in another thread where the main one asks: Ctrl-C is heard, and the compiler is not left broken by it."""
+    if threading.current_thread() is not threading.main_thread():
+        return compile_for(*args, **kwargs)
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(compile_for, *args, **kwargs).result()
+    finally:
+        pool.shutdown(wait=False)
+
+
 def jit(**extra):
     """Decorate a kernel by the package's policy: no GIL, cached on disk where that is possible."""
 
     def decorate(function):
         compiled = numba.njit(nogil=True, error_model="numpy", **extra)(function)
+        if compiled is not function:  # it is without the JIT
+            compiled._compile_for_args = functools.partial(_compile_aside, compiled._compile_for_args)
         if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0" and compiled is not function:  # it is without the JIT
             with suppress(RuntimeError):  # no writable place for the cache: compile afresh in each process
                 compiled._cache = _Cache(function)
         return compiled
 
     return decorate
-
-
-class _Compiler(event.Listener, threading.local):
-    """How deep this thread is inside numba's compiler."""
-
-    depth = 0
-
-    def on_start(self, event):
-        self.depth += 1
-
-    def on_end(self, event):
-        self.depth -= 1
-
-
-_compiler = _Compiler()
-event.register("numba:compiler_lock", _compiler)
-
-
-def is_compiling():
-    """Whether this thread is inside numba's compiler, which an exception from outside would leave broken."""
-    return _compiler.depth > 0
 
 
 @jit(fastmath=REASSOCIATE)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController
 
-from ._kernels import is_compiling
-
 # Multiplications between two looks at whether Ctrl-C was hit, about 0.1 s.
 _SLICE_WORK = 1e8
 
@@ -59,15 +57,13 @@ class Interrupted(Exception):
 _tokens = itertools.count()
 _interrupted: set[int] = set()
 _worker = threading.local()
-_put_off = threading.Event()
 
 
 @contextmanager
 def interruptible():
     """Let Ctrl-C do what it should: yields a token for :func:`working_for`.
 
-    Only the main thread is told of the key: threads that wait for nothing would go on to the end of their task. And
-    numba's compiler would turn it into an error of its own: there it is put off until a kernel is compiled.
+    Only the main thread is told of the key: threads that wait for nothing would go on to the end of their task.
     """
     token = next(_tokens)
     before = signal.getsignal(signal.SIGINT)
@@ -76,10 +72,6 @@ def interruptible():
         return
 
     def interrupt(number, frame):
-        if is_compiling():
-            _put_off.set()
-            return
-        _put_off.clear()
         _interrupted.add(token)
         before(number, frame)
 
@@ -88,9 +80,6 @@ def interruptible():
         yield token
     finally:
         signal.signal(signal.SIGINT, before)
-        if _put_off.is_set() and before is signal.default_int_handler:
-            _put_off.clear()
-            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -108,8 +97,6 @@ def check_interrupt():
     """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
     if getattr(_worker, "token", None) in _interrupted:
         raise Interrupted
-    if _put_off.is_set() and threading.current_thread() is threading.main_thread():
-        signal.raise_signal(signal.SIGINT)
 
 
 def run_parts(function, n_parts, n_threads):
