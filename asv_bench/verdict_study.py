@@ -103,7 +103,8 @@ def run_problem(row, seed):
     lost = [getattr(model, f"undetermined_{side}_", np.empty(0, int)) for side in ("rows", "columns")]
     known = np.ones(truth.shape, dtype=bool)  # of the others the estimator has said that it cannot tell
     known[lost[0]], known[:, lost[1]] = False, False
-    error = float(np.linalg.norm((estimate - truth)[known]) / np.linalg.norm(truth[known]))
+    size = float(np.linalg.norm(truth[known]))
+    error = float(np.linalg.norm((estimate - truth)[known])) / size if size else 0.0
     limits = (1e-6, 1e-5)
     if told["noise"]:
         try:

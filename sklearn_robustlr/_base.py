@@ -159,11 +159,16 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
             residual, flagged = residual[back], flagged[back]
         self.outliers_ = flagged
         if not best.converged:
-            warnings.warn(
-                f"{type(self).__name__} did not converge: {best.reason}. The result may be wrong.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            self._distrust(best.reason, stacklevel=6)
+
+    def _distrust(self, reason, stacklevel):
+        """Say that the fit is not to be trusted, and why."""
+        self.converged_, self.stop_reason_ = False, reason
+        warnings.warn(
+            f"{type(self).__name__} did not converge: {reason}. The result may be wrong.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def check_size(singular_values):

@@ -78,7 +78,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     threshold_ : float
         Residual beyond which an entry is flagged, 3.5 times `scale_` (5 where the residuals are heavy-tailed).
     undetermined_rows_ : ndarray of int
-        Rows with too few sound entries to be determined; estimated from those and the distribution of other rows.
+        Rows with too few sound entries in columns that are determined themselves, or nearly as many that have the
+        opposite sign; estimated from what they have and the distribution of other rows.
     undetermined_columns_ : ndarray of int
         The same for columns.
     converged_ : bool
@@ -230,7 +231,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         X, entries = self._entries(X, reset=False)
         threshold = self.threshold_ if self.replace == "outliers" else None
         fit = self._regress(entries, residual=entries.is_sparse, threshold=threshold)
-        wrong = self._space.gross(entries, fit, self._known_columns) if threshold is not None else None
+        wrong = self._space.gross(entries, fit) if threshold is not None else None
         if entries.is_sparse:
             values = entries.y.copy()
             if self.replace != "missing":

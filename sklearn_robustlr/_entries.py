@@ -122,20 +122,23 @@ class Entries:
         return out
 
 
-def core(entries, least=2):
-    """Masks of the rows and columns that keep `least` entries each once all others are gone.
+def core(entries, least=2, among=None):
+    """Masks of the rows and columns that keep `least` entries each (of a mask `among`) once all others are gone.
 
-    A row with a single entry says nothing about the others, whatever the rank.
+    A row with a single entry says nothing about the others, whatever the rank; nor does one that shares no more than
+    `rank` with columns that are known without it.
     """
     keep_rows, keep_cols = np.ones(entries.shape[0], bool), np.ones(entries.shape[1], bool)
-    if entries.full is not None and min(entries.shape) >= least:
-        return keep_rows, keep_cols
-    rows, cols = entries.rows, entries.cols
+    if among is None:
+        if entries.full is not None and min(entries.shape) >= least:
+            return keep_rows, keep_cols
+        among = np.ones(len(entries.y), bool)
+    alive = among
     while True:
-        alive = keep_rows[rows] & keep_cols[cols]
         few_rows = keep_rows & (entries.row_count(alive) < least)
         few_cols = keep_cols & (entries.col_count(alive) < least)
         if not (few_rows.any() or few_cols.any()):
             return keep_rows, keep_cols
         keep_rows &= ~few_rows
         keep_cols &= ~few_cols
+        alive = among & keep_rows[entries.rows] & keep_cols[entries.cols]

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _blocks, _memory
@@ -170,7 +169,7 @@ class MatrixMixin(FitMixin):
             return worse if max(mask.mean() for mask in worse) < 0.3 else nothing
         known = nothing[0] | True, nothing[1] | True
         self._set_factors(fit.factors, right, entries.dtype)
-        self._learn_space(*known, scale)
+        self._learn_space(*known)
         self._set_verdicts(entries, fit, *known)
         return None
 
@@ -188,7 +187,6 @@ class MatrixMixin(FitMixin):
             "threshold_": np.inf,
             "location_": space.basis @ space.center,
             "_space": space,
-            "_known_columns": np.ones(len(right), dtype=bool),
         }
 
     def _set_factors(self, left, right, dtype):
@@ -254,57 +252,69 @@ class MatrixMixin(FitMixin):
         check_size(self.singular_values_)
         self.rank_, self.n_iter_ = 1, 0
         self.scale_, self.threshold_, self._heavy = 0.0, np.inf, True
-        self.converged_ = False
-        self.stop_reason_ = "no two rows share two columns: only a location of the columns was estimated"
         self.history_ = {}
         self.restart_scores_ = np.zeros(self.n_init)
-        warnings.warn(f"{type(self).__name__} did not converge: {self.stop_reason_}.", ConvergenceWarning, stacklevel=4)
+        self._distrust("no two rows share two columns: only a location of the columns was estimated", stacklevel=5)
 
-    def _learn_space(self, known_rows, known_cols, scale):
-        """Row space and its prior from the factors of the known rows."""
-        left = self.left_ * self.singular_values_
-        self._space = RowSpace.learn(self.right_, left, known_rows, scale, efficient=not self._heavy)
-        self._known_columns = known_cols
+    def _learn_space(self, rows, cols):
+        """Row space and its prior from the factors of the known rows and columns (masks)."""
+        left, known = self.left_ * self.singular_values_, None if cols.all() else cols
+        self._space = RowSpace.learn(self.right_, left, rows, self._row_scale(), efficient=not self._heavy, known=known)
 
-    def _set_verdicts(self, entries, fit, known_rows, known_cols):
+    def _set_verdicts(self, entries, fit, rows, cols):
         """Outliers, location and what is not determined, from the regression of the rows."""
         dtype = entries.dtype
-        self.outliers_ = entries.mask(self._space.gross(entries, fit, known_cols))
+        self.outliers_ = entries.mask(self._space.gross(entries, fit))
         self.location_ = (self._space.basis @ self._space.center).astype(dtype)
-        self.undetermined_rows_ = np.flatnonzero(~known_rows | (fit.met <= self.rank_))
-        self.undetermined_columns_ = np.flatnonzero(~known_cols)
+        rows = rows & (fit.met > self.rank_)
+        if self.converged_ and self._space.is_clean:
+            turned_rows, turned_cols = self._space.is_ambiguous(entries, fit)
+            lost = (np.count_nonzero(rows & turned_rows), np.count_nonzero(cols & turned_cols))
+            if lost[0] > 0.5 * rows.sum() or lost[1] > 0.5 * cols.sum():
+                self._distrust("the signs of most rows or columns cannot be told: half of the entries differ", 5)
+            rows, cols = rows & ~turned_rows, cols & ~turned_cols
+        self.undetermined_rows_ = np.flatnonzero(~rows)
+        self.undetermined_columns_ = np.flatnonzero(~cols)
 
     def _settle(self, entries, keep_rows, keep_cols):
-        """Estimate what the fit has not determined, learn the row space, flag the outliers."""
+        """Estimate what the fit has not determined, learn the row space, flag the outliers.
+
+        Known is what meets more entries than it could by interpolation alone, in rows and columns that are known
+        themselves. The others are regressed on those; without noise, they are known where they meet as many there.
+        """
         scale = self._row_scale()
         left, right, s = self.left_, self.right_, self.singular_values_
         space = RowSpace.learn(right, left * s, keep_rows, scale)
         sound = np.abs(space.residual(entries, (left * s).astype(np.float64))) <= self.threshold_
-        known_rows = keep_rows & (entries.row_count(sound) > self.rank_)
-        known_cols = keep_cols & (entries.col_count(sound) > self.rank_)
+        rows, cols = core(entries, self.rank_ + 1, sound)
+        rows, cols = rows & keep_rows, cols & keep_cols
         del sound
-        if self.rank_ and keep_rows.any() and not known_cols.all():
-            space = RowSpace.learn(left, right * s, known_cols, scale)
-            lost = entries.part(np.ones_like(known_rows), ~known_cols).transposed()
+        if self.rank_ and keep_rows.any() and not cols.all():
+            space = RowSpace.learn(left, right * s, cols, scale, known=rows)
+            lost = entries.part(np.ones_like(rows), ~cols).transposed()
             right = (right * s).astype(np.float64)  # not divided by values that may be next to nothing
-            right[~known_cols] = space.regress(lost, n_jobs=self.n_jobs).factors
+            found = space.regress(lost, n_jobs=self.n_jobs)
+            right[~cols] = found.factors
+            cols[~cols] = space.is_clean & space.is_determined(found.met)
             self._set_factors(left, right, entries.dtype)
-        self._learn_space(known_rows, known_cols, scale)
+        self._learn_space(rows, cols)
         fit = self._regress_all(entries)
-        if not known_rows.all():
+        if not rows.all():
             left = (self.left_ * self.singular_values_).astype(np.float64)
-            left[~known_rows] = fit.factors[~known_rows]
+            left[~rows] = fit.factors[~rows]
+            rows |= self._space.is_clean
             self._set_factors(left, self.right_, entries.dtype)
             # the coefficients refer to the old basis: learn the new one
-            self._learn_space(known_rows, known_cols, scale)
+            self._learn_space(rows, cols)
             fit = self._regress_all(entries)
-        self._set_verdicts(entries, fit, known_rows, known_cols)
+        self._set_verdicts(entries, fit, rows, cols)
         for name, index in (("rows", self.undetermined_rows_), ("columns", self.undetermined_columns_)):
             if len(index) and keep_rows.any():  # else all are, and that has been said
                 listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
                 warnings.warn(
-                    f"{len(index)} {name} of X have too few sound observations to be determined ({listed}): they were "
-                    f"estimated from the few they have and from the other {name} (see undetermined_{name}_).",
+                    f"{len(index)} {name} of X have too few sound observations to be determined, or as many of the "
+                    f"other sign ({listed}): they were estimated from what they have and from the other {name} (see "
+                    f"undetermined_{name}_).",
                     UserWarning,
                     stacklevel=4,
                 )
@@ -326,7 +336,7 @@ class MatrixMixin(FitMixin):
         """X as validated, the residuals of its observed entries, and the flags, each in the form of X."""
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries, residual=True, threshold=self.threshold_)
-        wrong = self._space.gross(entries, fit, self._known_columns)
+        wrong = self._space.gross(entries, fit)
         if entries.is_sparse:
             residual = Entries.of(entries.indptr, entries.cols, fit.residual, entries.shape)
             return entries.matrix, residual.matrix, entries.mask(wrong)

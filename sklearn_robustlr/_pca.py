@@ -89,7 +89,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     location_ : ndarray of shape (n_features,)
         Mean of the columns of the low-rank part, whether it is subtracted or not.
     undetermined_rows_ : ndarray of int
-        Rows with too few sound entries to be determined; estimated from those and the distribution of other rows.
+        Rows with too few sound entries in columns that are determined themselves, or nearly as many that have the
+        opposite sign; estimated from what they have and the distribution of other rows.
     undetermined_columns_ : ndarray of int
         The same for columns.
     converged_ : bool

@@ -201,14 +201,18 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: what is small comes first
     drowned = problem.work.coherent and ratio < SMALL_GAP and not options.hurried
-    fit = _fit_small_targets(problem, limit, options) if drowned else None
-    if fit is not None and _rank.exact_count(fit) > 0.5 * _rank.informative_count(fit):
-        converged, reason = judge_exact(fit, problem)
+    small = _from_small_targets(problem, limit, options) if drowned else None
+    if small is not None and is_doubtful(small[0]):
+        small = None
+    if small is not None and (_rank.is_exact(small[0]) or (small[1] and not _rank.has_lonely(small[0]))):
+        fit, converged, reason = small
         return Solution(fit, fit.rank, converged, reason, n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
+    if small is not None and small[1] and not found[1] and found[2] != STOPPED:
+        found = small
     doubtful = not (found[1] or _rank.is_exact(found[0])) or is_doubtful(found[0], ratio)
     if doubtful and not options.hurried and found[2] != STOPPED:
-        found = _second_opinion(problem, found, limit, options, None if drowned else _fit_small_targets)
+        found = _second_opinion(problem, found, limit, options, drowned)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
         converged &= not doubtful
@@ -230,51 +234,57 @@ def solve_warm(problem, options, start, *, watch=None):
     return Solution(fit, fit.rank, converged, reason, 1, history)
 
 
-def _second_opinion(problem, found, limit, options, fit_small):
-    """Look for an exact fit that the scan has missed; returns the better of both.
+def _second_opinion(problem, found, limit, options, drowned):
+    """Look for a fit that the scan has missed; returns the better of both.
 
     Errors in single entries that agree with one another (a stuck sensor) can be met exactly by a small rank: what an
-    exact fit of a minority does not meet is tried on its own. So are small targets, by `fit_small`. Then starts are
-    made from targets bounded in several ways.
+    exact fit of a minority does not meet is tried on its own. So are small targets, unless they were in what is
+    `drowned`. Then starts are made from targets bounded in several ways.
     """
     fit = found[0]
     if not problem.work.coherent:
         return found if _rank.is_exact(fit) else _spectral_search(problem, found, limit, options)
     best = _rank.exact_count(fit) if _rank.is_exact(fit) else 0
-    tries = [lambda: fit_small(problem, limit, options)] if fit_small else []
+    others = [lambda: _from_small_targets(problem, limit, options)] if not drowned else []
     if best:
-        tries.insert(0, lambda: _fit_by_part(problem, ~_rank.is_met(fit), limit, options))
-    for attempt in tries:
-        other = attempt()
-        if other is not None and _rank.exact_count(other) > best and judge_exact(other, problem)[0]:
-            return other, True, ""
+        others.insert(0, lambda: _from_part(problem, ~_rank.is_met(fit), limit, options))
+    for look in others:
+        other = look()
+        if other is None or not other[1]:
+            continue
+        exact = _rank.is_exact(other[0])
+        if _rank.exact_count(other[0]) > best if exact else not (found[1] or is_doubtful(other[0])):
+            return other
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
     hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
-def _fit_small_targets(problem, limit, options):
-    """Fit of the targets of less than median size, for errors are large: an exact fit of all, or None."""
+def _from_small_targets(problem, limit, options):
+    """Fit all from those of less than median size, for errors are large; (fit, converged, reason) or None."""
     size = np.abs(problem.base.y)
-    return _fit_by_part(problem, size <= quantile(size, 0.45), limit, options)
+    return _from_part(problem, size <= quantile(size, 0.45), limit, options)
 
 
-def _fit_by_part(problem, among, limit, options):
-    """Fit the measurements of a mask; where that is exact, fit them all from there: an exact fit of all, or None."""
+def _from_part(problem, among, limit, options):
+    """Fit all from a fit of the measurements of a mask; returns (fit, converged, reason), or None without a result."""
     part = problem.subset(np.flatnonzero(among))
-    limit = min(limit, _rank.largest_rank(part.work.shape, part.work.size, symmetric=options.symmetric))
     if not np.any(part.base.y):
         return None
     left, right, history = _overparameterised(part, options)
     if left is None:
         return None
-    guess = _rank.gap_guess(history.spectrum[-1])[0]
+    guess, gap = _rank.gap_guess(history.spectrum[-1])
     scan = Scan(part, left, right, options)
-    fit = scan.fit(scan.choose(min(guess, limit), limit))
-    if not _rank.is_exact(fit):
+    most = min(limit, _rank.largest_rank(part.work.shape, part.work.size, symmetric=options.symmetric))
+    fit = scan.fit(scan.choose(min(guess, most), most))
+    if fit.heavy:
         return None
-    fit = Scan(problem, fit.u, fit.v, options).estimate(fit.u, fit.s, fit.v)
-    return fit if _rank.is_exact(fit) else None
+    if _rank.is_exact(fit):
+        fit = Scan(problem, fit.u, fit.v, options).estimate(fit.u, fit.s, fit.v)
+        return (fit, *judge_exact(fit, problem)) if _rank.is_exact(fit) else None
+    u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+    return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap)
 
 
 def _spectral_search(problem, found, limit, options, *, largest=6):

@@ -190,10 +190,20 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
 
 def broken(met, seen):
     """Mask of the rows that meet far fewer of their `seen` entries than the whole does."""
-    share = met.sum() / max(seen.sum(), 1)
-    expected = share * seen
-    spread = np.sqrt(np.maximum(share * (1.0 - share) * seen, 1.0))
+    expected, spread = _expected(met, seen)
     return (met < expected - 4.0 * spread) & (met < 0.75 * expected)
+
+
+def _expected(met, seen):
+    """How many of its `seen` entries each row would meet if it met as many as the whole, and the spread of that."""
+    share = met.sum() / max(seen.sum(), 1)
+    return share * seen, np.sqrt(np.maximum(share * (1.0 - share) * seen, 1.0))
+
+
+def _contestable(met, seen, rank):
+    """Mask of the rows of an exact fit of which another one may meet more: two that meet most entries are one."""
+    expected, spread = _expected(met, seen)
+    return (met < expected - spread) & (met <= (seen + rank) // 2)
 
 
 def mend(entries, fit, *, which=None, n_starts=1000):
@@ -204,27 +214,31 @@ def mend(entries, fit, *, which=None, n_starts=1000):
     """
     left, right = fit.u * fit.s, fit.v
     residual, changed = fit.residual, False
+    exact = fit.scale <= 10.0 * scale_floor(entries.dtype)
     transposed, order = entries.transposed()
     for side, order_of in ((entries, slice(None)), (transposed, order)):
-        met = np.abs(residual[order_of]) <= 3.0 * fit.scale
-        count = np.bincount(side.rows, weights=met, minlength=side.shape[0])
+        count = np.bincount(side.rows, weights=np.abs(residual[order_of]) <= 3.0 * fit.scale, minlength=side.shape[0])
+        seen = np.diff(side.indptr)
         if which is None:
-            rows = np.flatnonzero(broken(count, np.diff(side.indptr)))
+            rows = np.flatnonzero(_contestable(count, seen, fit.rank) if exact else broken(count, seen))
         else:
             rows = np.flatnonzero(which[0] if side is entries else which[1])
-        if len(rows):
-            changed = True
-            factors = np.array(left if side is entries else right, dtype=np.float64)
-            basis = np.array(right if side is entries else left, dtype=np.float64)
-            met = np.empty(len(factors), dtype=np.int64)
-            data = side.indptr, side.cols, side.y.astype(np.float64), basis, fit.scale, n_starts, True
-            work = n_starts * _row_kernels.start_work(*basis.shape)
-            for some in slices(rows, work):
-                _row_kernels.regress_rows(*data, some, factors, met)
-            if side is entries:
-                left = factors.astype(entries.dtype)
-            else:
-                right = factors.astype(entries.dtype)
-            residual = entries.step(left, right, IDENTITY, np.zeros_like(entries.y))[0]
+        if not len(rows):
+            continue
+        factors = np.array(left if side is entries else right, dtype=np.float64)
+        basis = np.array(right if side is entries else left, dtype=np.float64)
+        met = np.empty(len(factors), dtype=np.int64)
+        data = side.indptr, side.cols, side.y.astype(np.float64), basis, fit.scale, n_starts, True
+        work = n_starts * _row_kernels.start_work(*basis.shape)
+        for some in slices(rows, work):
+            _row_kernels.regress_rows(*data, some, factors, met)
+        if which is None and exact and not np.any(met[rows] > count[rows]):
+            continue
+        changed = True
+        if side is entries:
+            left = factors.astype(entries.dtype)
+        else:
+            right = factors.astype(entries.dtype)
+        residual = entries.step(left, right, IDENTITY, np.zeros_like(entries.y))[0]
     u, s, v = product_svd(left, right, fit.rank)
     return u, s, v, changed

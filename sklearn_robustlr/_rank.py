@@ -95,6 +95,16 @@ def localised_mass(factor):
     return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
 
 
+def is_lonely(factor):
+    """Mask of the rows of orthonormal columns that have a direction nearly to themselves."""
+    return np.sum(factor**2, axis=1) > 0.7
+
+
+def has_lonely(fit):
+    """Whether a row or a column of a fit has a direction nearly to itself: it may be stuck there."""
+    return bool(is_lonely(fit.u).any() or is_lonely(fit.v).any())
+
+
 def has_ordinary_leverage(factor, chance=0.01):
     """Whether no row of orthonormal columns is longer than those of Gaussian factors are, but for this chance."""
     n, k = factor.shape

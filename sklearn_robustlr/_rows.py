@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import expit
 from sklearn.utils.parallel import Parallel, delayed
 
 from . import _kernels, _row_kernels
@@ -48,7 +49,8 @@ class RowSpace:
 
     `center` and `root` are the mean and the square root of the covariance of the coefficients of known rows,
     the prior where a row has too few entries. `scale` is the noise scale, `efficient` says that the noise is
-    Gaussian-like, so that bisquare weights are used and not l1.
+    Gaussian-like, so that bisquare weights are used and not l1. Entries in columns that are not `known` (mask; None:
+    all are) tell nothing of a row.
     """
 
     basis: np.ndarray
@@ -56,17 +58,18 @@ class RowSpace:
     root: np.ndarray
     scale: float
     efficient: bool
+    known: np.ndarray | None = None
 
     @classmethod
-    def learn(cls, basis, coefficients, known, scale, *, efficient=True):
-        """Take the prior from the coefficients of the `known` rows (mask); of all where none is."""
+    def learn(cls, basis, coefficients, rows, scale, *, efficient=True, known=None):
+        """Take the prior from the coefficients of some `rows` (mask); of all where none is."""
         basis = np.ascontiguousarray(basis, dtype=np.float64)
-        sample = coefficients[known].astype(np.float64)
+        sample = coefficients[rows].astype(np.float64)
         if not len(sample):
             sample = coefficients.astype(np.float64) if len(coefficients) else np.zeros((1, basis.shape[1]))
         center = sample.mean(axis=0)
         _, s, vt = np.linalg.svd(sample - center, full_matrices=False)
-        return cls(basis, center, (vt.T * (s / np.sqrt(len(sample)))) @ vt, scale, efficient)
+        return cls(basis, center, (vt.T * (s / np.sqrt(len(sample)))) @ vt, scale, efficient, known)
 
     @property
     def rank(self):
@@ -76,14 +79,42 @@ class RowSpace:
         """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
         return met > self.rank
 
-    def gross(self, entries, regression, columns):
-        """Mask of the gross errors: no verdict is passed on rows, or on `columns` (mask), that are not determined."""
+    @property
+    def is_clean(self):
+        """Whether the noise is negligible, so that an entry is met or is not."""
+        size = np.mean(np.abs(self.basis @ self.center)) + np.mean(np.abs(self.basis @ self.root))
+        return self.rank > 0 and self.scale <= _NEGLIGIBLE * size
+
+    def gross(self, entries, regression):
+        """Mask of the gross errors: no verdict is passed on rows or columns that are not determined."""
         flags = regression.beyond
-        if not columns.all():
-            flags = flags & columns[entries.cols]
+        if self.known is not None:
+            flags = flags & self.known[entries.cols]
         for i in np.flatnonzero(~self.is_determined(regression.met)):
             flags[entries.indptr[i] : entries.indptr[i + 1]] = False
         return flags
+
+    def is_ambiguous(self, entries, regression, *, chance=0.03):
+        """Masks of the rows and columns that the opposite of what was found explains nearly as well.
+
+        Where many entries have the wrong sign, half of a row's may by chance: no one can tell then which half is
+        right. Those that may be wrong by majority are taken, until the others all are right but for this chance.
+        """
+        where = np.flatnonzero(regression.beyond)
+        wrong = entries.subset(regression.beyond)
+        turned = np.zeros(len(entries.y), dtype=bool)
+        rest = self.residual(wrong, regression.factors)
+        turned[where] = np.abs(0.5 * rest + wrong.y) <= 1e-6 * np.abs(wrong.y)
+        share = turned.sum() / max(len(turned) - len(where) + turned.sum(), 1)
+        masks = []
+        for count in (entries.row_count, entries.col_count):
+            lead = count(~regression.beyond) - count(turned)
+            log_odds = lead * np.log((1.0 - share) / share) if 0.0 < share < 1.0 else np.full(len(lead), np.inf)
+            risk = expit(-log_odds)
+            order = np.argsort(risk)
+            masks.append(np.zeros(len(lead), dtype=bool))
+            masks[-1][order[np.cumsum(risk[order]) > chance]] = True
+        return masks
 
     def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
         """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without
@@ -106,7 +137,7 @@ class RowSpace:
         unit = _unit(max(size, self.scale))
         starts = count_starts(len(self.basis), self.rank)
         scale = max(self.scale, np.finfo(np.float64).tiny)
-        settled = self.rank > 0 and scale <= _NEGLIGIBLE * size
+        settled = self.is_clean
 
         def block(lo, hi):
             indptr, cols, y = entries.block(lo, hi)
@@ -160,12 +191,14 @@ class RowSpace:
         return Regression(factors, met, out, beyond)
 
     def _idle(self, entries):
-        """Mask of the entries in columns where the row space vanishes, None without any.
+        """Mask of the entries in columns that are not known, or where the row space vanishes; None without any.
 
         Zeros there are met by all coefficients alike: counted among those met, they would pass any.
         """
         size = np.abs(self.basis).max(axis=1, initial=0.0)
         blank = size <= 1e-9 * size.max(initial=0.0)
+        if self.known is not None:
+            blank |= ~self.known
         if not blank.any() or blank.all():
             return None
         mask = blank[entries.cols]

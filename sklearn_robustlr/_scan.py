@@ -58,7 +58,7 @@ class Scan:
         self._warm = left.shape[1] if warm else None
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = False
-        self._left_over: dict[int, tuple[Fit, bool]] = {}
+        self._left_over: dict[int, tuple[Fit, float]] = {}
         self._watch = watch
 
     def start(self, k):
@@ -108,19 +108,25 @@ class Scan:
         return self._problem.to_base(u, s, v, symmetric=symmetric)
 
     def _reduce(self, fit):
-        """Fit one rank less from an exact fit, its sub-gradient seeing only what that fit meets.
+        """Fit one rank less from a fit, its sub-gradient seeing only what that fit meets.
 
-        One-sided errors look like one more direction. The fit of one rank too many is then the truth but for a
-        block of a few rows by columns, while that of the right rank may be stuck. What the former meets is
-        nearly free of errors, so that a fresh start will do; least squares would still follow the few that are left,
-        for they are huge.
+        Errors look like one more direction where they are one-sided, or where the start did not tell them apart. The
+        fit of one rank too many is then the truth but for a block of a few rows by columns, while that of the right
+        rank may be stuck. What the former meets is nearly free of errors, so that a fresh start will do; least squares
+        would still follow the few that are left, for they are huge. Measured with 10 to 20 % of every kind of errors
+        and 10 % noise, 60 problems of 40 to 60 rows and columns: from starts of size 1e-6 to 1, 13 had a wrong fit for
+        some size, most of them said to be right; with this, and small targets first, none.
         """
         symmetric = self._options.symmetric
         if not self._problem.work.coherent:  # a subset of dense measurements would be a copy
             return self.refit(*self._problem.to_work(fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1], symmetric=symmetric))
-        met = _rank.is_met(fit)
+        met = _rank.is_met(fit) if _rank.is_exact(fit) else fit.sound > 0.5
         part = self._problem.work.subset(np.flatnonzero(met))
         return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
+
+    def _may_be_reduced(self, fit):
+        """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""
+        return _rank.is_exact(fit) or (self._problem.work.coherent and not fit.heavy and _is_localised(fit))
 
     def _spread(self, k):
         """Fit rank k again where, at that rank or the next, a direction is that of single rows or columns; else None.
@@ -132,11 +138,11 @@ class Scan:
         if symmetric or not isinstance(base, EntryMeasurements):
             return None
         for fit in (self.fit(k + 1), self.fit(k)):
-            lonely = [np.sum(factor**2, axis=1) > 0.7 for factor in (fit.u, fit.v)]
-            if any(mask.any() for mask in lonely):
+            if _rank.has_lonely(fit):
                 break
         else:
             return None
+        lonely = [_rank.is_lonely(factor) for factor in (fit.u, fit.v)]
         left, right = (np.where(mask[:, None], 0, f) for mask, f in zip(lonely, (fit.u * fit.s, fit.v), strict=True))
         u, s, v = product_svd(left, right, fit.rank - 1)
         if fit.rank == k:
@@ -175,7 +181,7 @@ class Scan:
         worth many noise edges. No direction may be that of a few rows or columns alone, as a block of one-sided errors
         is.
         """
-        if any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v)):
+        if _is_localised(fit):
             return False
         if fit.rank == self._warm and not _rank.is_exact(fit):
             symmetric, base = self._options.symmetric, self._problem.base
@@ -241,8 +247,22 @@ class Scan:
                 limit = k + step - 1
             else:
                 break
+        k = self._walk_down(k)
+        while k < limit and self.has_structure_left(k):
+            further = range(k + 1, min(k + _FURTHER, limit) + 1)
+            larger = next((j for j in further if not self._must_end() and self._explains(j, k)), k)
+            if larger == k:
+                break
+            before, down = self.fit(k), self._walk_down(larger)
+            if self.fit(k) is not before and down < larger:  # of a rank too many, the right one has been found
+                return down
+            k = larger
+        return k
+
+    def _walk_down(self, k):
+        """Largest of the ranks up to k whose last direction the data ask for."""
         while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
-            if _rank.is_exact(self.fit(k)) and self.prefers_larger(k - 1, k):
+            if self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if _improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
@@ -254,12 +274,6 @@ class Scan:
                 if self.prefers_larger(k - 1, k):
                     break
             k -= 1
-        while k < limit and self.has_structure_left(k):
-            further = range(k + 1, min(k + _FURTHER, limit) + 1)
-            larger = next((j for j in further if not self._must_end() and self._explains(j, k)), k)
-            if larger == k:
-                break
-            k = larger
         return k
 
     def _explains(self, larger, k):
@@ -276,13 +290,25 @@ class Scan:
         gained = _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
         return gained > _rank.LEAST_EDGES and _rank.is_determined(large) and not self.has_structure_left(larger)
 
+    def asks_for(self, k):
+        """Whether the data gain by direction k, be it determined or not."""
+        small, large = self.fit(k - 1), self.fit(k)
+        if _rank.is_exact(small) or _rank.is_exact(large):
+            return self.prefers_larger(k - 1, k)
+        symmetric = self._options.symmetric
+        return _rank.gain(small, large, self._problem.base.shape, symmetric=symmetric) > _rank.EDGES
+
     def has_structure_left(self, k):
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
+        return self.left_over(k) > 1.0
+
+    def left_over(self, k):
+        """What the residuals of rank k have in common, in units of the most that noise has by chance."""
         fit = self.fit(k)
         if _rank.is_exact(fit) or fit.heavy or self._options.hurried:
-            return False
+            return 0.0
         if self._left_over.get(k, (None,))[0] is not fit:
-            self._left_over[k] = fit, _rank.left_over(fit, self._problem.base) > 1.0
+            self._left_over[k] = fit, _rank.left_over(fit, self._problem.base)
         return self._left_over[k][1]
 
     def _augmented(self, k):
@@ -293,6 +319,11 @@ class Scan:
         more, size, turned = spectral_start(rest, 1, symmetric=symmetric)
         start = product_svd(np.hstack([fit.u * fit.s, more * size]), np.hstack([fit.v, turned]), symmetric=symmetric)
         return self._problem.to_work(*start, symmetric=symmetric)
+
+
+def _is_localised(fit):
+    """Whether a direction may be that of a few rows or columns alone."""
+    return any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v))
 
 
 def _improves(new, old):

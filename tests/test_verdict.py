@@ -5,10 +5,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr._entries import Entries, core
 from sklearn_robustlr._measurements import DenseMeasurements, EntryMeasurements
 from sklearn_robustlr._polish import Fit
 from sklearn_robustlr._rank import left_over
-from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
 def leftover_of(kind, hidden, rng):
@@ -46,6 +47,98 @@ def test_a_weak_direction_that_no_start_led_to_is_found_in_what_is_left():
     assert model.rank_ == 4
     assert model.converged_
     assert np.linalg.norm(model.coef_ - p.coef) < 0.15 * np.linalg.norm(p.coef)
+
+
+@pytest.mark.parametrize("init_scale", [1e-4, 1e-3, 0.1, 1.0])
+@pytest.mark.parametrize(
+    ("shape", "rank", "kind", "seed"),
+    [((53, 47), 1, "huge", 19014), ((44, 59), 2, "one-sided", 19045), ((46, 43), 2, "one-sided", 19033)],
+)
+def test_errors_do_not_pass_for_a_direction_beside_noise(shape, rank, kind, seed, init_scale):
+    """From these starts a block of errors was a direction of its own, and the fit of the right rank was stuck."""
+    p = make_corrupted_matrix(
+        shape, rank, observed=0.83, outliers=0.18, outlier_kind=kind, condition=2.4, noise=0.1, random_state=seed
+    )
+    model = RobustMatrixCompletion(init_scale=init_scale, max_iter=1000)
+    assert np.linalg.norm(model.fit_transform(p.data) - p.clean) < 0.1 * np.linalg.norm(p.clean)
+    assert model.rank_ == rank
+    assert model.converged_
+
+
+def error_of_the_known(model, problem):
+    """Largest error in the rows and columns that are not said to be undetermined; how many those are."""
+    rows = np.setdiff1d(np.arange(problem.clean.shape[0]), model.undetermined_rows_)
+    cols = np.setdiff1d(np.arange(problem.clean.shape[1]), model.undetermined_columns_)
+    known = np.ix_(rows, cols)
+    found = (model.left_ * model.singular_values_) @ model.right_.T
+    return np.max(np.abs(found - problem.clean)[known]) / np.abs(problem.clean).max(), (len(rows), len(cols))
+
+
+@pytest.mark.filterwarnings("ignore:.*to be determined")
+def test_a_column_met_in_rows_that_nothing_else_determines_is_not_known():
+    """Each of those rows met its one entry there, whatever the column: it counted four that it met."""
+    p = make_corrupted_matrix(
+        (144, 41), 1, observed=0.08252087343643998, outliers=0.10566475271014499, outlier_kind="cauchy",
+        condition=9.74855190586541, sampling="uneven", random_state=64025,
+    )  # fmt: skip
+    model = RobustMatrixCompletion().fit(p.data)
+    error, known = error_of_the_known(model, p)
+    assert model.converged_
+    assert error < 1e-9
+    assert known[0] > 90 and known[1] > 35
+
+
+def test_a_column_that_is_stuck_is_regressed_on_the_rows_that_are_known():
+    p = make_corrupted_matrix(
+        (101, 95), 3, observed=0.15081423885633066, outliers=0.2962090848593664, outlier_kind="stuck",
+        condition=8.909235015886974, random_state=63046,
+    )  # fmt: skip
+    model = RobustMatrixCompletion().fit(p.data)
+    assert error_of_the_known(model, p) == (pytest.approx(0.0, abs=1e-9), (101, 95))
+
+
+@pytest.mark.filterwarnings("ignore:.*to be determined")
+@pytest.mark.parametrize(
+    ("shape", "outliers", "condition", "seed"),
+    [
+        ((93, 115), 0.3629959620359996, 3.822628094616956, 64041),
+        ((148, 85), 0.3848731157278845, 9.487913734244225, 64203),
+    ],
+)
+def test_a_row_half_of_whose_signs_are_wrong_is_not_known(shape, outliers, condition, seed):
+    """Of the first matrix three columns were stuck on the minority; of the second, one row has more wrong signs."""
+    p = make_corrupted_matrix(
+        shape, 1, outliers=outliers, outlier_kind="sign-flip", condition=condition, random_state=seed
+    )
+    model = RobustMatrixCompletion().fit(p.data)
+    error, known = error_of_the_known(model, p)
+    assert model.converged_
+    assert error < 1e-9
+    assert min(known) > 0.75 * min(shape)
+
+
+def test_rows_of_few_wrong_signs_are_known():
+    p = make_corrupted_matrix((60, 50), 2, outliers=0.15, outlier_kind="sign-flip", random_state=0)
+    model = RobustMatrixCompletion().fit(p.data)
+    assert error_of_the_known(model, p) == (pytest.approx(0.0, abs=1e-9), (60, 50))
+
+
+@pytest.mark.filterwarnings("ignore:.*to be determined")
+def test_a_rank_that_the_data_ask_for_but_do_not_determine_is_said():
+    p = make_corrupted_matrix(
+        (182, 176), 3, observed=0.051449596199152126, outliers=0.2908049019471191, outlier_kind="cauchy",
+        condition=9.317587941450961, mean=2.0, random_state=64235,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="too few to determine it"):
+        RobustMatrixCompletion().fit(p.data)
+
+
+def test_core_counts_the_entries_of_a_mask_alone():
+    """A chain: the last column has two entries, one of them in a row that has no other that counts."""
+    X = np.array([[1.0, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 2, 1]])
+    rows, cols = core(Entries(X), 2, among=X.ravel() == 1)
+    np.testing.assert_array_equal(rows, [True, True, True, False])
+    np.testing.assert_array_equal(cols, [True, True, True, False])
 
 
 def test_signs_that_cannot_be_told_are_not_trusted(rng):
