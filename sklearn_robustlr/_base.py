@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 
 from ._checkpoint import Checkpoint
 from ._pipeline import Solution
-from ._polish import scale_floor
+from ._polish import scale_floor, unbiased_scale
 from ._problem import Problem, make_problem
 from ._progress import Progress
 from ._rank import is_exact
@@ -200,7 +200,7 @@ def noise_scale(fit):
     if is_exact(fit):
         sound = np.abs(fit.residual) <= outlier_threshold(fit)
         return float(np.sqrt(np.mean(fit.residual[sound].astype(np.float64) ** 2)))
-    return float(fit.scale)
+    return float(fit.scale) if fit.heavy else unbiased_scale(fit)
 
 
 def flag_width(heavy):
@@ -210,5 +210,6 @@ def flag_width(heavy):
 
 def outlier_threshold(fit):
     """Residual beyond which a value is flagged: 3.5 noise scales (Gaussian: 5 in 10,000), 5 for a heavy tail."""
-    least = 10.0 * scale_floor(fit.residual.dtype) if is_exact(fit) else 0.0
-    return flag_width(fit.heavy) * max(fit.scale, least)
+    if is_exact(fit):
+        return flag_width(fit.heavy) * max(fit.scale, 10.0 * scale_floor(fit.residual.dtype))
+    return flag_width(fit.heavy) * noise_scale(fit)

@@ -24,6 +24,8 @@ CLEAR_GAP = 12.0
 _PREVIEW = 14
 # Measurements up to which noise is looked behind: there an exact fit is soon found, or not.
 _SEARCHABLE = 20_000
+# Share of the values that do not repeat which an exact fit meets beyond which those that do have not drawn it aside.
+_MOST_MET = 0.9
 
 
 @dataclass
@@ -108,13 +110,18 @@ def solve(problem, options, *, start=None, watch=None):
     solution = _solve(problem, options, start, watch)
     if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
         solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
-    if not solution.rank or _rank.is_exact(solution.fit) or solution.reason == STOPPED:
+    if not solution.rank or solution.reason == STOPPED:
         return solution
     stuck = repeated(problem.base.y)
     if not stuck.any():
         return solution
+    before = _rank.is_met(solution.fit)[~stuck] if _rank.is_exact(solution.fit) else None
+    if before is not None and np.mean(before) > _MOST_MET:
+        return solution
     again = _solve(problem.subset(np.flatnonzero(~stuck)), options, None, watch)
     fit = again.fit
+    if before is not None and not (_rank.is_exact(fit) and _rank.exact_count(fit) > np.count_nonzero(before)):
+        return solution
     residual = evaluate(problem.base, fit.u, fit.s, fit.v)
     sound = np.zeros_like(residual)
     sound[~stuck] = fit.sound
@@ -280,10 +287,11 @@ def _from_part(problem, among, limit, options):
     fit = scan.fit(scan.choose(min(guess, most), most))
     if fit.heavy:
         return None
-    if _rank.is_exact(fit):
-        fit = Scan(problem, fit.u, fit.v, options).estimate(fit.u, fit.s, fit.v)
-        return (fit, *judge_exact(fit, problem)) if _rank.is_exact(fit) else None
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+    if _rank.is_exact(fit):
+        scan = Scan(problem, u * s, v, options, warm=True)
+        fit = scan.fit(scan.choose(fit.rank, fit.rank))
+        return (fit, *judge_exact(fit, problem)) if _rank.is_exact(fit) else None
     return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap)
 
 
@@ -312,7 +320,7 @@ def _scan(problem, left, right, guess, limit, options, *, gap=np.inf, warm=False
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
     scan = Scan(problem, left, right, options, warm=warm, watch=watch)
     k = scan.choose(guess, limit)
-    return scan.fit(k), *judge(scan, k, limit, problem, options, gap)
+    return scan.fit(k), *judge(scan, k, limit, problem, options, gap, guess)
 
 
 def _unpolished(problem, left, right, options):

@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from . import _row_kernels
 from ._factors import degrees_of_freedom, product_svd, retract
@@ -186,6 +188,24 @@ def m_estimate(measurements, u, s, v, *, n_iter=14, symmetric=False):
         sound = (np.abs(first) <= 3.5 * scale).astype(first.dtype)
         return Fit(*start, first, scale, sound, dof, measurements.informative, heavy=True)
     return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative)
+
+
+def unbiased_scale(fit):
+    """Noise scale of a fit with noise, as its mixture would tell it from residuals that the unknowns had no share in.
+
+    They are smaller than the noise, and their core, cut at two scales of the noise, is then more than that of two
+    standard deviations: the mixture's scale is too large, by 4 % with eight sound measurements an unknown. With t the
+    cut in standard deviations of the residuals, it comes to rest where t^2 / 4 is their variance below t over that
+    below 2, and over the share that the unknowns leave.
+    """
+    left = 1.0 - min(fit.dof / max(float(fit.sound.sum()), 1.0), 0.5)
+
+    def excess(t):
+        below = 1.0 - 2.0 * t * np.exp(-0.5 * t * t) / np.sqrt(2.0 * np.pi) / (2.0 * ndtr(t) - 1.0)
+        return t * t / 4.0 - below / (_CORE_VARIANCE * left)
+
+    t = brentq(excess, 1.9, 4.0)
+    return float(fit.scale) / (0.5 * t * np.sqrt(left))
 
 
 def broken(met, seen):

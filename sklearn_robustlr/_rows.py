@@ -94,17 +94,18 @@ class RowSpace:
             flags[entries.indptr[i] : entries.indptr[i + 1]] = False
         return flags
 
-    def is_ambiguous(self, entries, regression, *, chance=0.03):
+    def is_ambiguous(self, entries, regression, threshold, *, chance=0.03):
         """Masks of the rows and columns that the opposite of what was found explains nearly as well.
 
         Where many entries have the wrong sign, half of a row's may by chance: no one can tell then which half is
-        right. Those that may be wrong by majority are taken, until the others all are right but for this chance.
+        right. Those that may be wrong by majority are taken, until the others all are right but for this chance. What
+        lies within the `threshold` of its opposite has the wrong sign.
         """
         where = np.flatnonzero(regression.beyond)
         wrong = entries.subset(regression.beyond)
         turned = np.zeros(len(entries.y), dtype=bool)
         rest = self.residual(wrong, regression.factors)
-        turned[where] = np.abs(0.5 * rest + wrong.y) <= 1e-6 * np.abs(wrong.y)
+        turned[where] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
         share = turned.sum() / max(len(turned) - len(where) + turned.sum(), 1)
         masks = []
         for count in (entries.row_count, entries.col_count):

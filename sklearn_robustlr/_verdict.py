@@ -14,6 +14,7 @@ more than theory allows. Where there is no gap at all such a fit must also stay 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtri
 
 from . import _rank
 from ._factors import product_spectrum
@@ -26,12 +27,13 @@ STOPPED = "a callback asked it to stop"
 
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
-# Ratio of neighbouring singular values below which there is no gap, and below which there hardly is.
-_NO_GAP, SMALL_GAP = 1.25, 2.0
+# Ratio of neighbouring singular values below which there is no gap, below which there hardly is, and a clear one.
+_NO_GAP, SMALL_GAP, _CLEAR = 1.25, 2.0, 12.0
 # Sound measurements an unknown below which a fit is repeated on parts of them, the same where there hardly is a gap,
 # how far its noise may differ, how far beyond theory it may miss the others, and, without a gap, how far it may move.
-_FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 4.5, 10.0, 0.1, 1.2, 0.3
-# Within this move the noise that it leaves may differ a little further; dense measurements leave no row to move alone.
+_FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
+# Within this move, and beside a gap, the noise may differ twice as far; it is also the most where one more rank is
+# asked for but not determined, and of dense measurements, where no single row can move.
 _NEAR = 0.2
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
@@ -52,8 +54,8 @@ def is_doubtful(fit, gap=np.inf):
     return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6 or gap < SMALL_GAP)
 
 
-def judge(scan, k, limit, problem, options, gap=np.inf):
-    """Return (converged, reason) of the fit of rank k that a scan has chosen."""
+def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
+    """Return (converged, reason) of the fit of rank k that a scan has chosen, where a `gap` spoke for rank `guess`."""
     fit = scan.fit(k)
     if _rank.is_exact(fit):
         return judge_exact(fit, problem)
@@ -71,10 +73,9 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
-    if k < limit and k + 1 in scan.fits and scan.asks_for(k + 1):
-        if scan.prefers_larger(k, k + 1):
-            return False, f"structure is left beyond rank {k}"
-        return False, f"the data ask for more than rank {k}, but are too few to determine it"
+    asked = k < limit and k + 1 in scan.fits and scan.asks_for(k + 1)
+    if asked and scan.prefers_larger(k, k + 1):
+        return False, f"structure is left beyond rank {k}"
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
         nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.sound, 0)
         below = scan.fit(k - 1) if k > 1 else nothing
@@ -88,10 +89,13 @@ def judge(scan, k, limit, problem, options, gap=np.inf):
         return False, f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors"
     if options.rank is None and fit.scale > _MOST_NOISE:
         return False, "the noise is about as large as the data: structure that was not found may hide in it"
-    few = fit.sound.sum() < (_ENOUGH if fit.heavy or (options.rank is None and gap < SMALL_GAP) else _FEW) * fit.dof
+    few = fit.sound.sum() < (_ENOUGH if options.rank is None and gap < SMALL_GAP else _FEW) * fit.dof
     blurred = options.rank is None and gap < _NO_GAP
-    if (few or blurred) and not options.hurried:
-        steady, moved = _is_steady(fit, problem, options)
+    contested = guess is not None and k != guess and _CLEAR < gap < np.inf
+    if (few or blurred or asked or contested) and not options.hurried:
+        steady, moved = _is_steady(fit, problem, options, gap)
+        if asked and not (steady and moved < _NEAR):
+            return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not (steady and moved < _MOVED):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
         if not steady:
@@ -117,13 +121,13 @@ def judge_exact(fit, problem):
     return True, ""
 
 
-def _is_steady(fit, problem, options):
+def _is_steady(fit, problem, options, gap):
     """Whether fits to two random parts leave the same noise as that to all, and tell the rest; and how far they move.
 
     How far is told in units of the size of the fit.
     """
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-    sound = float(np.mean(fit.sound))
+    share = float(np.mean(fit.sound))
     change, missed, moved = [], [], []
     for seed in range(2):
         held = np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD
@@ -131,11 +135,14 @@ def _is_steady(fit, problem, options):
         again = part.refit(*part.start(fit.rank))
         change.append(abs(np.log(again.scale / fit.scale)))
         rest = evaluate(problem.base.subset(np.flatnonzero(held)), again.u, again.s, again.v)
-        missed.append(quantile(np.abs(rest), 0.9 * sound) / 1.645)
+        # of the few that are held out, by chance fewer may be sound
+        level = 0.9 * max(share - 2.0 * np.sqrt(share * (1.0 - share) / max(len(rest), 1)), 0.5 * share)
+        missed.append(quantile(np.abs(rest), level) / ndtri(0.5 + 0.5 * level / share))
         apart = product_spectrum(np.hstack([fit.u * fit.s, -again.u * again.s]), np.hstack([fit.v, again.v]))
         moved.append(np.linalg.norm(apart) / np.linalg.norm(fit.s))
     expected = fit.scale * np.sqrt(1.0 + fit.dof / ((1.0 - _HELD) * fit.sound.sum()))
     allowed = _MISSED + 1.0 / np.sqrt(_HELD * problem.base.size)
     near = bool(np.mean(moved) < _NEAR)
-    steady = np.mean(change) <= _STEADY * (1.3 if near else 1.0) and np.mean(missed) <= allowed * expected
+    may_change = _STEADY * (2.0 if near and gap >= SMALL_GAP else 1.3 if near else 1.0)
+    steady = np.mean(change) <= may_change and np.mean(missed) <= allowed * expected
     return bool(steady) and (near or problem.base.coherent), float(np.mean(moved))

@@ -427,7 +427,7 @@ def test_one_line_a_start(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
     assert sum("given up" in line for line in lines) == 1
-    assert sum("rank 3" in line and "noise scale 0.1" in line and "converged" in line for line in lines) == 2
+    assert sum("rank 3" in line and "noise scale 0.0972" in line and "converged" in line for line in lines) == 2
 
 
 # Interruptions

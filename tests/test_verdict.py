@@ -133,6 +133,27 @@ def test_a_rank_that_the_data_ask_for_but_do_not_determine_is_said():
         RobustMatrixCompletion().fit(p.data)
 
 
+def test_errors_that_an_exact_fit_of_small_targets_meets_are_no_directions():
+    """Found from the smaller targets at rank five; of all, the rank is four."""
+    p = make_corrupted_matrix(
+        (121, 134), 3, observed=0.5262, outliers=0.371, outlier_kind="one-sided", condition=6.879, mean=2.0,
+        random_state=70165,
+    )  # fmt: skip
+    model = RobustMatrixCompletion(replace="all")
+    assert np.max(np.abs(model.fit_transform(p.data) - p.clean)) < 1e-9 * np.abs(p.clean).max()
+    assert model.rank_ == 4
+
+
+@pytest.mark.parametrize("multiple", [5, 8, 20])
+def test_noise_scale_is_unbiased(multiple):
+    ratios = []
+    for seed in range(8):
+        p = make_measurements(multiple * 76, shape=(20, 20), rank=2, outliers=0.0, noise=0.2, random_state=seed)
+        model = RobustLowRankRecovery(shape=(20, 20)).fit(p.data, p.target)
+        ratios.append(model.scale_ / np.std(p.target - p.clean_target))
+    assert abs(np.median(ratios) - 1.0) < 0.03
+
+
 def test_core_counts_the_entries_of_a_mask_alone():
     """A chain: the last column has two entries, one of them in a row that has no other that counts."""
     X = np.array([[1.0, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 2, 1]])
