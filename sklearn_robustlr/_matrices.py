@@ -268,9 +268,8 @@ class MatrixMixin(FitMixin):
         self.location_ = (self._space.basis @ self._space.center).astype(dtype)
         rows = rows & (fit.met > self.rank_)
         if self.converged_ and self.rank_:
-            turned_rows, turned_cols = self._space.is_ambiguous(entries, fit, self.threshold_)
-            lost = (np.count_nonzero(rows & turned_rows), np.count_nonzero(cols & turned_cols))
-            if lost[0] > 0.5 * rows.sum() or lost[1] > 0.5 * cols.sum():
+            turned_rows, turned_cols, hopeless = self._space.is_ambiguous(entries, fit, self.threshold_)
+            if hopeless:
                 self._distrust("the signs of most rows or columns cannot be told: half of the entries differ", 5)
             rows, cols = rows & ~turned_rows, cols & ~turned_cols
         self.undetermined_rows_ = np.flatnonzero(~rows)

@@ -14,7 +14,7 @@ from ._polish import Fit, evaluate, scale_floor
 from ._scan import Scan
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History, descent, subgradient_methods
-from ._verdict import SMALL_GAP, STOPPED, is_doubtful, judge, judge_exact
+from ._verdict import SMALL_GAP, STOPPED, is_doubtful, judge, judge_exact, judge_unpolished
 
 # Surplus directions that the first run of the sub-gradient method is given; doubled while all are used.
 _FIRST_WIDTH = 20
@@ -200,10 +200,7 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
     n_iter = history.iteration[-1] + 1
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
-        converged = ratio >= 10.0 or _rank.is_exact(fit)
-        reason = (
-            "" if converged else (f"the widest gap in the spectrum is only a factor of {ratio:.3g} (at rank {guess})")
-        )
+        converged, reason = judge_unpolished(fit, guess, ratio)
         return Solution(fit, guess, converged, reason, n_iter, history)
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: what is small comes first

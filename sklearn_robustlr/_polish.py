@@ -77,7 +77,7 @@ class Mixture:
 
     def update(self, residual):
         """One expectation-maximisation step; returns the posterior probabilities of being sound."""
-        size = np.abs(residual).astype(np.float64)
+        size = np.minimum(np.abs(residual).astype(np.float64), 1e100)  # squares beyond that are no numbers
         z = np.minimum(size / self.scale, 40.0)
         sound = (1.0 - self.bad_share) / (self.scale * np.sqrt(2 * np.pi)) * np.exp(-0.5 * z * z)
         gross = self.bad_share / (np.pi * self.spread * (1.0 + (size / self.spread) ** 2))

@@ -99,23 +99,29 @@ class RowSpace:
 
         Where many entries have the wrong sign, half of a row's may by chance: no one can tell then which half is
         right. Those that may be wrong by majority are taken, until the others all are right but for this chance. What
-        lies within the `threshold` of its opposite has the wrong sign.
+        lies within the `threshold` of its opposite has the wrong sign. Also returns whether that is likely (5 %) for
+        each of most rows or columns.
         """
-        where = np.flatnonzero(regression.beyond)
-        wrong = entries.subset(regression.beyond)
-        turned = np.zeros(len(entries.y), dtype=bool)
+        beyond = regression.beyond
+        clear = np.abs(entries.y) > threshold  # smaller ones fit both
+        wrong = entries.subset(beyond)
         rest = self.residual(wrong, regression.factors)
-        turned[where] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
-        share = turned.sum() / max(len(turned) - len(where) + turned.sum(), 1)
-        masks = []
+        turned = np.zeros(len(beyond), dtype=bool)
+        turned[beyond] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
+        turned &= clear
+        met = clear & ~beyond
+        # where signs are not what is wrong, few errors are the opposite of the truth, by chance
+        share = turned.sum() / (met.sum() + turned.sum()) if turned.sum() > 0.5 * np.sum(clear & beyond) else 0.0
+        masks, hopeless = [], False
         for count in (entries.row_count, entries.col_count):
-            lead = count(~regression.beyond) - count(turned)
+            lead = count(met) - count(turned)
             log_odds = lead * np.log((1.0 - share) / share) if 0.0 < share < 1.0 else np.full(len(lead), np.inf)
-            risk = expit(-log_odds)
+            risk = np.where(count(turned) > 0, expit(-log_odds), 0.0)
             order = np.argsort(risk)
             masks.append(np.zeros(len(lead), dtype=bool))
             masks[-1][order[np.cumsum(risk[order]) > chance]] = True
-        return masks
+            hopeless |= bool(np.mean(risk > 0.05) > 0.5)
+        return *masks, hopeless
 
     def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
         """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without

@@ -41,7 +41,8 @@ class Options:
         return replace(self, checkpoint=None)
 
 
-# Ranks beyond one that leaves structure that are tried.
+# Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
+# are only nearly low-rank leave structure at any rank.
 _FURTHER = 3
 
 
@@ -248,6 +249,7 @@ class Scan:
             else:
                 break
         k = self._walk_down(k)
+        limit = min(limit, k + max(2 * _FURTHER, k // 8))
         while k < limit and self.has_structure_left(k):
             further = range(k + 1, min(k + _FURTHER, limit) + 1)
             larger = next((j for j in further if not self._must_end() and self._explains(j, k)), k)

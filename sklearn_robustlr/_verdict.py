@@ -33,10 +33,12 @@ _NO_GAP, SMALL_GAP, _CLEAR = 1.25, 2.0, 12.0
 # how far its noise may differ, how far beyond theory it may miss the others, and, without a gap, how far it may move.
 _FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
 # Within this move, and beside a gap, the noise may differ twice as far; it is also the most where one more rank is
-# asked for but not determined, and of dense measurements, where no single row can move.
-_NEAR = 0.2
+# asked for but not determined, and of dense measurements, where no single row can move; the most of entries.
+_NEAR, _FAR = 0.2, 0.4
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
+# The most noise, in the same units, that a single direction may leave that no gap speaks for.
+_MOST_ALONE = 0.6
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -82,6 +84,8 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
         edges = _rank.gain(below, fit, problem.base.shape, symmetric=options.symmetric)
         if edges <= (_rank.LEAST_EDGES if k > 1 and scan.has_structure_left(k - 1) else _rank.EDGES):
             return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
+    if not fit.heavy and _signs_are_open(fit, problem.base, 3.5 * fit.scale):
+        return False, "half of the measurements are met, and nearly all others with the other sign"
     if k < limit and scan.left_over(k) > _COMMON:
         return False, f"structure is left beyond rank {k}: what it leaves has more in common than noise has"
     # where a rank was asked for, more structure than that may be left
@@ -96,10 +100,24 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
         steady, moved = _is_steady(fit, problem, options, gap)
         if asked and not (steady and moved < _NEAR):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
-        if blurred and not (steady and moved < _MOVED):
+        if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
         if not steady:
             return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
+    return True, ""
+
+
+def judge_unpolished(fit, guess, gap):
+    """Return (converged, reason) of what the sub-gradient method came to, with a `gap` in its spectrum at rank `guess`.
+
+    A spectrum of one value has no gap: the noise must be small.
+    """
+    if _rank.is_exact(fit) or 10.0 <= gap < np.inf:
+        return True, ""
+    if gap < np.inf:
+        return False, f"the widest gap in the spectrum is only a factor of {gap:.3g} (at rank {guess})"
+    if fit.scale > _MOST_ALONE:
+        return False, f"what one direction leaves is {fit.scale:.2g} of the size of the data"
     return True, ""
 
 
@@ -114,11 +132,20 @@ def judge_exact(fit, problem):
     share = len(met) / _rank.informative_count(fit)
     if share < _MOST and len(np.unique(met)) < 0.5 * len(met):
         return False, f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back"
-    if problem.base.coherent and share < 0.5 + 0.5 * sum(np.sqrt(problem.base.shape)) / np.sqrt(len(y)):
-        turned = np.abs(fit.residual + 2 * y)[~is_met] <= _rank.exact_tolerance(y.dtype)
-        if np.mean(turned) > 0.9:
-            return False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
+    if _signs_are_open(fit, problem.base, _rank.exact_tolerance(y.dtype)):
+        return False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
     return True, ""
+
+
+def _signs_are_open(fit, base, tolerance):
+    """Whether the entries that are not met agree but for the sign, and no more are met than random signs might be."""
+    clear = np.abs(base.y) > tolerance
+    met = (np.abs(fit.residual) <= tolerance)[clear]
+    chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1))
+    if not base.coherent or met.all() or np.mean(met) >= chance:
+        return False
+    turned = (np.abs(0.5 * fit.residual + base.y) <= 0.5 * tolerance)[clear]
+    return bool(np.mean(turned[~met]) > 0.9)
 
 
 def _is_steady(fit, problem, options, gap):
@@ -145,4 +172,4 @@ def _is_steady(fit, problem, options, gap):
     near = bool(np.mean(moved) < _NEAR)
     may_change = _STEADY * (2.0 if near and gap >= SMALL_GAP else 1.3 if near else 1.0)
     steady = np.mean(change) <= may_change and np.mean(missed) <= allowed * expected
-    return bool(steady) and (near or problem.base.coherent), float(np.mean(moved))
+    return bool(steady and np.mean(moved) < (_FAR if problem.base.coherent else _NEAR)), float(np.mean(moved))

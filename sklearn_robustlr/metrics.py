@@ -87,7 +87,7 @@ def robust_r2_score(y_true, y_pred):
     spread = float(np.median(np.abs(y_true - np.median(y_true))))
     if spread == 0.0:
         return 1.0 if residual == 0.0 else 0.0
-    return 1.0 - (residual / spread) ** 2
+    return 1.0 - min(residual / spread, 1e150) ** 2  # beyond that the square is no number
 
 
 #: Scorer for ``GridSearchCV(scoring=...)`` that judges on corrupted held-out targets.

@@ -344,6 +344,9 @@ def fit(model, *data, expected, bad, **told):
         assert known, f"{warning.category.__name__}: {warning.message}"
     if error is not None:
         named = bad + ([] if expected in ("right", "fit") else [expected])
+        numbers = [np.asarray(part.data if sparse.issparse(part) else part) for part in data]
+        sizes = [np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in numbers if part.dtype.kind == "f"]
+        named += ["Divide X (or y) by a power of ten"] if max(sizes, default=0.0) > 1e295 else []
         assert any(name in str(error) for name in named), f"{named}: {error!r}"
         return False
     assert not bad and expected in ("right", "fit")
@@ -433,6 +436,27 @@ def check_matrix(cls, recipe, chosen, bad, start, rank):
             estimate = (model.left_ * model.singular_values_) @ model.right_.T
         error = relative_recovery_error(truth / size, np.asarray(estimate, dtype=float) / size)
         assert error < (1e-6 if model.location_.dtype == np.float64 else 1e-3)
+
+
+PLAIN = {"easy": False, "seed": 0, "rank": 3, "errors": "absurd", "share": 0.5, "noise": 0.0, "blank": "none",
+         "holes": "half", "factor": 1e295, "dtype": "f8", "layout": "C", "storage": "dense"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cls", "rank", "recipe"),
+    [
+        (RobustMatrixCompletion, "rank", {"shape": (14, 14)}),  # singular values beyond all numbers
+        (RobustMatrixCompletion, "rank", {"shape": (14, 6)}),  # the square of a ratio was, in the score
+        (
+            RobustPCA,
+            "n_components",  # that of a residual was
+            {"shape": (5, 4), "rank": 0, "errors": "row", "share": 0.1, "noise": 0.2, "blank": "column",
+             "holes": "none", "factor": 1.0},
+        ),
+    ],
+)  # fmt: skip
+def test_examples_that_failed(cls, rank, recipe):
+    check_matrix(cls, PLAIN | recipe, cls().get_params(), None, None, rank)
 
 
 @examples(120, 0.4)
