@@ -345,7 +345,7 @@ def fit(model, *data, expected, bad, **told):
     if error is not None:
         named = bad + ([] if expected in ("right", "fit") else [expected])
         numbers = [np.asarray(part.data if sparse.issparse(part) else part) for part in data]
-        sizes = [np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in numbers if part.dtype.kind == "f"]
+        sizes = [float(np.abs(part[np.isfinite(part)]).max(initial=0.0)) for part in numbers if part.dtype.kind == "f"]
         named += ["Divide X (or y) by a power of ten"] if max(sizes, default=0.0) > 1e295 else []
         assert any(name in str(error) for name in named), f"{named}: {error!r}"
         return False
