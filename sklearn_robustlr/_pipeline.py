@@ -206,14 +206,11 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
     # a scan from a start that huge errors have drowned goes through many ranks in vain: what is small comes first
     drowned = problem.work.coherent and ratio < SMALL_GAP and not options.hurried
     small = _from_small_targets(problem, limit, options) if drowned else None
-    if small is not None and is_doubtful(small[0]):
-        small = None
-    if small is not None and (_rank.is_exact(small[0]) or (small[1] and not _rank.has_lonely(small[0]))):
+    if small is not None and not is_doubtful(small[0]):
         fit, converged, reason = small
-        return Solution(fit, fit.rank, converged, reason, n_iter, history)
+        if _rank.is_exact(fit) or (converged and not _rank.has_lonely(fit)):
+            return Solution(fit, fit.rank, converged, reason, n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
-    if small is not None and small[1] and not found[1] and found[2] != STOPPED:
-        found = small
     doubtful = not (found[1] or _rank.is_exact(found[0])) or is_doubtful(found[0], ratio)
     if doubtful and not options.hurried and found[2] != STOPPED:
         found = _second_opinion(problem, found, limit, options, drowned)

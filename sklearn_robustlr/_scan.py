@@ -256,9 +256,9 @@ class Scan:
             if larger == k:
                 break
             before, down = self.fit(k), self._walk_down(larger)
-            if self.fit(k) is not before and down < larger:  # of a rank too many, the right one has been found
+            if down <= k and self.fit(down) is not before:  # of a rank too many, the right one has been found
                 return down
-            k = larger
+            k = down if down > k else larger  # else by the word of the residuals alone
         return k
 
     def _walk_down(self, k):

@@ -133,6 +133,16 @@ def test_a_rank_that_the_data_ask_for_but_do_not_determine_is_said():
         RobustMatrixCompletion().fit(p.data)
 
 
+def test_a_step_up_that_explains_what_is_left_is_walked_down_again():
+    p = make_corrupted_matrix(
+        (84, 56), 4, outliers=0.2636277077146367, outlier_kind="one-sided", condition=9.671526684206492,
+        random_state=90133,
+    )  # fmt: skip
+    model = RobustMatrixCompletion(replace="all")
+    assert np.max(np.abs(model.fit_transform(p.data) - p.clean)) < 1e-9 * np.abs(p.clean).max()
+    assert model.rank_ == 4
+
+
 def test_errors_that_an_exact_fit_of_small_targets_meets_are_no_directions():
     """Found from the smaller targets at rank five; of all, the rank is four."""
     p = make_corrupted_matrix(
