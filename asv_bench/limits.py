@@ -24,9 +24,9 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_robustlr import _kernels, _row_kernels
 from sklearn_robustlr._entries import Entries
+from sklearn_robustlr._entry_measurements import EntryMeasurements
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
-    EntryMeasurements,
     RankOneMeasurements,
     SparseMeasurements,
 )

@@ -37,8 +37,10 @@ class Entries:
             return
         count = np.count_nonzero(seen, axis=1)
         self.indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
-        self.cols = np.broadcast_to(np.arange(X.shape[1], dtype=np.int32), X.shape)[seen]
-        self.y = X[seen]
+        where = np.flatnonzero(seen)
+        self.y = X.reshape(-1)[where]
+        where -= np.repeat(np.arange(X.shape[0]) * X.shape[1], count)
+        self.cols = where.astype(np.int32)
 
     @classmethod
     def of(cls, indptr, cols, y, shape, *, is_sparse=True):
@@ -92,6 +94,10 @@ class Entries:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
         indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
         return indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64)
+
+    def ranges(self, rows):
+        """The range of the entries of each row of a mask."""
+        return zip(self.indptr[:-1][rows].tolist(), self.indptr[1:][rows].tolist(), strict=True)
 
     def row_count(self, flags):
         """How many flagged entries each row has."""

@@ -12,8 +12,8 @@ from . import _blocks, _memory
 from ._base import FitMixin, check_size, flag_width
 from ._checkpoint import stage
 from ._entries import Entries, core
+from ._entry_measurements import EntryMeasurements
 from ._factors import product_svd
-from ._measurements import EntryMeasurements
 from ._polish import broken
 from ._rank import is_exact
 from ._rows import RowSpace

@@ -22,11 +22,10 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from . import _kernels
 from ._factors import truncated_svd
-from ._tangents import EntryTangent, StackedTangent, StoredTangent
+from ._tangents import StackedTangent, StoredTangent
 from ._threads import run_parts
 
 # Tangent coordinates of dense measurements are stored where they cost at most this share of the data.
@@ -35,26 +34,31 @@ _TANGENT_SHARE = 0.2
 _PART_WORK, _MOST_PARTS = 1 << 21, 64
 # Numbers of the rows that are multiplied at once with a few others.
 _SLICE = 1 << 16
+# Bound of targets in single precision.
+_MOST_SINGLE = 1e15
 # Multiplications of a part for each number that it adds to, at least: adding up the parts must cost next to nothing.
 _OWN_GRADIENT = 8
 
 
-def _read_only(array):
+def read_only(array):
     """Read-only view: numba compiles one signature for both kinds only if it always sees this one."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def _unit(data):
-    """Divisor that brings data of extreme size near one, so that their squares neither overflow nor vanish; else 1."""
-    if not data.size:
-        return 1.0
+def _is_ordinary(data, dtype):
+    """Whether squares of the data neither overflow nor vanish in a type."""
     flat = data.reshape(-1)
     with np.errstate(over="ignore", under="ignore"):
         square = float(flat @ flat)  # one read, where the extremes take two
-    limit = 1e100 if data.dtype == np.float64 else 1e14
-    if data.size / limit < square < limit:
+    limit = 1e100 if dtype == np.float64 else 1e14
+    return data.size / limit < square < limit
+
+
+def _unit(data):
+    """Divisor that brings data of extreme size near one, so that their squares neither overflow nor vanish; else 1."""
+    if not data.size or _is_ordinary(data, data.dtype):
         return 1.0
     top = max(float(data.max()), -float(data.min()))
     limit = 1e60 if data.dtype == np.float64 else 1e8
@@ -70,16 +74,16 @@ class Measurements(ABC):
     n_threads = 1
 
     def __init__(self, y, shape):
-        self.y = _read_only(y)
+        self.y = read_only(y)
         self.shape = shape
         self.size = y.shape[0]
         self.dtype = y.dtype
-        self._ones = _read_only(np.ones(self.size, self.dtype))
+        self._ones = read_only(np.ones(self.size, self.dtype))
 
     def _or_default(self, weight, y):
         """Weights (one) and targets (own) where none are given."""
-        weight = self._ones if weight is None else _read_only(weight)
-        return weight, self.y if y is None else _read_only(y)
+        weight = self._ones if weight is None else read_only(weight)
+        return weight, self.y if y is None else read_only(y)
 
     def step(self, left, right, delta, weight=None, y=None):
         """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
@@ -99,9 +103,13 @@ class Measurements(ABC):
 
     @staticmethod
     def _n_parts(work, shapes):
-        """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part."""
+        """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part.
+
+        One, or an even number: of three, two threads would take the time of two.
+        """
         added = max(sum(map(math.prod, shapes)), 1)
-        return max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1)
+        n_parts = max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1)
+        return n_parts if n_parts == 1 else n_parts + n_parts % 2
 
     def _sum_parts(self, kernel, bounds, shapes):
         parts = [[np.zeros(shape, self.dtype) for shape in shapes] for _ in bounds[1:]]
@@ -125,7 +133,7 @@ class Measurements(ABC):
     def with_targets(self, y):
         """Return the same measurements with other targets."""
         other = copy.copy(self)
-        other.y = _read_only(y)
+        other.y = read_only(y)
         return self._like(other)
 
     def __getstate__(self):
@@ -162,13 +170,20 @@ class Measurements(ABC):
         """Return (measurements A_i of ordinary size, the divisors that made them so)."""
         return self, ()
 
+    def single(self):
+        """Return the same measurements in single precision, where a pass over them is then faster."""
+        return self
+
+    def _single_targets(self):
+        return np.clip(self.y, -_MOST_SINGLE, _MOST_SINGLE).astype(np.float32)
+
 
 class DenseMeasurements(Measurements):
     """Rows of `data` are flattened d1 x d2 matrices."""
 
     def __init__(self, data, y, shape):
         super().__init__(y, shape)
-        self.data = _read_only(data)
+        self.data = read_only(data)
 
     def vector_steps(self, x, delta, weight=None, y=None):
         """Residuals (one row for each) and adjoints at flattened matrices, the rows of x."""
@@ -197,7 +212,7 @@ class DenseMeasurements(Measurements):
         if k * (d1 + d2) > _TANGENT_SHARE * self.data.shape[1]:
             return StackedTangent(self, u, v)
         coordinates = np.empty((self.size, k * (d1 + d2)), self.dtype)
-        u, v = (_read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
+        u, v = (read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
 
         def part(lo, hi, product):
             _kernels.dense_tangent(self.data[lo:hi], u, v, product, coordinates[lo:hi])
@@ -210,6 +225,11 @@ class DenseMeasurements(Measurements):
         if unit == 1.0:
             return self, ()
         return self._like(DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)), (unit,)
+
+    def single(self):
+        if not _is_ordinary(self.data, np.float32):
+            return self
+        return self._like(DenseMeasurements(self.data.astype(np.float32), self._single_targets(), self.shape))
 
     def leading(self, values, k):
         return truncated_svd((values @ self.data).reshape(self.shape), k)
@@ -243,7 +263,7 @@ class SparseMeasurements(Measurements):
     def __init__(self, data, y, shape):
         super().__init__(y, shape)
         self.data = data
-        self._arrays = tuple(_read_only(a) for a in (data.indptr, data.indices, data.data))
+        self._arrays = tuple(read_only(a) for a in (data.indptr, data.indices, data.data))
         self.coherent = data.nnz <= 4 * data.shape[0]
 
     def vector_steps(self, x, delta, weight=None, y=None):
@@ -289,11 +309,11 @@ class RankOneMeasurements(Measurements):
 
     def __init__(self, a, b, y, shape):
         super().__init__(y, shape)
-        self.a, self.b = _read_only(a), _read_only(b)
+        self.a, self.b = read_only(a), read_only(b)
 
     def steps(self, requests, weight=None, y=None):
         n, k = len(requests), requests[0][0].shape[1]
-        left, right = (np.hstack([request[side] for request in requests]) for side in (0, 1))
+        left, right = (np.hstack([request[side] for request in requests]).astype(self.dtype) for side in (0, 1))
         delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
         residual = np.empty((self.size, n), self.dtype)
         weight, y = self._or_default(weight, y)
@@ -321,6 +341,12 @@ class RankOneMeasurements(Measurements):
         a, b = (data / self.dtype.type(unit) for data, unit in zip((self.a, self.b), units, strict=True))
         return self._like(RankOneMeasurements(a, b, self.y, self.shape)), units
 
+    def single(self):
+        if not all(_is_ordinary(data, np.float32) for data in (self.a, self.b)):
+            return self
+        a, b = (data.astype(np.float32) for data in (self.a, self.b))
+        return self._like(RankOneMeasurements(a, b, self._single_targets(), self.shape))
+
     def leading(self, values, k):
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 
@@ -333,85 +359,3 @@ class RankOneMeasurements(Measurements):
         rows = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])
         cols = (self.b * norm_a[:, None]).T @ self.b / (self.size * self.shape[0])
         return rows, cols
-
-
-def counting_sort(keys, n):
-    """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
-    places = np.arange(len(keys) + 1, dtype=np.int32)
-    one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
-    return one_a_row.tocsc().data
-
-
-class EntryMeasurements(Measurements):
-    """Measurement p is the entry (rows_p, cols_p); stored by rows as in CSR."""
-
-    coherent = True
-
-    def __init__(self, rows, cols, y, shape):
-        super().__init__(y, shape)
-        self.rows, self.cols = rows, _read_only(cols)
-        self.indptr = _read_only(np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32))
-
-    @classmethod
-    def from_unsorted(cls, rows, cols, y, shape):
-        """Build from entries in any order; also return the order that sorts them by row, then column."""
-        by_col = counting_sort(cols, shape[1])
-        order = by_col[counting_sort(rows[by_col], shape[0])]
-        return cls(rows[order], cols[order], y[order], shape), order
-
-    def _pass_by_rows(self, kernel, width, shapes):
-        """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
-        n_parts = self._n_parts(self.size * (10 + width), shapes)
-        cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
-        return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), shapes)
-
-    def steps(self, requests, weight=None, y=None):
-        requests = [(np.ascontiguousarray(u), np.ascontiguousarray(v), self.dtype.type(d)) for u, v, d in requests]
-        residuals = np.empty((len(requests), self.size), self.dtype)
-        grads_left = [np.zeros_like(left) for left, _, _ in requests]
-        weight, y = self._or_default(weight, y)
-
-        def part(lo, hi, *grads_right):
-            own = self.indptr[lo : hi + 1], self.cols
-            each = zip(requests, residuals, grads_left, grads_right, strict=True)
-            for (left, right, delta), residual, grad_left, grad_right in each:  # the entries stay in cache
-                _kernels.entries_step(
-                    *own, left[lo:hi], right, y, weight, delta, residual, grad_left[lo:hi], grad_right
-                )
-
-        shapes = [right.shape for _, right, _ in requests]
-        grads_right = self._pass_by_rows(part, sum(left.shape[1] for left, _, _ in requests), shapes)
-        return list(zip(residuals, grads_left, grads_right, strict=True))
-
-    def tangent_step(self, u, v, m, n, delta, weight=None, y=None):
-        """`step` at m v^T + u n^T, with the gradients in m and n, without the doubled width of stacked factors."""
-        residual = np.empty(self.size, self.dtype)
-        grad_m = np.zeros_like(m)
-        delta = self.dtype.type(delta)
-        weight, y = self._or_default(weight, y)
-
-        def part(lo, hi, grad_n):
-            _kernels.entries_tangent_step(
-                self.indptr[lo : hi + 1], self.cols, u[lo:hi], v, m[lo:hi], n, y, weight, delta, residual,
-                grad_m[lo:hi], grad_n,
-            )  # fmt: skip
-
-        return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], [n.shape])
-
-    def tangent(self, u, v):
-        return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))
-
-    def leading(self, values, k):
-        return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
-
-    def subset(self, index):
-        index = np.sort(index) if index.dtype != bool else index
-        return self._like(EntryMeasurements(self.rows[index], self.cols[index], self.y[index], self.shape))
-
-    def transposed(self):
-        """Return the same entries of X^T and the order that sorts them by its rows."""
-        return EntryMeasurements.from_unsorted(self.cols, self.rows, self.y, self.shape[::-1])
-
-    def rescaled(self, row_scale, col_scale):
-        """Return the entries of diag(1 / row_scale) X diag(1 / col_scale)."""
-        return self.with_targets(self.y / (row_scale[self.rows] * col_scale[self.cols]))

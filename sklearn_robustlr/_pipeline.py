@@ -130,10 +130,13 @@ def solve(problem, options, *, start=None, watch=None):
 
 
 def previews(problem):
-    """Problems of a sixteenth, an eighth and a quarter of many measurements that each see all of X."""
+    """Problems of a sixteenth, an eighth and a quarter of many measurements that each see all of X.
+
+    Their sub-gradient stages, which are bound by reading, are in single precision: ranks and starts are told there.
+    """
     for share in (16, 8, 4):
         if not problem.work.coherent and problem.work.size >= _PREVIEW * share * sum(problem.work.shape):
-            yield problem.subset(np.arange(0, problem.work.size, share))
+            yield problem.subset(np.arange(0, problem.work.size, share)).in_single()
 
 
 def _preview(problem, options, watch):
@@ -222,12 +225,14 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
 
 def solve_warm(problem, options, start, *, watch=None):
     """Scan ranks from the factors of a fit to nearly the same data."""
-    left, right = start
+    left, right = (factor.astype(problem.work.dtype, copy=False) for factor in start)
     history = History()
-    residual = evaluate(problem.work, left, 1, right)
+    symmetric = options.symmetric
+    u, s, v = problem.to_base(*product_svd(left, right, symmetric=symmetric), symmetric=symmetric)
+    residual = evaluate(problem.base, u, s, v)
     history.record(0, residual, 0.0, product_spectrum(left, right))
     limit = _limit(problem, options)
-    found = _scan(problem, left, right, left.shape[1], limit, options, warm=True, watch=watch)
+    found = _scan(problem, left, right, left.shape[1], limit, options, warm=residual, watch=watch)
     fit, converged, reason = found
     # rows or columns that stand out are what a fit of one rank too many has made of those that it is stuck on
     ordinary = _rank.is_exact(fit) or all(_rank.has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
@@ -283,7 +288,7 @@ def _from_part(problem, among, limit, options):
         return None
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
     if _rank.is_exact(fit):
-        scan = Scan(problem, u * s, v, options, warm=True)
+        scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return (fit, *judge_exact(fit, problem)) if _rank.is_exact(fit) else None
     return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap)
@@ -310,7 +315,7 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
     return found
 
 
-def _scan(problem, left, right, guess, limit, options, *, gap=np.inf, warm=False, watch=None):
+def _scan(problem, left, right, guess, limit, options, *, gap=np.inf, warm=None, watch=None):
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
     scan = Scan(problem, left, right, options, warm=warm, watch=watch)
     k = scan.choose(guess, limit)

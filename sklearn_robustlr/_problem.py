@@ -8,8 +8,9 @@ from functools import cached_property
 import joblib
 import numpy as np
 
+from ._entry_measurements import EntryMeasurements, counting_sort
 from ._factors import product_svd, truncated_svd
-from ._measurements import EntryMeasurements, Measurements, counting_sort
+from ._measurements import Measurements
 from ._row_kernels import segment_medians
 from ._step_sizes import quantile
 from ._tangents import PreconditionedTangent
@@ -46,6 +47,10 @@ class Preconditioned(Measurements):
     def subset(self, index):
         return Preconditioned(self._parent.subset(index), self._p, self._q)
 
+    def single(self):
+        parent = self._parent.single()
+        return Preconditioned(parent, *(factor.astype(parent.dtype) for factor in (self._p, self._q)))
+
 
 @dataclass
 class Problem:
@@ -81,6 +86,7 @@ class Problem:
     def to_base(self, u, s, v, *, symmetric=False):
         if self.work is self.base:
             return u, s, v
+        u, s, v = (factor.astype(self.base.dtype, copy=False) for factor in (u, s, v))
         return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
 
     def to_work(self, u, s, v, *, symmetric=False):
@@ -126,6 +132,10 @@ class Problem:
     def with_threads(self, n_threads):
         """The same problem, passes over its data made in so many threads."""
         return self._of_each(lambda measurements: measurements.with_threads(n_threads))
+
+    def in_single(self):
+        """The same problem, the sub-gradient stages in single precision where that is faster."""
+        return self if self.base.dtype == np.float32 else replace(self, work=self.work.single())
 
     def _of_each(self, change):
         base = change(self.base)

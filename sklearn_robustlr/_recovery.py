@@ -15,7 +15,7 @@ from . import _memory
 from ._base import FitMixin
 from ._completion import RobustMatrixCompletion
 from ._entries import Entries
-from ._measurements import EntryMeasurements
+from ._entry_measurements import EntryMeasurements
 from ._validation import (
     MEASUREMENTS,
     check_choice,

@@ -128,6 +128,25 @@ def _end(problem, held, options, run, token):
         return run, solution
 
 
+def _end_each(problem, held, options, runs, n_jobs):
+    """Take the last starts to their ends, best first, while none is exact; entries side by side.
+
+    Passes over a few entries gain nothing by a second thread, those over other measurements do.
+    """
+    with interruptible() as token:
+        if problem.work.coherent:
+            each = problem.with_threads(max(_count_threads(n_jobs) // 2, 1))
+            jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
+            return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+        ended = []
+        for run in runs:
+            ended.append(_end(problem, held, options, run, token))
+            solution = ended[-1][1]
+            if solution.converged and _rank.is_exact(solution.fit):
+                break
+        return ended
+
+
 def _ranking(runs):
     """The runs, best first; ties in the order of their numbers."""
 
@@ -176,11 +195,7 @@ def _halve(problem, options, seeds, n_jobs, tasks):
     runs = runs[:2]
     solutions = {}
     if options.polish:
-        each = train.with_threads(max(_count_threads(n_jobs) // 2, 1))
-        with interruptible() as token:
-            ended = Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(_end)(each, held, hurried, run, token) for run in runs if run.rule is not None
-            )
+        ended = _end_each(train, held, hurried, [run for run in runs if run.rule is not None], n_jobs)
         runs = [run for run, _ in ended]
         solutions = {run.index: solution for run, solution in ended}
     losses[[run.index for run in runs]] = [run.loss for run in runs]

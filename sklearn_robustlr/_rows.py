@@ -16,6 +16,8 @@ from ._threads import interruptible, slices, working_for
 _START_WORK = 3e7
 # Noise, relative to the data, below which a few entries settle a row, and most fits to so few that are tried.
 _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
+# Entries that are looked at first for what wrong ones have in common.
+_FEW_ENTRIES = 50_000
 
 
 def count_starts(length, rank, *, sound=0.45, chance=0.99):
@@ -103,14 +105,17 @@ class RowSpace:
         each of most rows or columns.
         """
         beyond = regression.beyond
-        clear = np.abs(entries.y) > threshold  # smaller ones fit both
-        wrong = entries.subset(beyond)
-        rest = self.residual(wrong, regression.factors)
-        turned = np.zeros(len(beyond), dtype=bool)
-        turned[beyond] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
-        turned &= clear
+        n_rows = entries.shape[0]
+        # where signs are not what is wrong, few errors are the opposite of the truth, by chance: some rows tell
+        some = np.arange(n_rows) % max(len(beyond) // _FEW_ENTRIES, 1) == 0
+        if not some.all():
+            within = np.concatenate([beyond[lo:hi] for lo, hi in entries.ranges(some)])
+            part = entries.part(some, np.ones(entries.shape[1], dtype=bool))
+            clear, turned = self._turned(part, within, regression.factors[some], threshold)
+            if turned.sum() < 0.25 * np.sum(clear & within):
+                return *(np.zeros(n, dtype=bool) for n in entries.shape), False
+        clear, turned = self._turned(entries, beyond, regression.factors, threshold)
         met = clear & ~beyond
-        # where signs are not what is wrong, few errors are the opposite of the truth, by chance
         share = turned.sum() / (met.sum() + turned.sum()) if turned.sum() > 0.5 * np.sum(clear & beyond) else 0.0
         masks, hopeless = [], False
         for count in (entries.row_count, entries.col_count):
@@ -122,6 +127,15 @@ class RowSpace:
             masks[-1][order[np.cumsum(risk[order]) > chance]] = True
             hopeless |= bool(np.mean(risk > 0.05) > 0.5)
         return *masks, hopeless
+
+    def _turned(self, entries, beyond, factors, threshold):
+        """Masks of the entries that are larger than the `threshold`, and of those of them that have the wrong sign."""
+        clear = np.abs(entries.y) > threshold  # smaller ones fit both
+        wrong = entries.subset(beyond)
+        rest = self.residual(wrong, factors)
+        turned = np.zeros(len(beyond), dtype=bool)
+        turned[beyond] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
+        return clear, turned & clear
 
     def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
         """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without

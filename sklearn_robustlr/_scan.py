@@ -8,9 +8,9 @@ import numpy as np
 
 from . import _rank
 from ._checkpoint import Checkpoint, stage
+from ._entry_measurements import EntryMeasurements
 from ._factors import product_svd
 from ._initialization import spectral_start
-from ._measurements import EntryMeasurements
 from ._polish import Fit, evaluate, m_estimate, mend
 from ._step_sizes import quantile, robust_size
 from ._subgradient import manifold_subgradient, truncate
@@ -41,6 +41,10 @@ class Options:
         return replace(self, checkpoint=None)
 
 
+# Where only an exact fit is wanted, of measurements whose signs point along the error: on nine problems as many exact
+# fits as with the schedule that is kept for the others, with 70 tangent spaces instead of 117.
+_HURRIED = {"decay": 0.9, "fresh": 0}
+
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank.
 _FURTHER = 3
@@ -49,14 +53,14 @@ _FURTHER = 3
 class Scan:
     """Fits of several ranks to one problem, each made once.
 
-    `warm` says that the factors are those of a fit already, of nearly the same data: their own rank is estimated from
-    there, and what they tell of smaller ranks is believed where it is clear.
+    `warm` is given where the factors are those of a fit already, of nearly the same data, and is what they leave of
+    these: their own rank is estimated from there, and what they tell of smaller ranks is believed where it is clear.
     """
 
-    def __init__(self, problem, left, right, options, *, warm=False, watch=None):
+    def __init__(self, problem, left, right, options, *, warm=None, watch=None):
         self._problem, self._options = problem, options
         self._left, self._right = left, right
-        self._warm = left.shape[1] if warm else None
+        self._warm, self._residual = (None if warm is None else left.shape[1]), warm
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = False
         self._left_over: dict[int, tuple[Fit, float]] = {}
@@ -78,7 +82,8 @@ class Scan:
             if k == self._warm:
                 symmetric = self._options.symmetric
                 start = product_svd(self._left, self._right, symmetric=symmetric)
-                self.fits[k] = self.estimate(*self._problem.to_base(*start, symmetric=symmetric))
+                u, s, v = self._problem.to_base(*start, symmetric=symmetric)
+                self.fits[k] = self.estimate(u, s, v, self._residual)
             else:
                 self.fits[k] = self.refit(*self.start(k))
             if self._watch is not None:
@@ -104,8 +109,11 @@ class Scan:
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
         size = robust_size(work.y, 0.5)
         first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
-        tol = 1e-3 if self._options.hurried else 0.0
-        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, tol=tol, symmetric=symmetric)
+        schedule = {"tol": 1e-3} if self._options.hurried else {}
+        if self._options.hurried and not work.coherent:
+            schedule |= _HURRIED
+        u, s, v = (factor.astype(work.dtype, copy=False) for factor in (u, s, v))
+        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
         return self._problem.to_base(u, s, v, symmetric=symmetric)
 
     def _reduce(self, fit):
@@ -156,13 +164,13 @@ class Scan:
         u, s, v, _ = mend(base, replace(fit, u=u, s=s, v=v, residual=evaluate(base, u, s, v)), which=lonely)
         return self.estimate(u, s, v)
 
-    def estimate(self, u, s, v):
+    def estimate(self, u, s, v, residual=None):
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
-        return self._stage("estimate", self._estimate, u, s, v)
+        return self._stage("estimate", self._estimate, u, s, v, residual)
 
-    def _estimate(self, u, s, v):
+    def _estimate(self, u, s, v, residual):
         symmetric, base = self._options.symmetric, self._problem.base
-        fit = m_estimate(base, u, s, v, symmetric=symmetric)
+        fit = m_estimate(base, u, s, v, residual=residual, symmetric=symmetric)
         if isinstance(base, EntryMeasurements) and not symmetric:
             for _ in range(3):
                 u, s, v, changed = mend(base, fit)

@@ -53,7 +53,8 @@ _DIVERGED, _OVERGROWN = 1e6, {"d": 1e30, "f": 1e12}
 
 def _squared_norm(left, right):
     """Larger squared spectral norm of the two factors, from their small Gram matrices."""
-    return float(max(np.linalg.norm(left.T @ left, 2), np.linalg.norm(right.T @ right, 2)))
+    grams = np.stack([left.T @ left, right.T @ right])
+    return float(np.linalg.eigvalsh(grams)[:, -1].max()) if np.isfinite(grams).all() else np.inf
 
 
 def subgradient_methods(measurements, descents):
@@ -148,13 +149,15 @@ def _has_settled(spectrum, before, gap):
     return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(np.abs(spectrum[:k] / before[:k] - 1.0) < 0.1))
 
 
-def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, tol=0.0, symmetric=False):
+def manifold_subgradient(
+    measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, fresh=10, tol=0.0, symmetric=False
+):
     """Normalised sub-gradient method on the manifold of fixed-rank matrices, geometric step.
 
     X moves by eta_t along the sub-gradient projected to the tangent space at X, normalised to length
     one there (the scaled sub-gradient of Tong, Ma and Chi, 2021, up to the retraction); raw signs, so
     that the size of an error does not matter, and nothing about the errors is told. The tangent
-    space is renewed every `inner` iterations (every one of the first ten).
+    space is renewed every `inner` iterations (every one of the first `fresh`).
 
     `step` is the length of the first step in units of the residual. Stops early where the lower quartile
     of the residuals has stopped falling while the step has become small beside it: the rank is too small,
@@ -171,7 +174,7 @@ def manifold_subgradient(measurements, u, s, v, *, step, decay=0.96, n_iter=220,
         m, n = u * s, np.zeros_like(v)
         if symmetric:
             m = n = m / 2
-        for _ in range(inner if t >= 10 else 1):
+        for _ in range(inner if t >= fresh else 1):
             residual, grad_m, grad_n = tangent.step(m, n, SIGN)
             if symmetric:
                 grad_m = grad_m + grad_n

@@ -102,19 +102,27 @@ def check_interrupt():
 def run_parts(function, n_parts, n_threads):
     """Call ``function(p)`` for each part p, some at a time; parts are short, so that between them Ctrl-C is heard.
 
-    The pool lasts as long as the call (0.1 ms): nothing is left behind that a forked process would wait for.
+    The thread that calls does its share. The others last as long as the call (0.1 ms): nothing is left behind that a
+    forked process would wait for.
     """
-    if min(n_parts, n_threads) == 1:
-        for p in range(n_parts):
+    parts = iter(range(n_parts))
+
+    def work():
+        for p in parts:
             check_interrupt()
             function(p)
-        return
-    pool = ThreadPoolExecutor(min(n_parts, n_threads))
-    try:
-        for _ in pool.map(function, range(n_parts)):
-            check_interrupt()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    n_others = min(n_parts, n_threads) - 1
+    if n_others < 1:
+        return work()
+    with ThreadPoolExecutor(n_others) as pool:
+        others = [pool.submit(work) for _ in range(n_others)]
+        try:
+            work()
+        finally:
+            list(parts)  # where this thread is interrupted, the others begin nothing more
+        for other in others:
+            other.result()
 
 
 def aside(function, *args, **kwargs):

@@ -8,7 +8,8 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 
-from ._measurements import DenseMeasurements, EntryMeasurements, RankOneMeasurements, SparseMeasurements
+from ._entry_measurements import EntryMeasurements
+from ._measurements import DenseMeasurements, RankOneMeasurements, SparseMeasurements
 from ._scan import Options
 from ._step_sizes import STEP_SIZES
 

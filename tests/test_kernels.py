@@ -9,13 +9,14 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from sklearn_robustlr import _factors, _kernels, _measurements, _row_kernels
+from sklearn_robustlr._entry_measurements import EntryMeasurements
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
-    EntryMeasurements,
     RankOneMeasurements,
     SparseMeasurements,
 )
 from sklearn_robustlr._problem import Preconditioned
+from sklearn_robustlr._threads import run_parts
 
 D1, D2, M, K = 6, 5, 40, 3
 DELTAS = (0.0, 0.7, np.inf)
@@ -221,6 +222,39 @@ def test_a_pass_in_parts_is_the_same_in_any_number_of_threads(kind, rng, monkeyp
     for one, three, known in zip(results[1], results[3], expected, strict=True):
         assert_array_equal(one, three)
         assert_allclose(one, known, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_precision(kind, rng):
+    """The same to seven digits, targets of any size; what would overflow, and the kinds that gain nothing, stay."""
+    op, _ = build(kind, rng)
+    left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
+    single = op.single()
+    assert single.dtype == (np.float64 if kind in ("sparse", "entries") else np.float32)
+    factors = left.astype(single.dtype), right.astype(single.dtype)
+    for a, b in zip(single.step(*factors, 0.7), op.step(left, right, 0.7), strict=True):
+        assert a.dtype == single.dtype
+        assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
+    assert np.isfinite(op.with_targets(op.y * 1e40).single().y).all()
+    if kind in ("dense", "rank_one"):
+        huge = DenseMeasurements(1e30 * op.data, op.y, op.shape) if kind == "dense" else None
+        huge = huge or RankOneMeasurements(op.a, 1e-30 * op.b, op.y, op.shape)
+        assert huge.single() is huge
+
+
+def test_parts_are_each_made_once_and_errors_are_heard():
+    done = []
+    run_parts(done.append, 20, 3)
+    assert sorted(done) == list(range(20))
+
+    def fail(p):
+        done.append(p)
+        if p == 5:
+            raise ZeroDivisionError
+
+    for n_threads in (1, 2, 5):
+        with pytest.raises(ZeroDivisionError):
+            run_parts(fail, 20, n_threads)
 
 
 def test_entries_are_sorted_stably(rng):

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_robustlr import RobustLowRankRecovery, _pipeline
+from sklearn_robustlr._entry_measurements import EntryMeasurements
 from sklearn_robustlr._initialization import spectral_start
-from sklearn_robustlr._measurements import EntryMeasurements
 from sklearn_robustlr._problem import make_problem
 from sklearn_robustlr._scan import Options, Scan
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements

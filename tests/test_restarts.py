@@ -28,6 +28,7 @@ from sklearn_robustlr import (
     _restarts,
 )
 from sklearn_robustlr._initialization import spectral_start
+from sklearn_robustlr._measurements import DenseMeasurements
 from sklearn_robustlr._polish import m_estimate
 from sklearn_robustlr._problem import Problem, make_problem
 from sklearn_robustlr._rows import RowSpace
@@ -428,6 +429,39 @@ def test_one_line_a_start(capsys):
     assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
     assert sum("given up" in line for line in lines) == 1
     assert sum("rank 3" in line and "noise scale 0.0972" in line and "converged" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("noise, ended", [(0.0, 1), (0.05, 2)])
+def test_of_measurements_the_second_is_ended_only_where_the_first_is_not_exact(noise, ended, monkeypatch):
+    problem = make_measurements(1500, (20, 15), 2, outliers=0.2, noise=noise, random_state=0)
+    ends = []
+    end = _restarts._end
+
+    def spy(*args):
+        ends.append(args)
+        return end(*args)
+
+    monkeypatch.setattr(_restarts, "_end", spy)
+    model = RobustLowRankRecovery(shape=(20, 15), n_init=4, random_state=0).fit(problem.data, problem.target)
+    assert model.converged_ and model.rank_ == 2
+    assert len(ends) == ended
+
+
+def test_an_exact_start_is_not_iterated_on(monkeypatch):
+    """Of many measurements some are fitted first: where that is exact for all, they are only looked at."""
+    problem = make_measurements(9000, (20, 15), 2, outliers=0.2, random_state=0)
+    sizes = []
+    tangent = DenseMeasurements.tangent
+
+    def spy(measurements, u, v):
+        sizes.append(measurements.size)
+        return tangent(measurements, u, v)
+
+    monkeypatch.setattr(DenseMeasurements, "tangent", spy)
+    model = RobustLowRankRecovery(shape=(20, 15)).fit(problem.data, problem.target)
+    assert model.converged_
+    assert relative_recovery_error(problem.coef, model.coef_) < 1e-13
+    assert max(sizes) < len(problem.target)
 
 
 # Interruptions

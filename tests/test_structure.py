@@ -46,6 +46,7 @@ ORDER = [
     "_rank",
     "_subgradient",
     "_step_sizes",
+    "_entry_measurements",
     "_measurements",
     "_factors",
     "_tangents",

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _rows
 from sklearn_robustlr._entries import Entries, core
-from sklearn_robustlr._measurements import DenseMeasurements, EntryMeasurements
+from sklearn_robustlr._entry_measurements import EntryMeasurements
+from sklearn_robustlr._measurements import DenseMeasurements
 from sklearn_robustlr._polish import Fit
 from sklearn_robustlr._rank import left_over
+from sklearn_robustlr._rows import RowSpace
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
@@ -189,3 +192,25 @@ def test_signs_that_cannot_be_told_are_not_trusted(rng, noise):
     with pytest.warns(ConvergenceWarning, match="are met.*nearly all others with the other sign"):
         model = RobustMatrixCompletion().fit(X + noise * rng.standard_normal(X.shape))
     assert not model.converged_
+
+
+@pytest.mark.filterwarnings("ignore:.*of the other sign")
+def test_a_look_at_some_rows_spares_the_others_and_changes_nothing(monkeypatch):
+    """Signs that cannot be told are looked for in all rows only where some rows have wrong signs at all."""
+    turned = RowSpace._turned
+    shapes, found = [], {}
+
+    def spy(space, entries, *args):
+        shapes.append(entries.shape[0])
+        return turned(space, entries, *args)
+
+    monkeypatch.setattr(RowSpace, "_turned", spy)
+    for kind, looks in (("huge", ["some"]), ("sign-flip", ["some", "all"])):
+        problem = make_corrupted_matrix((150, 40), 2, outliers=0.3, outlier_kind=kind, random_state=0)
+        for few in (500, 10**9):
+            monkeypatch.setattr(_rows, "_FEW_ENTRIES", few)
+            shapes.clear()
+            model = RobustPCA().fit(problem.data)
+            found[few] = [model.undetermined_rows_, model.undetermined_columns_]
+            assert ["all" if n == 150 else "some" for n in shapes] == (looks if few == 500 else ["all"])
+        assert_array_equal(np.concatenate(found[500]), np.concatenate(found[10**9]))

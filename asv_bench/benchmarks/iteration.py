@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import sparse
 
+from sklearn_robustlr._entry_measurements import EntryMeasurements
 from sklearn_robustlr._measurements import (
     DenseMeasurements,
-    EntryMeasurements,
     RankOneMeasurements,
     SparseMeasurements,
 )

@@ -1,0 +1,93 @@
+"""Measurements that each see one entry of the matrix, sorted by row as in CSR."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from . import _kernels
+from ._factors import truncated_svd
+from ._measurements import Measurements, read_only
+from ._tangents import EntryTangent
+
+
+def counting_sort(keys, n):
+    """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
+    places = np.arange(len(keys) + 1, dtype=np.int32)
+    one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
+    return one_a_row.tocsc().data
+
+
+class EntryMeasurements(Measurements):
+    """Measurement p is the entry (rows_p, cols_p); stored by rows as in CSR."""
+
+    coherent = True
+
+    def __init__(self, rows, cols, y, shape):
+        super().__init__(y, shape)
+        self.rows, self.cols = rows, read_only(cols)
+        self.indptr = read_only(np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32))
+
+    @classmethod
+    def from_unsorted(cls, rows, cols, y, shape):
+        """Build from entries in any order; also return the order that sorts them by row, then column."""
+        by_col = counting_sort(cols, shape[1])
+        order = by_col[counting_sort(rows[by_col], shape[0])]
+        return cls(rows[order], cols[order], y[order], shape), order
+
+    def _pass_by_rows(self, kernel, width, shapes):
+        """As `_pass`, of parts that are whole rows, lo to hi, with about as many entries each."""
+        n_parts = self._n_parts(self.size * (10 + width), shapes)
+        cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
+        return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), shapes)
+
+    def steps(self, requests, weight=None, y=None):
+        requests = [(np.ascontiguousarray(u), np.ascontiguousarray(v), self.dtype.type(d)) for u, v, d in requests]
+        residuals = np.empty((len(requests), self.size), self.dtype)
+        grads_left = [np.zeros_like(left) for left, _, _ in requests]
+        weight, y = self._or_default(weight, y)
+
+        def part(lo, hi, *grads_right):
+            own = self.indptr[lo : hi + 1], self.cols
+            each = zip(requests, residuals, grads_left, grads_right, strict=True)
+            for (left, right, delta), residual, grad_left, grad_right in each:  # the entries stay in cache
+                _kernels.entries_step(
+                    *own, left[lo:hi], right, y, weight, delta, residual, grad_left[lo:hi], grad_right
+                )
+
+        shapes = [right.shape for _, right, _ in requests]
+        grads_right = self._pass_by_rows(part, sum(left.shape[1] for left, _, _ in requests), shapes)
+        return list(zip(residuals, grads_left, grads_right, strict=True))
+
+    def tangent_step(self, u, v, m, n, delta, weight=None, y=None):
+        """`step` at m v^T + u n^T, with the gradients in m and n, without the doubled width of stacked factors."""
+        residual = np.empty(self.size, self.dtype)
+        grad_m = np.zeros_like(m)
+        delta = self.dtype.type(delta)
+        weight, y = self._or_default(weight, y)
+
+        def part(lo, hi, grad_n):
+            _kernels.entries_tangent_step(
+                self.indptr[lo : hi + 1], self.cols, u[lo:hi], v, m[lo:hi], n, y, weight, delta, residual,
+                grad_m[lo:hi], grad_n,
+            )  # fmt: skip
+
+        return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], [n.shape])
+
+    def tangent(self, u, v):
+        return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))
+
+    def leading(self, values, k):
+        return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
+
+    def subset(self, index):
+        index = np.sort(index) if index.dtype != bool else index
+        return self._like(EntryMeasurements(self.rows[index], self.cols[index], self.y[index], self.shape))
+
+    def transposed(self):
+        """Return the same entries of X^T and the order that sorts them by its rows."""
+        return EntryMeasurements.from_unsorted(self.cols, self.rows, self.y, self.shape[::-1])
+
+    def rescaled(self, row_scale, col_scale):
+        """Return the entries of diag(1 / row_scale) X diag(1 / col_scale)."""
+        return self.with_targets(self.y / (row_scale[self.rows] * col_scale[self.cols]))
