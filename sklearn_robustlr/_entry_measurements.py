@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -9,6 +12,10 @@ from . import _kernels
 from ._factors import truncated_svd
 from ._measurements import Measurements, read_only
 from ._tangents import EntryTangent
+
+# Share of the entries seen from which whole rows are multiplied, by BLAS: without holes that takes a third of the time,
+# at 0.3 as long as one entry after the other. And the numbers that are multiplied at a time, which then stay in cache.
+_DENSE, _SLICE = 0.4, 1 << 15
 
 
 def counting_sort(keys, n):
@@ -22,11 +29,14 @@ class EntryMeasurements(Measurements):
     """Measurement p is the entry (rows_p, cols_p); stored by rows as in CSR."""
 
     coherent = True
+    _told = (*Measurements._told, "_is_whole")
 
     def __init__(self, rows, cols, y, shape):
         super().__init__(y, shape)
         self.rows, self.cols = rows, read_only(cols)
         self.indptr = read_only(np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32))
+        #: Whether passes go by products of whole rows, holes and all.
+        self._is_dense = self.size >= _DENSE * math.prod(shape)
 
     @classmethod
     def from_unsorted(cls, rows, cols, y, shape):
@@ -40,6 +50,26 @@ class EntryMeasurements(Measurements):
         n_parts = self._n_parts(self.size * (10 + width), shapes)
         cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
         return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), shapes)
+
+    @cached_property
+    def _is_whole(self):
+        """Whether there are no holes, and each entry is measured once."""
+        d2 = self.shape[1]
+        return self.size == math.prod(self.shape) and bool(np.all(self.cols.reshape(self.shape) == np.arange(d2)))
+
+    def _rows_at_a_time(self, lo, hi):
+        few = max(_SLICE // self.shape[1], 8)
+        return (slice(start, min(start + few, hi)) for start in range(lo, hi, few))
+
+    def _weigh(self, rows, product, *arrays, delta):
+        """Exchange the fit of rows for what their gradients are products with; `arrays` are y, weight and residual."""
+        if self._is_whole:
+            y, weight, residual = (array.reshape(self.shape)[rows] for array in arrays)
+            _kernels.whole_rows_weigh(product, y, weight, delta, residual)
+        else:
+            y, weight, residual = arrays
+            own = self.indptr[rows.start : rows.stop + 1], self.cols
+            _kernels.entries_weigh(*own, product, y, weight, delta, residual)
 
     def steps(self, requests, weight=None, y=None):
         requests = [(np.ascontiguousarray(u), np.ascontiguousarray(v), self.dtype.type(d)) for u, v, d in requests]
@@ -55,8 +85,18 @@ class EntryMeasurements(Measurements):
                     *own, left[lo:hi], right, y, weight, delta, residual, grad_left[lo:hi], grad_right
                 )
 
+        def dense_part(lo, hi, *grads_right):
+            for rows in self._rows_at_a_time(lo, hi):
+                each = zip(requests, residuals, grads_left, grads_right, strict=True)
+                for (left, right, delta), residual, grad_left, grad_right in each:
+                    product = left[rows] @ right.T
+                    self._weigh(rows, product, y, weight, residual, delta=delta)
+                    np.matmul(product, right, out=grad_left[rows])
+                    grad_right += product.T @ left[rows]
+
         shapes = [right.shape for _, right, _ in requests]
-        grads_right = self._pass_by_rows(part, sum(left.shape[1] for left, _, _ in requests), shapes)
+        width = sum(left.shape[1] for left, _, _ in requests)
+        grads_right = self._pass_by_rows(dense_part if self._is_dense else part, width, shapes)
         return list(zip(residuals, grads_left, grads_right, strict=True))
 
     def tangent_step(self, u, v, m, n, delta, weight=None, y=None):
@@ -65,6 +105,7 @@ class EntryMeasurements(Measurements):
         grad_m = np.zeros_like(m)
         delta = self.dtype.type(delta)
         weight, y = self._or_default(weight, y)
+        right = np.hstack([v, n]) if self._is_dense else v
 
         def part(lo, hi, grad_n):
             _kernels.entries_tangent_step(
@@ -72,6 +113,14 @@ class EntryMeasurements(Measurements):
                 grad_m[lo:hi], grad_n,
             )  # fmt: skip
 
+        def dense_part(lo, hi, grad_n):
+            for rows in self._rows_at_a_time(lo, hi):
+                product = np.hstack([m[rows], u[rows]]) @ right.T
+                self._weigh(rows, product, y, weight, residual, delta=delta)
+                np.matmul(product, v, out=grad_m[rows])
+                grad_n += product.T @ u[rows]
+
+        part = dense_part if self._is_dense else part
         return residual, grad_m, *self._pass_by_rows(part, 2 * m.shape[1], [n.shape])
 
     def tangent(self, u, v):

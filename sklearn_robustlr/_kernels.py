@@ -260,6 +260,39 @@ def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, g
 
 
 @jit()
+def entries_weigh(indptr, cols, product, y, weight, delta, residual):
+    """Residuals of the entries of rows whose fit is `product`, one row of it each, and it is exchanged.
+
+    For the matrix of weight_p psi(residual_p), zero where nothing is seen: what the gradients are products with.
+    """
+    for i in range(indptr.shape[0] - 1):
+        row = product[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            residual[p] = row[cols[p]] - y[p]
+        row[:] = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            row[cols[p]] += weight[p] * _psi(residual[p], delta)
+
+
+@jit(fastmath=REASSOCIATE)
+def whole_rows_weigh(product, y, weight, delta, residual):
+    """As `entries_weigh`, for rows without holes."""
+    n, d = product.shape
+    for i in range(n):
+        row, own_y, own_weight, rest = product[i], y[i], weight[i], residual[i]
+        if delta == 0.0:
+            for j in range(d):
+                r = row[j] - own_y[j]
+                rest[j] = r
+                row[j] = own_weight[j] * np.sign(r)
+        else:
+            for j in range(d):
+                r = row[j] - own_y[j]
+                rest[j] = r
+                row[j] = own_weight[j] * min(max(r, -delta), delta)
+
+
+@jit()
 def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
     """Deal entries one by one, each to the fold that holds least of its row, of its column and of all.
 

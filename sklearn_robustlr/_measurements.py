@@ -72,6 +72,8 @@ class Measurements(ABC):
     coherent = False
     #: Threads that a pass over the data is made in.
     n_threads = 1
+    #: Attributes that are told from the others, or that no result depends on.
+    _told: tuple[str, ...] = ("resolution", "n_threads")
 
     def __init__(self, y, shape):
         self.y = read_only(y)
@@ -138,7 +140,7 @@ class Measurements(ABC):
 
     def __getstate__(self):
         """Of copies, pickles and hashes: without what is told from the rest, and without what no result depends on."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("resolution", "n_threads")}
+        return {key: value for key, value in self.__dict__.items() if key not in self._told}
 
     @cached_property
     def resolution(self):

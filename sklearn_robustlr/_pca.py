@@ -229,7 +229,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
             # the mean may have been a direction of its own: what is left of it is noise, or rounding
             density = max(self._n_observed / (n * d), 1e-12)
             rest = np.sqrt(EDGES / density) * self.scale_ * (np.sqrt(n) + np.sqrt(d))
-            stands_out = s > max(rest, 1e-9 * self.singular_values_[0])
+            rounding = max(1e-9, 32.0 * np.finfo(self.left_.dtype).eps) * float(self.singular_values_[0])
+            stands_out = s > max(rest, rounding)
             stands_out[0] |= not stands_out.any()
         else:
             stands_out = np.ones(len(s), dtype=bool)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from joblib.parallel import get_active_backend
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -15,7 +14,7 @@ from ._pipeline import descend, finish, first_width, previews, solve
 from ._polish import evaluate
 from ._step_sizes import make_step_rule, quantile
 from ._subgradient import History
-from ._threads import interruptible, single_threaded_blas, working_for
+from ._threads import count_threads, interruptible, single_threaded_blas, working_for
 
 # Iterations of the first round; each following one is that many times longer, with half of the starts.
 _FIRST_ROUND, _LONGER = 40, 3
@@ -50,7 +49,7 @@ def run_starts(problem, options, *, n_init, n_jobs, random_state, start=None, pr
     """
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_init)
     scores = np.full(n_init, np.nan)
-    problem = problem.with_threads(_count_threads(n_jobs))
+    problem = problem.with_threads(count_threads(n_jobs))
     if n_init == 1 or start is not None or options.hurried:
         task = None if progress is None else progress.start(0)
         solution = solve(problem, options, start=start, watch=task)
@@ -73,12 +72,6 @@ def _split(problem, seed):
     held = np.zeros(size, dtype=bool)
     held[np.random.RandomState(seed).permutation(size)[:count]] = True
     return problem.subset(~held), problem.subset(held)
-
-
-def _count_threads(n_jobs):
-    """How many jobs run at once: joblib's own count asks the backend of processes, which there may be none of."""
-    backend, own = get_active_backend(prefer="threads")
-    return backend.effective_n_jobs(own if n_jobs is None else n_jobs)
 
 
 def _begin(problem, options, index, seed):
@@ -135,7 +128,7 @@ def _end_each(problem, held, options, runs, n_jobs):
     """
     with interruptible() as token:
         if problem.work.coherent:
-            each = problem.with_threads(max(_count_threads(n_jobs) // 2, 1))
+            each = problem.with_threads(max(count_threads(n_jobs) // 2, 1))
             jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
             return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
         ended = []

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.special import expit
-from sklearn.utils.parallel import Parallel, delayed
 
 from . import _kernels, _row_kernels
-from ._threads import interruptible, slices, working_for
+from ._threads import count_threads, interruptible, run_parts, slices, working_for
 
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
 _START_WORK = 3e7
@@ -204,11 +203,8 @@ class RowSpace:
 
         pairs = list(pairwise(entries.bounds()))
         with interruptible() as token:
-            if len(pairs) == 1:
-                block(*pairs[0])
-            else:
-                task = delayed(working_for(token)(block))
-                Parallel(n_jobs=n_jobs, prefer="threads")(task(lo, hi) for lo, hi in pairs)
+            task = working_for(token)(lambda p: block(*pairs[p]))
+            run_parts(task, len(pairs), count_threads(n_jobs))
         return Regression(factors, met, out, beyond)
 
     def _idle(self, entries):

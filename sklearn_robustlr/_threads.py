@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 # Multiplications between two looks at whether Ctrl-C was hit, about 0.1 s.
@@ -97,6 +98,12 @@ def check_interrupt():
     """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
     if getattr(_worker, "token", None) in _interrupted:
         raise Interrupted
+
+
+def count_threads(n_jobs):
+    """How many jobs run at once: joblib's own count asks the backend of processes, which there may be none of."""
+    backend, own = get_active_backend(prefer="threads")
+    return backend.effective_n_jobs(own if n_jobs is None else n_jobs)
 
 
 def run_parts(function, n_parts, n_threads):
