@@ -198,12 +198,14 @@ class Scan:
             lost = _rank.edges_between(rest, fit.residual, fit.scale, base.shape, fit.rank - 1, symmetric)
             return not fit.heavy and lost > 10.0 * _rank.EDGES
         met = _rank.is_met(fit)
-        count = np.count_nonzero(met)
-        if not _rank.is_exact(fit) or count < 0.55 * _rank.informative_count(fit):
+        count, n = np.count_nonzero(met), _rank.informative_count(fit)
+        if not _rank.is_exact(fit) or count < 0.55 * n:
             return False
         part = evaluate(self._problem.base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + self._problem.base.y
         needed = np.abs(part[met]) > 10.0 * _rank.exact_tolerance(part.dtype)
-        return bool(np.count_nonzero(needed) > 0.5 * count + 2 * fit.dof)
+        # of measurements that each see all of X, a fit as good as this one misses no more than it does
+        missed = 0.5 * count if self._problem.work.coherent else min(0.5 * count, n - count)
+        return bool(np.count_nonzero(needed) > missed + 2 * fit.dof)
 
     def _promise(self, fit):
         """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass.
