@@ -119,7 +119,7 @@ def measurement_loops(dtype, rng):
     u, v = (np.linalg.qr(normal(d, 3))[0].astype(dtype) for _ in range(2))
     width = 3 * 2 * d
     yield Loop(
-        "tangent coordinates, rank 3 (BLAS)",
+        "dense_tangent, rank 3",
         lambda: dense.tangent(u, v),
         m * (d * d + 2 * width) * size,
         2 * 2 * m * d * d * 3,
@@ -159,13 +159,24 @@ def measurement_loops(dtype, rng):
         (6 * RANK + 2) * len(i),
         "gather and scatter of rows of length rank",
     )
-    space = entries.tangent(np.linalg.qr(a)[0].astype(dtype), np.linalg.qr(b)[0].astype(dtype))
+    space = entries.tangent(*(np.linalg.qr(factor)[0].astype(dtype) for factor in (a, b)))
     yield Loop(
         "entries_tangent_step, rank 5",
         lambda: space.step(a, b, zero),
         per * len(i),
         (8 * RANK + 2) * len(i),
         "the same, two pairs of factors",
+    )
+    n = 1000
+    i, j = (index.ravel().astype(np.int32) for index in np.indices((n, n)))
+    whole = EntryMeasurements(i, j, normal(n * n), (n, n))
+    a, b = normal(n, RANK), normal(n, RANK)
+    yield Loop(
+        "whole rows, rank 5 (BLAS)",
+        lambda: whole.step(a, b, zero),
+        4 * size * n * n,
+        (6 * RANK + 2) * n * n,
+        "products with few columns, signs and weights between them",
     )
 
 

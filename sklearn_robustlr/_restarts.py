@@ -20,6 +20,8 @@ from ._threads import count_threads, interruptible, single_threaded_blas, workin
 _FIRST_ROUND, _LONGER = 40, 3
 # Share of the measurements that the starts do not see, and fewest that can be held out.
 _HELD_OUT, _FEWEST = 0.1, 20
+# Multiplications of a pass over the data from which a second thread shortens it.
+_LONG_PASS = 1 << 23
 # Share of sound measurements below which a noisy winner is compared with the fit of the plain start to all of them.
 _SOUND = 0.75
 # Scores that differ by less than this factor are a tie, and so are those below this share of the targets.
@@ -122,19 +124,23 @@ def _end(problem, held, options, run, token):
 
 
 def _end_each(problem, held, options, runs, n_jobs):
-    """Take the last starts to their ends, best first, while none is exact; entries side by side.
+    """Take the last starts to their ends, best first, until one is exact; returns those and their solutions.
 
-    Passes over a few entries gain nothing by a second thread, those over other measurements do.
+    Side by side where the passes over the data are too short for a second thread: what came after an exact one is then
+    left aside, so that the result is the same.
     """
+    n_threads = count_threads(n_jobs)
+    short = problem.work.coherent or problem.work.size * np.prod(problem.work.shape, dtype=float) < _LONG_PASS
     with interruptible() as token:
-        if problem.work.coherent:
-            each = problem.with_threads(max(count_threads(n_jobs) // 2, 1))
+        if n_threads > 1 and short:
+            each = problem.with_threads(max(n_threads // 2, 1))
             jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
-            return Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+            ends = iter(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+        else:
+            ends = (_end(problem, held, options, run, token) for run in runs)
         ended = []
-        for run in runs:
-            ended.append(_end(problem, held, options, run, token))
-            solution = ended[-1][1]
+        for run, solution in ends:
+            ended.append((run, solution))
             if solution.converged and _rank.is_exact(solution.fit):
                 break
         return ended

@@ -431,10 +431,11 @@ def test_one_line_a_start(capsys):
     assert sum("rank 3" in line and "noise scale 0.0972" in line and "converged" in line for line in lines) == 2
 
 
-@pytest.mark.parametrize("noise, ended", [(0.0, 1), (0.05, 2)])
-def test_of_measurements_the_second_is_ended_only_where_the_first_is_not_exact(noise, ended, monkeypatch):
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_what_comes_after_an_exact_end_is_left_aside(noise, monkeypatch):
+    """One after the other, or side by side with two threads: to the same bits."""
     problem = make_measurements(1500, (20, 15), 2, outliers=0.2, noise=noise, random_state=0)
-    ends = []
+    ends, found = [], []
     end = _restarts._end
 
     def spy(*args):
@@ -442,9 +443,17 @@ def test_of_measurements_the_second_is_ended_only_where_the_first_is_not_exact(n
         return end(*args)
 
     monkeypatch.setattr(_restarts, "_end", spy)
-    model = RobustLowRankRecovery(shape=(20, 15), n_init=4, random_state=0).fit(problem.data, problem.target)
-    assert model.converged_ and model.rank_ == 2
-    assert len(ends) == ended
+    for n_jobs, long_pass, ended in ((1, 1, 1), (2, 1, 1), (2, np.inf, 2)):
+        monkeypatch.setattr(_restarts, "_LONG_PASS", long_pass)
+        ends.clear()
+        model = RobustLowRankRecovery(shape=(20, 15), n_init=4, n_jobs=n_jobs, random_state=0)
+        model.fit(problem.data, problem.target)
+        assert model.converged_ and model.rank_ == 2
+        assert len(ends) == (2 if noise else ended)
+        found.append([model.coef_, model.restart_scores_])
+    for other in found[1:]:
+        for one, same in zip(found[0], other, strict=True):
+            assert_array_equal(one, same)
 
 
 def test_an_exact_start_is_not_iterated_on(monkeypatch):

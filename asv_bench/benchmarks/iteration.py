@@ -10,14 +10,14 @@ from sklearn_robustlr._measurements import (
     SparseMeasurements,
 )
 
-KINDS = ["dense", "sparse", "rank_one", "entries"]
+KINDS = ["dense", "sparse", "rank_one", "entries", "whole matrix"]
 
 
 def build(kind):
     rng = np.random.RandomState(0)
     shape = (64, 64)
-    if kind == "entries":
-        rows, cols = np.nonzero(rng.uniform(size=(1000, 1000)) < 0.3)
+    if kind in ("entries", "whole matrix"):
+        rows, cols = np.nonzero(rng.uniform(size=(1000, 1000)) < (0.3 if kind == "entries" else 1.0))
         y = rng.standard_normal(len(rows))
         return EntryMeasurements(rows.astype(np.int32), cols.astype(np.int32), y, (1000, 1000))
     if kind == "rank_one":
