@@ -129,12 +129,15 @@ def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetr
     r_m, r_n = -g_m, -g_n
     p_m, p_n = r_m, r_n
     rho = first = float((r_m * r_m).sum() + (r_n * r_n).sum())
+    steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
     for _ in range(n_cg):
         if not rho > tol * tol * first or rho == 0.0:
             break
         h_m, h_n = normal(p_m, p_n, zero)
         curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
-        if curvature <= 0.0:
+        bend = curvature / max(float((p_m * p_m).sum() + (p_n * p_n).sum()), np.finfo(float).tiny)
+        steepest = max(steepest, bend)
+        if not bend > rounding * steepest:  # a row that nothing sound is seen of: the way there has no end
             break
         length = y.dtype.type(rho / curvature)
         m, n = m + length * p_m, n + length * p_n
@@ -263,6 +266,8 @@ def mend(entries, fit, *, which=None, n_starts=1000):
             continue
         factors = np.array(left if side is entries else right, dtype=np.float64)
         basis = np.array(right if side is entries else left, dtype=np.float64)
+        size = np.abs(basis).max(axis=1)
+        basis[size <= max(1e-9, 32.0 * np.finfo(entries.dtype).eps) * size.max()] = 0.0  # rounding tells nothing
         met = np.empty(len(factors), dtype=np.int64)
         data = side.indptr, side.cols, side.y.astype(np.float64), basis, fit.scale, n_starts, True
         work = n_starts * _row_kernels.start_work(*basis.shape)
