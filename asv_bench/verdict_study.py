@@ -116,7 +116,7 @@ def run_problem(row, seed):
         **told,
         "error": error,
         "found": int(model.rank_),
-        "right": bool(error < limits[0]) and np.isfinite(limits[0]),
+        "right": bool(error < limits[0] and np.isfinite(limits[0])),
         "wrong": bool(error > limits[1]) or not np.isfinite(limits[0]),
         "converged": bool(model.converged_),
         "reason": model.stop_reason_,

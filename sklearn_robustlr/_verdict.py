@@ -37,6 +37,8 @@ _FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
 _NEAR, _FAR = 0.2, 0.4
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
+# Gap below which one more rank that is asked for, though not determined, counts where it leaves this much of the noise.
+_WIDE, _HALVED = 4.0, 0.65
 # The most noise, in the same units, that a single direction may leave that no gap speaks for.
 _MOST_ALONE = 0.6
 # Share of the measurements that those fits do not see.
@@ -98,7 +100,8 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
     if (few or blurred or asked or contested) and not options.hurried:
         steady, moved = _is_steady(fit, problem, options, gap)
-        if asked and not (steady and moved < _NEAR):
+        halved = asked and gap < _WIDE and scan.fit(k + 1).scale < _HALVED * fit.scale
+        if asked and (halved or not (steady and moved < _NEAR)):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"

@@ -214,3 +214,13 @@ def test_a_look_at_some_rows_spares_the_others_and_changes_nothing(monkeypatch):
             found[few] = [model.undetermined_rows_, model.undetermined_columns_]
             assert ["all" if n == 150 else "some" for n in shapes] == (looks if few == 500 else ["all"])
         assert_array_equal(np.concatenate(found[500]), np.concatenate(found[10**9]))
+
+
+def test_a_rank_that_halves_the_noise_is_not_passed_over():
+    """The weaker directions of a matrix of which little is seen are no noise, though few entries tell them."""
+    problem = make_corrupted_matrix(
+        (101, 125), 4, observed=0.106, outliers=0.257, outlier_kind="same-size", condition=8.0, mean=2.0,
+        random_state=70040,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning):
+        RobustMatrixCompletion().fit(problem.data)
