@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import VersionMixin
@@ -268,6 +268,8 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         X, y = validate_data(self, X, y, dtype="numeric", y_numeric=True)
         rows, cols, self.shape_ = _check_pairs(X, self.shape)
         y = y if y.dtype == np.float32 else y.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            assert_all_finite(y, input_name="y")  # objects were not looked at
         matrix = sparse.csr_matrix((y, (rows, cols)), shape=self.shape_)
         if matrix.nnz < len(y):
             raise ValueError(f"X must hold each pair (i, j) at most once, but {len(y) - matrix.nnz} are repeated.")

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -196,7 +197,12 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 return validate_data(self, X, reset=False, **options)
             X, y = validate_data(self, X, y, y_numeric=True, **options)
         target = X.dtype if kind != "entries" else y.dtype if y.dtype == np.float32 else np.float64
-        return X, np.ascontiguousarray(y, dtype=target)
+        with np.errstate(over="ignore"):
+            y = np.ascontiguousarray(y, dtype=target)
+        assert_all_finite(
+            y, input_name="y"
+        )  # objects are not looked at before, nor numbers too large for the type of X
+        return X, y
 
     @with_callbacks
     def fit(self, X, y, *, start=None):

@@ -468,3 +468,14 @@ def test_the_scan_walks_up_while_directions_promise_more_than_noise_gains(rank):
     scan = Scan(units, u * s, v, Options(None, 1e-3, "auto", 300, 1e-4, True, False))
     assert scan.choose(1, 10) == rank
     assert max(scan.fits) == rank
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1.0])
+def test_targets_that_are_not_finite_are_refused_whatever_their_type(factor):
+    X = np.random.RandomState(0).standard_normal((20, 4))
+    y = np.arange(20.0)
+    y[:2] = np.inf, factor * np.inf
+    with pytest.raises(ValueError, match="y contains infinity"):
+        RobustLowRankRecovery().fit(X, y.astype(object))
+    with pytest.raises(ValueError, match="y contains infinity or a value too large for dtype\\('float32'\\)"):
+        RobustLowRankRecovery().fit(X.astype(np.float32), factor ** np.arange(20) * 1e39)
