@@ -197,11 +197,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 return validate_data(self, X, reset=False, **options)
             X, y = validate_data(self, X, y, y_numeric=True, **options)
         target = X.dtype if kind != "entries" else y.dtype if y.dtype == np.float32 else np.float64
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             y = np.ascontiguousarray(y, dtype=target)
-        assert_all_finite(
-            y, input_name="y"
-        )  # objects are not looked at before, nor numbers too large for the type of X
+            assert_all_finite(y, input_name="y")  # objects were not looked at, nor what the type of X does not hold
         return X, y
 
     @with_callbacks
