@@ -302,13 +302,12 @@ class Scan:
         gained = _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
         return gained > _rank.LEAST_EDGES and _rank.is_determined(large) and not self.has_structure_left(larger)
 
-    def asks_for(self, k):
-        """Whether the data gain by direction k, be it determined or not."""
+    def gained(self, k):
+        """Noise edges that the data gain by direction k, be it determined or not; without end where it is exact."""
         small, large = self.fit(k - 1), self.fit(k)
         if _rank.is_exact(small) or _rank.is_exact(large):
-            return self.prefers_larger(k - 1, k)
-        symmetric = self._options.symmetric
-        return _rank.gain(small, large, self._problem.base.shape, symmetric=symmetric) > _rank.EDGES
+            return np.inf if self.prefers_larger(k - 1, k) else 0.0
+        return _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
 
     def has_structure_left(self, k):
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""

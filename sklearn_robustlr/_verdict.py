@@ -37,10 +37,12 @@ _FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
 _NEAR, _FAR = 0.2, 0.4
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
-# Gap below which one more rank that is asked for, though not determined, counts where it leaves this much of the noise.
-_WIDE, _HALVED = 4.0, 0.65
+# Noise edges that one more rank, not determined, may gain beside a steady fit: with more, a direction is missed.
+_PLAIN = 2.5
 # The most noise, in the same units, that a single direction may leave that no gap speaks for.
 _MOST_ALONE = 0.6
+# Share of dense measurements below which what an exact fit meets may as well be what has the wrong sign.
+_HALF = 0.56
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -77,7 +79,8 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
-    asked = k < limit and k + 1 in scan.fits and scan.asks_for(k + 1)
+    gained = scan.gained(k + 1) if k < limit and k + 1 in scan.fits else 0.0
+    asked = gained > _rank.EDGES
     if asked and scan.prefers_larger(k, k + 1):
         return False, f"structure is left beyond rank {k}"
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
@@ -100,8 +103,7 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
     if (few or blurred or asked or contested) and not options.hurried:
         steady, moved = _is_steady(fit, problem, options, gap)
-        halved = asked and gap < _WIDE and scan.fit(k + 1).scale < _HALVED * fit.scale
-        if asked and (halved or not (steady and moved < _NEAR)):
+        if asked and (gained > _PLAIN or not (steady and moved < _NEAR)):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
@@ -141,11 +143,11 @@ def judge_exact(fit, problem):
 
 
 def _signs_are_open(fit, base, tolerance):
-    """Whether the entries that are not met agree but for the sign, and no more are met than random signs might be."""
+    """Whether what is not met agrees but for the sign, and no more is met than random signs might be, or about half."""
     clear = np.abs(base.y) > tolerance
     met = (np.abs(fit.residual) <= tolerance)[clear]
-    chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1))
-    if not base.coherent or met.all() or np.mean(met) >= chance:
+    chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1)) if base.coherent else _HALF
+    if met.all() or np.mean(met) >= chance:
         return False
     turned = (np.abs(0.5 * fit.residual + base.y) <= 0.5 * tolerance)[clear]
     return bool(np.mean(turned[~met]) > 0.9)

@@ -194,6 +194,22 @@ def test_signs_that_cannot_be_told_are_not_trusted(rng, noise):
     assert not model.converged_
 
 
+def test_the_opposite_of_a_matrix_is_not_trusted():
+    """With 54 % of the signs turned the fit is that of the opposite, and exact."""
+    problem = make_measurements(
+        674,
+        (15, 16),
+        2,
+        ensemble="rank_one",
+        outliers=0.545,
+        outlier_kind="sign-flip",
+        condition=5.0,
+        random_state=110103,
+    )
+    with pytest.warns(ConvergenceWarning):
+        RobustLowRankRecovery(measurements="rank_one", shape=(15, 16)).fit(problem.data, problem.target)
+
+
 @pytest.mark.filterwarnings("ignore:.*of the other sign")
 def test_a_look_at_some_rows_spares_the_others_and_changes_nothing(monkeypatch):
     """Signs that cannot be told are looked for in all rows only where some rows have wrong signs at all."""
@@ -216,7 +232,7 @@ def test_a_look_at_some_rows_spares_the_others_and_changes_nothing(monkeypatch):
         assert_array_equal(np.concatenate(found[500]), np.concatenate(found[10**9]))
 
 
-def test_a_rank_that_halves_the_noise_is_not_passed_over():
+def test_a_rank_that_gains_much_is_not_passed_over():
     """The weaker directions of a matrix of which little is seen are no noise, though few entries tell them."""
     problem = make_corrupted_matrix(
         (101, 125), 4, observed=0.106, outliers=0.257, outlier_kind="same-size", condition=8.0, mean=2.0,
