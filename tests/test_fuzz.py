@@ -346,7 +346,9 @@ def fit(model, *data, expected, bad, **told):
         named = bad + ([] if expected in ("right", "fit") else [expected])
         numbers = [np.asarray(part.data if sparse.issparse(part) else part) for part in data]
         sizes = [float(np.abs(part[np.isfinite(part)]).max(initial=0.0)) for part in numbers if part.dtype.kind == "f"]
-        named += ["Divide X (or y) by a power of ten"] if max(sizes, default=0.0) > 1e295 else []
+        limit = 1e33 if len(data) == 2 and numbers[0].dtype == np.float32 else 1e295  # of what the units make of it
+        size = max(sizes, default=0.0) / (min(1.0, sizes[0] or 1.0) if len(sizes) == 2 else 1.0)
+        named += ["Divide X (or y) by a power of ten"] if size > limit else []
         assert any(name in str(error) for name in named), f"{named}: {error!r}"
         return False
     assert not bad and expected in ("right", "fit")

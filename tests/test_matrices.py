@@ -733,3 +733,14 @@ def test_columns_of_zeros_do_not_pass_for_evidence():
     data, _ = corrupt(clean, 0.35, random_state=rng)
     repaired = RobustMatrixCompletion(replace="all").fit_transform(data)
     assert_allclose(repaired, clean, atol=1e-8)
+
+
+def test_errors_that_agree_do_not_draw_a_full_matrix_aside():
+    """A third is wrong in one direction: the first fit has no gap in its residuals, and all looks like noise."""
+    problem = make_corrupted_matrix(
+        (169, 200), 6, outliers=0.327, outlier_kind="one-sided", condition=9.033667458185727, random_state=120127
+    )
+    model = RobustPCA().fit(problem.data)
+    assert model.converged_ and model.n_components_ == 6
+    estimate = model.inverse_transform(model.transform(problem.data))
+    assert relative_recovery_error(problem.clean, estimate) < 1e-10
