@@ -744,3 +744,14 @@ def test_errors_that_agree_do_not_draw_a_full_matrix_aside():
     assert model.converged_ and model.n_components_ == 6
     estimate = model.inverse_transform(model.transform(problem.data))
     assert relative_recovery_error(problem.clean, estimate) < 1e-10
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_a_few_errors_are_no_direction_where_the_tail_is_heavy(seed):
+    """Cauchy errors in nearly half: a few of them are most of the sum of residuals, and not of the median."""
+    problem = make_corrupted_matrix(
+        (120, 100), 4, outliers=0.45, outlier_kind="cauchy", noise=0.05, condition=5.0, random_state=seed
+    )
+    model = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(problem.clean, model.fit_transform(problem.data)) < 0.06
+    assert model.converged_ and model.rank_ == 4
