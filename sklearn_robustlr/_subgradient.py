@@ -144,7 +144,8 @@ def descent(
 
 def _has_settled(spectrum, before, gap):
     """Whether the spectrum has a gap of this ratio and the values above it have moved by less than 10 %."""
-    ratio = spectrum[:-1] / np.maximum(spectrum[1:], 1e-12 * spectrum[0])
+    least = max(1e-12 * spectrum[0], np.finfo(spectrum.dtype).tiny)  # factors may vanish: of a negative X, symmetric
+    ratio = spectrum[:-1] / np.maximum(spectrum[1:], least)
     k = int(np.argmax(ratio)) + 1 if len(ratio) else 1
     return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(np.abs(spectrum[:k] / before[:k] - 1.0) < 0.1))
 

@@ -475,6 +475,15 @@ def test_examples_that_failed(cls, rank, recipe):
     check_matrix(cls, PLAIN | recipe, parameters, None, None, rank)
 
 
+def test_one_measurement_of_a_negative_matrix():
+    """Symmetric factors, whose product is not negative, vanish on the way."""
+    recipe = {"easy": False, "seed": 2, "kind": "matrix", "shape": (6, 6), "rank": 1, "many": 0.0, "design": "normal",
+              "errors": "none", "share": 0.1, "noise": 0.0, "factor": 1.0, "units": 1.0, "dtype": "f8",
+              "layout": "C"}  # fmt: skip
+    X, y, _, expected = make_measured(recipe, True)
+    fit(RobustLowRankRecovery(rank=2, symmetric=True, n_init=2), X, y, expected=expected, bad=[])
+
+
 @examples(120, 0.4)
 @given(
     MEASURED,
