@@ -37,8 +37,9 @@ _FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
 _NEAR, _FAR = 0.2, 0.4
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
-# Noise edges that one more rank, not determined, may gain beside a steady fit: with more, a direction is missed.
-_PLAIN = 2.5
+# Noise edges that one more rank, not determined, may gain beside a steady fit: with more, and where the gap speaks no
+# plainer, a direction is missed.
+_PLAIN, _WIDE = 2.5, 5.0
 # The most noise, in the same units, that a single direction may leave that no gap speaks for.
 _MOST_ALONE = 0.6
 # Share of dense measurements below which what an exact fit meets may as well be what has the wrong sign.
@@ -103,7 +104,8 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
     if (few or blurred or asked or contested) and not options.hurried:
         steady, moved = _is_steady(fit, problem, options, gap)
-        if asked and (gained > _PLAIN or not (steady and moved < _NEAR)):
+        missed = gained > _PLAIN and gap < _WIDE
+        if asked and (missed or not (steady and moved < _NEAR)):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
@@ -163,6 +165,7 @@ def _is_steady(fit, problem, options, gap):
     change, missed, moved = [], [], []
     for seed in range(2):
         held = np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD
+        held[seed % len(held)] = True  # one at least
         part = Scan(problem.subset(np.flatnonzero(~held)), u * s, v, options)
         again = part.refit(*part.start(fit.rank))
         change.append(abs(np.log(again.scale / fit.scale)))

@@ -475,13 +475,21 @@ def test_examples_that_failed(cls, rank, recipe):
     check_matrix(cls, PLAIN | recipe, parameters, None, None, rank)
 
 
-def test_one_measurement_of_a_negative_matrix():
-    """Symmetric factors, whose product is not negative, vanish on the way."""
-    recipe = {"easy": False, "seed": 2, "kind": "matrix", "shape": (6, 6), "rank": 1, "many": 0.0, "design": "normal",
-              "errors": "none", "share": 0.1, "noise": 0.0, "factor": 1.0, "units": 1.0, "dtype": "f8",
-              "layout": "C"}  # fmt: skip
-    X, y, _, expected = make_measured(recipe, True)
-    fit(RobustLowRankRecovery(rank=2, symmetric=True, n_init=2), X, y, expected=expected, bad=[])
+@pytest.mark.parametrize(
+    ("recipe", "parameters"),
+    [
+        # symmetric factors, whose product is not negative, vanish on the way
+        ({"seed": 2, "kind": "matrix", "shape": (6, 6), "rank": 1, "many": 0.0}, {"rank": 2, "n_init": 2}),
+        # so few that none was held out to be told from the others
+        ({"seed": 0, "kind": "entries", "shape": (4, 4), "rank": 3, "many": 0.40625}, {}),
+    ],
+)
+def test_measurements_that_failed(recipe, parameters):
+    plain = {"easy": False, "design": "normal", "errors": "none", "share": 0.1, "noise": 0.0, "factor": 1.0,
+             "units": 1.0, "dtype": "f8", "layout": "C"}  # fmt: skip
+    X, y, truth, expected = make_measured(plain | recipe, True)
+    model = RobustLowRankRecovery(symmetric=True, measurements=recipe["kind"], shape=truth.shape, **parameters)
+    fit(model, X, y, expected=expected, bad=[])
 
 
 @examples(120, 0.4)
