@@ -167,15 +167,15 @@ def measurement_loops(dtype, rng):
         (8 * RANK + 2) * len(i),
         "the same, two pairs of factors",
     )
-    n = 1000
-    i, j = (index.ravel().astype(np.int32) for index in np.indices((n, n)))
-    whole = EntryMeasurements(i, j, normal(n * n), (n, n))
-    a, b = normal(n, RANK), normal(n, RANK)
+    side = 1000
+    row, col = (index.ravel().astype(np.int32) for index in np.indices((side, side)))
+    whole = EntryMeasurements(row, col, normal(side * side), (side, side))
+    factors = normal(side, RANK), normal(side, RANK)
     yield Loop(
         "whole rows, rank 5 (BLAS)",
-        lambda: whole.step(a, b, zero),
-        4 * size * n * n,
-        (6 * RANK + 2) * n * n,
+        lambda: whole.step(*factors, zero),
+        4 * size * side**2,
+        (6 * RANK + 2) * side**2,
         "products with few columns, signs and weights between them",
     )
 
