@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from . import _kernels
 from ._validation import index32
 
 # Entries of a block of rows: large enough to hide the cost of a thread, small enough to stay in cache.
@@ -99,32 +100,24 @@ class Entries:
         """The range of the entries of each row of a mask."""
         return zip(self.indptr[:-1][rows].tolist(), self.indptr[1:][rows].tolist(), strict=True)
 
-    def row_count(self, flags):
-        """How many flagged entries each row has."""
+    def counts(self, flags):
+        """How many flagged entries each row has, and each column."""
         if self.full is not None:
-            return np.count_nonzero(flags.reshape(self.shape), axis=1)
-        total = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
-        return total[self.indptr[1:]] - total[self.indptr[:-1]]
-
-    def col_count(self, flags, *, chunk=1_000_000):
-        """How many flagged entries each column has, without temporaries of the length of the data."""
-        if self.full is not None:
-            return np.count_nonzero(flags.reshape(self.shape), axis=0)
-        total = np.zeros(self.shape[1], dtype=np.int64)
-        for lo in range(0, len(self.y), chunk):
-            some = self.cols[lo : lo + chunk][flags[lo : lo + chunk]]
-            total += np.bincount(some, minlength=self.shape[1])
-        return total
+            matrix = flags.reshape(self.shape)
+            return np.count_nonzero(matrix, axis=1), np.count_nonzero(matrix, axis=0)
+        counts = tuple(np.zeros(n, dtype=np.int64) for n in self.shape)
+        _kernels.count_flags(self.indptr, self.cols, flags, *counts)
+        return counts
 
     def mask(self, flags):
         """Flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
         if self.full is not None:
             return flags.reshape(self.shape)
-        where = self.rows[flags], self.cols[flags]
         if self.is_sparse:
+            where = self.rows[flags], self.cols[flags]
             return sparse.csr_matrix((np.ones(len(where[0]), dtype=bool), where), shape=self.shape)
         out = np.zeros(self.shape, dtype=bool)
-        out[where] = True
+        _kernels.spread_flags(self.indptr, self.cols, flags, out)
         return out
 
 
@@ -141,8 +134,8 @@ def core(entries, least=2, among=None):
         among = np.ones(len(entries.y), bool)
     alive = among
     while True:
-        few_rows = keep_rows & (entries.row_count(alive) < least)
-        few_cols = keep_cols & (entries.col_count(alive) < least)
+        few_rows, few_cols = (count < least for count in entries.counts(alive))
+        few_rows, few_cols = few_rows & keep_rows, few_cols & keep_cols
         if not (few_rows.any() or few_cols.any()):
             return keep_rows, keep_cols
         keep_rows &= ~few_rows

@@ -319,6 +319,23 @@ def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
 
 
 @jit()
+def count_flags(indptr, cols, flags, in_row, in_col):
+    """Count the flagged entries of each row and of each column, on top of the counts given."""
+    for i in range(indptr.shape[0] - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            in_row[i] += flags[p]
+            in_col[cols[p]] += flags[p]
+
+
+@jit()
+def spread_flags(indptr, cols, flags, out):
+    """Put the flags of the entries of rows into a matrix."""
+    for i in range(indptr.shape[0] - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            out[i, cols[p]] = flags[p]
+
+
+@jit()
 def rows_residual(indptr, cols, y, basis, factors, residual):
     """Residual basis_j . x_i - y of the entries of rows."""
     for i in range(factors.shape[0]):

@@ -160,8 +160,8 @@ class MatrixMixin(FitMixin):
         space = RowSpace.learn(right, self.left_ * self.singular_values_, slice(None), scale)
         fit = space.regress(entries, n_jobs=self.n_jobs, threshold=self.threshold_)
         sound = ~fit.beyond
-        met_rows, met_cols = entries.row_count(sound), entries.col_count(sound)
-        seen_rows, seen_cols = np.diff(entries.indptr), entries.col_count(np.ones_like(sound))
+        met_rows, met_cols = entries.counts(sound)
+        seen_rows, seen_cols = entries.counts(np.ones_like(sound))
         worse = broken(met_rows, seen_rows), broken(met_cols, seen_cols)
         few = met_rows <= self.rank_, met_cols <= self.rank_
         nothing = tuple(np.zeros_like(mask) for mask in worse)

@@ -166,10 +166,12 @@ def _is_rounding(residual, informative):
     return quantile(size, 0.25) <= _ROUNDING * np.finfo(size.dtype).eps
 
 
-def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, symmetric=False):
+def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, fall=None, symmetric=False):
     """Mixture-weighted Gauss-Newton iteration from a robust estimate; returns a :class:`Fit`.
 
-    Where the `residual` of that is known, and is exact to rounding already, nothing is iterated.
+    Where the `residual` of that is known, and is exact to rounding already, nothing is iterated. `fall` bounds the fall
+    of the scale in one step. Of entries, a scale in free fall drops whole rows that are only slower than the others:
+    0.2 unless something else is given.
 
     Data that are only nearly low-rank (photographs) leave residuals with a heavy tail and no gap: the
     mixture would take half of them for errors. There the l1 estimate is the better one (on a photograph
@@ -184,8 +186,8 @@ def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, symmetric=Fal
             return Fit(u, s, v, residual, floor, sound, dof, informative)
     tangent, residual = _linearise(measurements, u, s, v)
     first, start = residual, (u, s, v)
-    # Of entries, a scale in free fall would drop whole rows that are only slower than the others.
-    fall = 0.2 if measurements.coherent else 0.01
+    if fall is None:
+        fall = 0.2 if measurements.coherent else 0.01
     trial = Mixture(residual, dof, floor, fall)
     for _ in range(8):
         trial.update(residual)

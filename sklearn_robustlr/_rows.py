@@ -117,10 +117,10 @@ class RowSpace:
         met = clear & ~beyond
         share = turned.sum() / (met.sum() + turned.sum()) if turned.sum() > 0.5 * np.sum(clear & beyond) else 0.0
         masks, hopeless = [], False
-        for count in (entries.row_count, entries.col_count):
-            lead = count(met) - count(turned)
+        for n_met, n_turned in zip(entries.counts(met), entries.counts(turned), strict=True):
+            lead = n_met - n_turned
             log_odds = lead * np.log((1.0 - share) / share) if 0.0 < share < 1.0 else np.full(len(lead), np.inf)
-            risk = np.where(count(turned) > 0, expit(-log_odds), 0.0)
+            risk = np.where(n_turned > 0, expit(-log_odds), 0.0)
             order = np.argsort(risk)
             masks.append(np.zeros(len(lead), dtype=bool))
             masks[-1][order[np.cumsum(risk[order]) > chance]] = True

@@ -423,6 +423,19 @@ def test_one_signature_per_kernel(rng):
         assert len(signatures) == 1, (name, signatures)
 
 
+def test_flags_of_entries(rng):
+    seen, wrong = rng.uniform(size=(2, 9, 7)) < 0.6
+    seen[3], seen[:, 2] = False, False  # a row and a column without entries
+    indptr, cols = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32), np.nonzero(seen)[1]
+    cols, flags = cols.astype(np.int32), wrong[seen]
+    in_row, in_col, out = np.zeros(9, np.int64), np.zeros(7, np.int64), np.zeros(seen.shape, bool)
+    _kernels.count_flags(indptr, cols, flags, in_row, in_col)
+    _kernels.spread_flags(indptr, cols, flags, out)
+    assert_array_equal(in_row, (seen & wrong).sum(axis=1))
+    assert_array_equal(in_col, (seen & wrong).sum(axis=0))
+    assert_array_equal(out, seen & wrong)
+
+
 def test_deal_entries(rng):
     """Against a slow dealing of the same law."""
     rows, cols = (index.astype(np.int32) for index in np.nonzero(rng.uniform(size=(9, 7)) < 0.5))
