@@ -127,6 +127,14 @@ class EntryMeasurements(Measurements):
     def tangent(self, u, v):
         return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))
 
+    def clustering(self, weight):
+        spread = weight - weight.mean()
+        power = float(spread @ spread)
+        if not power > 0.0:
+            return 1.0
+        sums = (np.bincount(index, weights=spread) for index in (self.rows, self.cols))
+        return max(float(total @ total) for total in sums) / power
+
     def leading(self, values, k):
         return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
 

@@ -91,6 +91,13 @@ class Measurements(ABC):
         """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
         return self.steps([(left, right, delta)], weight, y)[0]
 
+    def clustering(self, weight):
+        """How far the sums of `weight` over what belongs together vary, in units of what chance makes them vary.
+
+        One where nothing belongs together: measurements that each see all of X.
+        """
+        return 1.0
+
     @abstractmethod
     def steps(self, requests, weight=None, y=None):
         """`step` at several (left, right, delta), in one read of the data."""

@@ -215,10 +215,8 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
             return Solution(fit, fit.rank, converged, reason, n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
     doubtful = not (found[1] or _rank.is_exact(found[0])) or is_doubtful(found[0], ratio)
-    # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
-    odd = found[0].heavy and problem.work.coherent and ratio >= SMALL_GAP
-    if (doubtful or odd) and not options.hurried and found[2] != STOPPED:
-        found = _second_opinion(problem, found, limit, options, drowned, search=doubtful)
+    if doubtful and not options.hurried and found[2] != STOPPED:
+        found = _second_opinion(problem, found, limit, options, drowned)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
         converged &= not doubtful
@@ -242,12 +240,12 @@ def solve_warm(problem, options, start, *, watch=None):
     return Solution(fit, fit.rank, converged, reason, 1, history)
 
 
-def _second_opinion(problem, found, limit, options, drowned, *, search):
+def _second_opinion(problem, found, limit, options, drowned):
     """Look for a fit that the scan has missed; returns the better of both.
 
     Errors in single entries that agree with one another (a stuck sensor) can be met exactly by a small rank: what an
     exact fit of a minority does not meet is tried on its own. So are small targets, unless they were in what is
-    `drowned`. Then, to `search`, starts are made from targets bounded in several ways.
+    `drowned`. Then starts are made from targets bounded in several ways.
     """
     fit = found[0]
     if not problem.work.coherent:
@@ -264,7 +262,7 @@ def _second_opinion(problem, found, limit, options, drowned, *, search):
         if _rank.exact_count(other[0]) > best if exact else not (found[1] or is_doubtful(other[0])):
             return other
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
-    hopeless = not search or problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
+    hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
@@ -293,7 +291,8 @@ def _from_part(problem, among, limit, options):
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return (fit, *judge_exact(fit, problem)) if _rank.is_exact(fit) else None
-    return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap)
+    # from few, one value may be all that can be told: it has no gap
+    return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap if gap < np.inf else 1.0)
 
 
 def _spectral_search(problem, found, limit, options, *, largest=6):

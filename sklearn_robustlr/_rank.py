@@ -187,6 +187,4 @@ def prefers_larger(small, large, shape, *, symmetric=False):
         return added > max(1.5 * (large.dof - small.dof), 0.01 * informative_count(small))
     if not is_determined(large):
         return False
-    if small.heavy and large.heavy and large.scale >= small.scale:
-        return False  # what one more direction has met are a few errors: they weigh in a sum, not in the median
     return gain(small, large, shape, symmetric=symmetric) > EDGES

@@ -131,10 +131,14 @@ class RowSpace:
         """Masks of the entries that are larger than the `threshold`, and of those of them that have the wrong sign."""
         clear = np.abs(entries.y) > threshold  # smaller ones fit both
         wrong = entries.subset(beyond)
-        rest = self.residual(wrong, factors)
+        apart = np.abs(0.5 * self.residual(wrong, factors) + wrong.y)  # half of the distance from the opposite
+        within = np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
         turned = np.zeros(len(beyond), dtype=bool)
-        turned[beyond] = np.abs(0.5 * rest + wrong.y) <= np.maximum(0.5 * threshold, 1e-6 * np.abs(wrong.y))
-        return clear, turned & clear
+        turned[beyond] = apart <= within
+        turned &= clear
+        # the wrong sign leaves them as near as noise is, most within a third; by chance as many lie in each part of it
+        near = turned[beyond] & (apart <= within / 3.5)
+        return clear, turned if near.sum() > 0.5 * turned.sum() else turned & False
 
     def regress(self, entries, *, n_jobs=None, residual=False, threshold=None):
         """Regress rows, each alone; rows that are not determined get the posterior mean under the prior, a row without

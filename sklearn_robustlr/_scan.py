@@ -54,6 +54,11 @@ _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
 _FURTHER = 3
 
 
+# Noise beside that of the fit of one rank less beyond which a fit is stuck. Of right ranks the next one leaves up to
+# 1.2 times as much, where few measurements are sound.
+_STUCK = 1.3
+
+
 class Scan:
     """Fits of several ranks to one problem, each made once.
 
@@ -263,7 +268,7 @@ class Scan:
                 break
         k = self._walk_down(k)
         limit = min(limit, k + max(2 * _FURTHER, k // 8))
-        while k < limit and self.has_structure_left(k):
+        while k < limit and (self.has_structure_left(k) or self.is_stuck(k + 1)):
             further = range(k + 1, min(k + _FURTHER, limit) + 1)
             larger = next((j for j in further if not self._must_end() and self._explains(j, k)), k)
             if larger == k:
@@ -290,6 +295,13 @@ class Scan:
                     break
             k -= 1
         return k
+
+    def is_stuck(self, k):
+        """Whether a fit that was made leaves far more noise than that of one rank less: it says nothing of its rank."""
+        if k not in self.fits or self._options.hurried:
+            return False
+        small, large = self.fit(k - 1), self.fits[k]
+        return small.heavy == large.heavy and not _rank.is_exact(small) and large.scale > _STUCK * small.scale
 
     def _explains(self, larger, k):
         """Whether a larger rank explains what rank k leaves, fitted from there too.

@@ -423,6 +423,20 @@ def test_one_signature_per_kernel(rng):
         assert len(signatures) == 1, (name, signatures)
 
 
+def test_clustering_of_weights(rng):
+    """About one where they fall by chance, the number in a row where whole rows share them; one without rows."""
+    rows, cols = np.nonzero(rng.uniform(size=(60, 50)) < 0.5)
+    op = EntryMeasurements(rows.astype(np.int32), cols.astype(np.int32), np.ones(len(rows)), (60, 50))
+    scattered = (rng.uniform(size=op.size) < 0.3).astype(float)
+    assert 0.7 < op.clustering(scattered) < 1.3
+    gathered = (op.rows % 3 == 0).astype(float)
+    assert op.clustering(gathered) == pytest.approx(op.size / 60, rel=0.1)
+    gathered = (op.cols % 3 == 0).astype(float)
+    assert op.clustering(gathered) == pytest.approx(op.size / 50, rel=0.1)
+    assert op.clustering(np.ones(op.size)) == 1.0
+    assert build("dense", rng)[0].clustering(scattered) == 1.0
+
+
 def test_flags_of_entries(rng):
     seen, wrong = rng.uniform(size=(2, 9, 7)) < 0.6
     seen[3], seen[:, 2] = False, False  # a row and a column without entries

@@ -747,11 +747,22 @@ def test_errors_that_agree_do_not_draw_a_full_matrix_aside():
 
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
-def test_a_few_errors_are_no_direction_where_the_tail_is_heavy(seed):
-    """Cauchy errors in nearly half: a few of them are most of the sum of residuals, and not of the median."""
+def test_errors_with_a_heavy_tail_are_told_from_noise(seed):
+    """Cauchy errors in nearly half leave no gap beside the noise, but fall where they like: they are weighed down."""
     problem = make_corrupted_matrix(
         (120, 100), 4, outliers=0.45, outlier_kind="cauchy", noise=0.05, condition=5.0, random_state=seed
     )
     model = RobustMatrixCompletion(replace="all")
-    assert relative_recovery_error(problem.clean, model.fit_transform(problem.data)) < 0.06
+    # least squares told the errors come to 0.018 to 0.020, least absolute deviations to 0.047
+    assert relative_recovery_error(problem.clean, model.fit_transform(problem.data)) < 0.023
     assert model.converged_ and model.rank_ == 4
+    assert model.scale_ == pytest.approx(0.05 * problem.clean.std(), rel=0.05)
+
+
+def test_what_a_low_rank_matrix_cannot_follow_is_not_taken_for_errors(rng):
+    """Noise ten times larger in a third of the rows has a heavy tail and no gap, as photographs have."""
+    truth = rng.standard_normal((90, 2)) @ rng.standard_normal((2, 80))
+    size = np.where(np.arange(90) % 3 == 0, 1.0, np.where(np.arange(90) % 3 == 1, 0.3, 0.1))[:, None]
+    data = truth + size * rng.standard_normal(truth.shape)
+    model = RobustMatrixCompletion(rank=2, replace="all").fit(data)
+    assert np.mean(model.outliers_) < 0.2
