@@ -215,8 +215,10 @@ def finish(problem, options, left, right, history, *, shift=0, watch=None):
             return Solution(fit, fit.rank, converged, reason, n_iter, history)
     found = _scan(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
     doubtful = not (found[1] or _rank.is_exact(found[0])) or is_doubtful(found[0], ratio)
-    if doubtful and not options.hurried and found[2] != STOPPED:
-        found = _second_opinion(problem, found, limit, options, drowned)
+    # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
+    odd = found[0].heavy and problem.work.coherent and ratio >= SMALL_GAP
+    if (doubtful or odd) and not options.hurried and found[2] != STOPPED:
+        found = _second_opinion(problem, found, limit, options, drowned, search=doubtful)
     fit, converged, reason = found
     if options.hurried and not _rank.is_exact(fit):
         converged &= not doubtful
@@ -240,12 +242,12 @@ def solve_warm(problem, options, start, *, watch=None):
     return Solution(fit, fit.rank, converged, reason, 1, history)
 
 
-def _second_opinion(problem, found, limit, options, drowned):
+def _second_opinion(problem, found, limit, options, drowned, *, search):
     """Look for a fit that the scan has missed; returns the better of both.
 
     Errors in single entries that agree with one another (a stuck sensor) can be met exactly by a small rank: what an
     exact fit of a minority does not meet is tried on its own. So are small targets, unless they were in what is
-    `drowned`. Then starts are made from targets bounded in several ways.
+    `drowned`. Then, to `search`, starts are made from targets bounded in several ways.
     """
     fit = found[0]
     if not problem.work.coherent:
@@ -262,7 +264,7 @@ def _second_opinion(problem, found, limit, options, drowned):
         if _rank.exact_count(other[0]) > best if exact else not (found[1] or is_doubtful(other[0])):
             return other
     # nearly low-rank data have no exact fit to be found, and large ones would be searched for minutes
-    hopeless = problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
+    hopeless = not search or problem.work.size > (_SEARCHABLE if fit.heavy else 200_000)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 

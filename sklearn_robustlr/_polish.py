@@ -47,7 +47,8 @@ _ROUNDING = 32.0
 class Fit:
     """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights.
 
-    `heavy` says that the residuals fall away smoothly, with no gap between noise and gross errors.
+    `smooth` says that the residuals fall away smoothly, with no gap between noise and gross errors, `heavy` that they
+    do so because the data are only nearly low-rank: it is the fit of least absolute deviations then.
     `informative` masks the targets that are not zero (None: all): meeting a zero exactly shows nothing.
     """
 
@@ -60,6 +61,7 @@ class Fit:
     dof: int
     informative: np.ndarray | None = None
     heavy: bool = False
+    smooth: bool = False
 
     @property
     def rank(self):
@@ -212,12 +214,12 @@ def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, fall=None, sy
         falling = mixture.scale < 0.5 * before  # on its way to an exact fit
         if settled >= (1 if mixture.scale == floor else 2) or (t + 1 >= n_iter and not falling):
             break
-    smooth = mixture.scale > floor and mixture.is_heavy(residual)
+    smooth = bool(mixture.scale > floor and mixture.is_heavy(residual))
     if hopeless or (smooth and measurements.clustering(sound) > _CLUSTERED):
         scale = max(quantile(np.abs(first), 0.5) / 0.6745, floor)
         sound = (np.abs(first) <= 3.5 * scale).astype(first.dtype)
         return Fit(*start, first, scale, sound, dof, measurements.informative, heavy=True)
-    return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative)
+    return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative, smooth=smooth)
 
 
 def unbiased_scale(fit):
