@@ -283,3 +283,24 @@ def test_a_further_rank_that_is_stuck_tells_nothing():
     )
     with pytest.warns(ConvergenceWarning, match="it is stuck"):
         RobustLowRankRecovery(measurements="rank_one", shape=(31, 24)).fit(problem.data, problem.target)
+
+
+def test_errors_of_the_data_s_own_size_in_nearly_half_are_not_taken_for_noise():
+    """What a fit that is stuck leaves falls away as smoothly as errors with a heavy tail: it must stay where it is."""
+    problem = make_corrupted_matrix(
+        (71, 100), 7, observed=0.8104654186230518, outliers=0.4525544078827234, outlier_kind="same-size",
+        condition=4.883538856796564, noise=0.05680502083364132, random_state=150026,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning):
+        RobustMatrixCompletion().fit(problem.data)
+
+
+@pytest.mark.filterwarnings("ignore:.*the noise is about as large")
+def test_weak_directions_beside_large_noise_are_kept():
+    """With five sound entries an unknown; least squares told rank and errors comes to 0.33."""
+    problem = make_corrupted_matrix(
+        (168, 55), 6, observed=0.6309132229844372, outliers=0.044953109129217225, outlier_kind="stuck",
+        condition=6.172359771452349, noise=0.3949405768354853, leverage="heavy", random_state=141220,
+    )  # fmt: skip
+    estimate = RobustMatrixCompletion(replace="all").fit_transform(problem.data)
+    assert np.linalg.norm(estimate - problem.clean) < 0.32 * np.linalg.norm(problem.clean)
