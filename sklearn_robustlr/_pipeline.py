@@ -24,6 +24,8 @@ CLEAR_GAP = 12.0
 _PREVIEW = 14
 # Measurements up to which noise is looked behind: there an exact fit is soon found, or not.
 _SEARCHABLE = 20_000
+# Targets, in units of the median one, whose squares vanish beside those of the others, in either type.
+_LEAST = {"d": 1e-30, "f": 1e-15}
 # Share of the values that do not repeat which an exact fit meets beyond which those that do have not drawn it aside.
 _MOST_MET = 0.9
 
@@ -277,7 +279,7 @@ def _from_small_targets(problem, limit, options):
 def _from_part(problem, among, limit, options):
     """Fit all from a fit of the measurements of a mask; returns (fit, converged, reason), or None without a result."""
     part = problem.subset(np.flatnonzero(among))
-    if not np.any(part.base.y):
+    if not np.abs(part.base.y).max(initial=0.0) > _LEAST[part.base.dtype.char]:
         return None
     left, right, history = _overparameterised(part, options)
     if left is None:

@@ -75,8 +75,10 @@ def subgradient_methods(measurements, descents):
         resume(i, None)
     while requests:
         check_interrupt()
-        for i, answer in zip(list(requests), measurements.steps(list(requests.values())), strict=True):
-            resume(i, answer)
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is ended by what it came to
+            answers = measurements.steps(list(requests.values()))
+            for i, answer in zip(list(requests), answers, strict=True):
+                resume(i, answer)
     return results
 
 

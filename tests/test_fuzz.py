@@ -468,6 +468,12 @@ PLAIN = {"easy": False, "seed": 0, "rank": 3, "errors": "absurd", "share": 0.5, 
              "blank": "column", "factor": 1e250, "dtype": "f4", "seed": 8,
              "parameters": {"rank": 2, "init_scale": 0.01}},
         ),
+        (
+            RobustMatrixCompletion,
+            "rank",  # the smaller half of the entries were 1e-220 of the others
+            {"shape": (3, 2), "rank": 1, "share": 0.1, "holes": "none", "factor": 1e250,
+             "parameters": {"step_size": "geometric", "max_iter": 1}},
+        ),
     ],
 )  # fmt: skip
 def test_examples_that_failed(cls, rank, recipe):
@@ -482,13 +488,21 @@ def test_examples_that_failed(cls, rank, recipe):
         ({"seed": 2, "kind": "matrix", "shape": (6, 6), "rank": 1, "many": 0.0}, {"rank": 2, "n_init": 2}),
         # so few that none was held out to be told from the others
         ({"seed": 0, "kind": "entries", "shape": (4, 4), "rank": 3, "many": 0.40625}, {}),
+        # factors overflowed on the way of a run that diverges
+        (
+            {"seed": 2, "kind": "sparse", "shape": (2, 2), "rank": 1, "many": 0.3125, "errors": "absurd", "share": 0.5,
+             "dtype": "f4"},
+            {"init_scale": 1e-15, "step_size": "geometric", "symmetric": False},
+        ),
     ],
-)
+)  # fmt: skip
 def test_measurements_that_failed(recipe, parameters):
     plain = {"easy": False, "design": "normal", "errors": "none", "share": 0.1, "noise": 0.0, "factor": 1.0,
              "units": 1.0, "dtype": "f8", "layout": "C"}  # fmt: skip
-    X, y, truth, expected = make_measured(plain | recipe, True)
-    model = RobustLowRankRecovery(symmetric=True, measurements=recipe["kind"], shape=truth.shape, **parameters)
+    parameters = {"symmetric": True} | parameters
+    X, y, truth, expected = make_measured(plain | recipe, parameters["symmetric"])
+    kind = "matrix" if recipe["kind"] == "sparse" else recipe["kind"]
+    model = RobustLowRankRecovery(measurements=kind, shape=truth.shape, **parameters)
     fit(model, X, y, expected=expected, bad=[])
 
 
