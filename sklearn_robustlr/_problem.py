@@ -18,6 +18,8 @@ from ._threads import check_interrupt
 
 # Largest size of a first guess, in units of the targets, of either type.
 _MOST, _MOST_SINGLE = 1e12, 1e6
+# Largest targets in units of the median one, and largest scale of a row or column, of either type.
+_LARGEST = {"d": 1e30, "f": 1e15}
 
 
 class Preconditioned(Measurements):
@@ -159,7 +161,7 @@ def make_problem(measurements):
     """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
     measurements, units = measurements.in_units()
     scale = target_scale(measurements.y)
-    limit = 1e30 if measurements.dtype == np.float64 else 1e15
+    limit = _LARGEST[measurements.dtype.char]
     with np.errstate(over="ignore"):
         measurements = measurements.with_targets(
             np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit)
@@ -205,9 +207,8 @@ def _equilibrate(entries, sweeps=3, bound=100.0):
     Low rank is kept; rows of very different size no longer hide behind one another. Medians see
     through errors in less than half of a row.
     """
-    p = np.ones(entries.shape[0], entries.dtype)
-    q = np.ones(entries.shape[1], entries.dtype)
-    size = np.abs(entries.y)
+    p, q = (np.ones(n) for n in entries.shape)
+    size = np.abs(entries.y).astype(np.float64, copy=False)  # ratios of extremes overflow in single precision
     by_col = counting_sort(entries.cols, len(q))
     bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=len(q)))]).astype(np.int32)
     sides = (
@@ -222,4 +223,6 @@ def _equilibrate(entries, sweeps=3, bound=100.0):
             seen = middle > 0
             typical = np.median(middle[seen]) if seen.any() else 1.0
             own[:] = np.clip(np.where(seen, middle, typical), typical / bound, typical * bound)
+    limit = _LARGEST[entries.dtype.char]
+    p, q = (np.clip(scale, 1.0 / limit, limit).astype(entries.dtype) for scale in (p, q))
     return p, q

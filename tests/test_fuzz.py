@@ -474,6 +474,11 @@ PLAIN = {"easy": False, "seed": 0, "rank": 3, "errors": "absurd", "share": 0.5, 
             {"shape": (3, 2), "rank": 1, "share": 0.1, "holes": "none", "factor": 1e250,
              "parameters": {"step_size": "geometric", "max_iter": 1}},
         ),
+        (
+            RobustPCA,
+            "n_components",  # the ratio of two rows was more than a single-precision number
+            {"shape": (2, 9), "rank": 1, "blank": "row", "holes": "none", "factor": 1e8, "dtype": "f4"},
+        ),
     ],
 )  # fmt: skip
 def test_examples_that_failed(cls, rank, recipe):
