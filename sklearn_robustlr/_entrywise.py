@@ -271,6 +271,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         with np.errstate(invalid="ignore"):
             assert_all_finite(y, input_name="y")  # objects were not looked at
         matrix = sparse.csr_matrix((y, (rows, cols)), shape=self.shape_)
+        matrix.sum_duplicates()
         if matrix.nnz < len(y):
             raise ValueError(f"X must hold each pair (i, j) at most once, but {len(y) - matrix.nnz} are repeated.")
         self.estimator_ = clone(self.estimator)

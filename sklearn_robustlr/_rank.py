@@ -154,9 +154,11 @@ def is_determined(fit):
     """Whether a fit with noise has enough sound measurements per unknown: 3, or 4 where the tail is heavy.
 
     Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
-    a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median.
+    a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
+    is heavy, too.
     """
-    least = max(4.0 if fit.heavy else 3.0, 4.5 if fit.scale > 0.6 else 0.0)
+    few, many = (4.0, 8.0) if fit.heavy else (3.0, 4.5)
+    least = many if fit.scale > 0.6 else few
     return float(fit.sound.sum()) >= least * fit.dof
 
 
