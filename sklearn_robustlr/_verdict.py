@@ -153,7 +153,7 @@ def _signs_are_open(fit, base, tolerance):
     """Whether what is not met agrees but for the sign, and no more is met than random signs might be, or about half."""
     clear = np.abs(base.y) > tolerance
     met = (np.abs(fit.residual) <= tolerance)[clear]
-    chance = 0.5 + 0.45 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1)) if base.coherent else _HALF
+    chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1)) if base.coherent else _HALF
     if met.all() or np.mean(met) >= chance:
         return False
     turned = (np.abs(0.5 * fit.residual + base.y) <= 0.5 * tolerance)[clear]
