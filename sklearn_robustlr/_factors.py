@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import LinearOperator, svds
 
 from ._threads import aside
 
@@ -59,7 +59,10 @@ def truncated_svd(matrix, k):
         u, s, vt = aside(np.linalg.svd, dense, full_matrices=False)
         return u[:, :k], s[:k], vt[:k].T
     start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
-    u, s, vt = svds(matrix.astype(np.float64), k, v0=start)
-    order = np.argsort(-s)
     dtype = matrix.dtype
+    matrix = matrix.astype(np.float64, copy=False)
+    ahead, back = matrix.__matmul__, matrix.T.__matmul__  # SciPy would keep copies of the matrix for the way back
+    products = LinearOperator(matrix.shape, ahead, back, ahead, np.float64, back)
+    u, s, vt = svds(products, k, v0=start)
+    order = np.argsort(-s)
     return u[:, order].astype(dtype), s[order].astype(dtype), vt[order].T.astype(dtype)

@@ -175,8 +175,8 @@ def left_over(fit, measurements):
     def leading(values):
         return float(measurements.leading(values.astype(fit.residual.dtype), 1)[1][0])
 
-    signs = 2 * np.random.RandomState(0).randint(2, size=(_SIGNS, len(sound))) - 1
-    noise = [leading(sound * sign) for sign in signs]
+    rng = np.random.RandomState(0)
+    noise = [leading(sound * (2 * rng.randint(2, size=len(sound)) - 1)) for _ in range(_SIGNS)]
     mean = np.mean(noise)
     most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
     return leading(sound) / most if most > 0.0 else 0.0
