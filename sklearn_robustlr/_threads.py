@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from joblib.parallel import get_active_backend
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 # Multiplications between two looks at whether Ctrl-C was hit, about 0.1 s.
 _SLICE_WORK = 1e8
@@ -30,6 +30,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
+def _claim_openblas():
+    """Let any thread set the limit of OpenBLAS.
+
+    From version 3.8 on, threadpoolctl lets only the one do so that was first, until that has left its context: calls
+    of others, such as of the last user here, do nothing.
+    """
+    release = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+
+
 @contextmanager
 def single_threaded_blas():
     """Hold BLAS to one thread.
@@ -41,6 +52,7 @@ def single_threaded_blas():
     with _lock:
         _users += 1
         if _users == 1:
+            _claim_openblas()
             _limits.append(ThreadpoolController().limit(limits=1, user_api="blas"))
     try:
         yield
@@ -48,7 +60,9 @@ def single_threaded_blas():
         with _lock:
             _users -= 1
             if _users == 0:
+                _claim_openblas()
                 _limits.pop().restore_original_limits()
+                _claim_openblas()
 
 
 class Interrupted(Exception):

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_robustlr import (
     RobustLowRankRecovery,
@@ -135,19 +135,31 @@ def test_the_race_is_judged_on_what_is_held_out(monkeypatch):
     assert np.nanmax(fitted("recovery", n_init=4).restart_scores_) < -100.0
 
 
-def test_blas_is_held_to_one_thread_until_the_last_user_leaves():
+@pytest.mark.parametrize("other", [False, True])
+def test_blas_is_held_to_one_thread_until_the_last_user_leaves(other):
+    """Whichever threads come first and leave last, and after the main thread has set a limit of its own."""
+
     def threads():
         return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
-    before = threads()
-    first, second = single_threaded_blas(), single_threaded_blas()
-    first.__enter__()
-    second.__enter__()
-    assert set(threads()) == {1}
-    first.__exit__(None, None, None)
-    assert set(threads()) == {1}
-    second.__exit__(None, None, None)
-    assert threads() == before
+    def call(function, *args, aside):
+        if aside:
+            thread = threading.Thread(target=function, args=args)
+            thread.start()
+            thread.join()
+        else:
+            function(*args)
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads()
+        first, second = single_threaded_blas(), single_threaded_blas()
+        call(first.__enter__, aside=other)
+        call(second.__enter__, aside=not other)
+        assert set(threads()) == {1}
+        call(first.__exit__, None, None, None, aside=other)
+        assert set(threads()) == {1}
+        call(second.__exit__, None, None, None, aside=not other)
+        assert threads() == before == [2] * len(before)
 
 
 @each
