@@ -69,13 +69,13 @@ def _uneven(seed):
 SMALL_KINDS = ("same-size", "sign-flip")
 
 
-def _noise(seed, *, kinds=tuple(kind for kind in OUTLIER_KINDS if kind not in SMALL_KINDS)):
+def _noise(seed, *, kinds=tuple(kind for kind in OUTLIER_KINDS if kind not in SMALL_KINDS), outliers=(0.1, 0.3)):
     rng = np.random.RandomState(seed)
     problem = _seen(seed, condition=4)
     return {
         **problem,
         "observed": float(rng.uniform(0.4, 1.0)),
-        "outliers": float(rng.uniform(0.1, 0.3)),
+        "outliers": float(rng.uniform(*outliers)),
         "outlier_kind": kinds[seed % len(kinds)],
         "noise": float(rng.uniform(0.05, 0.3)),
     }
@@ -92,6 +92,7 @@ ROWS = {
         None,
         "the same with flipped signs and errors of the data's own size",
     ),
+    "noise_half": (lambda s: _noise(s, kinds=("huge",), outliers=(0.5, 0.5)), None, "the same with 50 % huge errors"),
 }
 
 # Instances of the comparison with peers: share and size of errors, one-sided, noise, condition, share seen.

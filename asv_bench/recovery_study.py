@@ -92,6 +92,11 @@ ROWS = {
         None,
         "the same with errors of the data's own size (no bar: see the user guide)",
     ),
+    "noise_half": (
+        lambda s: _sensing(s, multiple=16, outliers=(0.5, 0.5), noise=(0.05, 0.3), kinds=("huge",)),
+        None,
+        "Gaussian, 16 dof, 50 % huge errors, noise 5 to 30 % (no bar)",
+    ),
 }
 
 

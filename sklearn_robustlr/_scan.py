@@ -58,6 +58,9 @@ _FURTHER = 3
 # 1.2 times as much, where few measurements are sound.
 _STUCK = 1.3
 
+# Sound share from which a fit is taken for one of the majority: with half of them wrong, a little less is found.
+_HALF = 0.4
+
 
 class Scan:
     """Fits of several ranks to one problem, each made once.
@@ -135,7 +138,9 @@ class Scan:
         """
         symmetric = self._options.symmetric
         if not self._problem.work.coherent:  # a subset of dense measurements would be a copy
-            return self.refit(*self._problem.to_work(fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1], symmetric=symmetric))
+            less = fit.u[:, :-1], fit.s[:-1], fit.v[:, :-1]
+            again = self.estimate(*less)  # what an exact fit has too much may be next to nothing
+            return again if _rank.is_exact(again) else self.refit(*self._problem.to_work(*less, symmetric=symmetric))
         met = _rank.is_met(fit) if _rank.is_exact(fit) else fit.sound > 0.5
         part = self._problem.work.subset(np.flatnonzero(met))
         return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
@@ -185,7 +190,7 @@ class Scan:
                 if not changed:
                     break
                 better = m_estimate(base, u, s, v, fall=fall)
-                if not _improves(better, fit):
+                if not improves(better, fit):
                     break
                 fit = better
         return fit
@@ -241,9 +246,11 @@ class Scan:
         return self.gave_up or self.stopped
 
     def prefers_larger(self, k, larger):
-        return _rank.prefers_larger(
-            self.fit(k), self.fit(larger), self._problem.base.shape, symmetric=self._options.symmetric
-        )
+        small, large = self.fit(k), self.fit(larger)
+        # measured by the noise of a fit that is stuck, all that the smaller one leaves would seem explained
+        if _is_stuck(large, small) and not small.heavy and np.mean(small.sound) > _HALF and improves(small, large):
+            return False
+        return _rank.prefers_larger(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
 
     def choose(self, guess, limit):
         """Walk up while the data ask for more directions, then down while they do not ask for the last.
@@ -284,11 +291,11 @@ class Scan:
         while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
             if self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
-                if _improves(again, self.fit(k - 1)):
+                if improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
             if self.prefers_larger(k - 1, k):
                 again = self._spread(k - 1)
-                if again is None or not _improves(again, self.fit(k - 1)):
+                if again is None or not improves(again, self.fit(k - 1)):
                     break
                 self.fits[k - 1] = again
                 if self.prefers_larger(k - 1, k):
@@ -300,8 +307,7 @@ class Scan:
         """Whether a fit that was made leaves far more noise than that of one rank less: it says nothing of its rank."""
         if k not in self.fits or self._options.hurried:
             return False
-        small, large = self.fit(k - 1), self.fits[k]
-        return small.heavy == large.heavy and not _rank.is_exact(small) and large.scale > _STUCK * small.scale
+        return _is_stuck(self.fits[k], self.fit(k - 1))
 
     def _explains(self, larger, k):
         """Whether a larger rank explains what rank k leaves, fitted from there too.
@@ -309,8 +315,13 @@ class Scan:
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
         """
         again = self.refit(*self._augmented(larger - 1))
-        if larger not in self.fits or _improves(again, self.fits[larger]):
+        if larger not in self.fits or improves(again, self.fits[larger]):
             self.fits[larger] = again
+        if self.is_stuck(larger):  # half of the measurements wrong make the first steps of a descent too long
+            start = self._problem.to_base(*self._augmented(larger - 1), symmetric=self._options.symmetric)
+            again = self.estimate(*start)
+            if improves(again, self.fits[larger]):
+                self.fits[larger] = again
         if self.prefers_larger(k, larger) or larger > k + 1:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)
@@ -347,12 +358,17 @@ class Scan:
         return self._problem.to_work(*start, symmetric=symmetric)
 
 
+def _is_stuck(large, small):
+    """Whether the fit of the larger rank leaves far more noise."""
+    return small.heavy == large.heavy and not _rank.is_exact(small) and large.scale > _STUCK * small.scale
+
+
 def _is_localised(fit):
     """Whether a direction may be that of a few rows or columns alone."""
     return any(_rank.localised_mass(factor) > 0.5 for factor in (fit.u, fit.v))
 
 
-def _improves(new, old):
-    """Whether a fit of the same rank has the smaller robust misfit at the smaller of the two scales."""
+def improves(new, old):
+    """Whether a fit has the smaller robust misfit at the smaller of the two scales."""
     scale = min(new.scale, old.scale)
     return _rank.misfit(new.residual, scale).sum() < _rank.misfit(old.residual, scale).sum()

@@ -74,6 +74,17 @@ def test_many_huge_errors_are_not_taken_for_noise(seed):
     assert relative_recovery_error(p.clean, RobustMatrixCompletion().fit_transform(p.data)) < 1e-6
 
 
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize(("condition", "seed"), [(1.0, 5), (10.0, 6)])
+def test_half_of_huge_errors_beside_noise(condition, seed, rank):
+    """Least squares told the rank and the errors comes to 0.037 and 0.038."""
+    options = {"observed": 0.6, "outliers": 0.5, "noise": 0.1, "condition": condition, "random_state": seed}
+    hard = make_corrupted_matrix((120, 120), 2, **options)
+    completion = RobustMatrixCompletion(rank, replace="all")
+    assert relative_recovery_error(hard.clean, completion.fit_transform(hard.data)) < 0.041
+    assert completion.rank_ == 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_errors_that_all_agree(seed):
     """A stuck value in 42 % of the entries is itself an exact fit, of rank one; the majority must win."""

@@ -131,6 +131,14 @@ def test_noise_is_near_the_oracle():
     assert 0.9 < fitted.scale_ / (0.1 * p.clean_target.std()) < 1.1
 
 
+def test_half_of_huge_errors_beside_noise():
+    """Fits of too large a rank are stuck; a small one, which no scan came to, is not. The oracle comes to 0.037."""
+    p = make_measurements(16 * 76, (20, 20), 2, ensemble="rank_one", outliers=0.5, noise=0.1, random_state=6)
+    fitted = RobustLowRankRecovery(measurements="rank_one", shape=(20, 20)).fit(p.data, p.target)
+    assert fitted.rank_ == 2
+    assert relative_recovery_error(p.coef, fitted.coef_) < 0.04
+
+
 def test_rank_is_an_upper_bound(problem):
     fitted = RobustLowRankRecovery(8, shape=(20, 15)).fit(problem.data, problem.target)
     assert fitted.rank_ == 2
