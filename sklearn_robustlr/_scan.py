@@ -104,12 +104,18 @@ class Scan:
                 self.stopped |= bool(self._watch(f"rank {k}", (factors[0] * factors[1], factors[2])))
         return self.fits[k]
 
-    def refit(self, u, s, v, *, among=None):
+    def refit(self, u, s, v, *, among=None, noise=np.inf):
         """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
 
-        `among`: mask of the measurements that the sub-gradient is to see.
+        `among`: mask of the measurements that the sub-gradient is to see. `noise` is that of a fit which the start is
+        near to: where far more is left, the sub-gradient has been led astray (with half of the measurements wrong its
+        first steps are long), and the estimate is made from the start itself.
         """
-        return self.estimate(*self._stage("descent", self._descend, u, s, v, among))
+        fit = self.estimate(*self._stage("descent", self._descend, u, s, v, among))
+        if fit.scale > _STUCK * noise:
+            again = self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
+            fit = again if improves(again, fit) else fit
+        return fit
 
     def _stage(self, name, compute, *what):
         checkpoint = self._options.checkpoint
@@ -314,14 +320,9 @@ class Scan:
 
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
         """
-        again = self.refit(*self._augmented(larger - 1))
+        again = self.refit(*self._augmented(larger - 1), noise=self.fit(larger - 1).scale)
         if larger not in self.fits or improves(again, self.fits[larger]):
             self.fits[larger] = again
-        if self.is_stuck(larger):  # half of the measurements wrong make the first steps of a descent too long
-            start = self._problem.to_base(*self._augmented(larger - 1), symmetric=self._options.symmetric)
-            again = self.estimate(*start)
-            if improves(again, self.fits[larger]):
-                self.fits[larger] = again
         if self.prefers_larger(k, larger) or larger > k + 1:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)
