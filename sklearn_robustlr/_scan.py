@@ -113,9 +113,13 @@ class Scan:
         """
         fit = self.estimate(*self._stage("descent", self._descend, u, s, v, among))
         if fit.scale > _STUCK * noise:
-            again = self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
+            again = self._settle(u, s, v)
             fit = again if improves(again, fit) else fit
         return fit
+
+    def _settle(self, u, s, v):
+        """The efficient estimate that is nearest to a start in the coordinates of the work."""
+        return self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
 
     def _stage(self, name, compute, *what):
         checkpoint = self._options.checkpoint
@@ -320,9 +324,10 @@ class Scan:
 
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
         """
-        again = self.refit(*self._augmented(larger - 1), noise=self.fit(larger - 1).scale)
-        if larger not in self.fits or improves(again, self.fits[larger]):
-            self.fits[larger] = again
+        start = self._augmented(larger - 1)
+        for again in (self.refit(*start), self._settle(*start)):  # a descent may lose the weak direction again
+            if larger not in self.fits or improves(again, self.fits[larger]):
+                self.fits[larger] = again
         if self.prefers_larger(k, larger) or larger > k + 1:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)

@@ -44,8 +44,6 @@ _PLAIN, _WIDE = 2.5, 5.0
 _MOST_ALONE = 0.6
 # Share of dense measurements below which what an exact fit meets may as well be what has the wrong sign.
 _HALF = 0.56
-# Share of sound measurements below which a further rank must have been fitted, and not be stuck.
-_MAJORITY = 0.6
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -80,8 +78,6 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
         )
     if any(f.rank < k and f.heavy == fit.heavy and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
-    if scan.is_stuck(k + 1) and float(np.mean(fit.sound)) < _MAJORITY:
-        return False, f"the fit of rank {k + 1} leaves more noise than that of rank {k}: it is stuck, and tells nothing"
     if k == limit and options.rank is None:
         return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
     gained = scan.gained(k + 1) if k < limit and k + 1 in scan.fits else 0.0
