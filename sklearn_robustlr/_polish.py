@@ -61,7 +61,6 @@ class Fit:
     dof: int
     informative: np.ndarray | None = None
     heavy: bool = False
-    smooth: bool = False
 
     @property
     def rank(self):
@@ -214,12 +213,12 @@ def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, fall=None, sy
         falling = mixture.scale < 0.5 * before  # on its way to an exact fit
         if settled >= (1 if mixture.scale == floor else 2) or (t + 1 >= n_iter and not falling):
             break
-    smooth = bool(mixture.scale > floor and mixture.is_heavy(residual))
+    smooth = mixture.scale > floor and mixture.is_heavy(residual)
     if hopeless or (smooth and measurements.clustering(sound) > _CLUSTERED):
         scale = max(quantile(np.abs(first), 0.5) / 0.6745, floor)
         sound = (np.abs(first) <= 3.5 * scale).astype(first.dtype)
         return Fit(*start, first, scale, sound, dof, measurements.informative, heavy=True)
-    return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative, smooth=smooth)
+    return Fit(u, s, v, residual, mixture.scale, sound, dof, measurements.informative)
 
 
 def unbiased_scale(fit):

@@ -102,15 +102,14 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     few = fit.sound.sum() < (_ENOUGH if options.rank is None and gap < SMALL_GAP else _FEW) * fit.dof
     blurred = options.rank is None and gap < _NO_GAP
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
-    loud = options.rank is None and fit.smooth and fit.scale > _MOST_HEAVY
-    if (few or blurred or asked or contested or loud) and not options.hurried:
+    if (few or blurred or asked or contested) and not options.hurried:
         steady, moved = _is_steady(fit, problem, options, gap)
         missed = gained > _PLAIN and gap < _WIDE
         if asked and (missed or not (steady and moved < _NEAR)):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
-        if not steady or (loud and moved > _NEAR):
+        if not steady:
             return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
     return True, ""
 
