@@ -47,8 +47,8 @@ _ROUNDING = 32.0
 class Fit:
     """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights.
 
-    `smooth` says that the residuals fall away smoothly, with no gap between noise and gross errors, `heavy` that they
-    do so because the data are only nearly low-rank: it is the fit of least absolute deviations then.
+    `heavy` says that the residuals fall away smoothly, with no gap between noise and gross errors, because the data are
+    only nearly low-rank: it is the fit of least absolute deviations then.
     `informative` masks the targets that are not zero (None: all): meeting a zero exactly shows nothing.
     """
 
