@@ -346,15 +346,23 @@ def _spectral_search(problem, found, limit, options, *, largest=6):
 
 
 def _scan_on(problem, fit, limit, options, *, gap):
-    """Scan ranks from a fit to other measurements, or of a rank that was a guess."""
+    """Scan ranks from a fit to other measurements, or of a rank that was a guess.
+
+    Its own rank is fitted from there with a descent and without: the one frees rows that were stuck, the other keeps
+    directions that half of the measurements wrong would drown.
+    """
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-    warm = evaluate(problem.base, fit.u, fit.s, fit.v)
-    return _scan(problem, u * s, v, fit.rank, limit, options, gap=gap, warm=warm)
+    scan = Scan(problem, u * s, v, options)
+    scan.fits[fit.rank] = scan.better_of(u, s, v)
+    return _choose(scan, problem, fit.rank, limit, options, gap)
 
 
 def _scan(problem, left, right, guess, limit, options, *, gap=np.inf, warm=None, watch=None):
     """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
-    scan = Scan(problem, left, right, options, warm=warm, watch=watch)
+    return _choose(Scan(problem, left, right, options, warm=warm, watch=watch), problem, guess, limit, options, gap)
+
+
+def _choose(scan, problem, guess, limit, options, gap):
     k = scan.choose(guess, limit)
     return scan.fit(k), *judge(scan, k, limit, problem, options, gap, guess)
 

@@ -117,6 +117,11 @@ class Scan:
             fit = again if improves(again, fit) else fit
         return fit
 
+    def better_of(self, u, s, v):
+        """Fit the rank of a start with a descent and without; the better of both."""
+        again, near = self.refit(u, s, v), self._settle(u, s, v)
+        return near if improves(near, again) else again
+
     def _settle(self, u, s, v):
         """The efficient estimate that is nearest to a start in the coordinates of the work."""
         return self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
@@ -324,10 +329,9 @@ class Scan:
 
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
         """
-        start = self._augmented(larger - 1)
-        for again in (self.refit(*start), self._settle(*start)):  # a descent may lose the weak direction again
-            if larger not in self.fits or improves(again, self.fits[larger]):
-                self.fits[larger] = again
+        again = self.better_of(*self._augmented(larger - 1))  # a descent may lose the weak direction again
+        if larger not in self.fits or improves(again, self.fits[larger]):
+            self.fits[larger] = again
         if self.prefers_larger(k, larger) or larger > k + 1:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)
