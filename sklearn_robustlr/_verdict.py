@@ -77,8 +77,7 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     thin = problem.work.coherent and sound < min(_MAJORITY * size, _ASKED * fit.dof)
     if thin or not _rank.is_determined(fit):
         return False, (
-            f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom "
-            f"of rank {k}"
+            f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
         )
     if any(f.rank < k and f.heavy == fit.heavy and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
         return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
