@@ -267,10 +267,15 @@ class MatrixMixin(FitMixin):
         self.outliers_ = entries.mask(self._space.gross(entries, fit))
         self.location_ = (self._space.basis @ self._space.center).astype(dtype)
         rows = rows & (fit.met > self.rank_)
+        known = None
+        if not (rows.all() and cols.all()):  # what was known by a row or a column that is not falls with it
+            linked = core(entries, self.rank_ + 1, ~fit.beyond & rows[entries.rows] & cols[entries.cols])
+            rows, cols = rows & linked[0], cols & linked[1]
+            known = rows[entries.rows] & cols[entries.cols]
         if self.converged_ and self.rank_:
-            turned_rows, turned_cols, hopeless = self._space.is_ambiguous(entries, fit, self.threshold_)
+            turned_rows, turned_cols, hopeless = self._space.is_ambiguous(entries, fit, self.threshold_, known)
             if hopeless:
-                self._distrust("the signs of most rows or columns cannot be told: half of the entries differ", 5)
+                self._distrust("the signs of many rows or columns cannot be told: half of the entries differ", 5)
             rows, cols = rows & ~turned_rows, cols & ~turned_cols
         self.undetermined_rows_ = np.flatnonzero(~rows)
         self.undetermined_columns_ = np.flatnonzero(~cols)
@@ -300,7 +305,9 @@ class MatrixMixin(FitMixin):
         fit = self._regress_all(entries)
         if not rows.all():
             left = (self.left_ * self.singular_values_).astype(np.float64)
-            left[~rows] = fit.factors[~rows]
+            # one that is known may have met columns that are not, instead of those that are
+            stale = ~rows | self._space.is_clean
+            left[stale] = fit.factors[stale]
             rows |= self._space.is_clean
             self._set_factors(left, self.right_, entries.dtype)
             # the coefficients refer to the old basis: learn the new one

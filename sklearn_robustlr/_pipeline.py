@@ -167,7 +167,7 @@ def repeated(values, *, share=0.005, fewest=10):
     often = count > max(share * len(values), fewest)
     mask = often[index]
     others = np.count_nonzero(~mask)
-    return mask & (np.count_nonzero(count == 1) > 0.99 * others) & (others > 0.5 * len(values))
+    return mask & (np.count_nonzero(count == 1) > 0.99 * others) & (others > 0.25 * len(values))
 
 
 def _solve(problem, options, start, watch):

@@ -25,6 +25,10 @@ LEAST_EDGES = 1.0
 #: the data asked for promised at least 1.13, surplus ones at most 0.86 where the fit was not stuck.
 PROMISE = 0.95
 
+#: Share of the sound measurements that a fit must have which will do where the residuals without its last direction
+#: have more in common than noise has.
+OTHERWISE_TOLD = 0.9
+
 #: Residual below which a measurement is met nearly, in units of the median target.
 _NEARLY = 0.03
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
@@ -150,8 +154,10 @@ def gain(small, large, shape, *, symmetric=False):
     return float(lost / edge)
 
 
-def is_determined(fit):
+def is_determined(fit, *, of=1.0):
     """Whether a fit with noise has enough sound measurements per unknown: 3, or 4 where the tail is heavy.
+
+    `of`: share of these that will do, as :data:`OTHERWISE_TOLD` where more than the misfit speaks for a direction.
 
     Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
     a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
@@ -159,7 +165,7 @@ def is_determined(fit):
     """
     few, many = (4.0, 8.0) if fit.heavy else (3.0, 4.5)
     least = many if fit.scale > 0.6 else few
-    return float(fit.sound.sum()) >= least * fit.dof
+    return float(fit.sound.sum()) >= of * least * fit.dof
 
 
 def left_over(fit, measurements):

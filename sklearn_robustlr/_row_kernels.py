@@ -235,13 +235,13 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
     """Robust regression of the observed entries of some rows on a fixed basis, each row alone.
 
     For each i in `rows`: minimise the capped squared loss at `scale` over x, where the entry in column
-    j is y ~ basis_j . x. Starts: the incoming factors[i]; least squares; iteratively re-weighted l1,
-    concentrated on the smaller of its residuals (of a long row, on a sample of its entries first); and, while no
-    start meets so many entries that any other one that did would have to share a whole fit with it, up to `n_starts`
-    fits to random subsets of as many entries as there are unknowns (the generator is seeded by the row's own length: a
-    row gets the same result wherever it stands). The best is refined by bisquare re-weighting where `efficient`; else
-    l1 is kept as it is (data that are only nearly low-rank). Writes factors[i], and to met[i] how many entries are
-    within 3.5 scales.
+    j is y ~ basis_j . x. Starts: the incoming factors[i], alone where they are given and `n_starts` is 0; least
+    squares; iteratively re-weighted l1, concentrated on the smaller of its residuals (of a long row, on a sample of its
+    entries first). And, while none meets so many entries that any other one that did would have to share a whole fit
+    with it, up to `n_starts` fits to random subsets of as many entries as there are unknowns (seeded by the row's
+    length: a row gets the same result wherever it stands). The best is refined by bisquare re-weighting where
+    `efficient`; else l1 is kept as it is (data that are only nearly low-rank). Writes factors[i], and to met[i] how
+    many entries are within 3.5 scales.
     """
     k = basis.shape[1]
     gram = np.empty((k, k))
@@ -270,8 +270,8 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
             met[i] = n
             continue
         best[:] = factors[i]
-        value, found = np.inf, False
-        if efficient and n > 4 * m:  # a start good enough to be refined on all
+        value, found, alone = np.inf, False, n_starts == 0 and np.any(best)
+        if efficient and n > 4 * m and not alone:  # a start good enough to be refined on all
             for p in range(m):
                 pick = _place(p, n)
                 sample_y[p] = y_i[pick]
@@ -285,14 +285,14 @@ def regress_rows(indptr, cols, y, basis, scale, n_starts, efficient, rows, facto
             if not found:
                 weight[:] = 1.0
                 _weighted_fit(y_i, b_i, weight, gram, x, buffer)
-        if not found:
+        if not (found or alone):
             _l1(y_i, b_i, scale, weight, gram, x, residual, buffer)
             if efficient:
                 value = _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
             else:
                 best[:] = x
         _row_residual(y_i, b_i, best, residual)
-        best_loss = _capped_loss(residual, scale)
+        best_loss = _concentrate(y_i, b_i, scale, 10 if alone else 0, weight, gram, best, residual, buffer)
         if efficient and value < best_loss:
             best_loss = value
             best[:] = x

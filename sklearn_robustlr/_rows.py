@@ -95,13 +95,14 @@ class RowSpace:
             flags[entries.indptr[i] : entries.indptr[i + 1]] = False
         return flags
 
-    def is_ambiguous(self, entries, regression, threshold, *, chance=0.03):
+    def is_ambiguous(self, entries, regression, threshold, known=None, *, chance=0.03):
         """Masks of the rows and columns that the opposite of what was found explains nearly as well.
 
         Where many entries have the wrong sign, half of a row's may by chance: no one can tell then which half is
         right. Those that may be wrong by majority are taken, until the others all are right but for this chance. What
-        lies within the `threshold` of its opposite has the wrong sign. Also returns whether that is likely (5 %) for
-        each of most rows or columns.
+        lies within the `threshold` of its opposite has the wrong sign. A row that is not determined goes with whatever
+        it has, and is no witness: `known` is a mask of the entries that count. Also returns whether that is likely
+        (5 %) for each of many rows or columns: that is not chance, they are stuck.
         """
         beyond = regression.beyond
         n_rows = entries.shape[0]
@@ -114,6 +115,8 @@ class RowSpace:
             if turned.sum() < 0.25 * np.sum(clear & within):
                 return *(np.zeros(n, dtype=bool) for n in entries.shape), False
         clear, turned = self._turned(entries, beyond, regression.factors, threshold)
+        if known is not None:
+            clear, turned = clear & known, turned & known
         met = clear & ~beyond
         share = turned.sum() / (met.sum() + turned.sum()) if turned.sum() > 0.5 * np.sum(clear & beyond) else 0.0
         masks, hopeless = [], False
@@ -124,7 +127,7 @@ class RowSpace:
             order = np.argsort(risk)
             masks.append(np.zeros(len(lead), dtype=bool))
             masks[-1][order[np.cumsum(risk[order]) > chance]] = True
-            hopeless |= bool(np.mean(risk > 0.05) > 0.5)
+            hopeless |= bool(np.mean(risk > 0.05) > 0.35)
         return *masks, hopeless
 
     def _turned(self, entries, beyond, factors, threshold):
@@ -163,6 +166,14 @@ class RowSpace:
         scale = max(self.scale, np.finfo(np.float64).tiny)
         settled = self.is_clean
 
+        def expected(indptr, cols, y, some):
+            with np.errstate(over="ignore"):  # an entry that is infinite in these units is left out
+                even = y / unit, whitened / unit, center / unit, self.scale / unit
+            x = np.zeros((len(indptr) - 1, self.rank))
+            _row_kernels.expect_rows(indptr, cols, *even, some, x)
+            x[some] = x[some] @ self.root + self.center
+            return x
+
         def block(lo, hi):
             indptr, cols, y = entries.block(lo, hi)
             x, n_met = factors[lo:hi], met[lo:hi]
@@ -190,12 +201,15 @@ class RowSpace:
                         indptr, cols, y, self.basis, scale, starts, self.efficient, some, x, n_met
                     )
                 rest = None
+                poor = left[2 * n_met[left] <= np.diff(indptr)[left] + self.rank] if self.efficient else left[:0]
+                if len(poor):  # most entries may be wrong: begin at what those tell that are likely beforehand
+                    again, n_again = expected(indptr, cols, y, poor), np.zeros_like(n_met)
+                    _row_kernels.regress_rows(indptr, cols, y, self.basis, scale, 0, True, poor, again, n_again)
+                    better = poor[self._credit(again[poor], n_again[poor]) > self._credit(x[poor], n_met[poor])]
+                    x[better], n_met[better] = again[better], n_again[better]
             lost = np.flatnonzero(~self.is_determined(n_met))
             if len(lost):
-                with np.errstate(over="ignore"):  # an entry that is infinite in these units is left out
-                    even = y / unit, whitened / unit, center / unit, self.scale / unit
-                _row_kernels.expect_rows(indptr, cols, *even, lost, x)
-                x[lost] = x[lost] @ self.root + self.center
+                x[lost] = expected(indptr, cols, y, lost)[lost]
                 rest = None
             if out is not None or beyond is not None:
                 rest = evaluate() if rest is None else rest
@@ -210,6 +224,19 @@ class RowSpace:
             task = working_for(token)(lambda p: block(*pairs[p]))
             run_parts(task, len(pairs), count_threads(n_jobs))
         return Regression(factors, met, out, beyond)
+
+    def _credit(self, factors, met):
+        """Logarithm, but for a constant, of how likely coefficients are that meet so many entries.
+
+        An entry that is not met is as unlikely as one three scales away; the prior has the tail of a t distribution
+        with four degrees of freedom, for rows of any size occur. Without noise, nothing is met by chance.
+        """
+        credit = 4.5 * met
+        if not self.is_clean:
+            with np.errstate(over="ignore", invalid="ignore"):  # of any size: then nothing speaks for them
+                apart = np.sum(((factors - self.center) @ np.linalg.pinv(self.root)) ** 2, axis=1)
+            credit -= 0.5 * (4 + self.rank) * np.log1p(apart / 4)
+        return credit
 
     def _idle(self, entries):
         """Mask of the entries in columns that are not known, or where the row space vanishes; None without any.

@@ -104,27 +104,21 @@ class Scan:
                 self.stopped |= bool(self._watch(f"rank {k}", (factors[0] * factors[1], factors[2])))
         return self.fits[k]
 
-    def refit(self, u, s, v, *, among=None, noise=np.inf):
+    def refit(self, u, s, v, *, among=None):
         """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
 
-        `among`: mask of the measurements that the sub-gradient is to see. `noise` is that of a fit which the start is
-        near to: where far more is left, the sub-gradient has been led astray (with half of the measurements wrong its
-        first steps are long), and the estimate is made from the start itself.
+        `among`: mask of the measurements that the sub-gradient is to see.
         """
-        fit = self.estimate(*self._stage("descent", self._descend, u, s, v, among))
-        if fit.scale > _STUCK * noise:
-            again = self._settle(u, s, v)
-            fit = again if improves(again, fit) else fit
-        return fit
+        return self.estimate(*self._stage("descent", self._descend, u, s, v, among))
 
     def better_of(self, u, s, v):
-        """Fit the rank of a start with a descent and without; the better of both."""
-        again, near = self.refit(u, s, v), self._settle(u, s, v)
-        return near if improves(near, again) else again
+        """Fit the rank of a start with a descent and without; the better of both.
 
-    def _settle(self, u, s, v):
-        """The efficient estimate that is nearest to a start in the coordinates of the work."""
-        return self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
+        With half of the measurements wrong the first steps of a descent are long, and may lead astray.
+        """
+        again = self.refit(u, s, v)
+        near = self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
+        return near if improves(near, again) else again
 
     def _stage(self, name, compute, *what):
         checkpoint = self._options.checkpoint
@@ -336,13 +330,16 @@ class Scan:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)
         gained = _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
-        return gained > _rank.LEAST_EDGES and _rank.is_determined(large) and not self.has_structure_left(larger)
+        determined = _rank.is_determined(large, of=_rank.OTHERWISE_TOLD)
+        return gained > _rank.LEAST_EDGES and determined and not self.has_structure_left(larger)
 
     def gained(self, k):
         """Noise edges that the data gain by direction k, be it determined or not; without end where it is exact."""
         small, large = self.fit(k - 1), self.fit(k)
         if _rank.is_exact(small) or _rank.is_exact(large):
             return np.inf if self.prefers_larger(k - 1, k) else 0.0
+        if not small.heavy and large.scale > _STUCK * small.scale:  # it is stuck, and tells nothing
+            return 0.0
         return _rank.gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
 
     def has_structure_left(self, k):

@@ -6,9 +6,10 @@ no right one left more than 0.81 times the median target, two thirds of the wron
 the sub-gradient method came to: below 1.25 for most wrong ones, above 2 for nearly all right ones. The residuals: their
 leading singular value is at most 1.06 times that of the same with random signs in fits of the right rank, more in most
 of those that miss a direction. And, where measurements are few, or there is hardly a gap, what fits to nine tenths of
-them come to: for most right ones they leave as much noise as the fit to all, and the last tenth is missed by little
-more than theory allows. Where there is no gap at all such a fit must also stay where it was: right ones moved by up to
-0.18 of their size (240 problems each of completion and PCA), wrong ones by more than 0.5.
+them come to: right ones leave as much noise as the fit to all, miss the last tenth by little more than theory allows,
+and are apart from it by 0.35 to 0.8 of the error that theory expects of it (48 of 51 right ones of 300 problems, the
+others by more, in a row or two). Wrong ones are apart by 1.0 to 30, but for those that miss a direction. A fit to a
+part only speaks against the whole where it does better there than what the whole comes to when it is refined.
 """
 
 from __future__ import annotations
@@ -30,11 +31,8 @@ _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Ratio of neighbouring singular values below which there is no gap, below which there hardly is, and a clear one.
 _NO_GAP, SMALL_GAP, _CLEAR = 1.25, 2.0, 12.0
 # Sound measurements an unknown below which a fit is repeated on parts of them, the same where there hardly is a gap,
-# how far its noise may differ, how far beyond theory it may miss the others, and, without a gap, how far it may move.
-_FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.1, 1.2, 0.3
-# Within this move, and beside a gap, the noise may differ twice as far; it is also the most where one more rank is
-# asked for but not determined, and of dense measurements, where no single row can move; the most of entries.
-_NEAR, _FAR = 0.2, 0.4
+# how far its noise may differ (logarithm), and how far beyond theory it may miss the others, and may move.
+_FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.15, 1.2, 0.95
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
 # Noise edges that one more rank, not determined, may gain beside a steady fit: with more, and where the gap speaks no
@@ -44,8 +42,8 @@ _PLAIN, _WIDE = 2.5, 5.0
 _MOST_ALONE = 0.6
 # Share of dense measurements below which what an exact fit meets may as well be what has the wrong sign.
 _HALF = 0.56
-# Sound share of entries below which so many sound ones an unknown are asked for: some row may have but few of them.
-_MAJORITY, _ASKED = 0.65, 4.0
+# Least share of the measurements whose sign can be told from its opposite.
+_CLEAR_SHARE = 0.25
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -74,8 +72,7 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
         return False, f"the scan was given up at rank {k}"
     size = len(fit.residual)
     sound = float(fit.sound.sum())
-    thin = problem.work.coherent and sound < min(_MAJORITY * size, _ASKED * fit.dof)
-    if thin or not _rank.is_determined(fit):
+    if not (_rank.is_determined(fit) or _is_otherwise_told(scan, k)):
         return False, (
             f"too few sound measurements: about {sound:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
         )
@@ -106,15 +103,20 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     blurred = options.rank is None and gap < _NO_GAP
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
     if (few or blurred or asked or contested) and not options.hurried:
-        steady, moved = _is_steady(fit, problem, options, gap)
-        missed = gained > _PLAIN and gap < _WIDE
-        if asked and (missed or not (steady and moved < _NEAR)):
+        steady = _is_steady(fit, problem, options)
+        if asked and not (steady and (gained <= _PLAIN or gap >= _WIDE)):
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
-        if blurred and not (steady and moved < (_NEAR if fit.heavy else _MOVED)):
+        if blurred and not steady:
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
         if not steady:
             return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
     return True, ""
+
+
+def _is_otherwise_told(scan, k):
+    """Whether somewhat fewer sound measurements will do: what one direction less leaves speaks for the last, too."""
+    below = k > 1 and k - 1 in scan.fits
+    return below and _rank.is_determined(scan.fit(k), of=_rank.OTHERWISE_TOLD) and scan.has_structure_left(k - 1)
 
 
 def judge_unpolished(fit, guess, gap):
@@ -152,36 +154,45 @@ def _signs_are_open(fit, base, tolerance):
     clear = np.abs(base.y) > tolerance
     met = (np.abs(fit.residual) <= tolerance)[clear]
     chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1)) if base.coherent else _HALF
-    if met.all() or np.mean(met) >= chance:
+    # few that are clear say little of the others, and any few can be met by some signs
+    if np.mean(clear) < _CLEAR_SHARE or met.all() or np.mean(met) >= chance or chance >= 1.0:
         return False
     turned = (np.abs(0.5 * fit.residual + base.y) <= 0.5 * tolerance)[clear]
     return bool(np.mean(turned[~met]) > 0.9)
 
 
-def _is_steady(fit, problem, options, gap):
-    """Whether fits to two random parts leave the same noise as that to all, and tell the rest; and how far they move.
+def _is_steady(fit, problem, options):
+    """Whether fits to random parts leave the same noise as that to all, tell the rest, and stay where it is."""
+    change, missed, moved = compare_with_parts(fit, problem, options)
+    return change <= _STEADY and missed <= _MISSED + 1.0 / np.sqrt(_HELD * problem.base.size) and moved <= _MOVED
 
-    How far is told in units of the size of the fit.
+
+def compare_with_parts(fit, problem, options):
+    """Change of the noise (logarithm), misfit of the rest, and move of fits to random parts; means but for the move.
+
+    The misfit is in units of what theory expects, the move in those of the error that it expects of the fit. That is
+    the median of three, for a row may have lost what it needs; the third is not made where it would not matter.
     """
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-    share = float(np.mean(fit.sound))
-    near_to = fit.scale if gap >= _NO_GAP else np.inf  # where no gap speaks for the rank, fits from farther must agree
-    change, missed, moved = [], [], []
-    for seed in range(2):
+    share, n_sound = float(np.mean(fit.sound)), float(fit.sound.sum())
+    size = np.linalg.norm((fit.residual + problem.base.y) * fit.sound) / np.sqrt(n_sound)
+    error = fit.scale / max(size, 1e-10) * np.sqrt(fit.dof / n_sound)
+    expected = fit.scale * np.sqrt(1.0 + fit.dof / ((1.0 - _HELD) * n_sound))
+    figures: list[tuple[float, float, float]] = []
+    for seed in range(3):
+        if seed == 2 and (figures[0][2] > _MOVED) == (figures[1][2] > _MOVED):
+            break
         held = np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD
         held[seed % len(held)] = True  # one at least
         part = Scan(problem.subset(np.flatnonzero(~held)), u * s, v, options)
-        again = part.refit(*part.start(fit.rank), noise=near_to)
-        change.append(abs(np.log(again.scale / fit.scale)))
+        # a descent that is stuck does not speak against the fit, only one that does better
+        again = part.better_of(*part.start(fit.rank))
         rest = evaluate(problem.base.subset(np.flatnonzero(held)), again.u, again.s, again.v)
         # of the few that are held out, by chance fewer may be sound
         level = 0.9 * max(share - 2.0 * np.sqrt(share * (1.0 - share) / max(len(rest), 1)), 0.5 * share)
-        missed.append(quantile(np.abs(rest), level) / ndtri(0.5 + 0.5 * level / share))
+        missed = quantile(np.abs(rest), level) / ndtri(0.5 + 0.5 * level / share)
         apart = product_spectrum(np.hstack([fit.u * fit.s, -again.u * again.s]), np.hstack([fit.v, again.v]))
-        moved.append(np.linalg.norm(apart) / np.linalg.norm(fit.s))
-    expected = fit.scale * np.sqrt(1.0 + fit.dof / ((1.0 - _HELD) * fit.sound.sum()))
-    allowed = _MISSED + 1.0 / np.sqrt(_HELD * problem.base.size)
-    near = bool(np.mean(moved) < _NEAR)
-    may_change = _STEADY * (2.0 if near and gap >= SMALL_GAP else 1.3 if near else 1.0)
-    steady = np.mean(change) <= may_change and np.mean(missed) <= allowed * expected
-    return bool(steady and np.mean(moved) < (_FAR if problem.base.coherent else _NEAR)), float(np.mean(moved))
+        moved = np.linalg.norm(apart) / np.linalg.norm(fit.s)
+        figures.append((abs(np.log(again.scale / fit.scale)), missed / expected, moved / error))
+    changes, misfits, moves = zip(*figures, strict=True)
+    return np.mean(changes), np.mean(misfits), np.median(moves)

@@ -79,6 +79,118 @@ def error_of_the_known(model, problem):
 
 
 @pytest.mark.filterwarnings("ignore:.*to be determined")
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        (
+            {
+                "shape": (66, 81), "rank": 1, "observed": 0.04916002266424659, "outliers": 0.1220810484852802,
+                "outlier_kind": "same-size", "condition": 1.9438184259271751, "random_state": 180200,
+            },
+            (30, 30),
+        ),
+        (
+            {
+                "shape": (179, 98), "rank": 2, "observed": 0.09622694577427673, "outliers": 0.17643299825679526,
+                "outlier_kind": "sign-flip", "condition": 3.156182093906178, "random_state": 190095,
+            },
+            (120, 90),
+        ),
+    ],
+)  # fmt: skip
+def test_what_rows_tell_that_are_not_known_is_not_known(told, known):
+    """Of the first two columns were met in rows that were given up after them, of the second one has the wrong sign."""
+    p = make_corrupted_matrix(**told, sampling="uneven")
+    model = RobustMatrixCompletion().fit(p.data)
+    error, left = error_of_the_known(model, p)
+    assert model.converged_
+    assert error < 1e-6
+    assert left[0] > known[0] and left[1] > known[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*of the other sign")
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        # in fits to nine tenths of the entries a descent was stuck, that from where it began was not
+        pytest.param(
+            {
+                "shape": (55, 199), "rank": 5, "observed": 0.4293928803039989, "outliers": 0.07736019114952437,
+                "outlier_kind": "huge", "condition": 3.7246884173207135, "noise": 0.19793564660720278,
+                "random_state": 190068,
+            }, 0.15, id="parts",
+        ),
+        # rank 4 left twenty times the noise of rank 3, and was taken for one that gains
+        pytest.param(
+            {
+                "shape": (185, 50), "rank": 3, "observed": 0.6421555286697064, "outliers": 0.431660518994369,
+                "outlier_kind": "one-sided", "condition": 5.503747327815631, "noise": 0.13345165679519616,
+                "random_state": 190249,
+            }, 0.08, id="larger rank",
+        ),
+        # beside this noise the signs of few entries can be told from their opposites
+        pytest.param(
+            {
+                "shape": (183, 195), "rank": 4, "observed": 0.5395865460688217, "outliers": 0.24065085692569527,
+                "outlier_kind": "sign-flip", "condition": 4.584872695718004, "noise": 0.3823590688293139,
+                "random_state": 190041,
+            }, 0.2, id="signs",
+        ),
+        # 2.9 sound entries an unknown at rank 8, of which the residuals of rank 7 speak as well
+        pytest.param(
+            {
+                "shape": (187, 75), "rank": 8, "observed": 0.4773065170690614, "outliers": 0.10974212256926892,
+                "outlier_kind": "same-size", "condition": 9.107770240593778, "noise": 0.12856550787136173,
+                "random_state": 190118,
+            }, 0.11, id="few",
+        ),
+    ],
+)  # fmt: skip
+def test_a_right_fit_is_trusted(told, error):
+    """Each was warned of, or missed a direction, for another reason."""
+    p = make_corrupted_matrix(**told)
+    model = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(p.clean, model.fit_transform(p.data)) < error
+    assert model.rank_ == told["rank"]
+    assert model.converged_
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (
+            {
+                "shape": (145, 130), "rank": 6, "observed": 0.8992707768497593, "outliers": 0.5386728912872423,
+                "condition": 9.796608197067426, "noise": 0.22876876889406483, "sampling": "uneven",
+                "random_state": 190225,
+            }, 0.13,
+        ),
+        (
+            {
+                "shape": (174, 67), "rank": 2, "observed": 0.24557303972737113, "outliers": 0.37006905640280263,
+                "condition": 8.07782686503711, "noise": 0.038865317843980646, "random_state": 180109,
+            }, 0.04,
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_most_of_which_is_wrong_is_regressed_from_what_is_likely(told, error):
+    """One row met 20 entries and not the 45 that are sound; another, three by coefficients twenty times the others."""
+    p = make_corrupted_matrix(**told, outlier_kind="one-sided")
+    estimate = RobustMatrixCompletion(replace="all").fit_transform(p.data)
+    assert relative_recovery_error(p.clean, estimate) < error
+
+
+def test_a_value_in_more_than_half_of_the_entries_among_others_that_never_repeat():
+    p = make_corrupted_matrix(
+        (123, 106), 1, observed=0.22539958321119377, outliers=0.5167576561021106, outlier_kind="stuck",
+        condition=4.510193979057159, random_state=190282,
+    )  # fmt: skip
+    model = RobustMatrixCompletion(replace="all")
+    assert relative_recovery_error(p.clean, model.fit_transform(p.data)) < 1e-9
+    assert model.converged_
+
+
+@pytest.mark.filterwarnings("ignore:.*to be determined")
 def test_a_column_met_in_rows_that_nothing_else_determines_is_not_known():
     """Each of those rows met its one entry there, whatever the column: it counted four that it met."""
     p = make_corrupted_matrix(
