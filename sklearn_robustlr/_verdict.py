@@ -30,20 +30,22 @@ STOPPED = "a callback asked it to stop"
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Ratio of neighbouring singular values below which there is no gap, below which there hardly is, and a clear one.
 _NO_GAP, SMALL_GAP, _CLEAR = 1.25, 2.0, 12.0
-# Sound measurements an unknown below which a fit is repeated on parts of them, the same where there hardly is a gap,
-# how far its noise may differ (logarithm), and how far beyond theory it may miss the others, and may move.
-_FEW, _ENOUGH, _STEADY, _MISSED, _MOVED = 6.0, 10.0, 0.15, 1.2, 0.95
+# Sound measurements an unknown below which a fit is repeated on parts of them, and the same where there is a reason to
+# doubt it: hardly a gap, a heavy tail, noise beyond this size, or fewer sound ones than this share.
+_FEW, _ENOUGH, _LOUD, _MOST_SOUND = 6.0, 14.0, 0.6, 0.75
+# How far the noise of these fits may differ (logarithm), how far beyond theory they may miss the others, and may move.
+_STEADY, _MISSED, _MOVED = 0.15, 1.2, 0.9
 # What the residuals may have in common, in units of the most that noise has by chance.
 _COMMON = 1.05
 # Noise edges that one more rank, not determined, may gain beside a steady fit: with more, and where the gap speaks no
 # plainer, a direction is missed.
 _PLAIN, _WIDE = 2.5, 5.0
-# The most noise, in the same units, that a single direction may leave that no gap speaks for.
+# The most noise, in units of the median target, that a single direction may leave that no gap speaks for.
 _MOST_ALONE = 0.6
 # Share of dense measurements below which what an exact fit meets may as well be what has the wrong sign.
 _HALF = 0.56
-# Least share of the measurements whose sign can be told from its opposite.
-_CLEAR_SHARE = 0.25
+# Least share of the measurements whose sign can be told from its opposite, and that stand out of the noise.
+_CLEAR_SHARE, _LEAST_CLEAR = 0.25, 0.02
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 # Share of the measurements that an exact fit meets beyond which they may all be one value.
@@ -58,7 +60,7 @@ def is_doubtful(fit, gap=np.inf):
     """
     if _rank.is_exact(fit):
         return _rank.exact_count(fit) < 0.5 * _rank.informative_count(fit)
-    return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > 0.6 or gap < SMALL_GAP)
+    return not fit.heavy and (float(np.mean(fit.sound)) < 0.55 or fit.scale > _LOUD or gap < SMALL_GAP)
 
 
 def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
@@ -97,9 +99,11 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     # where a rank was asked for, more structure than that may be left
     if options.rank is None and fit.heavy and fit.scale > _MOST_HEAVY:
         return False, f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors"
-    if options.rank is None and fit.scale > _MOST_NOISE:
+    hidden = np.mean(np.abs(problem.base.y) > 3.5 * fit.scale) < _LEAST_CLEAR  # next to nothing stands out of the noise
+    if options.rank is None and (fit.scale > _MOST_NOISE or hidden):
         return False, "the noise is about as large as the data: structure that was not found may hide in it"
-    few = fit.sound.sum() < (_ENOUGH if options.rank is None and gap < SMALL_GAP else _FEW) * fit.dof
+    unclear = fit.heavy or fit.scale > _LOUD or sound < _MOST_SOUND * size or (options.rank is None and gap < SMALL_GAP)
+    few = sound < (_ENOUGH if unclear else _FEW) * fit.dof
     blurred = options.rank is None and gap < _NO_GAP
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
     if (few or blurred or asked or contested) and not options.hurried:

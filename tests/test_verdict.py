@@ -378,6 +378,26 @@ def test_a_larger_rank_that_is_stuck_does_not_hide_the_right_one():
     assert relative_recovery_error(problem.coef, model.coef_) < 1e-6
 
 
+def test_a_fit_that_does_not_stay_is_not_trusted_beside_a_gap():
+    """With 7.5 measurements an unknown that seem sound, and a gap of 3.7, the error is four times what it could be."""
+    problem = make_measurements(
+        1503, (13, 34), 4, outliers=0.4536135785514847, outlier_kind="same-size", condition=5.786183439975679,
+        noise=0.20285143842025583, random_state=200222,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning):
+        RobustLowRankRecovery(shape=(13, 34)).fit(problem.data, problem.target)
+
+
+def test_noise_that_hides_all_of_the_data_is_not_trusted():
+    """With 56 % one-sided errors and a mean, one direction and noise of 0.77 explain everything, and nothing is right."""
+    problem = make_corrupted_matrix(
+        (166, 119), 7, outliers=0.5632194423969583, outlier_kind="one-sided", condition=2.889091712627205,
+        noise=0.3567443230017802, mean=2.0, random_state=210115,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="about as large as the data"):
+        RobustPCA().fit(problem.data)
+
+
 def test_errors_of_the_data_s_own_size_in_nearly_half_are_not_taken_for_noise():
     """What a fit that is stuck leaves falls away as smoothly as errors with a heavy tail: it must stay where it is."""
     problem = make_corrupted_matrix(
