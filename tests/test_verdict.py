@@ -389,7 +389,7 @@ def test_a_fit_that_does_not_stay_is_not_trusted_beside_a_gap():
 
 
 def test_noise_that_hides_all_of_the_data_is_not_trusted():
-    """With 56 % one-sided errors and a mean, one direction and noise of 0.77 explain everything, and nothing is right."""
+    """With 56 % one-sided errors and a mean, one direction and noise of 0.77 explain all, and nothing is right."""
     problem = make_corrupted_matrix(
         (166, 119), 7, outliers=0.5632194423969583, outlier_kind="one-sided", condition=2.889091712627205,
         noise=0.3567443230017802, mean=2.0, random_state=210115,
