@@ -170,6 +170,19 @@ def test_regress_rows_finds_what_most_entries_agree_on(rng):
         assert np.minimum((residual[i] / (3 * scale)) ** 2, 1).sum() <= 1.02 * row_oracle(y[i], basis, scale, rng)
 
 
+def test_regress_rows_goes_on_from_what_is_given_alone(rng):
+    """Two fits meet three and two fifths of a row: from nothing the first is found, from near the second that one."""
+    n, k, scale = 50, 2, 1e-3
+    basis, (one, other) = rng.standard_normal((n, k)), rng.standard_normal((2, k))
+    y = np.where(np.arange(n) < 30, basis @ one, basis @ other) + scale * rng.uniform(-1, 1, n)
+    cols, indptr = np.arange(n, dtype=np.int32), np.array([0, n], np.int32)
+    for start, found, count in ((np.zeros(k), one, 30), (other + 0.1, other, 20)):
+        factors, met = start[None].copy(), np.empty(1, dtype=np.int64)
+        _row_kernels.regress_rows(indptr, cols, y, basis, scale, 0, True, np.arange(1), factors, met)
+        assert_allclose(factors[0], found, atol=2e-3)
+        assert met[0] == count
+
+
 def test_regress_rows_by_least_absolute_deviations(rng):
     """Without bisquare weights the result is the l1 fit."""
     n, k = 60, 3
