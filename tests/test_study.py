@@ -50,6 +50,29 @@ def test_structures_spoil_their_share(structure):
         assert abs(np.mean(data != truth) - share) < 0.02
 
 
+def test_the_verdict_is_judged_by_what_most_signs_and_the_best_rank_tell(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(study.__file__).parent))
+    verdict = load("verdict_study")
+    truth, wrong = np.eye(3), np.arange(9).reshape(3, 3) < 5
+    for kind, sign in (("sign-flip", -1), ("huge", 1)):
+        told, bad = verdict._told_by_most({"outlier_kind": kind}, truth, wrong)
+        np.testing.assert_array_equal(told, sign * truth)
+        np.testing.assert_array_equal(bad, wrong if sign > 0 else ~wrong)
+    observed = wrong | (np.arange(9).reshape(3, 3) > 7)  # five of six that are seen
+    np.testing.assert_array_equal(
+        verdict._told_by_most({"outlier_kind": "sign-flip"}, truth, wrong, observed)[1], observed & ~wrong
+    )
+
+    def oracle(k, known):
+        if k == 4:
+            raise np.linalg.LinAlgError
+        return {3: 0.5, 2: 0.3, 1: 0.4}[k]
+
+    assert verdict._least_error(oracle, 4, [range(9), range(9)]) == 0.3
+    assert verdict._least_error(oracle, 4, [range(9), range(1)]) == 0.4
+    assert verdict._least_error(oracle, 4, [range(9), range(0)]) == np.inf
+
+
 def test_garbage_rows_are_listed_and_periodic_errors_mislead():
     """As the guide says of them."""
     rows = structures.run_problem("rows", 0.2, 10)
