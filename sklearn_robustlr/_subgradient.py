@@ -36,15 +36,16 @@ class History:
         return History(*(getattr(self, f.name) + getattr(later, f.name) for f in fields(self)))
 
     def as_arrays(self, problem):
-        """Arrays in the user's units of the `problem`."""
+        """Arrays in the user's units of the `problem`; what is beyond all numbers there is infinite."""
         spectrum = np.array(self.spectrum, dtype=float).reshape(len(self.iteration), -1)
-        return {
-            "iteration": np.array(self.iteration, dtype=np.intp),
-            "loss": np.array(self.loss) * problem.scale,
-            "step": np.array(self.step),
-            "residual": np.array(self.residual) * problem.scale,
-            "spectrum": problem.in_user_units(spectrum),
-        }
+        with np.errstate(over="ignore"):
+            return {
+                "iteration": np.array(self.iteration, dtype=np.intp),
+                "loss": np.array(self.loss) * problem.scale,
+                "step": np.array(self.step),
+                "residual": np.array(self.residual) * problem.scale,
+                "spectrum": problem.in_user_units(spectrum),
+            }
 
 
 # A run has diverged where its robust residual, or its factors in even units, have grown beyond all measure.
