@@ -106,9 +106,10 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     few = sound < (_ENOUGH if unclear else _FEW) * fit.dof
     blurred = options.rank is None and gap < _NO_GAP
     contested = guess is not None and k != guess and _CLEAR < gap < np.inf
+    missed = asked and gained > _PLAIN and gap < _WIDE
     if (few or blurred or asked or contested) and not options.hurried:
-        steady = _is_steady(fit, problem, options)
-        if asked and not (steady and (gained <= _PLAIN or gap >= _WIDE)):
+        steady = not missed and _is_steady(fit, problem, options)
+        if asked and not steady:
             return False, f"the data ask for more than rank {k}, but are too few to determine it"
         if blurred and not steady:
             return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
