@@ -8,8 +8,9 @@ leading singular value is at most 1.06 times that of the same with random signs 
 of those that miss a direction. And, where measurements are few, or there is hardly a gap, what fits to nine tenths of
 them come to: right ones leave as much noise as the fit to all, miss the last tenth by little more than theory allows,
 and are apart from it by 0.35 to 0.8 of the error that theory expects of it (48 of 51 right ones of 300 problems, the
-others by more, in a row or two). Wrong ones are apart by 1.0 to 30, but for those that miss a direction. A fit to a
-part only speaks against the whole where it does better there than what the whole comes to when it is refined.
+others by more, in a row or two). Most wrong ones are apart by 1.0 to 30; not those that miss a direction, which the
+residuals tell, and a few that are stuck. A fit to a part only speaks against the whole where it does better there than
+what the whole comes to when it is refined.
 """
 
 from __future__ import annotations
