@@ -12,10 +12,12 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 import sklearn_robustlr
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks, _checkpoint
-from sklearn_robustlr._problem import make_problem
-from sklearn_robustlr._subgradient import History
-from sklearn_robustlr._validation import make_measurements_object
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr._estimators.validation import make_measurements_object
+from sklearn_robustlr._operators.units import make_problem
+from sklearn_robustlr._rows import blocks as _blocks
+from sklearn_robustlr._solvers.subgradient import History
+from sklearn_robustlr._utils import checkpoint as _checkpoint
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 MATRIX = make_corrupted_matrix((60, 50), rank=2, observed=0.8, outliers=0.2, noise=0.1, random_state=3).data

@@ -340,7 +340,7 @@ def fit(model, *data, expected, bad, **told):
     assert [frozen(part) for part in data] == before
     assert all(model.get_params()[name] is value for name, value in parameters.items())
     for warning in caught:
-        known = warning.category is ConvergenceWarning or "have too few sound observations" in str(warning.message)
+        known = warning.category is ConvergenceWarning or "have too few inliers" in str(warning.message)
         assert known, f"{warning.category.__name__}: {warning.message}"
     if error is not None:
         named = bad + ([] if expected in ("right", "fit") else [expected])

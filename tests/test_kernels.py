@@ -8,15 +8,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_robustlr import _entry_measurements, _factors, _kernels, _measurements, _row_kernels
-from sklearn_robustlr._entry_measurements import EntryMeasurements
-from sklearn_robustlr._measurements import (
-    DenseMeasurements,
-    RankOneMeasurements,
-    SparseMeasurements,
-)
-from sklearn_robustlr._problem import Preconditioned
-from sklearn_robustlr._threads import run_parts
+from sklearn_robustlr._kernels import entries as _entries
+from sklearn_robustlr._kernels import measurements as _kernels
+from sklearn_robustlr._kernels import rows as _row_kernels
+from sklearn_robustlr._operators import base as _measurements
+from sklearn_robustlr._operators import entries as _entry_measurements
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._operators.rank_one import RankOneMeasurements
+from sklearn_robustlr._operators.sparse import SparseMeasurements
+from sklearn_robustlr._operators.units import Preconditioned
+from sklearn_robustlr._utils import linalg as _factors
+from sklearn_robustlr._utils.threads import run_parts
 
 D1, D2, M, K = 6, 5, 40, 3
 DELTAS = (0.0, 0.7, np.inf)
@@ -160,7 +163,7 @@ def test_regress_rows_finds_what_most_entries_agree_on(rng):
     indptr = np.arange(0, 5 * n + 1, n, dtype=np.int32)
     cols = np.tile(np.arange(n, dtype=np.int32), 5)
     factors, met = np.zeros((5, k)), np.empty(5, dtype=np.int64)
-    _row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 300, True, np.arange(5), factors, met)
+    _row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 300, True, np.arange(5), factors, met)
     assert_allclose(factors, truth, atol=5e-3)
     residual = factors @ basis.T - y
     assert_array_equal(met, (np.abs(residual) <= 3.5 * scale).sum(axis=1))
@@ -178,7 +181,7 @@ def test_regress_rows_goes_on_from_what_is_given_alone(rng):
     cols, indptr = np.arange(n, dtype=np.int32), np.array([0, n], np.int32)
     for start, found, count in ((np.zeros(k), one, 30), (other + 0.1, other, 20)):
         factors, met = start[None].copy(), np.empty(1, dtype=np.int64)
-        _row_kernels.regress_rows(indptr, cols, y, basis, scale, 0, True, np.arange(1), factors, met)
+        _row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, 0, True, np.arange(1), factors, met)
         assert_allclose(factors[0], found, atol=2e-3)
         assert met[0] == count
 
@@ -190,7 +193,9 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     y = basis @ rng.standard_normal(k) + rng.standard_t(1, n)
     factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
     cols = np.arange(n, dtype=np.int32)
-    _row_kernels.regress_rows(np.array([0, n], np.int32), cols, y, basis, 1e-4, 0, False, np.arange(1), factors, met)
+    _row_kernels.regress_rows(
+        np.array([0, n], np.int32), cols, y, basis, 1e-4, 3.5e-4, 0, False, np.arange(1), factors, met
+    )
     variables = np.concatenate([np.zeros(2 * k), np.ones(2 * n)])
     exact = linprog(variables, A_eq=np.hstack([basis, -basis, np.eye(n), -np.eye(n)]), b_eq=y)
     assert_allclose(np.abs(basis @ factors[0] - y).sum(), exact.fun, rtol=1e-3)
@@ -318,12 +323,12 @@ def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
     y[indptr[3] : indptr[4]] = rng.standard_normal(indptr[4] - indptr[3])  # nothing but noise
     truth[3] = 5.0
     factors = np.full_like(truth, 5.0)
-    _row_kernels.guess_rows(indptr, cols, y, basis, 1e-10, 500, factors)
+    _row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 500, factors)
     assert_allclose(factors, truth, atol=1e-9)
     alone = np.full((1, 4), 5.0)
     lo, hi = indptr[7], indptr[8]
     bounds = np.array([0, hi - lo], np.int32)
-    _row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 1e-10, 500, alone)
+    _row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 3.5e-10, 500, alone)
     assert_array_equal(alone[0], factors[7])
 
 
@@ -342,12 +347,12 @@ def test_rows_that_are_empty_sound_short_or_hardly_seen(rng):
     indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
     cols = np.nonzero(seen)[1].astype(np.int32)
     factors, met = np.full((4, k), 7.0), np.full(4, -1)
-    _row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 200, True, np.arange(4), factors, met)
+    _row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 3.5e-6, 200, True, np.arange(4), factors, met)
     assert_array_equal(factors[0], 7.0)
     assert_allclose(factors[1:], truth[1:], atol=1e-6)
     assert_array_equal(met, [0, n, 9, n - 12])
     guessed = np.full((4, k), 7.0)
-    _row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 1e-9, 100, guessed)
+    _row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 3.5e-9, 100, guessed)
     assert_array_equal(guessed[[0, 2, 3]], 7.0)  # of the last too few agree
     assert_allclose(guessed[1], truth[1], atol=1e-9)
 
@@ -357,7 +362,7 @@ def test_residual_and_met_of_rows(rng):
     row = np.repeat(np.arange(40), np.diff(indptr))
     expected = np.einsum("ij,ij->i", basis[cols], truth[row]) - y
     residual = np.empty(len(y))
-    _kernels.rows_residual(indptr, cols, y, basis, truth, residual)
+    _entries.rows_residual(indptr, cols, y, basis, truth, residual)
     assert_allclose(residual, expected, atol=1e-12)
     full = (truth @ basis.T + rng.standard_normal((40, 90))).ravel()
     out = np.empty(len(full))
@@ -365,12 +370,12 @@ def test_residual_and_met_of_rows(rng):
     assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
 
     met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
-    _kernels.count_met(indptr, residual, 1e-6, 4, met, good)
+    _entries.count_met(indptr, residual, 1e-6, 3.5e-6, 4, met, good)
     counts = np.bincount(row, weights=np.abs(expected) <= 3.5e-6)
     assert_array_equal(met, counts)
     assert_array_equal(good, 2 * counts > np.diff(indptr) + 4)
     assert 0 < good.sum() < 40
-    _kernels.count_met(indptr, residual + 2e-6, 1e-6, 4, met, good)
+    _entries.count_met(indptr, residual + 2e-6, 1e-6, 3.5e-6, 4, met, good)
     assert not good.any()  # met, but not by far
 
 
@@ -412,7 +417,7 @@ def test_expect_rows_is_the_posterior_mean(rng):
     indptr = np.array([0, 2, 2, 3], dtype=np.int32)
     values = np.concatenate([y, [1e6]])
     cols = np.concatenate([seen, [0]]).astype(np.int32)
-    _row_kernels.expect_rows(indptr, cols, values, basis, center, scale, np.arange(3), factors)
+    _row_kernels.expect_rows(indptr, cols, values, basis, center, scale, 3.5, np.arange(3), factors)
     b = basis[seen]
     assert_allclose(factors[0], np.linalg.solve(b.T @ b + scale**2 * np.eye(k), b.T @ (y - center[seen])))
     assert_array_equal(factors[1:], 0.0)  # nothing seen; nothing believable seen
@@ -456,8 +461,8 @@ def test_flags_of_entries(rng):
     indptr, cols = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32), np.nonzero(seen)[1]
     cols, flags = cols.astype(np.int32), wrong[seen]
     in_row, in_col, out = np.zeros(9, np.int64), np.zeros(7, np.int64), np.zeros(seen.shape, bool)
-    _kernels.count_flags(indptr, cols, flags, in_row, in_col)
-    _kernels.spread_flags(indptr, cols, flags, out)
+    _entries.count_flags(indptr, cols, flags, in_row, in_col)
+    _entries.spread_flags(indptr, cols, flags, out)
     assert_array_equal(in_row, (seen & wrong).sum(axis=1))
     assert_array_equal(in_col, (seen & wrong).sum(axis=0))
     assert_array_equal(out, seen & wrong)
@@ -469,7 +474,7 @@ def test_deal_entries(rng):
     order = rng.permutation(len(rows))
     total = [np.bincount(index, minlength=9) for index in (rows, cols)]
     fold = np.full(len(rows), -1)
-    _kernels.deal_entries(order, rows, cols, *total, *np.zeros((2, 9, 3), int), fold)
+    _entries.deal_entries(order, rows, cols, *total, *np.zeros((2, 9, 3), int), fold)
     slow = np.full(len(rows), -1)
     for e in order:
         costs = []

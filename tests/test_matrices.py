@@ -18,7 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _blocks, _matrices, _scan
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr._fits import blocks as fit_blocks
+from sklearn_robustlr._rows import blocks as _blocks
+from sklearn_robustlr._selection import scan as _scan
 from sklearn_robustlr.datasets import OUTLIER_KINDS, corrupt, make_corrupted_matrix
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
 
@@ -263,7 +266,7 @@ def test_rows_do_not_depend_on_their_batch(estimator, noisy):
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_result_does_not_depend_on_n_jobs(estimator, noisy, monkeypatch):
-    monkeypatch.setattr("sklearn_robustlr._entries._BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr("sklearn_robustlr._operators.observed._BLOCK_ENTRIES", 1000)
     one = clone(estimator).set_params(n_jobs=1).fit(noisy.data)
     two = clone(estimator).set_params(n_jobs=2).fit(noisy.data)
     assert_array_equal(one.transform(noisy.data), two.transform(noisy.data))
@@ -295,7 +298,7 @@ def test_undetermined_rows_and_columns_are_listed(problem):
     data[9, 2:] = np.nan
     data[:, 7] = np.nan
     fitted = RobustMatrixCompletion(replace="all")
-    with pytest.warns(UserWarning, match="too few sound observations") as caught:
+    with pytest.warns(UserWarning, match="too few inliers") as caught:
         fitted.fit(data)
     assert len(caught) == 2
     assert_array_equal(fitted.undetermined_rows_, [5, 9])
@@ -474,13 +477,13 @@ def no_blocks(monkeypatch):
 def whole_fits(monkeypatch):
     """Count the fits to more entries than a block has."""
     sizes = []
-    original = _matrices.MatrixMixin._solve
+    original = fit_blocks.fit_measurements
 
-    def counted(self, measurements, options, start=None, whole=True):
+    def counted(measurements, options, start=None, *, whole=True):
         sizes.append((measurements.size, start is not None))
-        return original(self, measurements, options, start, whole)
+        return original(measurements, options, start, whole=whole)
 
-    monkeypatch.setattr(_matrices.MatrixMixin, "_solve", counted)
+    monkeypatch.setattr(fit_blocks, "fit_measurements", counted)
     return sizes
 
 

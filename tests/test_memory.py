@@ -8,7 +8,8 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _memory
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr._estimators import memory
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 # In the slow mode, as that of the property tests, all cases.
@@ -63,8 +64,8 @@ def test_the_estimate_is_that_of_a_fit(case, monkeypatch):
     """Within a factor of 1.5, beyond 50 MB, with noise."""
     estimator, data = clone(CASES[case][0]), CASES[case][1]()
     estimates = []
-    monkeypatch.setattr(_memory, "require", estimates.append)
-    monkeypatch.setattr(_memory, "is_there", lambda needed: False)
+    monkeypatch.setattr(memory, "require", estimates.append)
+    monkeypatch.setattr(memory, "is_there", lambda needed: False)
     tracemalloc.start()
     try:
         estimator.fit(*data)
@@ -78,17 +79,17 @@ def test_the_estimate_is_that_of_a_fit(case, monkeypatch):
 @pytest.mark.parametrize("case", ["sparse", "full", "holes"])
 def test_too_large_a_fit_fails_before_it_begins(case, monkeypatch):
     estimator, data = clone(CASES[case][0]), CASES[case][1]()
-    monkeypatch.setattr(_memory, "available", lambda: 40_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 40_000_000)
     with pytest.raises(MemoryError, match=r"takes about 0\.06\d* GB .* only 0\.04 GB are available"):
         estimator.fit(*data)
     assert not hasattr(estimator, "rank_")
 
 
 def test_small_fits_and_unknown_systems_are_let_through(monkeypatch):
-    monkeypatch.setattr(_memory, "available", lambda: None)
-    _memory.require(1e15)
-    monkeypatch.setattr(_memory, "available", lambda: 0)
-    _memory.require(10e6)
+    monkeypatch.setattr(memory, "available", lambda: None)
+    memory.require(1e15)
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    memory.require(10e6)
 
 
 def write(root, **files):
@@ -100,19 +101,19 @@ def write(root, **files):
 
 def test_available_memory(tmp_path):
     """The least of what the machine has and of what the control groups leave, of either version."""
-    assert _memory.available(tmp_path) is None
+    assert memory.available(tmp_path) is None
     write(tmp_path, proc__meminfo="MemTotal: 9000 kB\nMemAvailable: 4000 kB\nSwapFree: 1000 kB\nHugePages_Total: 0\n")
-    assert _memory.available(tmp_path) == 5000 * 1024
+    assert memory.available(tmp_path) == 5000 * 1024
     group = tmp_path / "sys" / "fs" / "cgroup"
     write(tmp_path, proc__self__cgroup="0::/job/worker\n")
     write(group, **{"job__worker__memory.max": "max\n", "job__worker__memory.current": "5\n"})
-    assert _memory.available(tmp_path) == 5000 * 1024
+    assert memory.available(tmp_path) == 5000 * 1024
     write(
         group, **{"job__memory.max": "900\n", "job__memory.current": "700\n", "job__memory.stat": "inactive_file 50\n"}
     )
-    assert _memory.available(tmp_path) == 250
+    assert memory.available(tmp_path) == 250
     write(group, **{"memory.max": "100\n", "memory.current": "300\n"})  # above its limit already
-    assert _memory.available(tmp_path) == 0
+    assert memory.available(tmp_path) == 0
     write(tmp_path, proc__self__cgroup="9:cpu:/x\n4:memory,hugetlb:/job\n0::/\n")
     write(
         group,
@@ -123,9 +124,9 @@ def test_available_memory(tmp_path):
         },
     )
     write(group, **{"memory__job__memory.stat": "inactive_file 1\ntotal_inactive_file 20\n"})
-    assert _memory.available(tmp_path) == 720
+    assert memory.available(tmp_path) == 720
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="only Linux tells by files")
 def test_this_machine_tells():
-    assert 10e6 < _memory.available() < 1e14
+    assert 10e6 < memory.available() < 1e14

@@ -402,7 +402,7 @@ def grid_of(model, piped):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.*too few sound observations:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("task", TASKS)
@@ -425,7 +425,7 @@ STAGE = {"polish": False, "max_iter": 1000}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.*too few sound observations:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @pytest.mark.parametrize("kind", ["recovery", "completion"])
 def test_score_curve_over_init_scale_tells_the_truth(kind, noise):

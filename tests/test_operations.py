@@ -19,7 +19,9 @@ from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 
 import sklearn_robustlr
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _kernels, _threads
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr._kernels import jit as _jit
+from sklearn_robustlr._utils import threads as _threads
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.model_selection import EntryRegressor, to_entries
 
@@ -109,7 +111,7 @@ def test_pickles_of_another_version_warn(fitted, case, monkeypatch):
     dump = pickle.dumps(fitted[case])
     model = pickle.loads(dump)  # no warning
     assert vars(model).keys() == vars(fitted[case]).keys()
-    monkeypatch.setattr("sklearn_robustlr._base.__version__", "9.8.7")
+    monkeypatch.setattr("sklearn_robustlr._estimators.base.__version__", "9.8.7")
     current = sklearn_robustlr.__version__
     with pytest.warns(InconsistentVersionWarning, match=f"of sklearn_robustlr from version {current} when using") as w:
         model = pickle.loads(dump)
@@ -215,13 +217,14 @@ def test_a_fork_while_another_thread_holds_the_lock():
 # numba's cache
 
 SMALL_FIT = """
-    from sklearn_robustlr import RobustLowRankRecovery, _kernels
+    from sklearn_robustlr import RobustLowRankRecovery
+    from sklearn_robustlr._kernels import measurements
     from sklearn_robustlr.datasets import make_measurements
 
     problem = make_measurements(shape=(8, 6), rank=1, outliers=0.2, random_state=0)
     model = RobustLowRankRecovery(shape=(8, 6), polish=False).fit(problem.data, problem.target)
     assert model.rank_ == 1 and model.score(problem.data, problem.clean_target) > 0.99
-    print(_kernels.dense_step.stats.cache_path)
+    print(measurements.dense_step.stats.cache_path)
 """
 
 
@@ -256,10 +259,10 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
         return x + x
 
     for damaged in ("*.nbi", "*.nbc"):
-        assert _kernels.jit()(double)(2) == 4
+        assert _jit.jit()(double)(2) == 4
         for path in tmp_path.rglob(damaged):
             path.write_bytes(path.read_bytes()[:-50])
-        assert _kernels.jit()(double)(2) == 4
-        again = _kernels.jit()(double)
+        assert _jit.jit()(double)(2) == 4
+        again = _jit.jit()(double)
         assert again(2) == 4
         assert sum(again.stats.cache_hits.values()) == 1

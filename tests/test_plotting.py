@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _grid_displays
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.plotting import OutlierDisplay, PhaseTransitionDisplay, RecoveryDisplay, SpectrumDisplay
+from sklearn_robustlr.plotting import _grids as _grid_displays
 
 HISTORY_DISPLAYS = [RecoveryDisplay, SpectrumDisplay]
 

@@ -16,11 +16,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_robustlr import RobustLowRankRecovery, _pipeline
-from sklearn_robustlr._entry_measurements import EntryMeasurements
-from sklearn_robustlr._initialization import spectral_start
-from sklearn_robustlr._problem import make_problem
-from sklearn_robustlr._scan import Options, Scan
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._operators.units import make_problem
+from sklearn_robustlr._selection import descents as _pipeline
+from sklearn_robustlr._selection.scan import Scan
+from sklearn_robustlr._solvers.starts import spectral_start
+from sklearn_robustlr._utils.values import Options
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
 

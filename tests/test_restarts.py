@@ -23,18 +23,19 @@ from sklearn_robustlr import (
     RobustLowRankRecovery,
     RobustMatrixCompletion,
     RobustPCA,
-    _base,
-    _pipeline,
-    _restarts,
 )
-from sklearn_robustlr._initialization import spectral_start
-from sklearn_robustlr._measurements import DenseMeasurements
-from sklearn_robustlr._polish import m_estimate
-from sklearn_robustlr._problem import Problem, make_problem
-from sklearn_robustlr._rows import RowSpace
-from sklearn_robustlr._subgradient import manifold_subgradient
-from sklearn_robustlr._threads import Interrupted, interruptible, single_threaded_blas, working_for
-from sklearn_robustlr._validation import check_options, make_measurements_object
+from sklearn_robustlr._estimators import pca
+from sklearn_robustlr._estimators.validation import check_options, make_measurements_object
+from sklearn_robustlr._fits import measurements as fit_measurements
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._operators.units import Problem, make_problem
+from sklearn_robustlr._rows.regression import RowSpace
+from sklearn_robustlr._selection import descents, restarts
+from sklearn_robustlr._selection import solve as solving
+from sklearn_robustlr._solvers.gauss_newton import m_estimate
+from sklearn_robustlr._solvers.manifold import manifold_subgradient
+from sklearn_robustlr._solvers.starts import spectral_start
+from sklearn_robustlr._utils.threads import Interrupted, interruptible, single_threaded_blas, working_for
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
@@ -98,7 +99,7 @@ def test_kinds_of_starts():
     operator = make_measurements_object(SENSING.data, SENSING.target, (20, 15), "matrix")[0]
     problem = make_problem(operator)
     options = check_options(RobustLowRankRecovery(), (20, 15))
-    runs = [_restarts._begin(problem, options, i, seed) for i, seed in enumerate((5, 6, 7, 8))]
+    runs = [restarts._begin(problem, options, i, seed) for i, seed in enumerate((5, 6, 7, 8))]
     grams = [run.left.T @ run.left for run in runs]
     aside = [np.abs(gram - np.diag(np.diag(gram))).max() / gram.max() for gram in grams]
     assert max(aside[0], aside[2]) < 1e-8 < 1e-3 < min(aside[1], aside[3])
@@ -108,14 +109,14 @@ def test_kinds_of_starts():
 def test_scores_are_those_of_measurements_that_no_start_has_seen(monkeypatch):
     """The winner by the loss on what was fitted would be another one."""
     seen = []
-    split = _restarts._split
+    split = restarts._split
 
     def spy(problem, seed):
         train, held = split(problem, seed)
         seen.append((problem, train, held))
         return train, held
 
-    monkeypatch.setattr(_restarts, "_split", spy)
+    monkeypatch.setattr(restarts, "_split", spy)
     fitted("completion", n_init=3)
     problem, train, held = seen[0]
     pairs = [set(zip(p.base.rows.tolist(), p.base.cols.tolist(), strict=True)) for p in (train, held)]
@@ -125,13 +126,13 @@ def test_scores_are_those_of_measurements_that_no_start_has_seen(monkeypatch):
 
 
 def test_the_race_is_judged_on_what_is_held_out(monkeypatch):
-    split = _restarts._split
+    split = restarts._split
 
     def moved(problem, seed):
         train, held = split(problem, seed)
         return train, replace(held, work=held.work.with_targets(held.work.y + 1000.0))
 
-    monkeypatch.setattr(_restarts, "_split", moved)
+    monkeypatch.setattr(restarts, "_split", moved)
     assert np.nanmax(fitted("recovery", n_init=4).restart_scores_) < -100.0
 
 
@@ -176,10 +177,10 @@ def test_blas_is_held_to_one_thread_from_the_first_step_to_the_last(case, monkey
 
         monkeypatch.setattr(owner, name, watched)
 
-    spy(_base, "make_problem")
+    spy(fit_measurements, "make_problem")
     spy(Problem, "finalise")
     spy(RowSpace, "regress")
-    spy(RobustPCA, "_set_components")
+    spy(pca, "principal_components")
     fitted(case)
     assert len(seen) == {"recovery": 2, "completion": 3, "pca": 4}[case]
     assert all(threads == {1} for threads in seen)
@@ -188,13 +189,13 @@ def test_blas_is_held_to_one_thread_from_the_first_step_to_the_last(case, monkey
 def test_many_measurements_are_previewed(monkeypatch):
     """The sub-gradient method reads but a part of them, and history and iterations are those of that part."""
     sizes = []
-    descend = _pipeline.descend
+    descend = descents.descend
 
     def spy(problem, *args, **kwargs):
         sizes.append(problem.work.size)
         return descend(problem, *args, **kwargs)
 
-    monkeypatch.setattr(_pipeline, "descend", spy)
+    monkeypatch.setattr(descents, "descend", spy)
     for noise in (0.0, 0.1):
         problem = make_measurements(4000, (16, 16), 2, outliers=0.2, noise=noise, random_state=0)
         model = RobustLowRankRecovery(shape=(16, 16)).fit(problem.data, problem.target)
@@ -206,13 +207,13 @@ def test_many_measurements_are_previewed(monkeypatch):
 def test_a_race_ends_early_for_most(monkeypatch):
     """Half of the starts leave after each round, so that eight cost about as much as two."""
     calls = []
-    advance = _restarts._advance
+    advance = restarts._advance
 
     def spy(problem, held, options, runs, upto):
         calls.extend(run.index for run in runs)
         return advance(problem, held, options, runs, upto)
 
-    monkeypatch.setattr(_restarts, "_advance", spy)
+    monkeypatch.setattr(restarts, "_advance", spy)
     fitted("recovery", n_init=8)
     assert len(calls) == 8 + 4 + 2
 
@@ -448,15 +449,15 @@ def test_what_comes_after_an_exact_end_is_left_aside(noise, monkeypatch):
     """One after the other, or side by side with two threads: to the same bits."""
     problem = make_measurements(1500, (20, 15), 2, outliers=0.2, noise=noise, random_state=0)
     ends, found = [], []
-    end = _restarts._end
+    end = restarts._end
 
     def spy(*args):
         ends.append(args)
         return end(*args)
 
-    monkeypatch.setattr(_restarts, "_end", spy)
+    monkeypatch.setattr(restarts, "_end", spy)
     for n_jobs, long_pass, ended in ((1, 1, 1), (2, 1, 1), (2, np.inf, 2)):
-        monkeypatch.setattr(_restarts, "_LONG_PASS", long_pass)
+        monkeypatch.setattr(restarts, "_LONG_PASS", long_pass)
         ends.clear()
         model = RobustLowRankRecovery(shape=(20, 15), n_init=4, n_jobs=n_jobs, random_state=0)
         model.fit(problem.data, problem.target)
@@ -494,7 +495,7 @@ def test_threads_that_work_for_an_interrupted_run_are_told():
     u, s, v = spectral_start(problem.work, 2)
 
     def stages():
-        yield lambda: _restarts.solve(problem, check_options(RobustLowRankRecovery(), (20, 15)))
+        yield lambda: solving.solve(problem, check_options(RobustLowRankRecovery(), (20, 15)))
         yield lambda: manifold_subgradient(problem.work, u, s, v, step=1.0)
         yield lambda: m_estimate(problem.base, u, s, v)
 

@@ -30,7 +30,7 @@ PCA = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.*too few sound observations:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @parametrize_with_checks([*RECOVERY, *COMPLETION, *PCA])
 def test_battery(estimator, check):
     check(estimator)

@@ -5,13 +5,15 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, _rows, _verdict
-from sklearn_robustlr._entries import Entries, core
-from sklearn_robustlr._entry_measurements import EntryMeasurements
-from sklearn_robustlr._measurements import DenseMeasurements
-from sklearn_robustlr._polish import Fit
-from sklearn_robustlr._rank import left_over
-from sklearn_robustlr._rows import RowSpace
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._operators.observed import Entries, core
+from sklearn_robustlr._rows import regression as _rows
+from sklearn_robustlr._rows.regression import RowSpace
+from sklearn_robustlr._selection import verdict as _verdict
+from sklearn_robustlr._selection.evidence import left_over
+from sklearn_robustlr._utils.values import Fit
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
@@ -78,7 +80,7 @@ def error_of_the_known(model, problem):
     return np.max(np.abs(found - problem.clean)[known]) / np.abs(problem.clean).max(), (len(rows), len(cols))
 
 
-@pytest.mark.filterwarnings("ignore:.*to be determined")
+@pytest.mark.filterwarnings("ignore:.*to be identifiable")
 @pytest.mark.parametrize(
     ("told", "known"),
     [
@@ -198,7 +200,7 @@ def test_a_column_that_is_stuck_is_regressed_on_the_rows_that_are_known():
     assert error_of_the_known(model, p) == (pytest.approx(0.0, abs=1e-9), (101, 95))
 
 
-@pytest.mark.filterwarnings("ignore:.*to be determined")
+@pytest.mark.filterwarnings("ignore:.*to be identifiable")
 @pytest.mark.parametrize(
     ("shape", "outliers", "condition", "seed"),
     [
@@ -224,7 +226,7 @@ def test_rows_of_few_wrong_signs_are_known():
     assert error_of_the_known(model, p) == (pytest.approx(0.0, abs=1e-9), (60, 50))
 
 
-@pytest.mark.filterwarnings("ignore:.*to be determined")
+@pytest.mark.filterwarnings("ignore:.*to be identifiable")
 def test_a_rank_that_the_data_ask_for_but_do_not_determine_is_said():
     p = make_corrupted_matrix(
         (182, 176), 3, observed=0.051449596199152126, outliers=0.2908049019471191, outlier_kind="cauchy",

@@ -1,0 +1,127 @@
+"""What the estimators share: options from parameters, the fit watched, its result set, versions of pickles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+
+from .._fits.measurements import LowRankFit
+from .._operators.units import Problem
+from .._utils.checkpoint import Checkpoint
+from .._utils.threads import interruptible, single_threaded_blas
+from .._utils.values import Options
+from .._version import __version__
+from .html import SummaryMixin
+from .progress import Progress, describe
+from .validation import check_folder, check_options
+
+# What the version is called in the state of an estimator.
+_VERSION_KEY = "_sklearn_robustlr_version"
+#: Frames from a warning of what `fit` calls to the line of the user, scikit-learn's wrapper of `fit` among them.
+USER = 4
+
+
+class VersionMixin:
+    """Pickles carry the version of this package and warn where another one loads them.
+
+    scikit-learn does so for its own classes alone.
+    """
+
+    def __getstate__(self):
+        return {**super().__getstate__(), _VERSION_KEY: __version__}  # type: ignore[dict-item]  # of BaseEstimator
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop(_VERSION_KEY, "unknown")
+        if version != __version__:
+            name = f"{type(self).__name__} of sklearn_robustlr"
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=name, current_sklearn_version=__version__, original_sklearn_version=version
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)  # type: ignore[misc]  # of BaseEstimator
+
+
+class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
+    """Between scikit-learn and a fit: parameters become options, a result becomes attributes."""
+
+    n_init: int
+    n_jobs: int | None
+    random_state: int | np.random.RandomState | None
+    verbose: int
+    checkpoint: str | None
+
+    @contextmanager
+    def _listening(self, options: Options, **data: Any) -> Iterator[Options]:
+        """Tell callbacks where the fit of X (and y) begins and ends, and hold BLAS to one thread in between.
+
+        With more its sums depend on what other threads, which may fit too, hold it to. Yields the options of the fit,
+        with its checkpoint and what reports to callbacks.
+        """
+        checkpoint = None
+        if check_folder("checkpoint", self.checkpoint) is not None:
+            params = self.get_params(deep=False)  # type: ignore[attr-defined]  # of BaseEstimator
+            for name in ("checkpoint", "n_jobs", "verbose"):  # nothing of the result depends on them
+                del params[name]
+            checkpoint = Checkpoint(self.checkpoint, (type(self).__name__, params, data))
+        context = None
+        if hasattr(self, "_skl_callbacks"):
+            context = self._init_callback_context(max_subtasks=None)
+            context.call_on_fit_task_begin(estimator=self, **data)
+
+        def report(problem: Problem, whole: bool) -> Progress:
+            return Progress(
+                self,
+                context,
+                data,
+                lambda left, right: self._snapshot(*problem.to_user_units(left, right)) if whole else None,
+                lambda solution: describe(problem, solution, whole),
+            )
+
+        watched = context is not None or self.verbose
+        with interruptible(), single_threaded_blas():
+            yield replace(options, checkpoint=checkpoint, report=report if watched else None)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict, **data)
+        if checkpoint is not None:
+            checkpoint.clear()
+
+    def _snapshot(self, left, s, right) -> dict[str, Any]:
+        """Attributes of an estimator that predicts from these singular triplets."""
+        raise NotImplementedError
+
+    def _options(self, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
+        """The parameters, checked against the shape (d1, d2) of the matrix."""
+        return check_options(self, shape, symmetric=symmetric)
+
+    def _set_fitted(self, fit: LowRankFit, *, stacklevel: int = USER, **own: Any) -> None:
+        """Set the fitted attributes, those of any fit and an estimator's `own`; warn where it is not to be trusted."""
+        shared = {
+            "rank_": fit.rank,
+            "singular_values_": fit.singular_values,
+            "scale_": fit.scale,
+            "threshold_": fit.threshold,
+            "converged_": fit.converged,
+            "stop_reason_": fit.reason,
+            "n_iter_": fit.n_iter,
+            "history_": fit.history,
+            "restart_scores_": fit.restart_scores,
+            "outliers_": fit.outliers,
+        }
+        for name, value in {**shared, **own}.items():
+            setattr(self, name, value)
+        if not fit.converged:
+            warnings.warn(
+                f"{type(self).__name__} did not converge: {fit.reason}. The result may be wrong.",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )

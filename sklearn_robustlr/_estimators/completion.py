@@ -1,0 +1,248 @@
+"""RobustMatrixCompletion: fill in the missing entries of a low-rank matrix and replace its gross errors."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from .docs import documented
+from .matrix import MatrixMixin
+from .validation import check_choice
+
+REPLACE = ("outliers", "missing", "all")
+
+
+@documented
+class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin, BaseEstimator):
+    """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
+
+    The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are
+    missing, and a share is anything at all. The fit is that of :class:`RobustLowRankRecovery` on the observed
+    entries [1]_; a new row is regressed robustly on the row space, from its observed entries, alone.
+
+    Parameters
+    ----------
+    rank : int or None, default=None
+        Upper bound of the rank. None: it is found.
+    replace : {"outliers", "missing", "all"}, default="outliers"
+        What `transform` replaces by the low-rank estimate: missing and flagged entries; missing entries only;
+        or all. What is not replaced comes back bit for bit. In rows and columns that are not identifiable nothing
+        is flagged.
+    {init_scale}
+    {step_size}
+    {max_iter}
+    {tol}
+    {polish}
+    {n_init}
+    {n_jobs}
+    {random_state}
+    {warm_start}
+    {verbose}
+    {checkpoint}
+
+    Attributes
+    ----------
+    {rank_}
+    singular_values_ : ndarray of shape (k,)
+        Singular values of the low-rank estimate of the fitted matrix, largest first.
+    left_ : ndarray of shape (n_samples, k)
+        Its left singular vectors.
+    right_ : ndarray of shape (n_features, k)
+        Its right singular vectors, the row space that new rows are regressed on.
+    location_ : ndarray of shape (n_features,)
+        Mean of the columns of the estimate, what a row without any entry is filled with.
+    {outliers_matrix}
+    {scale_}
+    {threshold_}
+    {undetermined}
+    {converged_}
+    {stop_reason_}
+    {n_iter_}
+    {history_}
+    {restart_scores_}
+    {features_in}
+
+    See Also
+    --------
+    RobustPCA : Principal components of such a matrix.
+    RobustLowRankRecovery : General linear measurements of a matrix.
+
+    References
+    ----------
+    .. [1] J. Ma and S. Fattahi, "Global convergence of sub-gradient method for robust matrix
+       recovery: small initialization, noisy measurements, and over-parameterization", Journal of
+       Machine Learning Research 24(96), 2023.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr import RobustMatrixCompletion
+    >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+    >>> problem = make_corrupted_matrix((80, 60), rank=3, observed=0.7, outliers=0.2, random_state=0)
+    >>> model = RobustMatrixCompletion()
+    >>> repaired = model.fit_transform(problem.data)
+    >>> model.rank_, model.converged_
+    (3, True)
+    >>> bool(abs(repaired - problem.clean).max() < 1e-8)
+    True
+    """
+
+    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+
+    def __init__(
+        self,
+        rank=None,
+        *,
+        replace="outliers",
+        init_scale=1e-3,
+        step_size="auto",
+        max_iter=300,
+        tol=1e-4,
+        polish=True,
+        n_init=1,
+        n_jobs=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        checkpoint=None,
+    ):
+        self.rank = rank
+        self.replace = replace
+        self.init_scale = init_scale
+        self.step_size = step_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.polish = polish
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.checkpoint = checkpoint
+
+    @with_callbacks
+    def fit(self, X, y=None, *, start=None):
+        """Learn the row space, the outliers and the noise of a matrix.
+
+        Parameters
+        ----------
+        {fit_matrix}
+
+        Returns
+        -------
+        self : RobustMatrixCompletion
+            Fitted estimator.
+
+        Raises
+        ------
+        {fit_errors}
+
+        Warns
+        -----
+        {fit_warnings}
+        {undetermined_warning}
+        """
+        check_choice("replace", self.replace, REPLACE)
+        X, entries = self._entries(X, reset=True)
+        options = self._options(entries.shape)
+        # the matrix is its own target: scores of callbacks are those of `score(X)`
+        with self._listening(options, X=X, y=X) as options:
+            result = self._fit_matrix(entries, options, start)
+            self._set_matrix(result, left_=result.fit.left, right_=result.fit.right)
+        return self
+
+    def transform(self, X):
+        """Repair rows, each alone.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, NaN or not stored where missing.
+
+        Returns
+        -------
+        repaired : ndarray or CSR matrix of shape (n_samples, n_features)
+            As `replace` says. Of a sparse X only the stored entries are repaired, for the filled matrix
+            would be dense; :meth:`predict_entries` gives any of the others.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data[:30])
+        >>> repaired = model.transform(problem.data[30:])
+        >>> bool(abs(repaired - problem.clean[30:]).max() < 1e-8)
+        True
+        """
+        check_is_fitted(self)
+        check_choice("replace", self.replace, REPLACE)
+        X, entries = self._entries(X, reset=False)
+        threshold = self.threshold_ if self.replace == "outliers" else None
+        fit = self._regress(entries, residual=entries.is_sparse, threshold=threshold)
+        wrong = None if threshold is None else self._space.gross(entries, fit)
+        if entries.is_sparse:
+            values = entries.y.copy()
+            if wrong is not None:
+                values[wrong] += fit.residual[wrong]
+            elif self.replace == "all":
+                values += fit.residual
+            return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
+        estimate = fit.factors @ self._space.basis.T
+        if self.replace == "all":
+            return estimate.astype(X.dtype, copy=False)
+        replaced = ~np.isfinite(X)
+        if wrong is not None:
+            replaced |= entries.mask(wrong)
+        out = np.array(X)
+        out[replaced] = estimate[replaced]
+        return out
+
+    def predict_entries(self, rows, columns):
+        """Low-rank estimate of single entries of the fitted matrix, without forming it.
+
+        Parameters
+        ----------
+        rows, columns : array-like of int, shape (n_entries,)
+            Their indices.
+
+        Returns
+        -------
+        values : ndarray of shape (n_entries,)
+            The estimates.
+
+        Raises
+        ------
+        ValueError
+            If the indices differ in number or lie outside the matrix, or the estimator is not fitted
+            (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> values = model.predict_entries([0, 5], [3, 29])
+        >>> bool(abs(values - problem.clean[[0, 5], [3, 29]]).max() < 1e-8)
+        True
+        """
+        check_is_fitted(self)
+        index = [np.asarray(i) for i in (rows, columns)]
+        shape = len(self.left_), len(self.right_)
+        for name, i, size in zip(("rows", "columns"), index, shape, strict=True):
+            if i.ndim != 1 or i.dtype.kind not in "iu" or len(i) != len(index[0]):
+                raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
+            if len(i) and (i.min() < 0 or i.max() >= size):
+                raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
+        return np.einsum("ij,j,ij->i", self.left_[index[0]], self.singular_values_, self.right_[index[1]])

@@ -1,0 +1,161 @@
+"""Documentation of the parameters and attributes that the estimators share, each written once."""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent, indent
+from typing import Any, TypeVar
+
+# An entry is what numpydoc reads: a name with its type, and an indented description.
+_ENTRIES = {
+    # parameters of the estimators
+    "init_scale": """
+        init_scale : float, default=1e-3
+            Size of the start relative to the data, from 1e-15 to 10. Smaller is safer and slower.
+        """,
+    "step_size": """
+        step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
+            Step rule of the sub-gradient method. "auto" reads the distance to the solution off a quantile of the
+            residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is for clean data only;
+            "constant" stalls in proportion to the step.
+        """,
+    "max_iter": """
+        max_iter : int, default=300
+            Largest number of sub-gradient iterations in a run of the over-parameterised stage.
+        """,
+    "tol": """
+        tol : float, default=1e-4
+            That stage also ends where the 0.4 quantile of the residuals is below `tol` times that of the data.
+        """,
+    "polish": """
+        polish : bool, default=True
+            False: stop after the over-parameterised stage, with all of its directions.
+        """,
+    "n_init": """
+        n_init : int, default=1
+            Number of starts: the plain one, then perturbed ones and ones made from half of the data. They race on nine
+            tenths of the data; the held-out rest decides which half of them goes on, and the winner is fitted to all.
+            Only the first is made where it begins at a block of a large matrix and its fit converges.
+        """,
+    "n_jobs": """
+        n_jobs : int or None, default=None
+            Threads over starts, and over blocks of rows. The result does not depend on it.
+        """,
+    "random_state": """
+        random_state : int, RandomState instance or None, default=None
+            Perturbs the starts after the first.
+        """,
+    "warm_start": """
+        warm_start : bool, default=False
+            True: a second `fit` begins at the result of the first, which saves most of the work on similar data. Where
+            that does not converge, it begins afresh.
+        """,
+    "verbose": """
+        verbose : int, default=0
+            1: print a line on each start.
+        """,
+    "checkpoint": """
+        checkpoint : str, path or None, default=None
+            Folder in which the stages of a long fit are kept until it is done. After an interruption, a fit of the same
+            data with the same parameters goes on after the last stage kept, to the same bits. See the user guide.
+        """,
+    # attributes of the estimators
+    "rank_": """
+        rank_ : int
+            Rank found, of the matrix as it is, mean included (0 for a zero matrix).
+        """,
+    "outliers_matrix": """
+        outliers_ : ndarray or CSR matrix of bool, shape (n_samples, n_features)
+            Observed entries of the fitted matrix flagged as gross errors: residual beyond `threshold_`.
+        """,
+    "scale_": """
+        scale_ : float
+            Standard deviation of the noise of the inliers, in the units of the data.
+        """,
+    "threshold_": """
+        threshold_ : float
+            Residual beyond which a value is flagged: 3.5 times `scale_` (5 times where the residuals are heavy-tailed),
+            or what rounding leaves.
+        """,
+    "undetermined": """
+        undetermined_rows_ : ndarray of int
+            Rows that are not identifiable: they have too few inliers in columns that are identifiable themselves, or
+            nearly as many of the opposite sign. They are estimated from what they have and from the other rows.
+        undetermined_columns_ : ndarray of int
+            The same for columns.
+        """,
+    "converged_": """
+        converged_ : bool
+            Whether the fit is to be trusted; if not, a ConvergenceWarning has said why.
+        """,
+    "stop_reason_": """
+        stop_reason_ : str
+            Why it stopped, or what is wrong.
+        """,
+    "n_iter_": """
+        n_iter_ : int
+            Iterations of the over-parameterised stage.
+        """,
+    "history_": """
+        history_ : dict of ndarray
+            Per recorded iteration of that stage: "iteration", "loss" (mean absolute residual), "step", "residual" (0.4
+            quantile of absolute residuals), "spectrum" (singular values, one row each).
+        """,
+    "restart_scores_": """
+        restart_scores_ : ndarray of shape (n_init,)
+            Minus the 0.4 quantile of the residuals of data that the start has not seen (of all, for a single start),
+            where it was stopped; NaN where it was not made. The highest was chosen.
+        """,
+    "features_in": """
+        n_features_in_ : int
+            Number of columns of X.
+        feature_names_in_ : ndarray of str
+            Names of the columns of X, where it had any.
+        """,
+    # sections of `fit`
+    "fit_matrix": """
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Matrix with NaN where missing; float32 is kept. Of a sparse matrix the stored entries are observed, zeros
+            among them, and a stored NaN is missing.
+        y : None
+            Ignored.
+        start : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
+            Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
+            None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
+        """,
+    "fit_errors": """
+        ValueError, TypeError
+            If a parameter or the data are not as described; the message names what was given and what is allowed.
+        MemoryError
+            If the fit would take more memory than there is; the message states the estimate.
+        """,
+    "fit_warnings": """
+        ConvergenceWarning
+            If the result cannot be trusted; the message says why.
+        """,
+    "undetermined_warning": """
+        UserWarning
+            If rows or columns have too few inliers to be identifiable.
+        """,
+}
+
+_PLACE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
+
+T = TypeVar("T", bound=type)
+
+
+def documented(cls: T) -> T:
+    """Class decorator: a line ``{name}`` in the docstring of a class or of a method becomes the shared entry."""
+    for documented_object in (cls, *vars(cls).values()):
+        text = getattr(documented_object, "__doc__", None)
+        if isinstance(text, str) and _PLACE.search(text):
+            _set_doc(documented_object, _PLACE.sub(_entry, text))
+    return cls
+
+
+def _entry(place: re.Match[str]) -> str:
+    return indent(dedent(_ENTRIES[place[2]]).strip("\n"), place[1])
+
+
+def _set_doc(documented_object: Any, text: str) -> None:
+    documented_object.__doc__ = text

@@ -1,0 +1,172 @@
+"""What the estimators of a matrix share: its entries, the fit, the regression of new rows, the score."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._fits.matrix import MatrixFit, fit_matrix
+from .._operators.observed import Entries
+from .._rows.regression import Regression, RowSpace
+from .._utils.values import Factors, Options
+from ..metrics import robust_r2_score
+from . import memory
+from .base import USER, FitMixin
+from .validation import check_start
+
+# Share of a row that `score` hides at a time.
+_FOLDS = 5
+
+
+class Judged(NamedTuple):
+    """Observed entries, what the fit leaves of them, and the flags, each in the form of X."""
+
+    X: np.ndarray | sparse.csr_matrix
+    residual: np.ndarray | sparse.csr_matrix
+    outliers: np.ndarray | sparse.csr_matrix
+
+
+class MatrixMixin(FitMixin):
+    """Fit a matrix with missing and corrupted entries, and regress new rows on its row space."""
+
+    rank_: int
+    threshold_: float
+    warm_start: bool
+    _space: RowSpace
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()  # type: ignore[misc]  # of BaseEstimator
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _entries(self, X: Any, *, reset: bool) -> tuple[Any, Entries]:
+        """Validated X and its observed entries."""
+        with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite="allow-nan",
+            )
+        if reset:
+            memory.require(memory.matrix_need(X))
+        return X, Entries(X)
+
+    def _fit_matrix(self, entries: Entries, options: Options, start: Any) -> MatrixFit:
+        """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
+        if not len(entries.y):
+            raise ValueError("X has no observed entry: all {} x {} values are missing.".format(*entries.shape))
+        if start is not None:
+            start = check_start(start, entries.shape, entries.dtype)
+        elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
+            start = Factors(self._space.regress(entries, n_jobs=self.n_jobs).factors, self._space.basis)
+        return fit_matrix(entries, options, start)
+
+    def _set_matrix(self, result: MatrixFit, **own: Any) -> None:
+        """Set the fitted attributes of a matrix and an estimator's `own`; warn of what is not identifiable."""
+        undetermined = {"rows": result.undetermined_rows, "columns": result.undetermined_columns}
+        matrix = {
+            "outliers_": result.outliers,
+            "location_": result.location,
+            "undetermined_rows_": result.undetermined_rows,
+            "undetermined_columns_": result.undetermined_columns,
+            "_space": result.space,
+            "_n_observed": result.n_observed,
+        }
+        self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
+        for name, index in undetermined.items():
+            if len(index) and result.has_core:  # without a core all are, and that has been said
+                listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
+                warnings.warn(
+                    f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
+                    f"({listed}): they were estimated from what they have and from the other {name} (see "
+                    f"undetermined_{name}_).",
+                    UserWarning,
+                    stacklevel=USER,
+                )
+
+    def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+        """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
+        # on the way nothing is met yet: rows are regressed by least absolute deviations, without random starts
+        scale = 1e-3 * float(s[0]) / np.sqrt(left.size)
+        space = RowSpace.learn(right, left * s, slice(None), scale, efficient=False)
+        return {
+            "left_": left,
+            "singular_values_": s,
+            "right_": right,
+            "rank_": len(s),
+            "scale_": 0.0,
+            "threshold_": np.inf,
+            "location_": space.basis @ space.center,
+            "_space": space,
+        }
+
+    def _regress(self, entries: Entries, **what: Any) -> Regression:
+        """Regression of rows on the learned row space."""
+        return self._space.regress(entries, n_jobs=self.n_jobs, **what)
+
+    def _judge_entries(self, X: Any) -> Judged:
+        X, entries = self._entries(X, reset=False)
+        fit = self._regress(entries, residual=True, threshold=self.threshold_)
+        outliers = entries.mask(self._space.gross(entries, fit))
+        if entries.is_sparse:
+            residual = Entries.of(entries.indptr, entries.cols, fit.residual, entries.shape)
+            return Judged(entries.matrix, residual.matrix, outliers)
+        whole = np.full(X.shape, np.nan, X.dtype)
+        whole[entries.rows, entries.cols] = fit.residual
+        return Judged(X, whole, outliers)
+
+    def score(self, X, y=None):
+        """Robust R2 on entries hidden from the regression of their own row.
+
+        The columns are dealt into five groups; the entries of each are predicted from the other entries of
+        their row. With p the predictions and x the entries, ``1 - (median|x - p| / median|x - median x|)^2``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, NaN or not stored where missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            At most 1; the same at each call.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> round(model.score(problem.data), 6)
+        1.0
+        """
+        check_is_fitted(self)
+        X, entries = self._entries(X, reset=False)
+        if not len(entries.y):
+            raise ValueError("X has no observed entry to score on.")
+        n_groups = min(_FOLDS, max(X.shape[1], 1))
+        group = np.random.RandomState(0).permutation(X.shape[1]) % n_groups
+        group_of = group[entries.cols]
+        predicted = np.empty(len(entries.y))
+        for fold in range(n_groups):
+            hidden = group_of == fold
+            factors = self._regress(entries.subset(~hidden)).factors
+            rest = entries.subset(hidden)
+            predicted[hidden] = self._space.residual(rest, factors) + rest.y
+        return robust_r2_score(entries.y, predicted)

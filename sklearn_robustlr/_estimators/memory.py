@@ -1,0 +1,126 @@
+"""How much memory a fit takes at its peak, and how much there is: too much is refused before it begins.
+
+The constants are measured (``tests/test_memory.py`` holds them to a factor of 1.5), with noise, which is the greater
+need: a noisy fit keeps residuals and weights of several ranks for each value.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from .._rows import blocks
+
+# Needs below this are not looked at: loading the compiled code alone takes half of it.
+_LEAST = 50e6
+# Directions that the factors are given at first.
+_WIDTH = 20
+
+
+def factors_need(shape):
+    """Bytes of factors and their copies."""
+    return 16 * min(_WIDTH, *shape) * sum(shape)
+
+
+def matrix_need(X):
+    """Bytes that a fit of the observed entries of a matrix takes beside it; an upper bound where that is little."""
+    itemsize = X.dtype.itemsize
+
+    def need(n_values, *, full, copied):
+        block = n_values
+        if n_values > blocks.LARGE:
+            density = n_values / np.prod(X.shape, dtype=float)
+            block = min(block, blocks.BLOCK * min(1 / np.sqrt(density), 3.3))
+        fit = block * (64 + 7 * itemsize)
+        settle = n_values * (15 + itemsize / 4 if full else 13 + itemsize)
+        return max(fit, settle) + (n_values * (itemsize + 4) if copied else 0) + factors_need(X.shape)
+
+    if sparse.issparse(X):
+        return need(X.nnz, full=False, copied=False)
+    most = need(X.size, full=False, copied=True)
+    if is_there(most):  # the holes need not be counted
+        return most
+    n_values = np.count_nonzero(np.isfinite(X))
+    full = n_values == X.size
+    return need(n_values, full=full, copied=not full)
+
+
+def measurements_need(kind, shape, n_samples, n_values, itemsize):
+    """Bytes that a fit of measurements takes beside their `n_values` numbers.
+
+    `kind` is that of the estimator, and "sparse" for a sparse matrix of flattened matrices.
+    """
+    if kind == "entries":
+        return n_samples * (60 + 8.75 * itemsize) + factors_need(shape)
+    share = {"matrix": 0.18 * itemsize, "rank_one": 1.5 * itemsize, "sparse": 4 + 4 * itemsize}[kind]
+    return n_values * share + 60 * n_samples + 6 * itemsize * np.prod(shape, dtype=float)
+
+
+def is_there(needed):
+    """Whether so many bytes are available, as far as that can be told."""
+    there = None if needed < _LEAST else available()
+    return there is None or needed <= there
+
+
+def require(needed):
+    """Raise MemoryError where a fit takes more bytes than there are."""
+    if not is_there(needed):
+        raise MemoryError(
+            f"a fit of these data takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
+            f"{available() / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
+        )
+
+
+def available(root="/"):
+    """Bytes that can be had before something is killed; None where the system does not tell."""
+    limits = [*_machine(Path(root)), *_cgroups(Path(root))]
+    if not limits and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}) and root == "/":
+        limits = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    return min(limits, default=None)
+
+
+def _fields(path, factor=1):
+    """Numbers by name of a file of lines "name number" or "name: number kB"; none where it cannot be read."""
+    try:
+        lines = [line.replace(":", " ").split() for line in path.read_text().splitlines()]
+        return {line[0]: int(line[1]) * factor for line in lines if len(line) > 1 and line[1].isdigit()}
+    except OSError:
+        return {}
+
+
+def _number(path):
+    """The number that a file holds; None where there is none ("max": no limit)."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _machine(root):
+    fields = _fields(root / "proc" / "meminfo", factor=1024)
+    if "MemAvailable" in fields:
+        yield fields["MemAvailable"] + fields.get("SwapFree", 0)
+
+
+def _cgroups(root):
+    """What is left of the limit of each control group that this process is in; cached files can be dropped."""
+    try:
+        lines = (root / "proc" / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = root / "sys" / "fs" / "cgroup" / ("memory" if controllers else "")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        inside = Path(group.lstrip("/"))
+        for folder in (top / part for part in (inside, *inside.parents)):
+            limit, used = (_number(folder / name) for name in names)
+            if limit is not None and used is not None:
+                stat = _fields(folder / "memory.stat")
+                yield max(limit - used + stat.get("total_inactive_file", stat.get("inactive_file", 0)), 0)

@@ -1,0 +1,274 @@
+"""RobustPCA: principal components of a matrix with missing and grossly wrong entries."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from .._fits.components import Components, principal_components
+from .docs import documented
+from .matrix import MatrixMixin
+from .validation import check_flag
+
+
+@documented
+class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, BaseEstimator):
+    """Principal component analysis that missing entries and gross errors cannot mislead.
+
+    The low-rank part of the matrix, mean included, is found first, as by :class:`RobustMatrixCompletion` [1]_; its
+    ordinary principal components are those of the matrix without the errors [2]_. There are as many components as the
+    low-rank part has, unless fewer are asked for. The interface is that of
+    :class:`sklearn.decomposition.PCA`.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Largest number of components to keep. None: all that are found. Where fewer than asked for stand out of the
+        noise, fewer are kept (see `n_components_`). The fit looks at up to ``2 n_components + 2`` directions, so that
+        structure just beyond those kept is not taken for errors.
+    center : bool, default=True
+        Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
+    {init_scale}
+    {step_size}
+    {max_iter}
+    {tol}
+    {polish}
+    {n_init}
+    {n_jobs}
+    {random_state}
+    {warm_start}
+    {verbose}
+    {checkpoint}
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Principal axes, by decreasing variance; the largest entry of each is positive.
+    mean_ : ndarray of shape (n_features,)
+        Mean of the repaired rows (zeros for ``center=False``).
+    explained_variance_ : ndarray of shape (n_components,)
+        Variance along each axis.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Its share of the variance of the matrix without its gross errors.
+    singular_values_ : ndarray of shape (n_components,)
+        Singular values of the centred low-rank part.
+    noise_variance_ : float
+        Mean variance along the directions that are not kept, as in probabilistic PCA.
+    n_components_ : int
+        Number of components kept.
+    n_samples_ : int
+        Number of rows fitted.
+    {rank_}
+    {outliers_matrix}
+    {scale_}
+    {threshold_}
+    location_ : ndarray of shape (n_features,)
+        Mean of the columns of the low-rank part, whether it is subtracted or not.
+    {undetermined}
+    {converged_}
+    {stop_reason_}
+    {n_iter_}
+    {history_}
+    {restart_scores_}
+    {features_in}
+
+    See Also
+    --------
+    RobustMatrixCompletion : The repaired matrix.
+    sklearn.decomposition.PCA : For complete data without gross errors.
+
+    References
+    ----------
+    .. [1] J. Ma and S. Fattahi, "Global convergence of sub-gradient method for robust matrix
+       recovery: small initialization, noisy measurements, and over-parameterization", Journal of
+       Machine Learning Research 24(96), 2023.
+    .. [2] E. J. Candès, X. Li, Y. Ma and J. Wright, "Robust principal component analysis?", Journal of the
+       ACM 58(3), 2011, for the problem.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_robustlr import RobustPCA
+    >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+    >>> problem = make_corrupted_matrix((90, 40), rank=3, outliers=0.2, mean=2.0, random_state=0)
+    >>> robust, clean = RobustPCA().fit(problem.data), PCA(3).fit(problem.clean)
+    >>> robust.n_components_
+    3
+    >>> bool(np.allclose(robust.explained_variance_, clean.explained_variance_))
+    True
+    """
+
+    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        center=True,
+        init_scale=1e-3,
+        step_size="auto",
+        max_iter=300,
+        tol=1e-4,
+        polish=True,
+        n_init=1,
+        n_jobs=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        checkpoint=None,
+    ):
+        self.n_components = n_components
+        self.center = center
+        self.init_scale = init_scale
+        self.step_size = step_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.polish = polish
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.checkpoint = checkpoint
+
+    @with_callbacks
+    def fit(self, X, y=None, *, start=None):
+        """Find the principal components of a matrix.
+
+        Parameters
+        ----------
+        {fit_matrix}
+
+        Returns
+        -------
+        self : RobustPCA
+            Fitted estimator.
+
+        Raises
+        ------
+        {fit_errors}
+
+        Warns
+        -----
+        {fit_warnings}
+        {undetermined_warning}
+        """
+        center = check_flag("center", self.center)
+        X, entries = self._entries(X, reset=True)
+        options = self._options(entries.shape)
+        # the matrix is its own target: scores of callbacks are those of `score(X)`
+        with self._listening(options, X=X, y=X) as options:
+            result = self._fit_matrix(entries, options, start)
+            fit = result.fit
+            components = principal_components(
+                fit.left,
+                fit.singular_values,
+                result.space,
+                rank=fit.rank,
+                n_components=self.n_components,
+                center=center,
+                scale=fit.scale,
+                density=result.n_observed / np.prod(entries.shape, dtype=float),
+            )
+            self._set_matrix(result, **_attributes(components))
+        return self
+
+    def _snapshot(self, left, s, right):
+        snapshot = super()._snapshot(left, s, right)
+        for name in ("left_", "right_"):  # they belong to the matrix before it was centred
+            del snapshot[name]
+        kept = {"n_components": self.n_components, "center": self.center}
+        return {**snapshot, **_attributes(principal_components(left, s, snapshot["_space"], rank=len(s), **kept))}
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    def transform(self, X):
+        """Scores of rows on the components, each row regressed robustly on its observed entries, alone.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, NaN or not stored where missing.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_components)
+            Where nothing is missing or corrupted, ``(X - mean_) @ components_.T`` of the low-rank part.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> scores = model.transform(problem.data)
+        >>> bool(abs(scores - (problem.clean - model.mean_) @ model.components_.T).max() < 1e-8)
+        True
+        """
+        check_is_fitted(self)
+        X, entries = self._entries(X, reset=False)
+        factors = self._regress(entries).factors
+        axes = self._space.basis.T @ self.components_.T
+        scores = factors @ axes - self.mean_ @ self.components_.T
+        return scores.astype(X.dtype, copy=False)
+
+    def inverse_transform(self, X):
+        """Rows from their scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Scores.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features)
+            ``X @ components_ + mean_``.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> scores = model.transform(problem.data)
+        >>> bool(abs(model.inverse_transform(scores) - problem.clean).max() < 1e-8)
+        True
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if X.shape[1] != self.n_components_:
+            raise ValueError(f"X must have {self.n_components_} columns, one a component, got {X.shape[1]}.")
+        return X @ self.components_ + self.mean_
+
+
+def _attributes(components: Components) -> dict[str, Any]:
+    """Fitted attributes by name."""
+    return {
+        "components_": components.axes,
+        "n_components_": len(components.axes),
+        "n_samples_": components.n_samples,
+        "mean_": components.mean,
+        "singular_values_": components.singular_values,
+        "explained_variance_": components.variance,
+        "explained_variance_ratio_": components.variance_ratio,
+        "noise_variance_": components.noise_variance,
+    }

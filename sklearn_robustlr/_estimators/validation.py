@@ -1,0 +1,211 @@
+"""Untrusted input to typed arrays: checks of parameters, shapes and indices, in plain sentences."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+
+from .._operators.dense import DenseMeasurements
+from .._operators.entries import EntryMeasurements
+from .._operators.rank_one import RankOneMeasurements
+from .._operators.sparse import SparseMeasurements
+from .._solvers.step_rules import STEP_SIZES
+from .._utils.arrays import index32
+from .._utils.values import Factors, Options
+
+MEASUREMENTS = ("matrix", "rank_one", "entries")
+#: Sizes of the start whose squares are numbers in float32, and whose growth is a matter of some hundred iterations.
+INIT_SCALES = (1e-15, 10.0)
+
+
+def check_integer(name, value, low, *, high=None, high_name=None, none=False):
+    """Check an integer parameter; `high_name` says what the upper limit is."""
+    if value is None and none:
+        return None
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer{' or None' if none else ''}, got {value!r}.")
+    if value < low or (high is not None and value > high):
+        limit = f"at least {low}" if high is None else f"from {low} to {high_name or high}"
+        raise ValueError(f"{name} must be {limit}, got {value}.")
+    return int(value)
+
+
+def check_real(name, value, *, low=0.0, high=np.inf, low_open=False):
+    """Check a finite real parameter."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    value = float(value)
+    low_fails = value <= low if low_open else value < low
+    if not np.isfinite(value) or low_fails or value > high:
+        bound = f"finite and {'greater than' if low_open else 'at least'} {low:g}"
+        bound = bound if high == np.inf else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} must be {bound}, got {value!r}.")
+    return value
+
+
+def check_jobs(name, value):
+    """Check a number of jobs: None or an integer other than 0, the negative ones counted from all processors down."""
+    if check_integer(name, value, -np.inf, none=True) == 0:
+        raise ValueError(f"{name} must be None or an integer other than 0, got 0.")
+    return value
+
+
+def check_seed(name, value):
+    """Check what random numbers are drawn by, as scikit-learn's `check_random_state` takes it."""
+    if value is None or value is np.random or isinstance(value, np.random.RandomState):
+        return value
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be None, an integer or a numpy.random.RandomState, got {value!r}.")
+    return check_integer(name, value, 0, high=2**32 - 1)
+
+
+def check_choice(name, value, allowed):
+    """Check a parameter that takes one of a few strings."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+    return value
+
+
+def check_flag(name, value):
+    """Check a boolean parameter."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_folder(name, value):
+    """Check a parameter that names a folder, or is None."""
+    if value is not None and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be the path of a folder or None, got {value!r}.")
+    return value
+
+
+def check_options(estimator, shape, *, symmetric=False):
+    """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
+    name = "rank" if hasattr(estimator, "rank") else "n_components"
+    small = min(shape)
+    rank = check_integer(name, getattr(estimator, name), 1, high=small, high_name=f"min(shape) = {small}", none=True)
+    if name == "n_components" and rank is not None:
+        # components are chosen from a fit of more: a tight bound would take the structure just beyond it for errors
+        rank = min(2 * rank + 2, small)
+    check_integer("n_init", estimator.n_init, 1)
+    check_jobs("n_jobs", estimator.n_jobs)
+    check_seed("random_state", estimator.random_state)
+    check_flag("warm_start", estimator.warm_start)
+    check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
+    return Options(
+        rank=rank,
+        init_scale=check_real("init_scale", estimator.init_scale, low=INIT_SCALES[0], high=INIT_SCALES[1]),
+        step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
+        max_iter=check_integer("max_iter", estimator.max_iter, 1),
+        tol=check_real("tol", estimator.tol),
+        polish=check_flag("polish", estimator.polish),
+        symmetric=symmetric,
+        n_init=estimator.n_init,
+        random_state=estimator.random_state,
+        n_jobs=estimator.n_jobs,
+    )
+
+
+def check_start(start, shape, dtype):
+    """Check a pair of factors against the shape (d1, d2) of the matrix; returns arrays of the given type."""
+    try:
+        left, right = (np.array(factor, dtype=dtype) for factor in start)
+    except (TypeError, ValueError):
+        raise ValueError(f"start must be a pair of numeric arrays (L, R), got {type(start).__name__}.") from None
+    k = left.shape[1] if left.ndim == 2 else 0
+    if not (0 < k <= min(shape) and left.shape == (shape[0], k) and right.shape == (shape[1], k)):
+        raise ValueError(
+            f"start must be a pair of arrays of shapes ({shape[0]}, k) and ({shape[1]}, k), k from 1 to {min(shape)}, "
+            f"got {left.shape} and {right.shape}."
+        )
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueError("start contains NaN or infinity.")
+    return Factors(left, right)
+
+
+def _check_pair(shape):
+    try:
+        pair = tuple(shape)
+    except TypeError:
+        pair = ()
+    ok = len(pair) == 2 and all(isinstance(d, Integral) and not isinstance(d, bool) and int(d) >= 1 for d in pair)
+    if not ok:
+        raise ValueError(f"shape must be None or a pair (d1, d2) of positive integers, got {shape!r}.")
+    return int(pair[0]), int(pair[1])
+
+
+def resolve_shape(shape, n_features, measurements):
+    """Shape (d1, d2) of the matrix that rows of `n_features` numbers measure."""
+    given = None if shape is None else _check_pair(shape)
+    if measurements == "matrix":
+        if given is None:
+            d1 = int(np.sqrt(n_features))
+            while n_features % d1:
+                d1 -= 1
+            return d1, n_features // d1
+        if given[0] * given[1] != n_features:
+            raise ValueError(
+                f"shape={given} has {given[0] * given[1]} entries, but X has {n_features} features: with "
+                f"measurements='matrix' a row of X is a flattened matrix of that shape."
+            )
+        return given
+    if measurements == "rank_one":
+        if given is None:
+            if n_features % 2:
+                raise ValueError(
+                    f"shape must be given for measurements='rank_one' when X has an odd number of features: "
+                    f"a row is [a, b] of lengths d1 and d2, got {n_features} features."
+                )
+            return n_features // 2, n_features // 2
+        if given[0] + given[1] != n_features:
+            raise ValueError(
+                f"shape={given} needs rows of {given[0]} + {given[1]} = {sum(given)} numbers with "
+                f"measurements='rank_one', but X has {n_features} features."
+            )
+        return given
+    if n_features != 2:
+        raise ValueError(
+            f"with measurements='entries' a row of X is a pair (i, j) of indices, but X has {n_features} features."
+        )
+    return given  # None: from the largest indices
+
+
+def check_entries(X, shape):
+    """Check index pairs; return (rows, cols, shape) as int32 arrays.
+
+    Duplicate pairs are legal: each is a measurement of its own.
+    """
+    if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
+        bad = float(X[np.floor(X) != X][0])
+        raise ValueError(f"X must hold pairs (i, j) of integer indices, got {bad}.")
+    if X.size and X.min() < 0:
+        raise ValueError(f"X must hold pairs (i, j) of non-negative indices, got {int(X.min())}.")
+    top = X.max(axis=0) if len(X) else np.array([-1, -1])
+    if shape is None:
+        if max(top) >= np.iinfo(np.int32).max:
+            raise ValueError(f"X holds the index {int(max(top))}, above the largest supported, {2**31 - 2}.")
+        shape = (int(top[0]) + 1, int(top[1]) + 1)
+    for axis, name in enumerate(("row", "column")):
+        if top[axis] >= shape[axis]:
+            raise ValueError(
+                f"X holds the {name} index {int(top[axis])}, but the matrix has shape {shape}: indices go from 0 to "
+                f"{shape[axis] - 1}."
+            )
+    return X[:, 0].astype(np.int32), X[:, 1].astype(np.int32), shape
+
+
+def make_measurements_object(X, y, shape, kind):
+    """Build the operator for checked input; returns (operator, order) with `order` sorting the samples or None."""
+    if kind == "entries":
+        rows, cols, shape = check_entries(X, shape)
+        return EntryMeasurements.from_unsorted(rows, cols, y, shape)
+    if kind == "rank_one":
+        a, b = np.ascontiguousarray(X[:, : shape[0]]), np.ascontiguousarray(X[:, shape[0] :])
+        return RankOneMeasurements(a, b, y, shape), None
+    if sparse.issparse(X):
+        return SparseMeasurements(index32(X), y, shape), None
+    return DenseMeasurements(X, y, shape), None

@@ -1,0 +1,160 @@
+"""Fits of a block of a matrix, extended to all of it: an exact one is the whole, any other one a start.
+
+A block tells the rank, the noise and the row space as well as the whole does, up to noise. Without noise a few
+thousand entries do, and nothing is lost; with noise, a last round over all columns brings the noise of the block down
+to that of the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .._operators.entries import EntryMeasurements
+from .._operators.observed import Entries, core
+from .._rows import blocks
+from .._rows.mending import broken
+from .._rows.regression import Regression, RowSpace
+from .._utils.checkpoint import stage
+from .._utils.values import Factors, Masks, Options, is_exact
+from .measurements import LowRankFit, Outcome, fit_measurements
+
+
+@dataclass(frozen=True)
+class Block:
+    """The fit of a block, and masks of its rows and columns."""
+
+    fit: LowRankFit
+    masks: Masks
+
+    def extend(self, entries: Entries, options: Options) -> Factors:
+        """Factors of the whole."""
+        fit = self.fit
+        block = fit.left, fit.singular_values, fit.right, *self.masks
+        how = {"scale": fit.row_scale, "efficient": not fit.heavy_tailed}
+
+        def compute():
+            return Factors(*blocks.extend(entries, *block, n_jobs=options.n_jobs, **how))
+
+        return stage(options.checkpoint, "extension", compute, block, how)
+
+
+class Extension(NamedTuple):
+    """An exact fit of a block that holds for the whole, and the regression of all rows on its row space."""
+
+    fit: LowRankFit
+    regression: Regression
+
+
+class SmallBlocks(NamedTuple):
+    """What small blocks came to: the exact fit of all, or the block that has shown that there is noise, or neither."""
+
+    extension: Extension | None = None
+    block: Block | None = None
+
+
+def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | None = None) -> Outcome:
+    """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns."""
+    if start is not None:
+        start = Factors(start.left[masks.rows], start.right[masks.columns])
+    whole = bool(masks.rows.all() and masks.columns.all())
+    if not whole:
+        entries = entries.part(*masks)
+    rank = None if options.rank is None else min(options.rank, *entries.shape)
+    measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
+    return fit_measurements(measurements, replace(options, rank=rank), start, whole=whole)
+
+
+def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
+    """Look for an exact fit of a small block that holds for the whole.
+
+    A block that shows that there is noise instead ends the search: its fit is a start for the whole.
+    """
+    screening = replace(options, screening=True)
+    for size in blocks.SMALL if options.polish else ():
+        if len(entries.y) <= 4 * size:
+            break
+        include = None
+        for _ in range(2):
+            masks = _choose_block(entries, size, include)
+            if not masks.rows.any():
+                break
+            outcome = fit_part(entries, masks, screening)
+            best = outcome.best
+            if not best.converged or best.fit.heavy_tailed or not best.rank:
+                break
+            block = Block(outcome.in_user_units(), masks)
+            if not is_exact(best.fit):
+                return SmallBlocks(block=block)
+            extension, include = _extend_exactly(entries, block, options)
+            if extension is not None:
+                return SmallBlocks(extension)
+            if not any(mask.any() for mask in include):
+                break
+    return SmallBlocks()
+
+
+def block_to_start(entries: Entries, block: Block, options: Options) -> Factors:
+    """Factors to begin at, from a fitted block: of the whole, or of the larger block that is fitted next."""
+    if len(entries.y) <= blocks.LARGE:
+        return block.extend(entries, options)
+    larger = _choose_block(entries, blocks.BLOCK)
+    within = Masks(larger.rows | block.masks.rows, larger.columns | block.masks.columns)
+    inner = Masks(block.masks.rows[within.rows], block.masks.columns[within.columns])
+    part = replace(block, masks=inner).extend(entries.part(*within), options)
+    start = Factors(*(np.zeros((n, block.fit.rank), entries.dtype) for n in entries.shape))
+    for factor, mask, known in zip(start, within, part, strict=True):
+        factor[mask] = known
+    return start
+
+
+def fit_block(entries: Entries, options: Options, start: Factors | None) -> LowRankFit | None:
+    """Fit a block of many entries and extend it; None where there are few, or it does not hold for the whole."""
+    if len(entries.y) <= blocks.LARGE:
+        return None
+    masks = _choose_block(entries, blocks.BLOCK)
+    if not masks.rows.any():
+        return None
+    fit = fit_part(entries, masks, options, start).in_user_units()
+    if fit.rank == 0:
+        return None
+    share = float(np.mean(fit.outliers))
+    left, right = Block(fit, masks).extend(entries, options)
+    residual = RowSpace.learn(right, left, slice(None), fit.row_scale).residual(entries, left)
+    # a block that knows nothing of a direction; where it has not converged, the whole would not either
+    if fit.converged and np.mean(np.abs(residual) > fit.threshold) > 1.2 * share + 0.02:
+        return None
+    return fit.with_factors(left, right)
+
+
+def _choose_block(entries: Entries, size: int, include: Masks | None = None) -> Masks:
+    """Masks of the rows and columns of a block, all of which have entries in it."""
+    masks = blocks.choose_block(entries.shape, len(entries.y), size, include=include)
+    for mask, keep in zip(masks, core(entries.part(*masks)), strict=True):
+        mask[mask] = keep
+    return masks
+
+
+def _extend_exactly(entries: Entries, block: Block, options: Options) -> tuple[Extension | None, Masks]:
+    """Extend an exact fit of a block to the whole.
+
+    Also returns masks of the rows and columns to try another block with where that failed: those that the row space
+    does not explain.
+    """
+    fit, n_jobs = block.fit, options.n_jobs
+    scale, share = fit.row_scale, 1.0 - float(np.mean(fit.outliers))
+    triplets = fit.left, fit.singular_values, fit.right
+    right = blocks.extend_columns(entries, *triplets, *block.masks, scale=scale, efficient=True, n_jobs=n_jobs)
+    space = RowSpace.learn(right, fit.factors.left, slice(None), scale)
+    regression = space.regress(entries, n_jobs=n_jobs, threshold=fit.threshold)
+    inlier = ~regression.beyond
+    met_rows, met_cols = entries.counts(inlier)
+    seen_rows, seen_cols = entries.counts(np.ones_like(inlier))
+    worse = Masks(broken(met_rows, seen_rows), broken(met_cols, seen_cols))
+    few = met_rows <= fit.rank, met_cols <= fit.rank
+    nothing = Masks(*(np.zeros_like(mask) for mask in worse))
+    if any(mask.any() for mask in (*worse, *few)) or met_rows.sum() < (0.9 * share - 0.02) * len(entries.y):
+        return None, worse if max(mask.mean() for mask in worse) < 0.3 else nothing
+    return Extension(fit.with_factors(regression.factors, right), regression), nothing

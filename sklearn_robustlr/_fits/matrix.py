@@ -1,0 +1,178 @@
+"""The fit of a matrix: of a block or of its core, then what that has not determined, and the verdict on each entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._operators.observed import Entries, core
+from .._rows.regression import Regression, RowSpace
+from .._rows.signs import find_ambiguous
+from .._utils.checkpoint import stage
+from .._utils.values import Factors, Masks, Options
+from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
+from .measurements import LowRankFit, check_size
+
+
+@dataclass(frozen=True)
+class MatrixFit:
+    """A fit of all observed entries of a matrix: `fit` has the factors of all rows and columns.
+
+    New rows are regressed on `space`. `outliers` is a matrix of flags, `location` the mean of the columns of the
+    estimate; `undetermined_rows` and `undetermined_columns` are indices. `has_core` is False where no two rows share
+    two columns, so that nothing but a location was estimated.
+    """
+
+    fit: LowRankFit
+    space: RowSpace
+    outliers: np.ndarray
+    location: np.ndarray
+    undetermined_rows: np.ndarray
+    undetermined_columns: np.ndarray
+    n_observed: int
+    has_core: bool = True
+
+
+def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
+    """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
+    if start is None:
+        found = search_small_blocks(entries, options)
+        if found.extension is not None:
+            fit, regression = found.extension
+            known = Masks(*(np.ones(n, dtype=bool) for n in entries.shape))
+            return _judge(entries, fit, learn_space(fit, known), regression, known)
+        start = None if found.block is None else block_to_start(entries, found.block, options)
+    kept = core(entries)
+    if kept.rows.any():
+        fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+    else:
+        fit = fit_location(entries, options.n_init)
+    return _settle(entries, kept, fit, options)
+
+
+def start_from_block(entries: Entries, options: Options) -> Factors | None:
+    """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
+    found = search_small_blocks(entries, options)
+    if found.extension is not None:
+        return found.extension.fit.factors
+    return None if found.block is None else found.block.extend(entries, options)
+
+
+def learn_space(fit: LowRankFit, known: Masks) -> RowSpace:
+    """Row space and its prior from the factors of the known rows and columns."""
+    columns = None if known.columns.all() else known.columns
+    efficient = not fit.heavy_tailed
+    return RowSpace.learn(fit.right, fit.factors.left, known.rows, fit.row_scale, efficient=efficient, known=columns)
+
+
+def fit_location(entries: Entries, n_init: int) -> LowRankFit:
+    """Fit nothing but a location: the median of each column, of all entries where it is empty."""
+    dtype = entries.dtype
+    top = np.abs(entries.y).max() or dtype.type(1)  # sums and squares of extreme sizes overflow or vanish
+    values = entries.y / top
+    location = np.full(entries.shape[1], np.median(values), dtype)
+    for j in np.unique(entries.cols):
+        location[j] = np.median(values[entries.cols == j])
+    norm = np.linalg.norm(location)
+    n = entries.shape[0]
+    with np.errstate(over="ignore"):
+        singular_values = np.array([norm * np.sqrt(n)], dtype) * top
+    check_size(singular_values)
+    return LowRankFit(
+        left=np.full((n, 1), 1 / np.sqrt(n), dtype),
+        singular_values=singular_values,
+        right=(location / norm if norm > 0 else np.zeros_like(location))[:, None],
+        rank=1,
+        scale=0.0,
+        threshold=np.inf,
+        heavy_tailed=True,
+        outliers=np.zeros(len(entries.y), dtype=bool),
+        converged=False,
+        reason="no two rows share two columns: only a location of the columns was estimated",
+        n_iter=0,
+        history={},
+        restart_scores=np.zeros(n_init),
+    )
+
+
+def _fit_core(entries: Entries, kept: Masks, options: Options, start: Factors | None) -> LowRankFit:
+    """Fit the rows and columns of two entries and more; those of the others are zero."""
+    fit = fit_part(entries, kept, options, start).in_user_units()
+    whole = []
+    for factor, keep in ((fit.left, kept.rows), (fit.right, kept.columns)):
+        whole.append(np.zeros((len(keep), factor.shape[1]), factor.dtype))
+        whole[-1][keep] = factor
+    return replace(fit, left=whole[0], right=whole[1])
+
+
+def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:
+    """Estimate what the fit has not determined, learn the row space, flag the outliers.
+
+    A row or column is known where it meets more entries than it could by interpolation alone, in columns or rows that
+    are known themselves. The others are regressed on those; without noise, they are known where they meet as many.
+    """
+    scale = fit.row_scale
+    space = RowSpace.learn(fit.right, fit.factors.left, kept.rows, scale)
+    inlier = np.abs(space.residual(entries, fit.factors.left.astype(np.float64))) <= fit.threshold
+    rows, cols = core(entries, fit.rank + 1, inlier)
+    rows, cols = rows & kept.rows, cols & kept.columns
+    if fit.rank and kept.rows.any() and not cols.all():
+        left, right = fit.left, fit.right * fit.singular_values  # not divided by values that may be next to nothing
+        space = RowSpace.learn(left, right, cols, scale, known=rows)
+        lost = entries.part(np.ones_like(rows), ~cols).transposed()
+        right = right.astype(np.float64)
+        found = space.regress(lost, n_jobs=options.n_jobs)
+        right[~cols] = found.factors
+        cols[~cols] = space.is_clean & space.is_identifiable(found.met)
+        fit = fit.with_factors(left, right)
+    space = learn_space(fit, Masks(rows, cols))
+    regression = _regress_all(entries, space, fit.threshold, options)
+    if not rows.all():
+        left = fit.factors.left.astype(np.float64)
+        # one that is known may have met columns that are not, instead of those that are
+        stale = ~rows | space.is_clean
+        left[stale] = regression.factors[stale]
+        rows = rows | space.is_clean
+        fit = fit.with_factors(left, fit.right)
+        # the coefficients refer to the old basis: learn the new one
+        space = learn_space(fit, Masks(rows, cols))
+        regression = _regress_all(entries, space, fit.threshold, options)
+    return _judge(entries, fit, space, regression, Masks(rows, cols), has_core=bool(kept.rows.any()))
+
+
+def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: Options) -> Regression:
+    """Regression of all rows that are fitted, as a stage of the fit."""
+
+    def compute():
+        return space.regress(entries, n_jobs=options.n_jobs, threshold=threshold)
+
+    return stage(options.checkpoint, "rows", compute, space, threshold)
+
+
+def _judge(
+    entries: Entries, fit: LowRankFit, space: RowSpace, regression: Regression, known: Masks, *, has_core: bool = True
+) -> MatrixFit:
+    """Outliers, location and what is not identifiable, from the regression of the rows."""
+    flags = space.gross(entries, regression)
+    rows, cols = known.rows & (regression.met > fit.rank), known.columns
+    counted = None
+    if not (rows.all() and cols.all()):  # what was known by a row or a column that is not falls with it
+        linked = core(entries, fit.rank + 1, ~regression.beyond & rows[entries.rows] & cols[entries.cols])
+        rows, cols = rows & linked.rows, cols & linked.columns
+        counted = rows[entries.rows] & cols[entries.cols]
+    if fit.converged and fit.rank:
+        ambiguous = find_ambiguous(space, entries, regression, fit.threshold, counted)
+        if ambiguous.hopeless:
+            fit = fit.distrusted("the signs of many rows or columns cannot be told: half of the entries differ")
+        rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
+    return MatrixFit(
+        fit=fit,
+        space=space,
+        outliers=entries.mask(flags),
+        location=(space.basis @ space.center).astype(entries.dtype),
+        undetermined_rows=np.flatnonzero(~rows),
+        undetermined_columns=np.flatnonzero(~cols),
+        n_observed=len(entries.y),
+        has_core=has_core,
+    )

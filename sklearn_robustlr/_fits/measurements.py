@@ -1,0 +1,135 @@
+"""The fit of any measurements: from the user's units to those of the solver, and the result back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._operators.base import Measurements
+from .._operators.units import Problem, make_problem
+from .._selection.restarts import run_starts
+from .._selection.solve import Solution
+from .._solvers.mixture import unbiased_scale
+from .._utils.linalg import product_svd
+from .._utils.rules import exact_scale, flag_width
+from .._utils.values import Factors, Fit, Options, is_exact
+
+
+@dataclass(frozen=True)
+class LowRankFit:
+    """A fit in the user's units: X = left diag(singular_values) right^T.
+
+    `outliers` are the flags of the measurements in their order, `scale` is the noise scale, `threshold` the residual
+    beyond which a value is flagged. `reason` says why the fit stopped, or why it is not to be trusted.
+    """
+
+    left: np.ndarray
+    singular_values: np.ndarray
+    right: np.ndarray
+    rank: int
+    scale: float
+    threshold: float
+    heavy_tailed: bool
+    outliers: np.ndarray
+    converged: bool
+    reason: str
+    n_iter: int
+    history: dict
+    restart_scores: np.ndarray
+
+    @property
+    def factors(self) -> Factors:
+        """Factors whose product is X."""
+        return Factors(self.left * self.singular_values, self.right)
+
+    @property
+    def row_scale(self) -> float:
+        """Noise scale that rows are regressed with: that of the flags, so that rounding counts as noise."""
+        return min(self.threshold / flag_width(self.heavy_tailed), np.finfo(np.float64).max)
+
+    def with_factors(self, left: np.ndarray, right: np.ndarray) -> LowRankFit:
+        """The same fit with X = left right^T, in the type that it had."""
+        dtype = self.left.dtype
+        u, s, v = product_svd(left, right)
+        return replace(self, left=u.astype(dtype), singular_values=s.astype(dtype), right=v.astype(dtype))
+
+    def distrusted(self, reason: str) -> LowRankFit:
+        """The same fit, not to be trusted."""
+        return replace(self, converged=False, reason=reason)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the starts came to, in the units of the solver."""
+
+    problem: Problem
+    options: Options
+    best: Solution
+    scores: np.ndarray
+
+    def in_user_units(self) -> LowRankFit:
+        """The fit in the units of the data."""
+        problem, best = self.problem, self.best
+        fit = best.fit
+        u, s, v = problem.finalise(fit.u, fit.s, fit.v, symmetric=self.options.symmetric)
+        check_size(s)
+        # Signs: the largest component of each left vector is positive, as in scikit-learn's svd_flip.
+        signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
+        signs[signs == 0] = 1
+        threshold = outlier_threshold(fit)
+        return LowRankFit(
+            left=u * signs,
+            singular_values=s,
+            right=v * signs,
+            rank=best.rank,
+            scale=noise_scale(fit) * problem.scale,
+            threshold=threshold * problem.scale,
+            heavy_tailed=fit.heavy_tailed,
+            outliers=np.abs(fit.residual) > threshold,
+            converged=best.converged,
+            reason=best.reason or ("exact fit" if is_exact(fit) else "noise level reached"),
+            n_iter=best.n_iter,
+            history=best.history.as_arrays(problem),
+            restart_scores=self.scores,
+        )
+
+
+def fit_measurements(
+    measurements: Measurements, options: Options, start: Factors | None = None, *, whole: bool = True
+) -> Outcome:
+    """Fit measurements from one start or several.
+
+    `start` are factors of a fit to nearly the same data, in the user's units. `whole` says that the measurements are
+    all of the data: callbacks are then given estimators that can predict.
+    """
+    problem = make_problem(measurements)
+    progress = None if options.report is None else options.report(problem, whole)
+    begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
+    result = run_starts(problem, options, start=begin, progress=progress)
+    return Outcome(problem, options, result.best, result.scores)
+
+
+def check_size(singular_values: np.ndarray) -> None:
+    """Refuse what cannot be represented: values near the largest number have singular values beyond it."""
+    if not np.isfinite(singular_values).all():
+        top = np.finfo(singular_values.dtype).max
+        raise ValueError(
+            f"The data are too large: singular values of the low-rank matrix exceed {top:.2g}, the largest number of "
+            f"type {singular_values.dtype}. Divide X (or y) by a power of ten."
+        )
+
+
+def noise_scale(fit: Fit) -> float:
+    """Standard deviation of the residuals of the inliers, in the units of the fit."""
+    if is_exact(fit):
+        inlier = np.abs(fit.residual) <= outlier_threshold(fit)
+        return float(np.sqrt(np.mean(fit.residual[inlier].astype(np.float64) ** 2)))
+    return float(fit.scale) if fit.heavy_tailed else unbiased_scale(fit)
+
+
+def outlier_threshold(fit: Fit) -> float:
+    """Residual beyond which a value is flagged, in the units of the fit."""
+    if is_exact(fit):
+        return flag_width(fit.heavy_tailed) * max(fit.scale, exact_scale(fit.residual.dtype))
+    return flag_width(fit.heavy_tailed) * noise_scale(fit)

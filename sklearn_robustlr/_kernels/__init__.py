@@ -1,0 +1,1 @@
+"""Numba functions: one policy, loops over measurements, over entries, over rows."""

@@ -1,0 +1,79 @@
+"""Numba functions on the observed entries of a matrix: counts, flags, folds, residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import jit
+
+
+@jit()
+def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
+    """Deal entries one by one, each to the fold that holds least of its row, of its column and of all.
+
+    `in_row` and `in_col` count the entries of each row and column, `held_row` and `held_col` (n, n_folds) those that a
+    fold holds, zeros at the start. The last entry of a row or column goes to a fold that does not hold all others:
+    of three folds, at least one is not in the way of either.
+    """
+    n_folds = held_row.shape[1]
+    size = np.zeros(n_folds)
+    for e in order:
+        i, j = rows[e], cols[e]
+        best, least = 0, np.inf
+        for c in range(n_folds):
+            a, b = held_row[i, c] + 1, held_col[j, c] + 1
+            cost = (a / in_row[i]) ** 2 + (b / in_col[j]) ** 2 + size[c] / len(order)
+            if a == in_row[i] > 1 or b == in_col[j] > 1:
+                cost += 10.0
+            if cost < least:
+                best, least = c, cost
+        fold[e] = best
+        held_row[i, best] += 1
+        held_col[j, best] += 1
+        size[best] += 1
+
+
+@jit()
+def count_flags(indptr, cols, flags, in_row, in_col):
+    """Count the flagged entries of each row and of each column, on top of the counts given."""
+    for i in range(indptr.shape[0] - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            in_row[i] += flags[p]
+            in_col[cols[p]] += flags[p]
+
+
+@jit()
+def spread_flags(indptr, cols, flags, out):
+    """Put the flags of the entries of rows into a matrix."""
+    for i in range(indptr.shape[0] - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            out[i, cols[p]] = flags[p]
+
+
+@jit()
+def rows_residual(indptr, cols, y, basis, factors, residual):
+    """Residual basis_j . x_i - y of the entries of rows."""
+    for i in range(factors.shape[0]):
+        for p in range(indptr[i], indptr[i + 1]):
+            j = cols[p]
+            total = -y[p]
+            for c in range(factors.shape[1]):
+                total += factors[i, c] * basis[j, c]
+            residual[p] = total
+
+
+@jit()
+def count_met(indptr, residual, scale, reach, k, met, good):
+    """Count the entries of each row within `reach`; `good` where no other fit of k coefficients could do better.
+
+    That is so where two fits as good would meet k entries in common, and this one meets its own by far less than
+    the scale.
+    """
+    for i in range(met.shape[0]):
+        count, total = 0, 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            if abs(residual[p]) <= reach:
+                count += 1
+                total += (residual[p] / scale) ** 2
+        met[i] = count
+        good[i] = 2 * count > indptr[i + 1] - indptr[i] + k and total <= 0.01 * count

@@ -1,0 +1,144 @@
+"""Observed entries of a matrix, by rows, whatever they came in: dense without holes, dense with NaN, or sparse."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from .._kernels.entries import count_flags, spread_flags
+from .._utils.arrays import index32
+from .._utils.values import Masks
+
+# Entries of a block of rows: large enough to hide the cost of a thread, small enough to stay in cache.
+_BLOCK_ENTRIES = 250_000
+
+
+class Entries:
+    """Observed entries in compressed sparse row form; a matrix without holes is kept as it is, in `full`."""
+
+    def __init__(self, X):
+        self.shape = X.shape
+        self.dtype = X.dtype
+        self.is_sparse = sparse.issparse(X)
+        self.full = None
+        if self.is_sparse:
+            X = index32(X)
+            seen = np.isfinite(X.data)
+            if not seen.all():  # a stored NaN is a missing value
+                rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[seen]
+                X = sparse.csr_matrix((X.data[seen], (rows, X.indices[seen])), shape=X.shape)
+            self.indptr, self.cols, self.y = X.indptr, X.indices, X.data
+            return
+        seen = np.isfinite(X)
+        if seen.all():
+            self.full = np.ascontiguousarray(X)
+            self.y = self.full.reshape(-1)
+            self.indptr = np.arange(X.shape[0] + 1, dtype=np.int32) * np.int32(X.shape[1])
+            return
+        count = np.count_nonzero(seen, axis=1)
+        self.indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+        where = np.flatnonzero(seen)
+        self.y = X.reshape(-1)[where]
+        where -= np.repeat(np.arange(X.shape[0]) * X.shape[1], count)
+        self.cols = where.astype(np.int32)
+
+    @classmethod
+    def of(cls, indptr, cols, y, shape, *, is_sparse=True):
+        """Entries given in compressed sparse row form."""
+        new = cls.__new__(cls)
+        new.indptr, new.cols, new.y, new.shape, new.dtype = indptr, cols, y, shape, y.dtype
+        new.is_sparse, new.full = is_sparse, None
+        return new
+
+    @cached_property
+    def cols(self):
+        return np.tile(np.arange(self.shape[1], dtype=np.int32), self.shape[0])
+
+    @property
+    def rows(self):
+        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+
+    @property
+    def matrix(self):
+        """The entries as a CSR matrix that shares their memory."""
+        return sparse.csr_matrix((self.y, self.cols, self.indptr), shape=self.shape, copy=False)
+
+    def subset(self, keep):
+        """The entries of a mask."""
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
+        return Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
+
+    def part(self, rows, cols):
+        """The entries of the rows and columns of two masks, renumbered."""
+        if self.full is not None:
+            return Entries(self.full[np.ix_(rows, cols)])
+        return Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+
+    def transposed(self):
+        """The entries of the transposed matrix."""
+        return Entries(self.full.T if self.full is not None else self.matrix.T.tocsr())
+
+    def bounds(self):
+        """Bounds of blocks of rows with about `_BLOCK_ENTRIES` entries each; they depend on the data alone."""
+        n_rows, total = self.shape[0], int(self.indptr[-1])
+        n_blocks = max(1, min(n_rows, -(-total // _BLOCK_ENTRIES)))
+        cuts = np.searchsorted(self.indptr, np.linspace(0, total, n_blocks + 1)[1:-1])
+        return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]
+
+    def block(self, lo, hi):
+        """(indptr, cols, y) of the rows lo to hi, y in double precision."""
+        first, last = self.indptr[lo], self.indptr[hi]
+        if self.full is not None:
+            cols = np.tile(np.arange(self.shape[1], dtype=np.int32), hi - lo)
+        else:
+            cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
+        indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
+        return indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64)
+
+    def ranges(self, rows):
+        """The range of the entries of each row of a mask."""
+        return zip(self.indptr[:-1][rows].tolist(), self.indptr[1:][rows].tolist(), strict=True)
+
+    def counts(self, flags):
+        """How many flagged entries each row has, and each column."""
+        if self.full is not None:
+            matrix = flags.reshape(self.shape)
+            return np.count_nonzero(matrix, axis=1), np.count_nonzero(matrix, axis=0)
+        counts = tuple(np.zeros(n, dtype=np.int64) for n in self.shape)
+        count_flags(self.indptr, self.cols, flags, *counts)
+        return counts
+
+    def mask(self, flags):
+        """Flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
+        if self.full is not None:
+            return flags.reshape(self.shape)
+        if self.is_sparse:
+            where = self.rows[flags], self.cols[flags]
+            return sparse.csr_matrix((np.ones(len(where[0]), dtype=bool), where), shape=self.shape)
+        out = np.zeros(self.shape, dtype=bool)
+        spread_flags(self.indptr, self.cols, flags, out)
+        return out
+
+
+def core(entries, least=2, among=None):
+    """Masks of the rows and columns that keep `least` entries each (of a mask `among`) once all others are gone.
+
+    A row with a single entry says nothing about the others, whatever the rank; nor does one that shares no more than
+    `rank` with columns that are known without it.
+    """
+    keep_rows, keep_cols = np.ones(entries.shape[0], bool), np.ones(entries.shape[1], bool)
+    if among is None:
+        if entries.full is not None and min(entries.shape) >= least:
+            return Masks(keep_rows, keep_cols)
+        among = np.ones(len(entries.y), bool)
+    alive = among
+    while True:
+        few_rows, few_cols = (count < least for count in entries.counts(alive))
+        few_rows, few_cols = few_rows & keep_rows, few_cols & keep_cols
+        if not (few_rows.any() or few_cols.any()):
+            return Masks(keep_rows, keep_cols)
+        keep_rows &= ~few_rows
+        keep_cols &= ~few_cols
+        alive = among & keep_rows[entries.rows] & keep_cols[entries.cols]

@@ -1,0 +1,229 @@
+"""Measurements in even units: targets, the A_i, rows and columns brought to one size, uneven ensembles whitened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import joblib
+import numpy as np
+
+from .._kernels.rows import segment_medians
+from .._utils.arrays import counting_sort
+from .._utils.linalg import product_svd, truncated_svd
+from .._utils.stats import quantile
+from .._utils.threads import check_interrupt
+from .base import Measurements
+from .entries import EntryMeasurements
+from .tangents import PreconditionedTangent
+
+# Largest size of a first guess, in units of the targets, of either type.
+_MOST, _MOST_SINGLE = 1e12, 1e6
+# Largest targets in units of the median one, and largest scale of a row or column, of either type.
+_LARGEST = {"d": 1e30, "f": 1e15}
+
+
+class Preconditioned(Measurements):
+    """Measurements P A_i Q of P^-1 X Q^-1, for symmetric P and Q: the same numbers, better conditioned."""
+
+    def __init__(self, parent, p, q):
+        super().__init__(parent.y, parent.shape)
+        self._parent, self._p, self._q = parent, p, q
+        self.entrywise = parent.entrywise
+
+    def with_threads(self, n_threads):
+        return Preconditioned(self._parent.with_threads(n_threads), self._p, self._q)
+
+    def steps(self, requests, weight=None, y=None):
+        turned = [(self._p @ left, self._q @ right, delta) for left, right, delta in requests]
+        inner = self._parent.steps(turned, weight, self.y if y is None else y)
+        return [(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
+
+    def tangent(self, u, v):
+        return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
+
+    def leading(self, values, k):
+        u, s, v = self._parent.leading(values, min(self.shape))
+        u, s, v = truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
+        return u, s, v
+
+    def subset(self, index):
+        return Preconditioned(self._parent.subset(index), self._p, self._q)
+
+    def single(self):
+        parent = self._parent.single()
+        return Preconditioned(parent, *(factor.astype(parent.dtype) for factor in (self._p, self._q)))
+
+
+@dataclass
+class Problem:
+    """Measurements in the units of the solver, and the same in coordinates that are even.
+
+    `work` is what the sub-gradient stages see, `base` what noise is measured on; X = diag-or-matrix
+    `p` times the work solution times `q` in the coordinates of `base`, and `scale` takes targets of
+    `base` to the user's units, `units` are the divisors that the A_i were brought to an ordinary size by.
+    `final` (p, q) does the same for the solution of `base`.
+    """
+
+    base: Measurements
+    work: Measurements
+    p: np.ndarray
+    q: np.ndarray
+    final: tuple | None
+    scale: float
+    units: tuple
+
+    @cached_property
+    def digest(self):
+        """What tells it from other problems."""
+        return joblib.hash([getattr(self, field.name) for field in fields(self)])
+
+    def in_user_units(self, size):
+        """Sizes of X in the units of the user; infinite where no number is that large."""
+        with np.errstate(over="ignore"):
+            size = size * size.dtype.type(self.scale)
+            for unit in self.units:
+                size = size / size.dtype.type(unit)
+        return size
+
+    def to_base(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        u, s, v = (factor.astype(self.base.dtype, copy=False) for factor in (u, s, v))
+        return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
+
+    def to_work(self, u, s, v, *, symmetric=False):
+        if self.work is self.base:
+            return u, s, v
+        return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
+
+    def from_user_units(self, left, right, *, symmetric=False):
+        """Factors of X in the units of the user, in the coordinates of `work`.
+
+        None where they tell nothing: zero, or so large beside the targets that steps from there are lost in rounding.
+        """
+        dtype = self.base.dtype
+        tops = [float(np.abs(factor).max()) or 1.0 for factor in (left, right)]  # products of extremes overflow
+        left, right = (factor.astype(float) / top for factor, top in zip((left, right), tops, strict=True))
+        if self.final is not None:
+            left, right = (np.linalg.solve(m.astype(float), f) for m, f in zip(self.final, (left, right), strict=True))
+        u, s, v = product_svd(left, right, left.shape[1], symmetric=symmetric)
+        with np.errstate(over="ignore", divide="ignore"):
+            s = s * tops[0] / self.in_user_units(np.ones(1)) * tops[1]
+        if not 0.0 < s[0] <= (_MOST if dtype == np.float64 else _MOST_SINGLE):
+            return None
+        u, s, v = (factor.astype(dtype) for factor in (u, s, v))
+        u, s, v = self.to_work(u, s, v, symmetric=symmetric)
+        root = np.sqrt(s)
+        return u * root, v * root
+
+    def finalise(self, u, s, v, *, symmetric=False):
+        """Singular triplets of X in the units of the user, from those in the coordinates of `base`."""
+        if self.final is not None:
+            p, q = self.final
+            u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=symmetric)
+        return u, self.in_user_units(s), v
+
+    def to_user_units(self, left, right):
+        """Singular triplets of X in the units of the user, from factors in the coordinates of `work`."""
+        return self.finalise(*self.to_base(*product_svd(left, right)))
+
+    def subset(self, index):
+        """The problem of some of the measurements, in the same units."""
+        return self._of_each(lambda measurements: measurements.subset(index))
+
+    def with_threads(self, n_threads):
+        """The same problem, passes over its data made in so many threads."""
+        return self._of_each(lambda measurements: measurements.with_threads(n_threads))
+
+    def in_single(self):
+        """The same problem, the sub-gradient stages in single precision where that is faster."""
+        return self if self.base.dtype == np.float32 else replace(self, work=self.work.single())
+
+    def _of_each(self, change):
+        base = change(self.base)
+        return replace(self, base=base, work=base if self.work is self.base else change(self.work))
+
+
+def target_scale(y):
+    """Robust size of the targets: median absolute value, or the mean one where the median is zero."""
+    size = np.abs(y)
+    top = float(size.max()) if len(size) else 0.0
+    if top == 0.0:
+        return 1.0
+    scale = quantile(size, 0.5)
+    if scale <= 1e-12 * top:  # mostly zeros: the size of what is not
+        present = size[size > 0]
+        scale = quantile(present, 0.5)
+    return scale
+
+
+def make_problem(measurements):
+    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
+    measurements, units = measurements.in_units()
+    scale = target_scale(measurements.y)
+    limit = _LARGEST[measurements.dtype.char]
+    with np.errstate(over="ignore"):
+        measurements = measurements.with_targets(
+            np.clip(measurements.y / measurements.dtype.type(scale), -limit, limit)
+        )
+    if isinstance(measurements, EntryMeasurements):
+        p, q = _equilibrate(measurements)
+        even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
+        work = measurements if even else measurements.rescaled(p, q)
+        return Problem(measurements, work, p, q, None, scale, units)
+    rows, cols = measurements.second_moments()
+    p, q = _inverse_root(rows), _inverse_root(cols)
+    final = None
+    size = np.trace(rows) / len(rows)
+    if p is not None or q is not None or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
+        p = np.eye(len(rows)) / np.sqrt(size) if p is None else p
+        q = np.eye(len(cols)) if q is None else q
+        # each factor carries the overall size: take it out of one
+        q = q * np.sqrt(size) if _inverse_root(cols) is not None else q
+        dtype = measurements.dtype
+        final = (p.astype(dtype), q.astype(dtype))
+        measurements = Preconditioned(measurements, *final)
+    ones = np.ones(1, measurements.dtype)
+    return Problem(measurements, measurements, ones, ones, final, scale, units)
+
+
+def _inverse_root(moment, *, even=4.0, ridge=1e-2):
+    """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity.
+
+    The ridge, relative to the largest eigenvalue, keeps directions that the measurements hardly see (pixels
+    that are dark in nearly every image) from being blown up: they are learnt late, if the data ask for them.
+    """
+    moment = moment.astype(np.float64)
+    values, vectors = np.linalg.eigh(moment)
+    top = values[-1]
+    if not top > 0 or values[0] * even > top:
+        return None
+    return (vectors / np.sqrt(np.maximum(values, 0.0) + ridge * top)) @ vectors.T
+
+
+def _equilibrate(entries, sweeps=3, bound=100.0):
+    """Row and column scales: diag(1/p) X diag(1/q) has rows and columns of even median size.
+
+    Low rank is kept; rows of very different size no longer hide behind one another. Medians see
+    through errors in less than half of a row.
+    """
+    p, q = (np.ones(n) for n in entries.shape)
+    size = np.abs(entries.y).astype(np.float64, copy=False)  # ratios of extremes overflow in single precision
+    by_col = counting_sort(entries.cols, len(q))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=len(q)))]).astype(np.int32)
+    sides = (
+        (p, q, entries.cols, size, entries.indptr),
+        (q, p, entries.rows[by_col], size[by_col], bounds),
+    )
+    for _ in range(sweeps):
+        for own, other, others, values, indptr in sides:
+            check_interrupt()
+            middle = np.zeros_like(own)
+            segment_medians(indptr, values / other[others], middle)
+            seen = middle > 0
+            typical = np.median(middle[seen]) if seen.any() else 1.0
+            own[:] = np.clip(np.where(seen, middle, typical), typical / bound, typical * bound)
+    limit = _LARGEST[entries.dtype.char]
+    p, q = (np.clip(scale, 1.0 / limit, limit).astype(entries.dtype) for scale in (p, q))
+    return p, q

@@ -1,0 +1,69 @@
+"""Large matrices: which block of rows by columns to fit first, and the regressions that extend it to all.
+
+What a block has not seen is a small regression a column, then a row, on bases that are known by then.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._utils.linalg import product_svd
+from .._utils.values import Factors, Masks
+from .regression import RowSpace
+
+#: Entries of the blocks of a full matrix that are tried first, where it has four times as many.
+SMALL = (15_000, 60_000)
+#: Entries beyond which a block is fitted first even with noise, and entries of that block of a full matrix.
+LARGE, BLOCK = 1_000_000, 300_000
+
+
+def choose_block(shape, n_entries, block, *, include=None):
+    """Masks of a random block that holds about `block` of the entries, as square as it can be.
+
+    Up to three times as many where few are seen: there are fewer for each degree of freedom. `include` (masks of rows
+    and of columns) asks for some of them, for half of the block at most.
+    """
+    density = n_entries / np.prod(shape, dtype=float)
+    size = min(block / np.sqrt(density), 3.3 * block)
+    rows = min(shape[0], np.sqrt(size / density))
+    cols = min(shape[1], size / density / rows)
+    rows = min(shape[0], size / density / cols)
+    rng = np.random.RandomState(0)
+    masks = []
+    for axis, (total, count) in enumerate(zip(shape, (rows, cols), strict=True)):
+        mask = np.zeros(total, dtype=bool)
+        order = rng.permutation(total)
+        if include is not None:
+            asked = order[include[axis][order]][: int(count) // 2]
+            order = np.concatenate([asked, order[~np.isin(order, asked)]])
+        mask[order[: int(np.ceil(count))]] = True
+        masks.append(mask)
+    return Masks(*masks)
+
+
+def extend_columns(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Right singular vectors of all columns from the triplets of a block, whose masks are `rows` and `cols`.
+
+    Everything is regressed on orthonormal vectors, so that no size of the data overflows.
+    """
+    whole = np.zeros((entries.shape[1], right.shape[1]))
+    whole[cols] = right
+    if not cols.all():
+        strip = entries.part(rows, ~cols).transposed()
+        space = RowSpace.learn(left, right * s, slice(None), scale, efficient=efficient)
+        whole[~cols] = space.regress(strip, n_jobs=n_jobs).factors / s
+    return whole
+
+
+def extend(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
+    """Extend the triplets of a block to factors of the whole, noise averaged over all; averages its noise."""
+    options = {"scale": scale, "efficient": efficient, "n_jobs": n_jobs}
+    whole = extend_columns(entries, left, s, right, rows, cols, **options)
+
+    def regress(entries, basis, coefficients):
+        prior = coefficients[np.any(coefficients != 0.0, axis=1)]
+        space = RowSpace.learn(basis, prior, slice(None), scale, efficient=efficient)
+        return space.regress(entries, n_jobs=n_jobs).factors
+
+    left, s, whole = product_svd(regress(entries, whole, left * s), whole)
+    return Factors(left, regress(entries.transposed(), left, whole * s))

@@ -1,0 +1,255 @@
+"""Rows of a matrix regressed on a fixed row space, each alone, in parallel blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .._kernels.entries import count_met, rows_residual
+from .._kernels.rows import expect_rows, full_residual, guess_rows, regress_rows, start_work
+from .._operators.observed import Entries
+from .._utils.rules import FLAG_WIDTH
+from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
+
+# Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
+_START_WORK = 3e7
+# Noise, relative to the data, below which a few entries settle a row, and most fits to so few that are tried.
+_NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
+
+
+def count_starts(length: int, rank: int, *, inlier: float = 0.45, chance: float = 0.99) -> int:
+    """Random subsets of `rank` entries until one holds inliers alone, with this chance, within the work of a row."""
+    needed = np.log(1.0 - chance) / np.log1p(-min(inlier**rank, 0.999))
+    return int(max(20, min(needed, _START_WORK / start_work(length, rank))))
+
+
+def _range_unit(size: float) -> float:
+    """Divisor of data of this size that keeps their squares in range; 1 where they are anyhow."""
+    return 1.0 if size == 0.0 or 1e-100 < size < 1e100 else float(min(size, np.finfo(np.float64).max))
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Coefficients of rows, and what they leave.
+
+    `met` counts the entries of each row within the flag width of the noise scale; `residual`, and the mask `beyond` of
+    residuals beyond a threshold, follow the order of the entries (empty where not asked for).
+    """
+
+    factors: np.ndarray
+    met: np.ndarray
+    residual: np.ndarray
+    beyond: np.ndarray
+
+
+@dataclass(frozen=True)
+class RowSpace:
+    """What rows are regressed on: an entry in column j of a row with coefficients x is basis_j . x.
+
+    `center` and `root` are the mean and the square root of the covariance of the coefficients of known rows, the prior
+    of rows with too few entries. `scale` is the noise scale. `efficient` says that the noise is Gaussian-like, so that
+    bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do).
+    """
+
+    basis: np.ndarray
+    center: np.ndarray
+    root: np.ndarray
+    scale: float
+    efficient: bool
+    known: np.ndarray | None = None
+
+    @classmethod
+    def learn(
+        cls,
+        basis: np.ndarray,
+        coefficients: np.ndarray,
+        rows: np.ndarray | slice,
+        scale: float,
+        *,
+        efficient: bool = True,
+        known: np.ndarray | None = None,
+    ) -> RowSpace:
+        """Take the prior from the coefficients of some `rows` (mask); of all where none is."""
+        basis = np.ascontiguousarray(basis, dtype=np.float64)
+        sample = coefficients[rows].astype(np.float64)
+        if not len(sample):
+            sample = coefficients.astype(np.float64) if len(coefficients) else np.zeros((1, basis.shape[1]))
+        center = sample.mean(axis=0)
+        _, s, vt = np.linalg.svd(sample - center, full_matrices=False)
+        return cls(basis, center, (vt.T * (s / np.sqrt(len(sample)))) @ vt, scale, efficient, known)
+
+    @property
+    def rank(self) -> int:
+        """Number of coefficients of a row."""
+        return self.basis.shape[1]
+
+    def is_identifiable(self, met: np.ndarray) -> np.ndarray:
+        """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
+        return met > self.rank
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the noise is negligible, so that an entry is met or is not."""
+        size = np.mean(np.abs(self.basis @ self.center)) + np.mean(np.abs(self.basis @ self.root))
+        return bool(self.rank > 0 and self.scale <= _NEGLIGIBLE * size)
+
+    def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
+        """Mask of the gross errors: no verdict is passed on rows or columns that are not identifiable."""
+        beyond = regression.beyond
+        flags = beyond.copy() if self.known is None else beyond & self.known[entries.cols]
+        for i in np.flatnonzero(~self.is_identifiable(regression.met)):
+            flags[entries.indptr[i] : entries.indptr[i + 1]] = False
+        return flags
+
+    def regress(
+        self,
+        entries: Entries,
+        *,
+        n_jobs: int | None = None,
+        residual: bool = False,
+        threshold: float | None = None,
+    ) -> Regression:
+        """Regress rows, each alone.
+
+        Rows that are not identifiable get the posterior mean under the prior, a row without entries the centre. The
+        residuals are returned where `residual` asks for them, the mask of those beyond a `threshold` where it is given.
+        """
+        idle = self._idle(entries)
+        if idle is not None:
+            fit = self.regress(entries.subset(~idle), n_jobs=n_jobs)
+            rest = self.residual(entries, fit.factors)
+            beyond = np.zeros(0, dtype=bool) if threshold is None else np.abs(rest) > threshold
+            return Regression(fit.factors, fit.met, rest if residual else rest[:0], beyond)
+        n_rows = entries.shape[0]
+        factors = np.zeros((n_rows, self.rank))
+        met = np.zeros(n_rows, dtype=np.int64)
+        out = np.empty(len(entries.y) if residual else 0, dtype=entries.dtype)
+        beyond = np.empty(0 if threshold is None else len(entries.y), dtype=bool)
+        regressor = _Regressor(self)
+
+        def block(lo, hi):
+            evaluate = regressor.block(entries, lo, hi, factors[lo:hi], met[lo:hi])
+            if not (residual or threshold is not None):
+                return
+            rest = evaluate()
+            where = slice(entries.indptr[lo], entries.indptr[hi])
+            if residual:
+                out[where] = rest
+            if threshold is not None:
+                np.greater(np.abs(rest, out=rest), threshold, out=beyond[where])
+
+        pairs = list(pairwise(entries.bounds()))
+        with interruptible() as token:
+            task = working_for(token)(lambda p: block(*pairs[p]))
+            run_parts(task, len(pairs), count_threads(n_jobs))
+        return Regression(factors, met, out, beyond)
+
+    def credit(self, factors: np.ndarray, met: np.ndarray) -> np.ndarray:
+        """Logarithm, but for a constant, of how likely coefficients are that meet so many entries.
+
+        An entry that is not met is as unlikely as one three scales away; the prior has the tail of a t distribution
+        with four degrees of freedom, for rows of any size occur. Without noise, nothing is met by chance.
+        """
+        credit = 4.5 * met
+        if not self.is_clean:
+            with np.errstate(over="ignore", invalid="ignore"):  # of any size: then nothing speaks for them
+                apart = np.sum(((factors - self.center) @ np.linalg.pinv(self.root)) ** 2, axis=1)
+            credit -= 0.5 * (4 + self.rank) * np.log1p(apart / 4)
+        return credit
+
+    def _idle(self, entries: Entries) -> np.ndarray | None:
+        """Mask of the entries in columns that are not known, or where the row space vanishes; None without any.
+
+        Zeros there are met by all coefficients alike: counted among those met, they would pass any.
+        """
+        size = np.abs(self.basis).max(axis=1, initial=0.0)
+        blank = size <= 1e-9 * size.max(initial=0.0)
+        if self.known is not None:
+            blank |= ~self.known
+        if not blank.any() or blank.all():
+            return None
+        mask = blank[entries.cols]
+        return mask if mask.any() else None
+
+    def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
+        """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
+        residual = np.empty(len(entries.y), dtype=entries.dtype)
+        for lo, hi in pairwise(entries.bounds()):
+            indptr, cols, y = entries.block(lo, hi)
+            rest = np.empty(len(y))
+            rows_residual(indptr, cols, y, self.basis, np.ascontiguousarray(factors[lo:hi], np.float64), rest)
+            residual[entries.indptr[lo] : entries.indptr[hi]] = rest
+        return residual
+
+
+class _Regressor:
+    """The regression of blocks of rows on a row space: what all blocks share, and the stages of one."""
+
+    def __init__(self, space: RowSpace):
+        self._space = space
+        self._basis = space.basis
+        self._turned = np.ascontiguousarray(space.basis.T)
+        self._whitened = np.ascontiguousarray(space.basis @ space.root)
+        self._center = space.basis @ space.center
+        size = np.mean(np.abs(self._center)) + np.mean(np.abs(self._whitened))
+        self._unit = _range_unit(max(size, space.scale))
+        self._starts = count_starts(len(space.basis), space.rank)
+        self._scale = float(max(space.scale, np.finfo(np.float64).tiny))
+        self._reach = FLAG_WIDTH * self._scale
+        self._is_clean = space.is_clean
+
+    def block(self, entries: Entries, lo: int, hi: int, x: np.ndarray, met: np.ndarray) -> Callable[[], np.ndarray]:
+        """Regress the rows lo to hi into `x` and `met`; returns what tells their residuals, made once if asked for."""
+        indptr, cols, y = entries.block(lo, hi)
+        is_full = entries.full is not None
+
+        def evaluate():
+            rest = np.empty(len(y))
+            if is_full:
+                full_residual(y, self._turned, x, rest)
+            else:
+                rows_residual(indptr, cols, y, self._basis, x, rest)
+            return rest
+
+        rest, left = None, np.arange(hi - lo)
+        if self._is_clean:
+            guess_rows(indptr, cols, y, self._basis, self._reach, _MOST_GUESSES, x)
+            rest = evaluate()
+            good = np.empty(hi - lo, dtype=bool)
+            count_met(indptr, rest, self._scale, self._reach, self._space.rank, met, good)
+            left = np.flatnonzero(~good)
+            x[left] = 0.0
+        if len(left):
+            self._regress(indptr, cols, y, left, x, met)
+            rest = None
+        lost = np.flatnonzero(~self._space.is_identifiable(met))
+        if len(lost):
+            x[lost] = self._expect(indptr, cols, y, lost)[lost]
+            rest = None
+        return evaluate if rest is None else lambda: rest
+
+    def _regress(self, indptr, cols, y, some, x, met):
+        """Robust regression of some rows; one that meets few entries is also begun at what the prior holds likely."""
+        space = self._space
+        data = indptr, cols, y, self._basis, self._scale, self._reach
+        for part in slices(some, self._starts * start_work(*self._basis.shape)):
+            regress_rows(*data, self._starts, space.efficient, part, x, met)
+        poor = some[2 * met[some] <= np.diff(indptr)[some] + space.rank] if space.efficient else some[:0]
+        if len(poor):
+            again, met_again = self._expect(indptr, cols, y, poor), np.zeros_like(met)
+            regress_rows(*data, 0, True, poor, again, met_again)
+            better = poor[space.credit(again[poor], met_again[poor]) > space.credit(x[poor], met[poor])]
+            x[better], met[better] = again[better], met_again[better]
+
+    def _expect(self, indptr, cols, y, some):
+        """Posterior means of some rows under the prior."""
+        unit, space = self._unit, self._space
+        with np.errstate(over="ignore"):  # an entry that is infinite in these units is left out
+            even = y / unit, self._whitened / unit, self._center / unit, space.scale / unit
+        x = np.zeros((len(indptr) - 1, space.rank))
+        expect_rows(indptr, cols, *even, FLAG_WIDTH, some, x)
+        x[some] = x[some] @ space.root + space.center
+        return x

@@ -1,0 +1,249 @@
+"""Several starts of one problem: seeds drawn up front, a race on held-out measurements, a deterministic winner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+
+from .._operators.base import evaluate
+from .._solvers.starts import tiny_start
+from .._solvers.step_rules import make_step_rule
+from .._solvers.subgradient import History
+from .._utils.rules import LOSS_LEVEL
+from .._utils.stats import misfit, quantile
+from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
+from .._utils.values import exact_count, is_exact
+from .descents import descend, first_width
+from .evidence import EDGES, noise_edge
+from .solve import Solution, finish, previews, solve
+
+# Iterations of the first round; each following one is that many times longer, with half of the starts.
+_FIRST_ROUND, _LONGER = 40, 3
+# Share of the measurements that the starts do not see, and fewest that can be held out.
+_HELD_OUT, _FEWEST = 0.1, 20
+# Multiplications of a pass over the data from which a second thread shortens it.
+_LONG_PASS = 1 << 23
+# Share of inliers below which a noisy winner is compared with the fit of the plain start to all of them.
+_INLIERS = 0.75
+# Scores that differ by less than this factor are a tie, and so are those below this share of the targets.
+_TIE, _NOTHING = 1.1, 1e-6
+
+
+@dataclass
+class Run:
+    """One start of a race: its factors, and how far it has come. Lower `loss` is better."""
+
+    index: int
+    left: np.ndarray
+    right: np.ndarray
+    rule: object
+    history: History
+    n_iter: int = 0
+    loss: float = np.inf
+    done: bool = False
+
+
+class BestOfStarts(NamedTuple):
+    """The best solution, and the score of each start; higher is better."""
+
+    best: Solution
+    scores: np.ndarray
+
+
+def run_starts(problem, options, *, start=None, progress=None):
+    """Solve from up to `options.n_init` starts.
+
+    A score is minus the 0.4 quantile of the residuals, in the user's units, on measurements that the start has not
+    seen (with a single start: on all). `start` are factors of a fit to nearly the same data: where they lead to a fit
+    that is to be trusted, no other start is made. The scores of starts that were not made are NaN.
+    """
+    n_init, n_jobs = options.n_init, options.n_jobs
+    seeds = check_random_state(options.random_state).randint(np.iinfo(np.int32).max, size=n_init)
+    scores = np.full(n_init, np.nan)
+    problem = problem.with_threads(count_threads(n_jobs))
+    if n_init == 1 or start is not None or options.screening:
+        task = None if progress is None else progress.start(0)
+        solution = solve(problem, options, start=start, watch=task)
+        if task is not None:
+            task.end(solution)
+        if n_init == 1 or options.screening or solution.converged:
+            scores[0] = -quantile(np.abs(solution.fit.residual), LOSS_LEVEL) * problem.scale
+            return BestOfStarts(solution, scores)
+    return _race(problem, options, seeds, n_jobs, progress)
+
+
+def _split(problem, seed):
+    """The problem of most of the measurements, and that of the others; of all, twice, where there are few."""
+    size = problem.work.size
+    count = int(_HELD_OUT * size)
+    if count < _FEWEST:
+        return problem, problem
+    if not problem.work.entrywise:  # whole rows of memory: a slice is not copied
+        return problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size))
+    held = np.zeros(size, dtype=bool)
+    held[np.random.RandomState(seed).permutation(size)[:count]] = True
+    return problem.subset(~held), problem.subset(held)
+
+
+def _begin(problem, options, index, seed):
+    """The start of this number: the plain spectral one, then by turns perturbed, from half of the data, perturbed."""
+    rng = np.random.RandomState(seed) if index else None
+    width = first_width(problem, options)[0]
+    left, right, norm = tiny_start(
+        problem.work, width, options.init_scale, symmetric=options.symmetric, rng=rng, half=index % 3 == 2
+    )
+    if not norm > 0.0:
+        return Run(index, left, right, None, History(), done=True)
+    return Run(index, left, right, make_step_rule(options.step_size, problem.work, options.init_scale, norm), History())
+
+
+def _loss(held, left, right):
+    """Robust size of the residuals of held-out measurements."""
+    return quantile(np.abs(evaluate(held.work, left, 1, right)), LOSS_LEVEL)
+
+
+def _advance(problem, held, options, runs, upto):
+    """Take starts on to `upto` iterations, side by side: they share each read of the data. Returns them."""
+    alive = [run for run in runs if not run.done]
+    results = descend(problem, options, [(r.left, r.right, r.rule, r.n_iter) for r in alive], max_iter=upto)
+    for run, (left, right, history) in zip(alive, results, strict=True):
+        run.left, run.right, run.history = left, right, run.history + history
+        # where one has ended by itself, the last record is more than one interval back
+        run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
+        run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
+    for run in runs:
+        run.loss = _loss(held, run.left, run.right)
+    return runs
+
+
+def _end(problem, held, options, run, token):
+    """Take a start through the stages after the sub-gradient method; returns it and its solution.
+
+    Every third one begins to scan at a rank more than it has learnt.
+    """
+    with single_threaded_blas(), working_for(token):
+        shift = int(run.index > 0 and run.index % 3 == 0)
+        solution = finish(problem, options, run.left, run.right, run.history, shift=shift)
+        fit = solution.fit
+        left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+        root = np.sqrt(s)
+        run = replace(run, left=left * root, right=right * root)
+        run.loss = _loss(held, run.left, run.right)
+        return run, solution
+
+
+def _end_each(problem, held, options, runs, n_jobs):
+    """Take the last starts to their ends, best first, until one is exact; returns those and their solutions.
+
+    Side by side where the passes over the data are too short for a second thread: what came after an exact one is then
+    left aside, so that the result is the same.
+    """
+    n_threads = count_threads(n_jobs)
+    short = problem.work.entrywise or problem.work.size * np.prod(problem.work.shape, dtype=float) < _LONG_PASS
+    with interruptible() as token:
+        if n_threads > 1 and short:
+            each = problem.with_threads(max(n_threads // 2, 1))
+            jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
+            ends = iter(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+        else:
+            ends = (_end(problem, held, options, run, token) for run in runs)
+        ended = []
+        for run, solution in ends:
+            ended.append((run, solution))
+            if solution.converged and is_exact(solution.fit):
+                break
+        return ended
+
+
+def _ranking(runs):
+    """The runs, best first; ties in the order of their numbers."""
+
+    def place(run):
+        loss = max(run.loss, _NOTHING) if np.isfinite(run.loss) else np.finfo(float).max
+        return round(np.log(loss) / np.log(_TIE)), run.index
+
+    return sorted(runs, key=place)
+
+
+def _race(problem, options, seeds, n_jobs, progress):
+    """A race of the starts, on a share of many measurements where that will do; the winner is then fitted to all."""
+    tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
+    shares = next(previews(problem), None) if options.polish else None
+    for part in (problem,) if shares is None else (shares, problem):
+        runs, solutions, losses = _halve(part, options, seeds, n_jobs, tasks)
+        if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
+            break
+    solution = _fit_winner(problem, options, runs[0], seeds) if runs else solve(problem, options)
+    losses *= problem.scale
+    for index, task in enumerate(tasks or ()):
+        task.end(solutions.get(index))
+    return BestOfStarts(solution, -losses)
+
+
+def _halve(problem, options, seeds, n_jobs, tasks):
+    """Successive halving of the starts by the loss on held-out measurements.
+
+    Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
+    Returns the last of the starts, best first, the solutions of those by number, and the losses of all.
+    """
+    train, held = _split(problem, seeds[0])
+    screening = replace(options, screening=options.polish)
+    losses = np.full(len(seeds), np.nan)
+    runs = [_begin(train, screening, i, seed) for i, seed in enumerate(seeds)]
+    upto = _FIRST_ROUND
+    while True:
+        last = len(runs) <= 2
+        runs = _advance(train, held, screening, runs, options.max_iter if last else upto)
+        losses[[run.index for run in runs]] = [run.loss for run in runs]
+        going = [run for run in runs if not _asked_to_stop(tasks, run)]
+        runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
+        if last or not going:
+            break
+        upto *= _LONGER
+    runs = runs[:2]
+    solutions = {}
+    if options.polish:
+        ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None], n_jobs)
+        runs = [run for run, _ in ended]
+        solutions = {run.index: solution for run, solution in ended}
+    losses[[run.index for run in runs]] = [run.loss for run in runs]
+    return _ranking(runs), solutions, losses
+
+
+def _fit_winner(problem, options, run, seeds):
+    """Fit all measurements: from where the winner has come to, or, without a polish, from where it began."""
+    if options.polish:
+        solution = solve(problem, options, start=(run.left, run.right))
+        if solution.history.iteration == [0]:  # its own iterations are those that led here
+            solution = replace(solution, n_iter=run.n_iter, history=run.history)
+        if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
+            solution = _better(solution, solve(problem, options), problem.base.shape, options)
+        return solution
+    again = _begin(problem, options, run.index, seeds[run.index])
+    if again.rule is None:
+        return solve(problem, options)
+    left, right, history = descend(problem, options, [(again.left, again.right, again.rule, 0)])[0]
+    return finish(problem, options, left, right, history)
+
+
+def _better(one, other, shape, options):
+    """The solution that meets more exactly; else that of the smaller misfit, each direction paid for."""
+    met = [exact_count(s.fit) if is_exact(s.fit) else 0 for s in (one, other)]
+    if max(met):
+        return one if met[0] >= met[1] else other
+    scale = min(s.fit.scale for s in (one, other))
+
+    def cost(solution):
+        edges = sum(noise_edge(shape, k, symmetric=options.symmetric) for k in range(solution.rank))
+        return misfit(solution.fit.residual, scale).sum() + EDGES * edges
+
+    return one if cost(one) <= cost(other) else other
+
+
+def _asked_to_stop(tasks, run):
+    """Tell callbacks how far a start has come; returns whether one wants it to end there."""
+    return tasks is not None and tasks[run.index]("subgradient", (run.left, run.right))

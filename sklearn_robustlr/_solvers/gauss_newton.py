@@ -1,0 +1,136 @@
+"""Efficient estimation at a fixed rank: mixture-weighted Gauss-Newton, and mending of broken rows.
+
+The l1 estimate wastes 36 % of a sample with Gaussian noise. From it, residuals are modelled as a
+mixture of inliers, N(0, scale^2), and gross errors, Cauchy with a scale of their own; each
+measurement is weighted by the posterior probability of being inlier, and the weighted least-squares
+problem on the rank-k manifold is solved by Gauss-Newton steps (conjugate gradients in the tangent
+space). Measured on 48 mixed cases: median error 1.07 times that of least squares told the bad
+measurements, where the l1 estimate is at 1.6 and bisquare weights at 1.11. The scale starts from the lower
+quartile of the residuals, too small, and one expectation step is made per Gauss-Newton step: started too
+large, it takes errors of the size of the noise for inlier and stays there (up to 2.1 times the
+oracle's error, against 1.4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._operators.base import IDENTITY
+from .._utils.linalg import degrees_of_freedom, retract
+from .._utils.rules import FLAG_WIDTH, scale_floor
+from .._utils.stats import median_scale, quantile
+from .._utils.threads import check_interrupt
+from .._utils.values import Fit
+from .mixture import Mixture
+
+#: An l1 fit that is still on its way to an exact one leaves residuals below this, in units of the median target.
+_UNFINISHED = 3e-3
+#: Gross errors fall where they like: of a fit of the right rank their number in a row or column varies as chance has it
+#: (0.9 to 1.1 times). That of what a low-rank matrix cannot follow varies more (photographs: 3 to 15; a rank too small:
+#: 2 to 4).
+_CLUSTERED = 1.5
+#: Exact fits leave residuals of some 2 to 6 units of rounding in the median.
+_ROUNDING = 32.0
+
+
+def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
+    """One Gauss-Newton step of weighted least squares at fixed rank, retracted.
+
+    Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the
+    current point u diag(s) v^T, whose `tangent` space is given; u and v are orthonormal, which is the preconditioner.
+    """
+    m, n = u * s, np.zeros_like(v)
+    zero = np.zeros_like(y)
+
+    def normal(a, b, y):
+        check_interrupt()
+        _, g_a, g_b = tangent.step(a, b, IDENTITY, weight, y)
+        if symmetric:
+            g_a = g_b = (g_a + g_b) / 2
+        return g_a, g_b
+
+    if symmetric:
+        m = n = m / 2
+    g_m, g_n = normal(m, n, y)
+    r_m, r_n = -g_m, -g_n
+    p_m, p_n = r_m, r_n
+    rho = first = float((r_m * r_m).sum() + (r_n * r_n).sum())
+    steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
+    for _ in range(n_cg):
+        if not rho > tol * tol * first or rho == 0.0:
+            break
+        h_m, h_n = normal(p_m, p_n, zero)
+        curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
+        bend = curvature / max(float((p_m * p_m).sum() + (p_n * p_n).sum()), np.finfo(float).tiny)
+        steepest = max(steepest, bend)
+        if not bend > rounding * steepest:  # a row that nothing inlier is seen of: the way there has no end
+            break
+        length = y.dtype.type(rho / curvature)
+        m, n = m + length * p_m, n + length * p_n
+        r_m, r_n = r_m - length * h_m, r_n - length * h_n
+        new = float((r_m * r_m).sum() + (r_n * r_n).sum())
+        ratio = y.dtype.type(new / rho)
+        p_m, p_n = r_m + ratio * p_m, r_n + ratio * p_n
+        rho = new
+    return retract(u, m, v, n, len(s), symmetric=symmetric)
+
+
+def _linearise(measurements, u, s, v):
+    """Tangent space at u diag(s) v^T, and the residual there, which costs next to nothing once that is known."""
+    tangent = measurements.tangent(u, v)
+    return tangent, tangent.step(u * s, np.zeros_like(v), IDENTITY, np.zeros_like(measurements.y))[0]
+
+
+def _is_rounding(residual, informative):
+    """Whether what is left of the targets that are met is what a product is rounded to."""
+    size = np.abs(residual if informative is None else residual[informative])
+    return quantile(size, 0.25) <= _ROUNDING * np.finfo(size.dtype).eps
+
+
+def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, fall=None, symmetric=False):
+    """Mixture-weighted Gauss-Newton iteration from a robust estimate; returns a :class:`Fit`.
+
+    Where the `residual` of that is known, and is exact to rounding already, nothing is iterated. `fall` bounds the fall
+    of the scale in one step. Of entries, a scale in free fall drops whole rows that are only slower than the others:
+    0.2 unless something else is given.
+
+    Data that are only nearly low-rank (photographs) leave residuals with a heavy tail and no gap, that cluster in some
+    rows and columns: the mixture would take half of them for errors. There the l1 estimate is the better one (on a
+    photograph it is 5 to 10 % closer to the truth than any re-weighting of it) and is returned as it came. Where they
+    do not cluster, they are errors with a heavy tail of their own (half of all Cauchy errors), and the mixture's
+    estimate is two to three times as close.
+    """
+    dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
+    floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))  # rounding is noise
+    if residual is not None and floor == scale_floor(measurements.dtype):
+        informative = measurements.informative
+        if _is_rounding(residual, informative):
+            inlier = Mixture(residual, dof, floor, 0.0).update(residual)
+            return Fit(u, s, v, residual, floor, inlier, dof, informative)
+    tangent, residual = _linearise(measurements, u, s, v)
+    first, start = residual, (u, s, v)
+    if fall is None:
+        fall = 0.2 if measurements.entrywise else 0.01
+    trial = Mixture(residual, dof, floor, fall)
+    for _ in range(8):
+        likely = trial.update(residual)
+    hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy_tailed(residual, beyond=0.2)
+    hopeless = hopeless and measurements.clustering(likely) > _CLUSTERED
+    mixture = Mixture(residual, dof, floor, fall)
+    inlier = np.ones_like(residual)
+    settled = 0
+    for t in range(0 if hopeless else 3 * n_iter):
+        before = mixture.scale
+        inlier = mixture.update(residual)
+        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
+        tangent, residual = _linearise(measurements, u, s, v)
+        settled = settled + 1 if abs(mixture.scale - before) < 1e-3 * before else 0
+        falling = mixture.scale < 0.5 * before  # on its way to an exact fit
+        if settled >= (1 if mixture.scale == floor else 2) or (t + 1 >= n_iter and not falling):
+            break
+    smooth = mixture.scale > floor and mixture.is_heavy_tailed(residual)
+    if hopeless or (smooth and measurements.clustering(inlier) > _CLUSTERED):
+        scale = max(median_scale(first), floor)
+        inlier = (np.abs(first) <= FLAG_WIDTH * scale).astype(first.dtype)
+        return Fit(*start, first, scale, inlier, dof, measurements.informative, heavy_tailed=True)
+    return Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative)

@@ -1,0 +1,33 @@
+"""What kernels are given: read-only views, int32 indices, a stable order of keys."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+
+def read_only(array):
+    """Read-only view: numba compiles one signature for both kinds only if it always sees this one."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def counting_sort(keys, n):
+    """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
+    places = np.arange(len(keys) + 1, dtype=np.int32)
+    one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
+    return one_a_row.tocsc().data
+
+
+def index32(matrix):
+    """CSR matrix with int32 indices, its duplicates summed; the data are not copied where they need not be."""
+    if matrix.nnz > np.iinfo(np.int32).max:
+        raise ValueError(f"X stores {matrix.nnz} numbers, more than the {2**31 - 1} that sparse measurements support.")
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if matrix.indices.dtype == np.int32 and matrix.indptr.dtype == np.int32:
+        return matrix
+    indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    return sparse.csr_matrix((matrix.data, indices, indptr), shape=matrix.shape)

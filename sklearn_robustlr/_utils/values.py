@@ -1,0 +1,121 @@
+"""What passes between the stages: options in, fits out, and whether a fit is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .rules import exact_tolerance
+
+# Residual below which a measurement is met nearly, in units of the median target.
+_NEARLY = 0.03
+
+
+class Factors(NamedTuple):
+    """Factors of a matrix, X = left right^T."""
+
+    left: np.ndarray
+    right: np.ndarray
+
+
+class Masks(NamedTuple):
+    """Masks of the rows and of the columns of a matrix."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+class Verdict(NamedTuple):
+    """Whether a fit is to be trusted; if not, why."""
+
+    converged: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Parameters of a fit, checked."""
+
+    rank: int | None
+    init_scale: float
+    step_size: str
+    max_iter: int
+    tol: float
+    polish: bool
+    symmetric: bool
+    n_init: int = 1
+    random_state: int | np.random.RandomState | None = None
+    #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
+    screening: bool = False
+    #: Threads over starts and over blocks of rows.
+    n_jobs: int | None = None
+    #: Where the stages are kept.
+    checkpoint: Checkpoint | None = None
+    #: Makes what follows the fit of a problem, given whether that is all of the data; None: nobody watches.
+    report: Callable[[Any, bool], Any] | None = None
+
+    @property
+    def apart(self) -> Options:
+        """What one start depends on: the seeds of several, threads, checkpoint and watchers are left aside."""
+        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit of one rank: X = u diag(s) v^T, its residual, the noise scale and the posterior weights.
+
+    `inlier_weight` is the probability of each measurement to be an inlier. `heavy_tailed` says that the residuals fall
+    away smoothly, with no gap between noise and gross errors, because the data are only nearly low-rank: the fit is
+    then that of least absolute deviations. `informative` masks the targets that are not zero (None: all): meeting a
+    zero exactly shows nothing.
+    """
+
+    u: np.ndarray
+    s: np.ndarray
+    v: np.ndarray
+    residual: np.ndarray
+    scale: float
+    inlier_weight: np.ndarray
+    dof: int
+    informative: np.ndarray | None = None
+    heavy_tailed: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return len(self.s)
+
+
+def is_met(fit: Fit) -> np.ndarray:
+    """Mask of the measurements other than zero that the fit meets exactly."""
+    met = np.abs(fit.residual) <= exact_tolerance(fit.residual.dtype)
+    return met if fit.informative is None else met & fit.informative
+
+
+def informative_count(fit: Fit) -> int:
+    """Number of measurements that meeting them exactly says something about: those other than zero."""
+    return len(fit.residual) if fit.informative is None else int(np.count_nonzero(fit.informative))
+
+
+def exact_count(fit: Fit) -> int:
+    """Number of measurements other than zero that the fit meets exactly."""
+    return int(np.count_nonzero(is_met(fit)))
+
+
+def is_exact(fit: Fit) -> bool:
+    """Whether far more are met exactly than the degrees of freedom can interpolate, and few are met nearly.
+
+    Ties (a background that does not change, counts) make real data meet a fit exactly here and there; there is then
+    no gap between what is met and what is not.
+    """
+    met = exact_count(fit)
+    if met - fit.dof <= 0.1 * informative_count(fit):
+        return False
+    nearly = np.abs(fit.residual) <= _NEARLY
+    if fit.informative is not None:
+        nearly &= fit.informative
+    return bool(np.count_nonzero(nearly) - met <= 0.1 * met)

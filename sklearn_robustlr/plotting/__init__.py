@@ -1,0 +1,6 @@
+"""Pictures of fits, by the convention of scikit-learn's displays; needs matplotlib (extra `plot`)."""
+
+from ._grids import OutlierDisplay, PhaseTransitionDisplay
+from ._histories import RecoveryDisplay, SpectrumDisplay
+
+__all__ = ["OutlierDisplay", "PhaseTransitionDisplay", "RecoveryDisplay", "SpectrumDisplay"]
