@@ -1,23 +1,30 @@
 """Study of completion and robust PCA: RobustMatrixCompletion with default settings, the rank not given.
 
-    python asv_bench/completion_study.py                  # all rows, 100 problems each
-    python asv_bench/completion_study.py --row full       # one row
-    python asv_bench/completion_study.py --peers          # the instances that peers were measured on
+    python asv_bench/studies/completion.py                  # all rows, 100 problems each
+    python asv_bench/studies/completion.py --row full       # one row
+    python asv_bench/studies/completion.py --peers          # the instances that peers were measured on
 
-Seeds below 10000 were used while the method was being built; the study starts there and refuses lower ones.
-A row reports how many problems are recovered to a relative error of 1e-6, how many fits that claim to have
-converged are wrong (1e-5), and the lowest precision and recall of the outlier flags; with noise, the error over that of
-alternating least squares told the rank and the bad entries.
+A row reports how many problems are recovered (relative error below 1e-6), how many fits that claim to have converged
+are wrong (1e-5), and the lowest precision and recall of the outlier flags; with noise, the error over that of
+alternating least squares told the rank and the corrupted entries. Seeds below 10000 were used while the method was
+being built, and are refused.
 """
 
-import argparse
-import os
-import time
-import warnings
-
 import numpy as np
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
+from harness import (
+    Arguments,
+    Row,
+    Table,
+    common_figures,
+    exact_figures,
+    failed,
+    noise_figures,
+    over_processes,
+    recorded,
+    run_rows,
+    write_json,
+)
+from references import matrix_oracle_error
 
 from sklearn_robustlr import RobustMatrixCompletion
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix
@@ -40,8 +47,8 @@ def _full(seed):
     }
 
 
-def _seen(seed, *, condition=10, **options):
-    """15 to 60 % seen, at least 6 observations an unknown."""
+def _observed(seed, *, condition=10, **options):
+    """15 to 60 % observed, at least 6 entries per degree of freedom."""
     rng = np.random.RandomState(seed)
     shape = tuple(int(d) for d in rng.randint(200, 501, 2))
     observed = float(rng.uniform(0.15, 0.6))
@@ -62,16 +69,16 @@ def _seen(seed, *, condition=10, **options):
 
 def _uneven(seed):
     kinds = ({"sampling": "uneven"}, {"leverage": "heavy"}, {"mean": 3.0}, {"mean": -1.0, "sampling": "uneven"})
-    return _seen(seed, condition=5, **kinds[seed // 6 % len(kinds)])
+    return _observed(seed, condition=5, **kinds[seed // 6 % len(kinds)])
 
 
-# Errors of the data's own size cannot all be told from noise: a flipped sign of a value below two noise scales.
+# Errors of the data's own size cannot all be told from noise: the flipped sign of a small value changes it little.
 SMALL_KINDS = ("same-size", "sign-flip")
 
 
 def _noise(seed, *, kinds=tuple(kind for kind in OUTLIER_KINDS if kind not in SMALL_KINDS), outliers=(0.1, 0.3)):
     rng = np.random.RandomState(seed)
-    problem = _seen(seed, condition=4)
+    problem = _observed(seed, condition=4)
     return {
         **problem,
         "observed": float(rng.uniform(0.4, 1.0)),
@@ -81,21 +88,22 @@ def _noise(seed, *, kinds=tuple(kind for kind in OUTLIER_KINDS if kind not in SM
     }
 
 
-# name: (problem of a seed, number that must be recovered of 100, what it is)
 ROWS = {
-    "full": (_full, 95, "full, 300 to 500 wide, rank 1 to 10, 10 to 50 % of every kind (30 % flips, one-sided)"),
-    "seen": (_seen, 95, "15 to 60 % seen, at least 6 an unknown, up to 30 % errors, condition to 10"),
-    "uneven": (_uneven, 90, "uneven sampling, heavy leverage, a mean"),
-    "noise": (_noise, None, "noise 5 to 30 %, 10 to 30 % gross errors, 40 to 100 % seen"),
-    "noise_small": (
+    "full": Row(_full, 95, "full, 300 to 500 wide, rank 1 to 10, 10 to 50 % of every kind (30 % flips, one-sided)"),
+    "seen": Row(_observed, 95, "15 to 60 % observed, at least 6 per dof, up to 30 % errors, condition to 10"),
+    "uneven": Row(_uneven, 90, "uneven sampling, heavy leverage, a mean"),
+    "noise": Row(_noise, None, "noise 5 to 30 %, 10 to 30 % gross errors, 40 to 100 % observed"),
+    "noise_small": Row(
         lambda s: _noise(s, kinds=SMALL_KINDS),
         None,
         "the same with flipped signs and errors of the data's own size",
     ),
-    "noise_half": (lambda s: _noise(s, kinds=("huge",), outliers=(0.5, 0.5)), None, "the same with 50 % huge errors"),
+    "noise_half": Row(
+        lambda s: _noise(s, kinds=("huge",), outliers=(0.5, 0.5)), None, "the same with 50 % huge errors"
+    ),
 }
 
-# Instances of the comparison with peers: share and size of errors, one-sided, noise, condition, share seen.
+# Instances of the comparison with peers: share and size of errors, one-sided, noise, condition, share observed.
 PEERS = {
     "10% x10": (0.1, 10, False, 0, 1, 1.0),
     "30% x10": (0.3, 10, False, 0, 1, 1.0),
@@ -104,22 +112,22 @@ PEERS = {
     "20% +only": (0.2, 10, True, 0, 1, 1.0),
     "20% x10, noise": (0.2, 10, False, 0.05, 1, 1.0),
     "20% x10, cond. 10": (0.2, 10, False, 0, 10, 1.0),
-    "half seen": (0.0, 10, False, 0, 1, 0.5),
-    "half seen, 10% x10": (0.1, 10, False, 0, 1, 0.5),
-    "half seen, 20% x10": (0.2, 10, False, 0, 1, 0.5),
-    "half seen, 30% x10": (0.3, 10, False, 0, 1, 0.5),
-    "30% seen, 10% x10": (0.1, 10, False, 0, 1, 0.3),
-    "30% seen, 20% x10": (0.2, 10, False, 0, 1, 0.3),
-    "half seen, 10% x1": (0.1, 1, False, 0, 1, 0.5),
-    "half seen, 10% x100": (0.1, 100, False, 0, 1, 0.5),
-    "half seen, 10% +only": (0.1, 10, True, 0, 1, 0.5),
-    "half seen, 10% x10, noise": (0.1, 10, False, 0.05, 1, 0.5),
+    "half observed": (0.0, 10, False, 0, 1, 0.5),
+    "half observed, 10% x10": (0.1, 10, False, 0, 1, 0.5),
+    "half observed, 20% x10": (0.2, 10, False, 0, 1, 0.5),
+    "half observed, 30% x10": (0.3, 10, False, 0, 1, 0.5),
+    "30% observed, 10% x10": (0.1, 10, False, 0, 1, 0.3),
+    "30% observed, 20% x10": (0.2, 10, False, 0, 1, 0.3),
+    "half observed, 10% x1": (0.1, 1, False, 0, 1, 0.5),
+    "half observed, 10% x100": (0.1, 100, False, 0, 1, 0.5),
+    "half observed, 10% +only": (0.1, 10, True, 0, 1, 0.5),
+    "half observed, 10% x10, noise": (0.1, 10, False, 0.05, 1, 0.5),
 }
 
 
 def make_peers_instance(name, seed, *, size=200, rank=5):
     """Matrix, its corrupted and partly hidden copy, and the mask of errors."""
-    share, magnitude, one_sided, noise, condition, seen = PEERS[name]
+    share, magnitude, one_sided, noise, condition, observed = PEERS[name]
     rng = np.random.RandomState(seed)
     u, v = (np.linalg.qr(rng.standard_normal((size, rank)))[0] for _ in range(2))
     clean = (u * np.linspace(condition, 1, rank)) @ v.T
@@ -130,86 +138,48 @@ def make_peers_instance(name, seed, *, size=200, rank=5):
     if not one_sided:
         error *= rng.choice([-1, 1], clean.shape)
     data[bad] += error[bad]
-    data[rng.uniform(size=clean.shape) >= seen] = np.nan
+    data[rng.uniform(size=clean.shape) >= observed] = np.nan
     return clean, data, bad & np.isfinite(data)
-
-
-def oracle_error(clean, data, sound, rank, *, sweeps=60):
-    """Error of alternating least squares told the rank, the sound entries and a start at the truth."""
-    vt = np.linalg.svd(clean, full_matrices=False)[2]
-    right = vt[:rank].T
-    filled = np.where(sound, np.nan_to_num(data), 0.0)
-    weight = sound.astype(float)
-
-    def regress(basis, values, seen):
-        products = np.einsum("jk,jl->jkl", basis, basis).reshape(len(basis), -1)
-        gram = (seen @ products).reshape(-1, rank, rank)
-        return np.linalg.solve(gram, (values @ basis)[:, :, None])[:, :, 0]
-
-    for _ in range(sweeps):
-        left = regress(np.linalg.qr(right)[0], filled, weight)
-        left = np.linalg.qr(left)[0]
-        right = regress(left, filled.T, weight.T)
-    return relative_recovery_error(clean, left @ right.T)
 
 
 def fit(data, clean, bad, rank=None):
     """Fit one problem; returns a dict of figures."""
     model = RobustMatrixCompletion(rank, replace="all")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        start = time.perf_counter()
-        estimate = model.fit(data).transform(data)
-        seconds = time.perf_counter() - start
+    estimate, record = recorded(model, lambda: model.fit(data).transform(data))
     precision, recall = outlier_precision_recall(bad, model.outliers_)
     return {
         "error": relative_recovery_error(clean, estimate),
         "rank_found": model.rank_,
-        "converged": bool(model.converged_),
-        "warned": any(issubclass(w.category, ConvergenceWarning) for w in caught),
         "precision": precision,
         "recall": recall,
         "scale": model.scale_,
-        "seconds": seconds,
+        **record,
     }
 
 
 def run_problem(row, seed):
-    """Draw and fit one problem of a row."""
-    options = ROWS[row][0](seed)
-    problem = make_corrupted_matrix(**options)
-    result = {"seed": seed, **fit(problem.data, problem.clean, problem.outliers)}
-    result["rank_right"] = result["rank_found"] == options["rank"] + (options.get("mean", 0.0) != 0)
+    """Draw and fit one problem of a row; returns its options and figures."""
+    told = ROWS[row].draw(seed)
+    problem = make_corrupted_matrix(**told)
+    result = {**told, "seed": seed, **fit(problem.data, problem.clean, problem.outliers)}
+    result["rank_right"] = result["rank_found"] == told["rank"] + (told.get("mean", 0.0) != 0)
     if row.startswith("noise"):
-        sound = problem.observed & ~problem.outliers
-        result["ratio"] = result["error"] / oracle_error(problem.clean, problem.data, sound, options["rank"])
-        result["scale_ratio"] = result["scale"] / options["noise"]
+        inliers = problem.observed & ~problem.outliers
+        result["ratio"] = result["error"] / matrix_oracle_error(problem.clean, problem.data, inliers, told["rank"])
+        result["scale_ratio"] = result["scale"] / told["noise"]
     return result
 
 
-def summarise(row, results):
-    """One line of the report."""
-    _, bar, text = ROWS[row]
-    n = len(results)
-    claimed = [r for r in results if r["converged"]]
-    seconds = np.median([r["seconds"] for r in results])
-    right = f"rank right {sum(r['rank_right'] for r in results)}/{n}, {seconds:.2f} s   [{text}]"
-    if row.startswith("noise"):
-        ratios = np.array([r["ratio"] for r in results])
-        scales = [r["scale_ratio"] for r in results]
-        return (
-            f"{row:7s} ratio median {np.median(ratios):.3f} (bar 1.15), worst {ratios.max():.2f} (bar 1.5), "
-            f"scale ratio {min(scales):.2f} to {max(scales):.2f}, converged {len(claimed)}/{n}, {right}"
-        )
-    good = [r for r in results if r["error"] < 1e-6]
-    wrong = sum(r["error"] >= 1e-5 for r in claimed)
-    silent = sum(r["error"] >= 1e-5 and not r["warned"] for r in results)
-    doubted = sum(r["warned"] for r in good)
-    flags = "".join(f", {name} from {min((r[name] for r in good), default=0):.4f}" for name in ("precision", "recall"))
-    return (
-        f"{row:7s} recovered {len(good)}/{n} (bar {bar} of 100), converged and wrong {wrong}/{len(claimed)}, "
-        f"wrong without a warning {silent}, right but warned {doubted}{flags}, {right}"
-    )
+def summarise(name, results):
+    """Cells of a row."""
+    row = ROWS[name]
+    if row.bar is None:
+        figures = noise_figures(results)
+    else:
+        good = [r for r in results if not failed(r)]
+        lowest = {f"lowest {key}": f"{min((r[key] for r in good), default=0):.4f}" for key in ("precision", "recall")}
+        figures = exact_figures(row, results) | lowest
+    return figures | common_figures(row, results)
 
 
 def run_peer(name, rank, seed):
@@ -217,41 +187,34 @@ def run_peer(name, rank, seed):
     clean, data, bad = make_peers_instance(name, seed)
     result = fit(data, clean, bad, rank)
     noise = PEERS[name][3]
-    result["oracle"] = oracle_error(clean, data, np.isfinite(data) & ~bad, 5) if noise else 0.0
+    result["oracle"] = matrix_oracle_error(clean, data, np.isfinite(data) & ~bad, 5) if noise else 0.0
     return result
 
 
+def compare_with_peers(args):
+    """Print the largest error of the seeds for each instance."""
+    ranks = {"rank not given": None, "bound 10": 10, "bound 20": 20}
+    print("largest error of the seeds; the true rank is 5")
+    table, figures = Table(PEERS), {}
+    for name in PEERS:
+        jobs = [(name, rank, seed) for rank in ranks.values() for seed in args.seeds[:3]]
+        results = figures[name] = over_processes(run_peer, jobs, args.jobs)
+        worst = np.array([r["error"] for r in results]).reshape(3, -1).max(axis=1)
+        oracle = max(r["oracle"] for r in results)
+        errors = {told: f"{error:.1e}" for told, error in zip(ranks, worst, strict=True)}
+        table.print({"instance": name, **errors, "oracle": f"{oracle:.2e}" if oracle else ""})
+    write_json(args.json, figures)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", action="append", choices=sorted(ROWS), help="row to run (default: all)")
-    parser.add_argument("--peers", action="store_true", help="the instances of the comparison with peers instead")
-    parser.add_argument("--count", type=int, default=100, help="problems a row (peers: 3 at most)")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    parser.add_argument("--failures", action="store_true", help="list the problems that were not recovered")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to build the method: results on them are not reported")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    seeds = range(args.seed, args.seed + args.count)
+    options = Arguments(__doc__).add_rows(ROWS).add_failures()
+    options.add_seeds(FIRST_TEST_SEED, count=100, of="problems a row (with --peers at most 3)")
+    options.add_argument("--peers", action="store_true", help="the instances of the comparison with peers instead")
+    args = options.parse_args()
     if args.peers:
-        print("largest error of the seeds: rank not given / bound 10 / bound 20 (true rank 5)")
-        for name in PEERS:
-            jobs = [(name, rank, seed) for rank in (None, 10, 20) for seed in seeds[:3]]
-            results = Parallel(n_jobs=args.jobs)(delayed(run_peer)(*job) for job in jobs)
-            worst = np.array([r["error"] for r in results]).reshape(3, -1).max(axis=1)
-            oracle = max(r["oracle"] for r in results)
-            told = f"   oracle {oracle:.2e}" if oracle else ""
-            print(f"{name:28s}" + " / ".join(f"{e:.1e}" for e in worst) + told, flush=True)
-        return
-    for row in args.row or ROWS:
-        results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(row, seed) for seed in seeds)
-        print(summarise(row, results), flush=True)
-        if args.failures:
-            for r in results:
-                if r.get("ratio", 0) > 1.5 or ("ratio" not in r and r["error"] >= 1e-6):
-                    print("   ", {**ROWS[row][0](r["seed"]), **r}, flush=True)
+        compare_with_peers(args)
+    else:
+        run_rows(args, ROWS, run_problem, summarise)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,21 @@
-"""Study of imputers before a linear model: scikit-learn's diabetes and breast cancer data, 20 % lies and 20 % holes.
+"""Study of imputers before a linear model: diabetes and breast cancer data, 20 % corrupted and 20 % missing.
 
-    python asv_bench/imputer_study.py                   # ten seeds
-    python asv_bench/imputer_study.py --data diabetes --kind huge --count 3
-    python asv_bench/imputer_study.py --explain         # what is flagged, and what the columns have in common
+    python asv_bench/studies/imputers.py                   # ten seeds
+    python asv_bench/studies/imputers.py --data diabetes --kind huge --count 3
+    python asv_bench/studies/imputers.py --explain         # what is flagged, and what the columns have in common
 
 The pipeline is RobustScaler, imputer, StandardScaler, and Ridge (diabetes: R2) or RidgeClassifier (cancer: accuracy),
-five-fold cross-validated. Lies and holes are in training and test rows, targets are true. All imputers get the same
-folds, and the robustly scaled columns. A seed draws lies, holes and folds; those below 20000 were used to choose the
-rank and are refused.
+five-fold cross-validated. Entries are corrupted and missing in training and test rows; the targets are true. All
+imputers get the same folds and the same robustly scaled columns. A seed draws the entries and the folds; those below
+20000 were used to choose the rank, and are refused.
 """
 
-import argparse
-import os
-import warnings
-
 import numpy as np
-from joblib import Parallel, delayed
+from harness import Arguments, Table, over_processes, quiet, write_json
+from peers import IMPUTERS
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.decomposition import PCA
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -36,114 +31,108 @@ DATA = {
     "cancer": (load_breast_cancer, RidgeClassifier(), StratifiedKFold),
 }
 KINDS = {
-    "none": "no lies, 20 % holes",
-    "huge": "5 to 15 standard deviations of the column, of either sign",
+    "none": "nothing corrupted, 20 % missing",
+    "huge": "5 to 15 standard deviations of the column, of both signs",
     "one-sided": "the same, all positive",
     "same-size": "0.5 to 1.5 standard deviations of the column",
-    "permuted": "the value of another row",
+    "permuted": "the value of a random row",
 }
-IMPUTERS = {
-    "median": SimpleImputer(strategy="median"),
-    "knn": KNNImputer(),
-    "iterative": IterativeImputer(random_state=0),
-    "robust": RobustMatrixCompletion(3),
-}
+OURS = RobustMatrixCompletion(3)
+COMPARED = {**IMPUTERS, "robust": OURS}
 # Other uses of ours, for comparison.
 VARIANTS = {
     "rank found": RobustMatrixCompletion(),
     "rank 2": RobustMatrixCompletion(2),
-    "holes only": RobustMatrixCompletion(3, replace="missing"),
+    "missing only": RobustMatrixCompletion(3, replace="missing"),
     "all replaced": RobustMatrixCompletion(3, replace="all"),
 }
 
 
-def spoil(X, kind, seed, *, lies=0.2, holes=0.2):
-    """A copy with lies of one kind, column by column, and holes."""
+def spoil(X, kind, seed, *, corrupted=0.2, missing=0.2):
+    """A copy in which these shares of the entries are corrupted, column by column, and missing."""
     rng = np.random.RandomState(seed)
     X = X.copy()
     for j in range(X.shape[1]) if kind != "none" else ():
         if kind == "permuted":
-            wrong = rng.uniform(size=len(X)) < lies
+            wrong = rng.uniform(size=len(X)) < corrupted
             X[wrong, j] = rng.choice(X[:, j], wrong.sum())
         else:
-            X[:, j], _ = corrupt(X[:, j], lies, kind, random_state=rng)
-    X[rng.uniform(size=X.shape) < holes] = np.nan
+            X[:, j], _ = corrupt(X[:, j], corrupted, kind, random_state=rng)
+    X[rng.uniform(size=X.shape) < missing] = np.nan
     return X
 
 
+def mean_score(data, X, y, seed, *imputer):
+    """Cross-validated score of the pipeline with (or without) an imputer, on folds of the seed."""
+    _, model, folds = DATA[data]
+    pipeline = make_pipeline(RobustScaler(), *imputer, StandardScaler(), model)
+    with quiet():
+        return cross_val_score(pipeline, X, y, cv=folds(5, shuffle=True, random_state=seed)).mean()
+
+
 def run(data, kind, seed, imputers):
-    """Cross-validated score of each imputer."""
-    load, model, folds = DATA[data]
-    X, y = load(return_X_y=True)
+    """Score of each imputer."""
+    X, y = DATA[data][0](return_X_y=True)
     X = spoil(X, kind, seed)
-    cv = folds(5, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [
-            cross_val_score(make_pipeline(RobustScaler(), imputer, StandardScaler(), model), X, y, cv=cv).mean()
-            for imputer in imputers.values()
-        ]
+    return [mean_score(data, X, y, seed, imputer) for imputer in imputers.values()]
 
 
 def explain(data, seeds):
     """Print why: shares of variance, the noise that the robust fit sees, what it flags, and what that costs."""
-    load, model, folds = DATA[data]
-    clean, y = load(return_X_y=True)
+    clean, y = DATA[data][0](return_X_y=True)
     scaled = RobustScaler().fit_transform(clean)
     shares = PCA().fit(scaled).explained_variance_ratio_[:4]
     print(f"{data}: variance of the first directions " + ", ".join(f"{share:.0%}" for share in shares))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fit = clone(IMPUTERS["robust"]).fit(scaled)
-        print(
-            f"    nothing spoilt: rank {fit.rank_}, noise {fit.scale_:.2f} interquartile ranges, flagged by column: ",
-            end="",
-        )
-        print(", ".join(f"{share:.1%}" for share in fit.outliers_.mean(axis=0) if share > 0.005))
-        scores = []
-        for steps in ([], [clone(IMPUTERS["robust"])]):
-            pipeline = make_pipeline(RobustScaler(), *steps, StandardScaler(), model)
-            cvs = [folds(5, shuffle=True, random_state=seed) for seed in seeds]
-            scores.append(np.mean([cross_val_score(pipeline, clean, y, cv=cv).mean() for cv in cvs]))
-        print(f"    nothing spoilt: score {scores[0]:.3f} without an imputer, {scores[1]:.3f} with the robust one")
-        for kind in ("huge", "same-size"):
-            flagged = []
-            for seed in seeds:
-                spoilt = spoil(clean, kind, seed)
-                lies = (spoilt != clean) & np.isfinite(spoilt)
-                found = clone(IMPUTERS["robust"]).fit(RobustScaler().fit_transform(spoilt)).outliers_
-                flagged.append((found[lies].mean(), found[~lies & np.isfinite(spoilt)].mean()))
-            hit, sound = np.mean(flagged, axis=0)
-            print(f"    {kind}: {hit:.1%} of the lies flagged, {sound:.1%} of the sound values", flush=True)
+    with quiet():
+        fit = clone(OURS).fit(scaled)
+    flagged = ", ".join(f"{share:.1%}" for share in fit.outliers_.mean(axis=0) if share > 0.005)
+    print(
+        f"    nothing corrupted: rank {fit.rank_}, noise {fit.scale_:.2f} interquartile ranges, "
+        f"flagged by column: {flagged}"
+    )
+    without, ours = (np.mean([mean_score(data, clean, y, seed, *step) for seed in seeds]) for step in ((), (OURS,)))
+    print(f"    nothing corrupted: score {without:.3f} without an imputer, {ours:.3f} with the robust one")
+    for kind in ("huge", "same-size"):
+        flagged = []
+        for seed in seeds:
+            X = spoil(clean, kind, seed)
+            observed = np.isfinite(X)
+            corrupted = observed & (clean != X)
+            with quiet():
+                found = clone(OURS).fit(RobustScaler().fit_transform(X)).outliers_
+            flagged.append((found[corrupted].mean(), found[observed & ~corrupted].mean()))
+        hit, false = np.mean(flagged, axis=0)
+        print(f"    {kind}: {hit:.1%} of the corrupted entries flagged, {false:.1%} of the inliers", flush=True)
+
+
+def compare(args):
+    """Print mean scores; a seed is won where `robust` is above the best of the peers."""
+    imputers = COMPARED | (VARIANTS if args.variants else {})
+    print(f"mean score of {args.count} seeds; wins: seeds on which `robust` is above the best of its peers")
+    table, figures = Table(DATA), {}
+    for data in args.data or DATA:
+        for kind in args.kind or KINDS:
+            tasks = [(data, kind, seed, imputers) for seed in args.seeds]
+            scores = figures[f"{data} {kind}"] = np.array(over_processes(run, tasks, args.jobs))
+            wins = int((scores[:, len(IMPUTERS)] > scores[:, : len(IMPUTERS)].max(axis=1)).sum())
+            means = {name: f"{mean:.3f}" for name, mean in zip(imputers, scores.mean(axis=0), strict=True)}
+            table.print({"data": data, "kind": kind, **means, "wins": f"{wins}/{args.count}", "problems": KINDS[kind]})
+    write_json(args.json, figures)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", action="append", choices=sorted(DATA), help="data set (default: both)")
-    parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="kind of lie (default: all)")
-    parser.add_argument("--count", type=int, default=10, help="seeds")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--variants", action="store_true", help="other uses of ours, too")
-    parser.add_argument("--explain", action="store_true", help="what is flagged, instead of scores")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to choose the rank: results on them are not reported")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    options = Arguments(__doc__)
+    options.add_argument("--data", action="append", choices=sorted(DATA), help="data set (default: both)")
+    options.add_argument("--kind", action="append", choices=sorted(KINDS), help="kind of corruption (default: all)")
+    options.add_seeds(FIRST_TEST_SEED, count=10, of="seeds", used_to="choose the rank")
+    options.add_argument("--variants", action="store_true", help="other uses of ours, too")
+    options.add_argument("--explain", action="store_true", help="what is flagged, instead of scores")
+    args = options.parse_args()
     if args.explain:
         for data in args.data or DATA:
-            explain(data, range(args.seed, args.seed + args.count))
-        return
-    imputers = IMPUTERS | (VARIANTS if args.variants else {})
-    seeds = range(args.seed, args.seed + args.count)
-    print(f"mean score of {args.count} seeds; wins: seeds on which `robust` is above the best of the first three")
-    for data in args.data or DATA:
-        for kind in args.kind or KINDS:
-            scores = np.array(Parallel(n_jobs=args.jobs)(delayed(run)(data, kind, seed, imputers) for seed in seeds))
-            listed = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(imputers, scores.mean(axis=0), strict=True))
-            wins = int((scores[:, 3] > scores[:, :3].max(axis=1)).sum())
-            print(f"{data:8s} {kind:9s} {listed}; wins {wins}/{args.count}   [{KINDS[kind]}]", flush=True)
+            explain(data, args.seeds)
+    else:
+        compare(args)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ _ROWS = 1000
 
 @dataclass
 class Problem:
-    """A matrix with NaN where not seen (`y` is None), or measurements and their targets `y`.
+    """A matrix with NaN where entries are missing (`y` is None), or measurements and their targets `y`.
 
-    `sound` masks what is seen and not grossly wrong, for the oracle alone.
+    `inliers` masks what is observed and not corrupted; only the oracle is told.
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Problem:
     truth: np.ndarray
     rank: int
     noise: float
-    sound: np.ndarray
+    inliers: np.ndarray
 
     @property
     def shape(self):
@@ -40,14 +40,14 @@ class Problem:
 
 
 def make_problem(kind, size, *, rank, outliers, condition=1.0, noise=0.0, observed=None, m=None, dtype=float, seed=0):
-    """Draw a problem: `size` x `size`, `observed` of its entries seen, or `m` measurements of it."""
+    """Draw a problem: `size` x `size`, with this share of its entries observed, or `m` measurements of it."""
     options = {"outliers": outliers, "condition": condition, "noise": noise, "random_state": seed}
     shape = (size, size)
     if kind in ("full", "completion"):
-        seen = 1.0 if kind == "full" else observed
-        drawn = make_corrupted_matrix(shape, rank, observed=seen, **options)
-        sound = drawn.observed & ~drawn.outliers
-        return Problem(kind, drawn.data.astype(dtype, copy=False), None, drawn.clean, rank, noise, sound)
+        share = 1.0 if kind == "full" else observed
+        drawn = make_corrupted_matrix(shape, rank, observed=share, **options)
+        inliers = drawn.observed & ~drawn.outliers
+        return Problem(kind, drawn.data.astype(dtype, copy=False), None, drawn.clean, rank, noise, inliers)
     ensemble = "rank_one" if kind == "rank_one" else "gaussian"
     drawn = make_measurements(m, shape, rank, ensemble=ensemble, **options)
     data, y = (array.astype(dtype, copy=False) for array in (drawn.data, drawn.target))

@@ -1,22 +1,18 @@
 """Study of model selection: whether GridSearchCV over `init_scale`, on corrupted data, picks values that recover.
 
-    python asv_bench/selection_study.py                       # all rows, 100 problems each
-    python asv_bench/selection_study.py --row gauss --count 20
-    python asv_bench/selection_study.py --curve               # score and error at each value, too
+    python asv_bench/studies/selection.py                       # all rows, 100 problems each
+    python asv_bench/studies/selection.py --row gauss --count 20
+    python asv_bench/studies/selection.py --curve               # score and error at each value, too
 
-The problems are those of the tests, sized for many fits. Seeds below 20000 were used to set the study up; it starts
-there and refuses lower ones. `stage` searches over the over-parameterised stage alone (polish=False), whose
-error depends on the start, and fits the value that it has picked with all stages; `all` searches over whole fits. Truth
-is used only to judge: a pick recovers where the error of the whole fit is below 1e-6; with noise, where it is
-within 1.2 times that of the best value of the grid, and `regret` is this ratio for the stage that was searched.
+The search `stage` fits the over-parameterised stage alone (polish=False), whose error depends on the start; the value
+that it picks is then refit with all stages. The search `all` fits all stages. Truth is used only to judge. A pick
+recovers where the error of the refit is below 1e-6; with noise, where it is within 1.2 times that of the best value of
+the grid. `regret` is the error at the pick over that at the best value, in the fits that were searched. The problems
+are those of the tests, small enough for many fits. Seeds below 20000 were used to set the study up, and are refused.
 """
 
-import argparse
-import os
-import warnings
-
 import numpy as np
-from joblib import Parallel, delayed
+from harness import RECOVERED, Arguments, quiet, run_rows
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -67,7 +63,10 @@ def _entries(seed, noise=0.0):
 ROWS = {
     "gauss": (_sensing, "Gaussian, 10 to 16 wide, 10 dof, 10 to 25 % of every kind"),
     "gauss_noise": (lambda seed: _sensing(seed, 0.1), "the same with 10 % noise"),
-    "entries": (_entries, "completion and PCA by entries, 40 to 60 wide, 80 to 100 % seen, 10 to 20 % of every kind"),
+    "entries": (
+        _entries,
+        "completion and PCA by entries, 40 to 60 wide, 80 to 100 % observed, 10 to 20 % of every kind",
+    ),
     "entries_noise": (lambda seed: _entries(seed, 0.1), "the same with 10 % noise"),
 }
 
@@ -92,8 +91,7 @@ def run_problem(row, seed, max_iter=1000):
             return np.inf
 
     result = {"seed": seed}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         whole = np.array([error(value, True) for value in INIT_SCALES])
         for name, polish in (("stage", False), ("all", True)):
             searched = clone(model).set_params(**{f"{prefix}polish": polish})
@@ -112,51 +110,53 @@ def run_problem(row, seed, max_iter=1000):
 
 def recovers(row, figures):
     """Whether the value that was picked recovers, in a fit of all stages."""
-    return figures["error"] < (1.2 * figures["best"] if row.endswith("noise") else 1e-6)
+    return figures["error"] < (1.2 * figures["best"] if row.endswith("noise") else RECOVERED)
 
 
 def summarise(row, results):
-    """Lines of the report."""
-    n = len(results)
-    yield f"{row}   [{ROWS[row][1]}]"
+    """Cells of a row, a line for each search."""
+    lines = []
     for name in ("stage", "all"):
-        good = sum(recovers(row, r[name]) for r in results)
-        counts = [sum(r[name]["picked"] == value for r in results) for value in INIT_SCALES]
-        picks = ", ".join(f"{value:g}: {count}" for value, count in zip(INIT_SCALES, counts, strict=True) if count)
+        counts = {value: sum(r[name]["picked"] == value for r in results) for value in INIT_SCALES}
         regret = [r[name]["regret"] for r in results]
-        yield (
-            f"  {name:5s} picked a value that recovers in {good}/{n} (bar 95 of 100); picks {picks}; "
-            f"regret median {np.median(regret):.2f}, worst {np.max(regret):.3g}"
+        lines.append(
+            {
+                "search": name,
+                "picks that recover": f"{sum(recovers(row, r[name]) for r in results)}/{len(results)}",
+                "bar": "95 of 100",
+                "median regret": f"{np.median(regret):.2f}",
+                "worst": f"{np.max(regret):.3g}",
+                **{f"picked {value:g}": count for value, count in counts.items()},
+                "problems": ROWS[row][1],
+            }
         )
+    return lines
 
 
 def curve(results):
-    """Medians of score and error at each value."""
+    """Cells of the medians of score and error at each value."""
+    lines = []
     for name in ("stage", "all"):
-        for figure in ("scores", "errors"):
+        for figure, form in (("scores", "9.5f"), ("errors", "9.3g")):
             values = np.median([r[name][figure] for r in results], axis=0)
-            listed = "  ".join(f"{v:9.3g}" if figure == "errors" else f"{v:9.5f}" for v in values)
-            yield f"  {name:5s} median {figure}  {listed}"
+            cells = {f"{scale:g}": f"{value:{form}}" for scale, value in zip(INIT_SCALES, values, strict=True)}
+            lines.append({"search": name, "median of": figure, **cells})
+    return lines
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", action="append", choices=sorted(ROWS), help="row to run (default: all)")
-    parser.add_argument("--count", type=int, default=100, help="problems a row")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    parser.add_argument("--max-iter", type=int, default=1000, help="of the estimators: a tiny start takes many")
-    parser.add_argument("--curve", action="store_true", help="print median score and error at each value, too")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to set the study up: results on them are not reported")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    print(f"init_scale in {INIT_SCALES}")
-    for row in args.row or ROWS:
-        seeds = range(args.seed, args.seed + args.count)
-        results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(row, seed, args.max_iter) for seed in seeds)
-        print(*summarise(row, results), *(curve(results) if args.curve else ()), sep="\n", flush=True)
+    options = Arguments(__doc__).add_rows(ROWS)
+    options.add_seeds(FIRST_TEST_SEED, count=100, used_to="set the study up")
+    options.add_argument("--max-iter", type=int, default=1000, help="of the estimators: a tiny start takes many")
+    options.add_argument("--curve", action="store_true", help="print median score and error at each value, too")
+    args = options.parse_args()
+    run_rows(
+        args,
+        ROWS,
+        run_problem,
+        lambda row, results: summarise(row, results) + (curve(results) if args.curve else []),
+        tasks=lambda row: [(row, seed, args.max_iter) for seed in args.seeds],
+    )
 
 
 if __name__ == "__main__":

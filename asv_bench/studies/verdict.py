@@ -1,28 +1,21 @@
 """Study of the verdict: how often a fit that claims to have converged is wrong, and a right one warns.
 
-    python asv_bench/verdict_study.py                      # all estimators, 600 problems each
-    python asv_bench/verdict_study.py --row sensing --count 100
+    python asv_bench/studies/verdict.py                      # all estimators, 600 problems each
+    python asv_bench/studies/verdict.py --row sensing --count 100
 
-The problems are drawn from the whole grid of the studies of recovery, completion and PCA and beyond what can be
-recovered: 2 to 14 measurements an unknown (entries: 1.5 to 30), 0 to 60 % errors of every kind, condition to 10, with
-noise in two of five. A fit is right where its error is below 1e-6, or with noise below a half and below 1.5 times
-that of least squares told the errors and the best rank up to the true one; it is wrong above 1e-5, or above 2.5 times.
-Where more than half of the signs are flipped, most measurements are of the opposite matrix, which is then the truth.
-Rows and columns that the estimator lists as undetermined are not judged; where even least squares is not determined by
-the others, no fit is right, and one with an error above a half is wrong. Seeds below 220000 were used to set the
-verdict; the study starts there and refuses lower ones.
+The problems cover those of the studies of recovery and completion, and ones that nobody can recover: 2 to 14
+measurements (entries: 1.5 to 30) per degree of freedom, 0 to 60 % errors of every kind, condition number up to 10, and
+noise in two of five. Without noise a fit is right where its error is below 1e-6, and wrong above 1e-5. With noise its
+error is compared with that of least squares told the inliers, at the best rank up to the true one: right is below 1.5
+times that (and below 0.5), wrong is above 2.5 times. Where more than half of the signs are flipped, most measurements
+are of the opposite matrix, which then counts as the truth. Rows and columns that the estimator lists as undetermined
+are not judged. Where even least squares is not determined by the others, no fit is right, and one with an error above
+0.5 is wrong. Seeds below 220000 were used to set the verdict, and are refused.
 """
 
-import argparse
-import json
-import os
-import warnings
-
-import completion_study
 import numpy as np
-import recovery_study
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
+from harness import RECOVERED, WRONG, Arguments, recorded, run_rows
+from references import matrix_oracle_error, measurements_oracle_error
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements
@@ -42,7 +35,7 @@ def _common(seed, rng):
 
 
 def _told_by_most(told, truth, wrong, observed=True):
-    """The matrix that most measurements are of, and those that are not: with most signs flipped, the opposite."""
+    """The matrix that most measurements are of (with most signs flipped, the opposite), and a mask of the others."""
     if told["outlier_kind"] == "sign-flip" and wrong.sum() > 0.5 * np.sum(np.broadcast_to(observed, wrong.shape)):
         return -truth, ~wrong & observed
     return truth, wrong
@@ -64,7 +57,7 @@ def _sensing(seed):
     truth, wrong = _told_by_most(told, problem.coef, problem.outliers)
 
     def oracle(k, known):
-        return recovery_study.oracle_error(data, problem.target, ~wrong, truth, k)
+        return measurements_oracle_error(data, problem.target, ~wrong, truth, k)
 
     model = RobustLowRankRecovery(measurements=kind, shape=shape)
     fit = lambda: model.fit(problem.data, problem.target).coef_  # noqa: E731
@@ -75,19 +68,19 @@ def _matrix(seed, *, pca=False):
     rng = np.random.RandomState(seed)
     shape = tuple(int(d) for d in rng.randint(40, 201, 2))
     rank = int(rng.randint(1, 9))
-    unknowns = rank * (sum(shape) - rank)
-    least = 1.5 * unknowns / (shape[0] * shape[1])
+    dof = rank * (sum(shape) - rank)
+    least = 1.5 * dof / (shape[0] * shape[1])
     observed = 1.0 if pca and seed % 2 else float(np.exp(rng.uniform(np.log(min(least, 0.9)), 0.0)))
     told = {"shape": shape, "rank": rank, "observed": observed, **_common(seed, rng)}
     if seed % 5 == 0:
         told.update(({"sampling": "uneven"}, {"leverage": "heavy"}, {"mean": 2.0})[rng.randint(3)])
     problem = make_corrupted_matrix(**told)
     truth, wrong = _told_by_most(told, problem.clean, problem.outliers, problem.observed)
-    sound = problem.observed & ~wrong
+    inliers = problem.observed & ~wrong
 
     def oracle(k, known):
         part = np.ix_(*known)
-        return completion_study.oracle_error(truth[part], problem.data[part], sound[part], k)
+        return matrix_oracle_error(truth[part], problem.data[part], inliers[part], k)
 
     if pca:
         model = RobustPCA()
@@ -109,12 +102,12 @@ ROWS = {"sensing": _sensing, "completion": _matrix, "pca": lambda seed: _matrix(
 
 
 def _least_error(oracle, most, known):
-    """Error of least squares at its best rank: a weak direction may cost more than it tells; infinite without any."""
+    """Error of least squares at its best rank (a weak direction may add more noise than signal); infinite at none."""
     least = np.inf
     for k in range(min(most, *map(len, known)), 0, -1):
         try:
             error = oracle(k, known)
-        except np.linalg.LinAlgError:  # too few sound ones even for it
+        except np.linalg.LinAlgError:  # too few inliers even for it
             continue
         if error > least:
             break
@@ -123,18 +116,15 @@ def _least_error(oracle, most, known):
 
 
 def run_problem(row, seed):
-    """Fit one problem; returns a dict of figures."""
+    """Fit one problem; returns its options and figures."""
     told, model, fit, truth, oracle, most, wrong, noise = ROWS[row](seed)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        estimate = fit()
+    estimate, record = recorded(model, fit)
     lost = [getattr(model, f"undetermined_{side}_", np.empty(0, int)) for side in ("rows", "columns")]
-    # of the others the estimator has said that it cannot tell
     known = [np.setdiff1d(np.arange(d), index) for d, index in zip(truth.shape, lost, strict=True)]
     part = np.ix_(*known)
     size = float(np.linalg.norm(truth[part]))
     error = float(np.linalg.norm((estimate - truth)[part])) / size if size else 0.0
-    limits = (1e-6, 1e-5)
+    limits = (RECOVERED, WRONG)
     if told["noise"]:
         least = _least_error(oracle, most, known)
         limits = (min(1.5 * least, 0.5), 2.5 * least) if least < np.inf else (0.0, 0.5)
@@ -145,64 +135,51 @@ def run_problem(row, seed):
         "found": int(model.rank_),
         "right": bool(error < limits[0] and size > 0.0),
         "wrong": bool(error > limits[1]),
-        "converged": bool(model.converged_),
         "reason": model.stop_reason_,
-        "warned": any(issubclass(w.category, ConvergenceWarning) for w in caught),
         "undetermined": sum(len(index) for index in lost),
+        **record,
     }
     if told["noise"]:
-        sound = ~wrong & np.isfinite(getattr(model, "outliers_", wrong))
+        inliers = ~wrong & np.isfinite(getattr(model, "outliers_", wrong))
         result["scale_ratio"] = float(model.scale_ / noise)
-        result["false_alarms"] = float(np.mean(np.asarray(model.outliers_)[sound]))
+        result["false_alarms"] = float(np.mean(np.asarray(model.outliers_)[inliers]))
     else:
         result["flags"] = [float(x) for x in outlier_precision_recall(wrong, np.asarray(model.outliers_))]
     return result
 
 
+def false_verdict(result):
+    """Whether a fit claims to have converged and is wrong, or warns and is right."""
+    return (result["converged"] and result["wrong"]) or (result["right"] and result["warned"])
+
+
+def _share(some, of):
+    return f"{len(some)}/{len(of)} ({len(some) / max(len(of), 1):.1%})"
+
+
 def summarise(row, results):
+    """Cells of an estimator; `whole` are the right fits that miss no direction."""
     claimed = [r for r in results if r["converged"]]
     right = [r for r in results if r["right"]]
-    wrong = [r for r in claimed if r["wrong"]]
-    warned = [r for r in right if r["warned"]]
-    whole = [r for r in right if r["found"] >= r["rank"] + bool(r.get("mean"))]  # no direction is missed
-    warned_whole = [r for r in whole if r["warned"]]
-    noisy = [r for r in results if r["converged"] and r["right"] and "scale_ratio" in r]
-    ratios, alarms = [r["scale_ratio"] for r in noisy], [r["false_alarms"] for r in noisy]
-    return (
-        f"{row:10s} {len(results)} problems, right {len(right)}, converged {len(claimed)}: wrong {len(wrong)} "
-        f"({len(wrong) / max(len(claimed), 1):.1%}, bar 1 %); right but warned {len(warned)} "
-        f"({len(warned) / max(len(right), 1):.1%}, bar 5 %; of those that miss no direction "
-        f"{len(warned_whole)} of {len(whole)}, {len(warned_whole) / max(len(whole), 1):.1%}); noise scale "
-        f"{np.median(ratios):.3f} ({np.quantile(ratios, 0.05):.2f} to {np.quantile(ratios, 0.95):.2f}), "
-        f"false alarms {np.mean(alarms):.2%} (bar 1 %)"
-    )
+    whole = [r for r in right if r["found"] >= r["rank"] + bool(r.get("mean"))]
+    noisy = [r for r in right if r["converged"] and "scale_ratio" in r]
+    low, middle, high = np.quantile([r["scale_ratio"] for r in noisy] or np.nan, (0.05, 0.5, 0.95))
+    return {
+        "problems": len(results),
+        "right": len(right),
+        "converged": len(claimed),
+        "converged and wrong (bar 1 %)": _share([r for r in claimed if r["wrong"]], claimed),
+        "right but warned (bar 5 %)": _share([r for r in right if r["warned"]], right),
+        "of whole ones": _share([r for r in whole if r["warned"]], whole),
+        "noise scale": f"{middle:.3f} ({low:.2f} to {high:.2f})",
+        "false alarms (bar 1 %)": f"{np.mean([r['false_alarms'] for r in noisy] or np.nan):.2%}",
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", action="append", choices=ROWS, help="estimator (default: all)")
-    parser.add_argument("--count", type=int, default=600, help="problems a row")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    parser.add_argument("--json", help="write all figures to this file")
-    parser.add_argument("--failures", action="store_true", help="list the problems with a false verdict")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to set the verdict: results on them are not reported")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    everything = {}
-    for row in args.row or ROWS:
-        seeds = range(args.seed, args.seed + args.count)
-        everything[row] = results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(row, seed) for seed in seeds)
-        print(summarise(row, results), flush=True)
-        if args.failures:
-            for r in results:
-                if (r["converged"] and r["wrong"]) or (r["right"] and r["warned"]):
-                    print("   ", {k: v for k, v in r.items() if k != "random_state"} | {"seed": r["random_state"]})
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(everything, file)
+    options = Arguments(__doc__).add_rows(ROWS, what="estimator").add_failures("with a false verdict")
+    options.add_seeds(FIRST_TEST_SEED, count=600, used_to="set the verdict")
+    run_rows(options.parse_args(), ROWS, run_problem, summarise, failed=false_verdict)
 
 
 if __name__ == "__main__":
