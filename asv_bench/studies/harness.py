@@ -103,7 +103,7 @@ def failed(result):
 
 
 def exact_figures(row, results):
-    """Cells of a row without noise: recovered, and honest about it."""
+    """Cells of a row without noise: how many are recovered, and whether claims and warnings are right."""
     claimed = [r for r in results if r["converged"]]
     return {
         "recovered": f"{sum(r['error'] < RECOVERED for r in results)}/{len(results)}",

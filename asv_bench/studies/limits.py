@@ -70,7 +70,7 @@ def _copy(x, out):
 
 
 def timed(function, repeat=7):
-    """Fewest seconds of processor time of warm calls: another process on the machine counts for little in it."""
+    """Least processor time of warm calls in seconds: other processes hardly affect it."""
     function()
     start = time.process_time()
     function()

@@ -1,4 +1,4 @@
-"""Study of recovery: how often, how exactly and how honestly, with default settings and the rank not given.
+"""Study of recovery: how often, how exactly and with what warnings, with default settings and the rank not given.
 
     python asv_bench/studies/recovery.py                 # all rows, 100 problems each
     python asv_bench/studies/recovery.py --row gauss6    # one row

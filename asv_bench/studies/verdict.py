@@ -170,7 +170,7 @@ def summarise(row, results):
         "converged": len(claimed),
         "converged and wrong (bar 1 %)": _share([r for r in claimed if r["wrong"]], claimed),
         "right but warned (bar 5 %)": _share([r for r in right if r["warned"]], right),
-        "of whole ones": _share([r for r in whole if r["warned"]], whole),
+        "those that miss no direction": _share([r for r in whole if r["warned"]], whole),
         "noise scale": f"{middle:.3f} ({low:.2f} to {high:.2f})",
         "false alarms (bar 1 %)": f"{np.mean([r['false_alarms'] for r in noisy] or np.nan):.2%}",
     }
