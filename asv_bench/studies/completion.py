@@ -24,6 +24,7 @@ from harness import (
     run_rows,
     write_json,
 )
+from problems import draw
 from references import matrix_oracle_error
 
 from sklearn_robustlr import RobustMatrixCompletion
@@ -34,17 +35,8 @@ FIRST_TEST_SEED = 10000
 
 
 def _full(seed):
-    rng = np.random.RandomState(seed)
-    kind = OUTLIER_KINDS[seed % len(OUTLIER_KINDS)]
-    most = 0.3 if kind in ("sign-flip", "one-sided") else 0.5
-    return {
-        "shape": tuple(int(d) for d in rng.randint(300, 501, 2)),
-        "rank": int(rng.randint(1, 11)),
-        "outliers": float(rng.uniform(0.1, most)),
-        "outlier_kind": kind,
-        "condition": float(rng.uniform(1, 5)),
-        "random_state": seed,
-    }
+    most = 0.3 if OUTLIER_KINDS[seed % len(OUTLIER_KINDS)] in ("sign-flip", "one-sided") else 0.5
+    return draw(seed, sides=(300, 500), ranks=(1, 10), outliers=(0.1, most))
 
 
 def _observed(seed, *, condition=10, **options):

@@ -1,13 +1,45 @@
-"""The problems that methods are timed on: what they are given, the truth, and the error that a method has to reach."""
+"""Random problems of the studies of recovery, and those that methods are timed on: their data, truth and error."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
 KINDS = ("full", "completion", "sensing", "rank_one")
+
+
+def draw(
+    seed,
+    *,
+    sides,
+    ranks,
+    outliers,
+    kinds=OUTLIER_KINDS,
+    condition=(1, 5),
+    observed=None,
+    noise=None,
+    multiple=None,
+    ensembles=("gaussian",),
+):
+    """Options of a random problem, for the generators of `sklearn_robustlr.datasets`.
+
+    Each option is drawn from a range that includes its ends, kinds and ensembles take turns. With `multiple`, these are
+    measurements, so many per degree of freedom; otherwise a matrix of which a share is observed.
+    """
+    rng = np.random.RandomState(seed)
+    shape = tuple(int(side) for side in rng.randint(sides[0], sides[1] + 1, 2))
+    rank = int(rng.randint(ranks[0], ranks[1] + 1))
+    told = {"shape": shape, "rank": rank, "outlier_kind": kinds[seed % len(kinds)], "random_state": seed}
+    if multiple:
+        told["n_measurements"] = multiple * rank * (sum(shape) - rank)
+        told["ensemble"] = ensembles[seed % len(ensembles)]
+    for name, ends in {"observed": observed, "outliers": outliers, "condition": condition, "noise": noise}.items():
+        if ends is not None:
+            told[name] = float(rng.uniform(*ends))
+    return told
+
 
 # The error of a matrix is taken over at most so many of its rows.
 _ROWS = 1000

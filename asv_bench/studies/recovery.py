@@ -9,8 +9,11 @@ many fits are wrong (1e-5) among those that claim to have converged, and wrong o
 error over that of the oracle. Seeds below 1000 were used while the method was being built, and are refused.
 """
 
+from functools import partial
+
 import numpy as np
 from harness import Arguments, Row, common_figures, exact_figures, noise_figures, recorded, run_rows
+from problems import draw
 from references import measurements_oracle_error
 
 from sklearn_robustlr import RobustLowRankRecovery
@@ -24,71 +27,41 @@ FIRST_TEST_SEED = 1000
 GROSS_KINDS = tuple(kind for kind in OUTLIER_KINDS if kind != "same-size")
 
 
-def _sensing(seed, *, multiple, outliers, kinds=OUTLIER_KINDS, ensembles=("gaussian",), condition=(1, 5), noise=None):
-    """Draw a sensing problem: m = multiple * r (d1 + d2 - r), sizes 20 to 60, rank 1 to 4."""
-    rng = np.random.RandomState(seed)
-    shape = tuple(int(d) for d in rng.randint(20, 61, 2))
-    rank = int(rng.randint(1, 5))
-    return {
-        "n_measurements": multiple * rank * (sum(shape) - rank),
-        "shape": shape,
-        "rank": rank,
-        "ensemble": ensembles[seed % len(ensembles)],
-        "outliers": float(rng.uniform(*outliers)),
-        "outlier_kind": kinds[seed % len(kinds)],
-        "condition": float(rng.uniform(*condition)),
-        "noise": 0.0 if noise is None else float(rng.uniform(*noise)),
-        "random_state": seed,
-    }
-
-
-def _entries(seed):
-    rng = np.random.RandomState(seed)
-    return {
-        "shape": tuple(int(d) for d in rng.randint(200, 401, 2)),
-        "rank": int(rng.randint(1, 6)),
-        "observed": float(rng.uniform(0.3, 1.0)),
-        "outliers": float(rng.uniform(0.1, 0.3)),
-        "outlier_kind": OUTLIER_KINDS[seed % len(OUTLIER_KINDS)],
-        "condition": float(rng.uniform(1, 5)),
-        "random_state": seed,
-    }
-
-
+sensing = partial(draw, sides=(20, 60), ranks=(1, 4))
+entries = partial(draw, sides=(200, 400), ranks=(1, 5), observed=(0.3, 1.0), outliers=(0.1, 0.3))
+NOISE = (0.05, 0.3)
 ROWS = {
-    "gauss6": Row(
-        lambda s: _sensing(s, multiple=6, outliers=(0, 0.3)), 95, "Gaussian, 6 dof, up to 30 % of every kind"
-    ),
-    "gauss6p30": Row(lambda s: _sensing(s, multiple=6, outliers=(0.3, 0.3)), 95, "the same, 30 % in every problem"),
+    "gauss6": Row(partial(sensing, multiple=6, outliers=(0, 0.3)), 95, "Gaussian, 6 dof, up to 30 % of every kind"),
+    "gauss6p30": Row(partial(sensing, multiple=6, outliers=(0.3, 0.3)), 95, "the same, 30 % in every problem"),
     "gauss10": Row(
-        lambda s: _sensing(s, multiple=10, outliers=(0.4, 0.4), kinds=("huge", "one-sided", "cauchy")),
+        partial(sensing, multiple=10, outliers=(0.4, 0.4), kinds=("huge", "one-sided", "cauchy")),
         95,
         "Gaussian, 10 dof, 40 % huge, one-sided or Cauchy",
     ),
-    "gauss16": Row(lambda s: _sensing(s, multiple=16, outliers=(0.5, 0.5), kinds=("huge",)), 90, "16 dof, 50 % huge"),
+    "gauss16": Row(partial(sensing, multiple=16, outliers=(0.5, 0.5), kinds=("huge",)), 90, "16 dof, 50 % huge"),
     "gauss4": Row(
-        lambda s: _sensing(s, multiple=4, outliers=(0.1, 0.1), condition=(10, 10)),
+        partial(sensing, multiple=4, outliers=(0.1, 0.1), condition=(10, 10)),
         95,
         "4 dof, 10 % of every kind, condition 10",
     ),
     "ensembles": Row(
-        lambda s: _sensing(s, multiple=8, outliers=(0.2, 0.2), ensembles=("sign", "rank_one")),
+        partial(sensing, multiple=8, outliers=(0.2, 0.2), ensembles=("sign", "rank_one")),
         95,
         "random-sign and rank-one, 8 dof, 20 % of every kind",
     ),
-    "entries": Row(_entries, 95, "entries, 200 to 400 wide, 30 to 100 % observed, 10 to 30 % of every kind"),
+    "entries": Row(entries, 95, "entries, 200 to 400 wide, 30 to 100 % observed, 10 to 30 % of every kind"),
     "noise": Row(
-        lambda s: _sensing(s, multiple=6, outliers=(0.2, 0.2), noise=(0.05, 0.3), kinds=GROSS_KINDS),
+        partial(sensing, multiple=6, outliers=(0.2, 0.2), noise=NOISE, kinds=GROSS_KINDS),
         None,
         "Gaussian, 6 dof, 20 % errors, noise 5 to 30 %: error over that of the oracle",
     ),
     "noise_same": Row(
-        lambda s: _sensing(s, multiple=6, outliers=(0.2, 0.2), noise=(0.05, 0.3), kinds=("same-size",)),
+        partial(sensing, multiple=6, outliers=(0.2, 0.2), noise=NOISE, kinds=("same-size",)),
         None,
         "the same with errors of the data's own size (no bar: see the user guide)",
     ),
     "noise_half": Row(
-        lambda s: _sensing(s, multiple=16, outliers=(0.5, 0.5), noise=(0.05, 0.3), kinds=("huge",)),
+        partial(sensing, multiple=16, outliers=(0.5, 0.5), noise=NOISE, kinds=("huge",)),
         None,
         "Gaussian, 16 dof, 50 % huge errors, noise 5 to 30 % (no bar)",
     ),

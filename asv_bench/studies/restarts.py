@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from harness import Arguments, quiet, run_rows
+from problems import draw
 
 from sklearn_robustlr import _restarts
 from sklearn_robustlr._pipeline import descend, finish, solve
@@ -44,18 +45,11 @@ def run_problem(row, seed):
 
 def _run_problem(row, seed):
     share, kind, multiple, noise = ROWS[row]
-    rng = np.random.RandomState(seed)
-    shape, rank = tuple(int(d) for d in rng.randint(16, 31, 2)), int(rng.randint(1, 4))
-    drawn = make_measurements(
-        multiple * rank * (sum(shape) - rank),
-        shape,
-        rank,
-        outliers=share,
-        outlier_kind=kind,
-        noise=noise,
-        random_state=seed,
+    told = draw(
+        seed, sides=(16, 30), ranks=(1, 3), multiple=multiple, outliers=(share, share), kinds=(kind,), condition=None
     )
-    problem = make_problem(make_measurements_object(drawn.data, drawn.target, shape, "matrix")[0])
+    drawn = make_measurements(**told, noise=noise)
+    problem = make_problem(make_measurements_object(drawn.data, drawn.target, told["shape"], "matrix")[0])
     options = Options(None, 1e-3, "auto", 300, 1e-4, True, False)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
 

@@ -13,6 +13,7 @@ are those of the tests, small enough for many fits. Seeds below 20000 were used 
 
 import numpy as np
 from harness import RECOVERED, Arguments, quiet, run_rows
+from problems import draw
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -26,37 +27,16 @@ INIT_SCALES = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 
 
 def _sensing(seed, noise=0.0):
-    rng = np.random.RandomState(seed)
-    shape = tuple(int(d) for d in rng.randint(10, 17, 2))
-    rank = int(rng.randint(1, 3))
-    problem = make_measurements(
-        10 * rank * (sum(shape) - rank),
-        shape,
-        rank,
-        outliers=float(rng.uniform(0.1, 0.25)),
-        outlier_kind=OUTLIER_KINDS[seed % len(OUTLIER_KINDS)],
-        condition=float(rng.uniform(1, 4)),
-        noise=noise,
-        random_state=seed,
-    )
-    return RobustLowRankRecovery(shape=shape), problem.data, problem.target, problem.coef, 3
+    told = draw(seed, sides=(10, 16), ranks=(1, 2), multiple=10, outliers=(0.1, 0.25), condition=(1, 4))
+    problem = make_measurements(**told, noise=noise)
+    return RobustLowRankRecovery(shape=told["shape"]), problem.data, problem.target, problem.coef, 3
 
 
 def _entries(seed, noise=0.0):
-    rng = np.random.RandomState(seed)
-    shape = tuple(int(d) for d in rng.randint(40, 61, 2))
-    problem = make_corrupted_matrix(
-        shape,
-        int(rng.randint(1, 3)),
-        observed=float(rng.uniform(0.8, 1.0)),
-        outliers=float(rng.uniform(0.1, 0.2)),
-        outlier_kind=OUTLIER_KINDS[seed % len(OUTLIER_KINDS)],
-        condition=float(rng.uniform(1, 4)),
-        noise=noise,
-        random_state=seed,
-    )
+    told = draw(seed, sides=(40, 60), ranks=(1, 2), observed=(0.8, 1.0), outliers=(0.1, 0.2), condition=(1, 4))
+    problem = make_corrupted_matrix(**told, noise=noise)
     fillers = RobustMatrixCompletion(), RobustPCA()
-    model = EntryRegressor(fillers[seed // len(OUTLIER_KINDS) % 2], shape=shape)
+    model = EntryRegressor(fillers[seed // len(OUTLIER_KINDS) % 2], shape=told["shape"])
     return model, *to_entries(problem.data), problem.clean, EntryKFold(3, random_state=seed)
 
 

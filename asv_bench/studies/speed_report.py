@@ -19,7 +19,7 @@ from statistics import median
 from unittest.mock import patch
 
 import numpy as np
-from harness import Arguments, Table, limit_blas, write_json
+from harness import Arguments, Table, limit_blas, ratio_in_turns, write_json
 from peers import PEERS, RIVALS, YARDSTICKS, Ours, name_missing_packages
 from problems import make_problem
 from race import Case, race
@@ -81,16 +81,16 @@ def tell(report):
     case = report.case
     print(f"\n{case.title}; target error {case.target:g}; first fit of a process {report.first:.2f} s")
     table = Table([o.method for o in report.outcomes], ("remark",))
-    ours = {"seconds": f"{report.seconds:.3f}", "ours is": "", "times ours": "", "error": f"{report.error:.0e}"}
+    ours = {"seconds": f"{report.seconds:.3f}", "ours / it": "", "it / ours": "", "error": f"{report.error:.0e}"}
     table.print({"method": "ours, nothing told", **ours, "pairs": "", "remark": f"rank {report.rank}"})
     for o in report.outcomes:
         cells = dict.fromkeys(ours, "") | {"pairs": len(o.pairs), "remark": o.failure}
         if not o.failure:
             cells["seconds"] = f"{o.seconds:.3f}"
             if o.yardstick:
-                cells["ours is"] = f"{1 / o.ratio:.3g} of it"
+                cells["ours / it"] = f"{1 / o.ratio:.3g}"
             else:
-                cells |= {"times ours": f"{o.ratio:.3g}", "error": f"{o.error:.0e}"}
+                cells |= {"it / ours": f"{o.ratio:.3g}", "error": f"{o.error:.0e}"}
                 cells["remark"] = "" if o.error <= case.target else "target MISSED"
         table.print({"method": o.method, **cells})
 
@@ -156,19 +156,6 @@ def sensing(args, bars):
     bars.ahead(report)
 
 
-def pairs_of(ours, other, n):
-    """Median ratio of two functions that run in turns, both run once before."""
-    ours(), other()
-    ratios = []
-    for _ in range(n):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        other()
-        ratios.append((middle - start) / (time.perf_counter() - middle))
-    return median(ratios)
-
-
 def iteration(args, bars):
     """One fused iteration of dense measurements, in streaming reads."""
     for dtype in (np.float64, np.float32):
@@ -177,7 +164,7 @@ def iteration(args, bars):
         rng = np.random.RandomState(0)
         left, right = (rng.standard_normal((side, 5)).astype(dtype) for side in problem.shape)
         step = lambda m=measurements, a=left, b=right: m.step(a, b, 0.0)  # noqa: E731
-        ratio = pairs_of(step, problem.data.sum, max(args.pairs, 7))
+        ratio = ratio_in_turns(step, problem.data.sum, max(args.pairs, 7))
         bar = 1.3 if dtype == np.float64 else None
         bars.add(f"one fused iteration in reads of A, {np.dtype(dtype).name}", bar, ratio)
 
@@ -188,7 +175,7 @@ def restarts(args, bars):
     many = RobustLowRankRecovery(shape=problem.shape, n_init=8, n_jobs=2, random_state=0)
     one = RobustLowRankRecovery(shape=problem.shape, n_jobs=2)
     fit = lambda model: model.fit(problem.data, problem.y)  # noqa: E731
-    ratio = pairs_of(lambda: fit(many), lambda: fit(one), min(args.pairs, 3))
+    ratio = ratio_in_turns(lambda: fit(many), lambda: fit(one), min(args.pairs, 3))
     bars.add("8 restarts in fits of one, sensing as above", 2.0, ratio)
     bars.accurate("8 restarts", problem.error(many.coef_), 1e-6)
 
