@@ -1,12 +1,13 @@
 """Entry-wise cross-validation, tuning on seeds of its own, and scikit-learn's searches over the estimators."""
 
-import importlib.util
 import pickle
 from functools import partial
-from pathlib import Path
 
+import imputers
 import numpy as np
 import pytest
+import selection
+import structure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import parallel_config
@@ -452,38 +453,30 @@ def test_score_curve_over_init_scale_tells_the_truth(kind, noise):
     assert errors[int(np.argmax(scores))] < 1.5 * min(errors)
 
 
-def load_study(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / "asv_bench" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_grid_search_picks_a_value_that_recovers():
     """A slice of the study."""
-    study = load_study("selection_study")
-    result = study.run_problem("gauss", 10)
-    assert study.recovers("gauss", result["stage"])
-    assert study.recovers("gauss", result["all"])
+    result = selection.run_problem("gauss", 10)
+    assert selection.recovers("gauss", result["stage"])
+    assert selection.recovers("gauss", result["all"])
     assert result["stage"]["picked"] < 1e-2
 
 
-@pytest.mark.parametrize("name", ["selection_study", "imputer_study", "structure_study"])
-def test_studies_refuse_seeds_that_were_tuned_on(name, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", [name, "--seed", "5"])
+@pytest.mark.parametrize("study", [selection, imputers, structure], ids=lambda study: study.__name__)
+def test_studies_refuse_seeds_that_were_tuned_on(study, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [study.__name__, "--seed", "5"])
     with pytest.raises(SystemExit):
-        load_study(name).main()
+        study.main()
     assert "results on them are not reported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["none", "huge", "one-sided", "same-size", "permuted"])
 def test_imputer_study_spoils_as_it_says(kind, rng):
     X = rng.standard_normal((4000, 3)) * [1, 10, 100]
-    spoilt = load_study("imputer_study").spoil(X, kind, 0)
-    holes = np.isnan(spoilt)
-    assert abs(holes.mean() - 0.2) < 0.02
-    wrong = (spoilt != X) & ~holes
-    assert np.abs(wrong.sum(axis=0) / (~holes).sum(axis=0) - (0.2 if kind != "none" else 0)).max() < 0.03
+    spoilt = imputers.spoil(X, kind, 0)
+    missing = np.isnan(spoilt)
+    assert abs(missing.mean() - 0.2) < 0.02
+    wrong = (spoilt != X) & ~missing
+    assert np.abs(wrong.sum(axis=0) / (~missing).sum(axis=0) - (0.2 if kind != "none" else 0)).max() < 0.03
     moved = np.abs(spoilt - X)[wrong] / np.broadcast_to(X.std(axis=0), X.shape)[wrong]
     if kind in ("huge", "one-sided"):
         assert moved.min() > 4.9

@@ -1,6 +1,6 @@
-"""Benchmarks; they share the reference methods of the studies one folder up."""
+"""Benchmarks; they share problems and peers with the studies."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "studies"))

@@ -4,9 +4,9 @@
 """
 
 import statistics
-import time
 
 import numpy as np
+from harness import ratio_in_turns
 from peers import RIVALS, YARDSTICKS, Ours, run_once
 from problems import make_problem
 
@@ -17,17 +17,6 @@ PAIRS = 3
 FULL = {"size": 1000, "rank": 5, "outliers": 0.3}
 SEEN = {**FULL, "observed": 0.3}
 SENSING = {"size": 64, "rank": 3, "outliers": 0.2, "m": 15_000}
-
-
-def seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def ratio(ours, other, pairs=PAIRS):
-    """Median ratio of the times of two functions that run in turns."""
-    return statistics.median(seconds(ours) / seconds(other) for _ in range(pairs))
 
 
 class Price:
@@ -53,7 +42,7 @@ class Price:
     def track_price(self, case):
         yardstick = next(m for m in YARDSTICKS if self.kind in m.kinds)
         plain = yardstick.run(self.problem, None, None)
-        return ratio(lambda: self.ours.fit(self.problem), plain)
+        return ratio_in_turns(lambda: self.ours.fit(self.problem), plain, PAIRS)
 
     def track_recovery_error(self, case):
         return self.ours.error(self.problem)
@@ -93,7 +82,7 @@ class FusedIteration:
         self.measurements.step(*self.factors, 0.0)
 
     def track_reads(self, dtype):
-        return ratio(lambda: self.measurements.step(*self.factors, 0.0), self.measurements.data.sum, 7)
+        return ratio_in_turns(lambda: self.measurements.step(*self.factors, 0.0), self.measurements.data.sum, 7)
 
     def track_residual_error(self, dtype):
         left, right = (factor.astype(float) for factor in self.factors)
@@ -122,7 +111,7 @@ class EightStarts:
         self.eight = RobustLowRankRecovery(**options, n_init=8, random_state=0).fit(self.X, self.y)
 
     def track_fits(self, case, n_jobs):
-        return ratio(lambda: self.eight.fit(self.X, self.y), lambda: self.one.fit(self.X, self.y))
+        return ratio_in_turns(lambda: self.eight.fit(self.X, self.y), lambda: self.one.fit(self.X, self.y), PAIRS)
 
     def track_recovery_error(self, case, n_jobs):
         return self.problem.error(self.eight.coef_)

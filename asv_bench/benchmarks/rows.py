@@ -9,9 +9,9 @@ from sklearn_robustlr.model_selection import EntryKFold
 
 
 class NewRows:
-    """New rows of a fitted matrix: clean, with errors, with noise, with holes, and all but empty."""
+    """New rows of a fitted matrix: clean, with errors, with noise, with missing entries, and almost empty."""
 
-    params = [["clean", "errors", "noise", "holes", "few"], [1, 2]]
+    params = [["clean", "errors", "noise", "missing", "few"], [1, 2]]
     param_names = ["rows", "n_jobs"]
     timeout = 300
 
@@ -22,7 +22,7 @@ class NewRows:
         )
         self.clean = p.clean[400:]
         self.rows = self.clean.copy() if rows == "clean" else p.data[400:]
-        hidden = {"holes": 0.7, "few": 0.99}.get(rows, 0.0)
+        hidden = {"missing": 0.7, "few": 0.99}.get(rows, 0.0)
         self.rows[np.random.RandomState(1).uniform(size=self.rows.shape) < hidden] = np.nan
         self.model = RobustMatrixCompletion(replace="all", n_jobs=n_jobs).fit(p.data[:400])
 

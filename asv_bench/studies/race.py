@@ -1,7 +1,7 @@
-"""Our estimator against one method after the other on one problem, in a process that can be ended.
+"""Our estimator against one peer after the other on one problem, in a process that can be ended.
 
-The process draws the problem once, fits ours, and then alternates ours and the method, so that both sides of a ratio
-see the same machine. A run beyond the limit ends the process; a new one goes on with the next method.
+The process draws the problem once, fits ours, and then alternates ours and the peer, so that both sides of a ratio meet
+the same load of the computer. A run beyond the limit ends the process; a new one goes on with the next peer.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from peers import Ours, run_once, run_to_target
 from problems import make_problem
 
-# Longest time that drawing a problem, the first fits and a warm-up may take.
+# Longest time in seconds that drawing a problem, the first fits and a warm-up may take; side of the warm-up problem.
 _PATIENCE = 900
 _SMALL = 40
 
@@ -134,7 +134,7 @@ def race(case, methods, *, pairs=5, limit=60.0, memory=None):
             elif kind == "fitted":
                 report.error, report.rank = value
             elif kind == "start":
-                # generators end themselves at the limit, and tell how far they came
+                # longer than the limit: generators stop at it by themselves, and report their error
                 patience = 1.2 * limit + 5.0
                 outcome = outcome or Outcome(value, left[0].yardstick)
             elif kind == "pair":

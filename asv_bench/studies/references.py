@@ -1,15 +1,18 @@
-"""Reference methods in NumPy, written from their formulas and told the rank.
+"""Reference methods in NumPy, written from their formulas and told the rank; and the errors of oracles.
 
-Each is a generator of factor pairs, one an iteration, so that the time to any accuracy can be read off. None is told
-the share of errors, the noise or the optimal loss. `speed_profiles.py --tune` compares the decays over all workloads.
+Each method is a generator that yields a pair of factors after every iteration, so that the time to any accuracy can be
+measured. None is told the share of errors, the noise or the optimal loss; the oracles are told which measurements are
+inliers. `speed_profiles.py --tune` compares the decays over all workloads.
 """
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-# Entries that a median of residuals is taken over, at most.
+from sklearn_robustlr.metrics import relative_recovery_error
+
+# Largest number of entries that a median is taken over.
 _SAMPLE = 100_000
-# Spectral starts are made from values clipped at so many medians.
+# Spectral starts clip the values at this multiple of their median size.
 _CLIP = 3.0
 
 
@@ -31,18 +34,18 @@ def spectral_start(matrix, rank):
 
 
 def matrix_start(data, rank):
-    """Spectral start of a matrix: errors clipped, what is not seen zero, the share seen made up for."""
+    """Spectral start of a matrix: values clipped, missing entries zero, scaled by the share observed."""
     clipped = np.nan_to_num(_clipped(data), nan=0.0)
     return spectral_start(clipped / np.mean(np.isfinite(data)), rank)
 
 
 class MatrixSigns:
-    """Residual of the seen entries of a matrix, and the factor gradients of their signs."""
+    """Residual of the observed entries of a matrix, and the gradients of its absolute sum for the factors."""
 
     def __init__(self, data):
         self.data = data
-        self.seen = None if np.isfinite(data).all() else np.isfinite(data)
-        self.size = data.size if self.seen is None else int(self.seen.sum())
+        self.observed = None if np.isfinite(data).all() else np.isfinite(data)
+        self.size = data.size if self.observed is None else int(self.observed.sum())
         self._residual = np.empty_like(data)
 
     def __call__(self, left, right):
@@ -51,8 +54,8 @@ class MatrixSigns:
         residual -= self.data
         scale = _median_size(residual)
         np.sign(residual, out=residual)
-        if self.seen is not None:
-            np.copyto(residual, 0.0, where=~self.seen)
+        if self.observed is not None:
+            np.copyto(residual, 0.0, where=~self.observed)
         return scale, residual @ right, residual.T @ left
 
 
@@ -94,7 +97,7 @@ def scaled_subgradient(signs, left, right, *, decay=0.93, damping=1e-3, n_iter=8
 
     P_L = G R (R^T R + damping ||R^T R|| I)^-1 and P_R likewise, with G the adjoint of the signs of the residuals;
     d = <G R, P_L> + <G^T L, P_R>; the factors move by eta_t P / sqrt(d), eta_t = eta_0 decay^t, where eta_0 sqrt(d) is
-    the loss at the start, read off the median residual. Preconditioning as in Tong, Ma and Chi, 2021
+    the loss at the start, estimated from the median residual. Preconditioning as in Tong, Ma and Chi, 2021
     (arXiv:2010.13364), geometric decay as in Li, Zhu, So and Vidal, 2020.
     """
     eye = np.eye(left.shape[1])
@@ -129,7 +132,7 @@ def cauchy_als(data, rank, *, decay=0.8, n_iter=300):
     delta follows the median residual down, by at most `decay` an iteration.
     """
     left, right = matrix_start(data, rank)
-    unseen = None if np.isfinite(data).all() else ~np.isfinite(data)
+    missing = None if np.isfinite(data).all() else ~np.isfinite(data)
     values = np.nan_to_num(data, nan=0.0)
     floor = 1e-14 * _median_size(data)
     delta = None
@@ -144,8 +147,8 @@ def cauchy_als(data, rank, *, decay=0.8, n_iter=300):
             weight *= weight
             weight += 1.0
             np.reciprocal(weight, out=weight)
-            if unseen is not None:
-                np.copyto(weight, 0.0, where=unseen)
+            if missing is not None:
+                np.copyto(weight, 0.0, where=missing)
             if columns:
                 left = np.linalg.qr(left)[0]
                 right = _regress(left, weight.T, values.T)
@@ -156,7 +159,7 @@ def cauchy_als(data, rank, *, decay=0.8, n_iter=300):
 
 
 def als_sweeps(data, rank, *, n_iter=20):
-    """Plain alternating least squares over the seen entries, kept sorted by row and by column; not robust."""
+    """Plain alternating least squares over the observed entries, kept sorted by row and by column; not robust."""
     i, j = np.nonzero(np.isfinite(data))
     y = data[i, j]
     order = np.lexsort((i, j))
@@ -172,3 +175,41 @@ def als_sweeps(data, rank, *, n_iter=20):
             right_side = np.add.reduceat(b * values[:, None], starts, axis=0)
             factors[side][index[starts]] = np.linalg.solve(gram + 1e-12 * np.eye(rank), right_side[:, :, None])[:, :, 0]
         yield tuple(factors)
+
+
+def _least_squares(design, y):
+    return np.linalg.solve(design.T @ design, design.T @ y)
+
+
+def measurements_oracle_error(data, target, inliers, coef, rank, *, sweeps=40):
+    """Error of alternating least squares told the rank and the inliers, and started at the truth `coef`."""
+    u, s, vt = np.linalg.svd(coef, full_matrices=False)
+    left, right = u[:, :rank] * s[:rank], vt[:rank].T
+    a = data[inliers].reshape(-1, *coef.shape)
+    y = target[inliers]
+    for _ in range(sweeps):
+        right = np.linalg.qr(right)[0]
+        left = _least_squares((a @ right).reshape(len(y), -1), y).reshape(-1, rank)
+        left = np.linalg.qr(left)[0]
+        design = (a.transpose(0, 2, 1) @ left).reshape(len(y), -1)
+        right = _least_squares(design, y).reshape(-1, rank)
+    return relative_recovery_error(coef, left @ right.T)
+
+
+def matrix_oracle_error(clean, data, inliers, rank, *, sweeps=60):
+    """The same for a matrix of which `inliers` masks the entries that are observed and not corrupted."""
+    vt = np.linalg.svd(clean, full_matrices=False)[2]
+    right = vt[:rank].T
+    filled = np.where(inliers, np.nan_to_num(data), 0.0)
+    weight = inliers.astype(float)
+
+    def regress(basis, values, weight):
+        products = np.einsum("jk,jl->jkl", basis, basis).reshape(len(basis), -1)
+        gram = (weight @ products).reshape(-1, rank, rank)
+        return np.linalg.solve(gram, (values @ basis)[:, :, None])[:, :, 0]
+
+    for _ in range(sweeps):
+        left = regress(np.linalg.qr(right)[0], filled, weight)
+        left = np.linalg.qr(left)[0]
+        right = regress(left, filled.T, weight.T)
+    return relative_recovery_error(clean, left @ right.T)

@@ -1,29 +1,32 @@
-"""The methods of the speed report: our estimators, plain yardsticks, NumPy references, and packages from PyPI.
+"""One table of peers: plain yardsticks, NumPy references, packages from PyPI and imputers; and our estimators.
 
-Nobody is told the share of errors, the noise or the optimal loss; the rank is told where the name says so. A method
-that ends by a tolerance is run from the loosest on, and the time of the first that reaches the target counts.
+None is told the share of errors, the noise or the optimal loss; the rank is told where the name says so. A method that
+ends by a tolerance is run from the loosest tolerance on, and the time at the first that reaches the target counts.
 Packages: ``pip install pyrpca tensorly qolmat``; one that is not installed is left out, and named.
 """
 
 import importlib.util
 import time
-import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
+from harness import quiet
 from references import DenseSigns, MatrixSigns, RankOneSigns, als_sweeps, cauchy_als, matrix_start, scaled_subgradient
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 
 
 @dataclass
-class Method:
-    """`run(problem, step, tolerance)` returns an estimate (a matrix or a pair of factors) or a generator of such pairs.
+class Peer:
+    """`run(problem, step, tolerance)` returns an estimate: a matrix, or a generator of pairs of factors.
 
-    `step` is the step parameter; `speed_profiles.py --tune` compares `steps` on its tuning seeds. A `yardstick` is a
-    price to compare with, not asked to reach the error: its `run` returns what is to be timed, everything prepared.
+    `step` is the step parameter; `speed_profiles.py --tune` compares `steps` on its tuning seeds. A `yardstick` is
+    timed, but need not reach the target error: its `run` prepares everything and returns the function to be timed.
+    `cold` is the code of a small fit of the package in a process of its own.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Method:
     tolerances: tuple = (None,)
     package: str | None = None
     yardstick: bool = False
+    cold: str = ""
 
     @property
     def installed(self):
@@ -57,8 +61,7 @@ class Ours:
         """Seconds of the fit."""
         if problem.y is not None:
             self.model.set_params(shape=problem.shape)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             start = clock()
             self.model.fit(problem.data, problem.y)
             return clock() - start
@@ -85,7 +88,7 @@ def _pca(problem, step, tolerance):
 
 def _sweep(problem, step, tolerance):
     sweeps = als_sweeps(problem.data, problem.rank)
-    next(sweeps)  # the sorting of the entries is no part of a sweep
+    next(sweeps)  # sorting the entries does not count
     return lambda: next(sweeps)
 
 
@@ -112,16 +115,16 @@ def _pyrpca(problem, step, tolerance):
 
 
 def _tensorly(problem, step, tolerance):
-    """With the weight of principal component pursuit; the package's default calls nothing an outlier."""
+    """With the weight of principal component pursuit; at the package's default nothing is an outlier."""
     from tensorly.decomposition import robust_pca
 
-    seen = np.isfinite(problem.data)
+    observed = np.isfinite(problem.data)
     data = np.nan_to_num(problem.data, nan=0.0)
     return robust_pca(
         data,
-        mask=None if seen.all() else seen,
+        mask=None if observed.all() else observed,
         tol=tolerance * float(np.linalg.norm(data)),
-        reg_E=2 / np.sqrt(max(problem.shape) * seen.mean()),
+        reg_E=2 / np.sqrt(max(problem.shape) * observed.mean()),
         mu_init=1 / float(np.linalg.norm(data, 2)),
         learning_rate=step,
         n_iter_max=1000,
@@ -136,31 +139,65 @@ def _qolmat(problem, step, tolerance):
     return model.decompose(problem.data.copy(), np.isfinite(problem.data))[0]
 
 
-MATRICES, VECTORS = ("full", "completion"), ("sensing", "rank_one")
+MATRICES, VECTORS, IMPUTATION = ("full", "completion"), ("sensing", "rank_one"), ("imputation",)
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-YARDSTICKS = [
-    Method("PCA, randomised, number told", ("full",), _pca, yardstick=True),
-    Method("one sweep of plain ALS, rank told", ("completion",), _sweep, yardstick=True),
-    Method("one read of A, A.sum()", ("sensing",), _read, yardstick=True),
+PEERS = [
+    Peer("PCA, randomised, number told", ("full",), _pca, yardstick=True),
+    Peer("one sweep of plain ALS, rank told", ("completion",), _sweep, yardstick=True),
+    Peer("one read of A, A.sum()", ("sensing",), _read, yardstick=True),
+    Peer("Cauchy IRLS-ALS, rank told", MATRICES, _cauchy, 0.8, (0.7, 0.8, 0.9, 0.95)),
+    Peer("scaled sub-gradient, rank told", MATRICES + VECTORS, _scaled, 0.93, (0.85, 0.9, 0.93, 0.95, 0.97)),
+    Peer(
+        "pyrpca",
+        ("full",),
+        _pyrpca,
+        1.2,
+        (1.1, 1.2, 1.5),
+        TOLERANCES,
+        "pyrpca",
+        cold="from pyrpca import rpca_pcp_ialm\nrpca_pcp_ialm(X, 60**-0.5, verbose=False)",
+    ),
+    Peer(
+        "tensorly robust_pca",
+        MATRICES,
+        _tensorly,
+        1.1,
+        (1.05, 1.1, 1.2),
+        TOLERANCES,
+        "tensorly",
+        cold=("from tensorly.decomposition import robust_pca\nrobust_pca(X, reg_E=0.26, n_iter_max=200, verbose=0)"),
+    ),
+    Peer(
+        "qolmat RpcaPcp",
+        MATRICES,
+        _qolmat,
+        tolerances=TOLERANCES,
+        package="qolmat",
+        cold=(
+            "from qolmat.imputations.rpca.rpca_pcp import RpcaPcp\n"
+            "RpcaPcp(verbose=False).decompose(X, np.ones(X.shape, dtype=bool))"
+        ),
+    ),
+    Peer("median", IMPUTATION, lambda *_: SimpleImputer(strategy="median")),
+    Peer("knn", IMPUTATION, lambda *_: KNNImputer()),
+    Peer("iterative", IMPUTATION, lambda *_: IterativeImputer(random_state=0)),
 ]
-RIVALS = [
-    Method("Cauchy IRLS-ALS, rank told", MATRICES, _cauchy, 0.8, (0.7, 0.8, 0.9, 0.95)),
-    Method("scaled sub-gradient, rank told", MATRICES + VECTORS, _scaled, 0.93, (0.85, 0.9, 0.93, 0.95, 0.97)),
-    Method("pyrpca", ("full",), _pyrpca, 1.2, (1.1, 1.2, 1.5), TOLERANCES, "pyrpca"),
-    Method("tensorly robust_pca", MATRICES, _tensorly, 1.1, (1.05, 1.1, 1.2), TOLERANCES, "tensorly"),
-    Method("qolmat RpcaPcp", MATRICES, _qolmat, None, (), TOLERANCES, "qolmat"),
-]
+YARDSTICKS = [peer for peer in PEERS if peer.yardstick]
+RIVALS = [peer for peer in PEERS if not peer.yardstick and peer.kinds != IMPUTATION]
+IMPUTERS = {peer.name: peer.run() for peer in PEERS if peer.kinds == IMPUTATION}
 
 
-def missing_packages():
-    """Names of the packages that are not installed."""
-    return sorted({method.package for method in RIVALS if not method.installed})
+def name_missing_packages():
+    """Print which packages are not installed."""
+    missing = sorted({peer.package for peer in RIVALS if not peer.installed})
+    if missing:
+        print(f"not installed, left out: {', '.join(missing)}")
 
 
 def run_once(method, problem, tolerance, target, limit=np.inf, clock=time.perf_counter):
     """Seconds until the target, or to the end; and the error there.
 
-    Of a generator the time of its iterations counts, not that of looking at the error. It is stopped after `limit`.
+    Of a generator only the iterations are timed, not the computing of the error. It is stopped after `limit` seconds.
     """
     start = clock()
     estimate = method.run(problem, method.step, tolerance)
@@ -183,9 +220,9 @@ def run_once(method, problem, tolerance, target, limit=np.inf, clock=time.perf_c
 
 
 def run_to_target(method, problem, target, limit=np.inf, tick=lambda: None, clock=time.perf_counter):
-    """(seconds, error, tolerance) of the loosest tolerance that reaches the target; where none does, of the closest.
+    """(seconds, error, tolerance) at the loosest tolerance that reaches the target; where none does, at the best.
 
-    Tighter ones are not tried once two have brought nothing. `tick` is called before each run.
+    Tighter ones are not tried after two that did not reduce the error. `tick` is called before each run.
     """
     best, idle = None, 0
     for tolerance in method.tolerances:

@@ -1,16 +1,15 @@
 """What robustness costs: our estimators beside plain methods, references and packages on the same data.
 
-    python asv_bench/speed_report.py                       # all of it, sizes 300 to 10,000: an hour
-    python asv_bench/speed_report.py --size 300 1000 --limit 20
-    python asv_bench/speed_report.py --part full sensing   # some parts
-    python asv_bench/speed_report.py --quick               # small: that all runs, and is accurate
+    python asv_bench/studies/speed_report.py                       # all of it, sizes 300 to 10,000: an hour
+    python asv_bench/studies/speed_report.py --size 300 1000 --limit 20
+    python asv_bench/studies/speed_report.py --part full sensing   # some parts
+    python asv_bench/studies/speed_report.py --quick               # small: that all runs, and is accurate
 
 Both sides of a ratio run in turns in one process, ours with default settings, nothing told and two threads; medians of
-pairs. A method's time is that to the target error; one that misses it is reported with its error, one that takes longer
-than the limit is ended. The packages are ``pip install pyrpca tensorly qolmat``.
+pairs. The time of a method is that to the target error; one that misses the target is reported with its error, one that
+takes longer than the limit is ended. The packages are ``pip install pyrpca tensorly qolmat``.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from statistics import median
 from unittest.mock import patch
 
 import numpy as np
-from peers import RIVALS, YARDSTICKS, Ours, missing_packages
+from harness import Arguments, Table, limit_blas, ratio_in_turns, write_json
+from peers import PEERS, RIVALS, YARDSTICKS, Ours, name_missing_packages
 from problems import make_problem
 from race import Case, race
 from threadpoolctl import threadpool_limits
@@ -40,12 +40,15 @@ class Bars:
         self.quick, self.lines, self.wrong = quick, [], []
 
     def add(self, name, bar, value, *, unit="", words="", ahead=False):
-        """A figure: at most the bar, or at least where it says how far `ahead` ours is; None is to be reported only."""
+        """A figure and its bar (None: only reported): at most, or at least where it says how far `ahead` ours is."""
         bar = None if self.quick else bar
         holds = bar is None or (value >= bar if ahead else value <= bar)
         told = "" if bar is None else f"{bar:g}{unit} or {'more' if ahead else 'less'}"
         verdict = "" if bar is None else ("holds" if holds else "MISSED")
-        self.lines.append(f"{name:66s} {told:14s} {value:8.3g}{unit:2s} {verdict:7s} {words}".rstrip())
+        self._line(name, told, f"{value:.3g}{unit}", verdict, words)
+
+    def _line(self, *cells):
+        self.lines.append(dict(zip(("figure", "bar", "value", "verdict", "remark"), cells, strict=True)))
 
     def ahead(self, report):
         """Theirs over ours: the fastest rival that reaches the error, and the fastest of those not told the rank."""
@@ -60,56 +63,61 @@ class Bars:
                 fastest = min(some, key=lambda o: o.ratio)
                 self.add(name, AHEAD, fastest.ratio, unit="x", words=fastest.method, ahead=True)
             else:
-                self.lines.append(f"{name:66s} none reached the error within the limit")
+                self._line(name, "", "", "", "none reached the error within the limit")
 
     def accurate(self, title, error, target):
         if not error <= target:
             self.wrong.append(f"{title}: error {error:.1e}, not {target:g}")
 
+    def print(self):
+        print()
+        table = Table([line["figure"] for line in self.lines], ("remark",), ("bar", "value", "verdict"))
+        for line in self.lines:
+            table.print(line)
+
 
 def tell(report):
     """One line for ours, one for each method."""
     case = report.case
-    print(f"\n{case.title}; target error {case.target:g}")
-    print(
-        f"   {'ours, nothing told':34s} {report.seconds:9.3f} s   error {report.error:.0e}, rank {report.rank}; "
-        f"first fit of a process {report.first:.2f} s"
-    )
+    print(f"\n{case.title}; target error {case.target:g}; first fit of a process {report.first:.2f} s")
+    table = Table([o.method for o in report.outcomes], ("remark",))
+    ours = {"seconds": f"{report.seconds:.3f}", "ours / it": "", "it / ours": "", "error": f"{report.error:.0e}"}
+    table.print({"method": "ours, nothing told", **ours, "pairs": "", "remark": f"rank {report.rank}"})
     for o in report.outcomes:
-        if o.failure:
-            print(f"   {o.method:34s} {o.failure}")
-            continue
-        pairs = f"{len(o.pairs)} pair{'s' * (len(o.pairs) > 1)}"
-        reached = o.yardstick or o.error <= case.target
-        what = f"ours is {1 / o.ratio:8.3g} of it" if o.yardstick else f"{o.ratio:8.3g} times ours"
-        error = "" if o.yardstick else f", error {o.error:.0e}"
-        print(f"   {o.method:34s} {o.seconds:9.3f} s   {what}{error} ({pairs}){'' if reached else ', target MISSED'}")
-    sys.stdout.flush()
+        cells = dict.fromkeys(ours, "") | {"pairs": len(o.pairs), "remark": o.failure}
+        if not o.failure:
+            cells["seconds"] = f"{o.seconds:.3f}"
+            if o.yardstick:
+                cells["ours / it"] = f"{1 / o.ratio:.3g}"
+            else:
+                cells |= {"it / ours": f"{o.ratio:.3g}", "error": f"{o.error:.0e}"}
+                cells["remark"] = "" if o.error <= case.target else "target MISSED"
+        table.print({"method": o.method, **cells})
 
 
 def run(case, args):
     """Race all methods of the case's kind that are installed, and print it."""
-    methods = [m for m in YARDSTICKS + RIVALS if case.kind in m.kinds and m.installed]
+    methods = [peer for peer in YARDSTICKS + RIVALS if case.kind in peer.kinds and peer.installed]
     report = race(case, methods, pairs=args.pairs, limit=args.limit, memory=args.memory)
     tell(report)
     return report
 
 
 def matrices(args, bars, kind):
-    """Full matrices beside PCA, or a third of the entries seen beside sweeps of plain ALS."""
+    """Full matrices beside PCA, or 30 % of the entries observed beside sweeps of plain ALS."""
     cases = [(size, {}) for size in args.size]
     if kind == "full" and not args.quick:
         cases += [(min(max(args.size), 3000), extra) for extra in ({"outliers": 0.1}, {"noise": 0.1})]
     for size, extra in cases:
         if kind == "completion" and size > args.largest_seen:
-            print(f"\n30 % seen, {size} x {size}: beyond --largest-seen {args.largest_seen}, left out")
+            print(f"\n30 % observed, {size} x {size}: beyond --largest-seen {args.largest_seen}, left out")
             continue
         options = {"size": size, "rank": RANK, "outliers": 0.3, **extra}
         if kind == "completion":
             options["observed"] = 0.6 if args.quick else 0.3
-        seen = f", {options['observed']:.0%} seen" if kind == "completion" else ""
+        share = f", {options['observed']:.0%} observed" if kind == "completion" else ""
         noise = extra.get("noise", 0.0)
-        title = f"{size} x {size}{seen}, {options['outliers']:.0%} errors" + (f", noise {noise:g}" if noise else "")
+        title = f"{size} x {size}{share}, {options['outliers']:.0%} errors" + (f", noise {noise:g}" if noise else "")
         target = 1e-4
         if noise:  # twice the error of least squares, sqrt(dof / size) times the noise
             target = 2 * noise * np.sqrt(RANK * (2 * size - RANK) / ((1 - options["outliers"]) * size**2))
@@ -148,19 +156,6 @@ def sensing(args, bars):
     bars.ahead(report)
 
 
-def pairs_of(ours, other, n):
-    """Median ratio of two functions that run in turns, both run once before."""
-    ours(), other()
-    ratios = []
-    for _ in range(n):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        other()
-        ratios.append((middle - start) / (time.perf_counter() - middle))
-    return median(ratios)
-
-
 def iteration(args, bars):
     """One fused iteration of dense measurements, in streaming reads."""
     for dtype in (np.float64, np.float32):
@@ -169,7 +164,7 @@ def iteration(args, bars):
         rng = np.random.RandomState(0)
         left, right = (rng.standard_normal((side, 5)).astype(dtype) for side in problem.shape)
         step = lambda m=measurements, a=left, b=right: m.step(a, b, 0.0)  # noqa: E731
-        ratio = pairs_of(step, problem.data.sum, max(args.pairs, 7))
+        ratio = ratio_in_turns(step, problem.data.sum, max(args.pairs, 7))
         bar = 1.3 if dtype == np.float64 else None
         bars.add(f"one fused iteration in reads of A, {np.dtype(dtype).name}", bar, ratio)
 
@@ -180,13 +175,13 @@ def restarts(args, bars):
     many = RobustLowRankRecovery(shape=problem.shape, n_init=8, n_jobs=2, random_state=0)
     one = RobustLowRankRecovery(shape=problem.shape, n_jobs=2)
     fit = lambda model: model.fit(problem.data, problem.y)  # noqa: E731
-    ratio = pairs_of(lambda: fit(many), lambda: fit(one), min(args.pairs, 3))
+    ratio = ratio_in_turns(lambda: fit(many), lambda: fit(one), min(args.pairs, 3))
     bars.add("8 restarts in fits of one, sensing as above", 2.0, ratio)
     bars.accurate("8 restarts", problem.error(many.coef_), 1e-6)
 
 
 def split_fit(ours, problem):
-    """Seconds of a fit and of its last regression of all rows, the pass over all data that it cannot do without."""
+    """Seconds of a fit and of its last regression of all rows, the one pass over all data that it always needs."""
     passes = []
     regress = RowSpace.regress
 
@@ -226,15 +221,10 @@ def growth(args, bars):
         bars.add("the same until the last pass over all", 1.0, slopes[1])
 
 
-SMALL_FIT = {
+SMALL_FITS = {
     "ours": "from sklearn_robustlr import RobustMatrixCompletion\nRobustMatrixCompletion().fit(X)",
     "scikit-learn's PCA": "from sklearn.decomposition import PCA\nPCA(2, svd_solver='randomized').fit(X)",
-    "pyrpca": "from pyrpca import rpca_pcp_ialm\nrpca_pcp_ialm(X, 60**-0.5, verbose=False)",
-    "tensorly": "from tensorly.decomposition import robust_pca\nrobust_pca(X, reg_E=0.26, n_iter_max=200, verbose=0)",
-    "qolmat": (
-        "from qolmat.imputations.rpca.rpca_pcp import RpcaPcp\n"
-        "RpcaPcp(verbose=False).decompose(X, np.ones(X.shape, dtype=bool))"
-    ),
+    **{peer.package: peer.cold for peer in PEERS if peer.cold and peer.installed},
 }
 
 
@@ -256,16 +246,14 @@ def cold(args, bars):
 
         print("\ncold start, whole processes: import, and a fit of 60 x 40")
         if not args.quick:
-            first = process(matrix + SMALL_FIT["ours"])
+            first = process(matrix + SMALL_FITS["ours"])
             print(f"   {'ours, nothing compiled yet':34s} {first:6.2f} s")
             bars.add("first fit ever, seconds", 15.0, first)
-            missing = missing_packages()
-            for name, code in SMALL_FIT.items():
-                if name not in missing:
-                    seconds = median(process(matrix + code) for _ in range(times))
-                    print(f"   {name:34s} {seconds:6.2f} s", flush=True)
-                    if name == "ours":
-                        bars.add("whole process with a warm cache, seconds", 3.5, seconds)
+            for name, code in SMALL_FITS.items():
+                seconds = median(process(matrix + code) for _ in range(times))
+                print(f"   {name:34s} {seconds:6.2f} s", flush=True)
+                if name == "ours":
+                    bars.add("whole process with a warm cache, seconds", 3.5, seconds)
         ours, theirs = [], []
         for _ in range(times):
             ours.append(process("import sklearn_robustlr"))
@@ -287,7 +275,7 @@ PARTS = {
 
 
 def default_memory():
-    """Half of the machine's memory in GB; None where it is not told."""
+    """Half of the memory in GB; None where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**31
     except (AttributeError, ValueError, OSError):
@@ -295,29 +283,28 @@ def default_memory():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", nargs="*", choices=PARTS, default=PARTS, help="parts (default: all)")
-    parser.add_argument("--size", type=int, nargs="*", default=[300, 1000, 3000, 10_000], help="sides of the matrices")
-    parser.add_argument("--largest-seen", type=int, default=3000, help="largest side of a matrix with holes")
-    parser.add_argument("--pairs", type=int, default=5, help="pairs of runs a line")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds that one run of a method may take")
-    parser.add_argument("--memory", type=float, default=default_memory(), help="GB that a method may take")
-    parser.add_argument("--quick", action="store_true", help="small problems, one pair: it runs, and is accurate")
-    args = parser.parse_args()
+    options = Arguments(__doc__)
+    options.add_argument("--part", nargs="*", choices=PARTS, default=PARTS, help="parts (default: all)")
+    options.add_argument("--size", type=int, nargs="*", default=[300, 1000, 3000, 10_000], help="sides of the matrices")
+    options.add_argument("--largest-seen", type=int, default=3000, help="largest side of a matrix with missing entries")
+    options.add_argument("--pairs", type=int, default=5, help="pairs of runs a line")
+    options.add_argument("--limit", type=float, default=60.0, help="seconds that one run of a method may take")
+    options.add_argument("--memory", type=float, default=default_memory(), help="GB that a method may take")
+    options.add_argument("--quick", action="store_true", help="small problems, one pair: it runs, and is accurate")
+    options.add_argument("--json", help="write the last table to this file")
+    args = options.parse_args()
     if args.quick:
         args.size, args.pairs, args.limit, args.part = [120], 1, 5.0, PARTS
-    missing = missing_packages()
-    if missing:
-        print(f"not installed, left out: {', '.join(missing)}")
+    name_missing_packages()
     bars = Bars(args.quick)
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # of the processes
-        os.environ.setdefault(name, "2")
+    limit_blas(2)
     try:
         with threadpool_limits(2):
             for part in args.part:
                 PARTS[part](args, bars)
-    finally:  # what has been found where it is interrupted
-        print("\n" + "\n".join(bars.lines))
+    finally:  # after an interrupt, what was found so far
+        bars.print()
+        write_json(args.json, bars.lines)
     if bars.wrong:
         sys.exit("\nnot accurate enough:\n" + "\n".join(bars.wrong))
 

@@ -1,20 +1,20 @@
-"""Do restarts pay, and does the race find the winner? Near the edge of what can be recovered.
+"""Study of restarts: do they pay near the edge of what can be recovered, and does the race find the best start?
 
-For each problem eight starts are taken to their end, each alone, on all measurements: how many are exact gives the
-chance that the best of k starts is (pass@k). Then the race of eight starts is run, and the same without a race: every
-start to its end on the measurements that are not held out, and the best of them by those that are.
+    python asv_bench/studies/restarts.py --count 25
 
-    python asv_bench/restarts_study.py --count 25
+Of each problem eight starts are run to their end, each alone and on all measurements; from the number of exact ones
+follows the chance that the best of k starts is exact (pass@k). `one` is the default fit, `raced` is the race of eight
+starts, and `full` the same without dropping any: every start runs to its end on the training measurements, and the best
+on the held-out ones is refit. `same`: both end at the same matrix, or both miss the truth; `silent`: the race claims to
+have converged and is wrong. Seeds below 30000 were used to build the method, and are refused.
 """
 
-import argparse
-import os
 import time
-import warnings
 from dataclasses import replace
 
 import numpy as np
-from joblib import Parallel, delayed
+from harness import Arguments, quiet, run_rows
+from problems import draw
 
 from sklearn_robustlr import _restarts
 from sklearn_robustlr._pipeline import descend, finish, solve
@@ -27,7 +27,7 @@ from sklearn_robustlr.metrics import pass_at_k, relative_recovery_error
 FIRST_TEST_SEED = 30_000
 N_STARTS = 8
 
-# name: share of errors, their kind, measurements an unknown, noise
+# name: share of errors, their kind, measurements per degree of freedom, noise
 ROWS = {
     "easy": (0.2, "huge", 6, 0.0),
     "easy, noise": (0.2, "huge", 6, 0.1),
@@ -38,19 +38,18 @@ ROWS = {
 
 
 def run_problem(row, seed):
+    """Run one problem; returns a dict of figures."""
+    with quiet():
+        return _run_problem(row, seed)
+
+
+def _run_problem(row, seed):
     share, kind, multiple, noise = ROWS[row]
-    rng = np.random.RandomState(seed)
-    shape, rank = tuple(int(d) for d in rng.randint(16, 31, 2)), int(rng.randint(1, 4))
-    drawn = make_measurements(
-        multiple * rank * (sum(shape) - rank),
-        shape,
-        rank,
-        outliers=share,
-        outlier_kind=kind,
-        noise=noise,
-        random_state=seed,
+    told = draw(
+        seed, sides=(16, 30), ranks=(1, 3), multiple=multiple, outliers=(share, share), kinds=(kind,), condition=None
     )
-    problem = make_problem(make_measurements_object(drawn.data, drawn.target, shape, "matrix")[0])
+    drawn = make_measurements(**told, noise=noise)
+    problem = make_problem(make_measurements_object(drawn.data, drawn.target, told["shape"], "matrix")[0])
     options = Options(None, 1e-3, "auto", 300, 1e-4, True, False)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
 
@@ -83,6 +82,7 @@ def run_problem(row, seed):
     full = _restarts._fit_winner(problem, options, _restarts._ranking(runs)[0], seeds)
     same = relative_recovery_error(matrix(full), matrix(raced)) < (1e-6 if noise == 0.0 else 1e-2)
     return {
+        "seed": seed,
         "alone": sum(alone),
         "one": error(one) < limit,
         "raced": error(raced) < limit,
@@ -93,29 +93,19 @@ def run_problem(row, seed):
     }
 
 
+def summarise(row, results):
+    """Cells of a row."""
+    counts = np.array([r["alone"] for r in results])
+    cells = {f"best of {k}": f"{np.mean(pass_at_k(counts, N_STARTS, k)):.2f}" for k in (1, 2, 4, 8)}
+    cells |= {
+        key: f"{sum(r[key] for r in results)}/{len(results)}" for key in ("one", "raced", "full", "same", "silent")
+    }
+    return cells | {"fits that a race costs on one thread": f"{np.median([r['cost'] for r in results]):.2f}"}
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", action="append", choices=ROWS, help="row to run (default: all)")
-    parser.add_argument("--count", type=int, default=25, help="problems a row")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to build the method: results on them are not reported")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    warnings.simplefilter("ignore")
-    for row in args.row or ROWS:
-        seeds = range(args.seed, args.seed + args.count)
-        results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(row, seed) for seed in seeds)
-        counts = np.array([r["alone"] for r in results])
-        chances = [f"{np.mean(pass_at_k(counts, N_STARTS, k)):.2f}" for k in (1, 2, 4, 8)]
-        text = ", ".join(f"{key} {sum(r[key] for r in results)}" for key in ("one", "raced", "full", "same", "silent"))
-        cost = np.median([r["cost"] for r in results])
-        print(
-            f"{row:15s} best of 1, 2, 4, 8 starts alone: {', '.join(chances)}; of {args.count}: {text}; "
-            f"cost of the race on one thread {cost:.2f} fits",
-            flush=True,
-        )
+    options = Arguments(__doc__).add_rows(ROWS).add_seeds(FIRST_TEST_SEED, count=25)
+    run_rows(options.parse_args(), ROWS, run_problem, summarise)
 
 
 if __name__ == "__main__":

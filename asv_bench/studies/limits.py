@@ -1,23 +1,23 @@
-"""What bounds each hot loop, and how close it comes: bytes and operations counted, both limits measured here.
+"""What bounds each hot loop, and how close it comes: bytes and operations are counted, both limits measured here.
 
-    python asv_bench/limits.py                  # all loops, a minute
-    python asv_bench/limits.py --loop dense     # those whose name contains a word
+    python asv_bench/studies/limits.py                  # all loops, a minute
+    python asv_bench/studies/limits.py --loop dense     # those whose name contains a word
 
 Limits of one thread: GB/s of a sum that streams over an array far larger than the caches, and GFlop/s of a matrix
 product by BLAS (beside it that of a dot product in L1, which has to load what it multiplies). Bytes are those that must
-come from memory or go to it (a store counts twice, for its line is read first); "cache" marks loops whose data stay in
-cache, so that memory does not bound them. Of iterative loops the passes are counted by running the same function
-uncompiled on a few rows. The share is the time that the nearer limit allows over the time taken; latency, divisions and
-branches are in neither limit, and are named.
+be read from memory or written to it (a store counts twice, since its cache line is read first); "cache" marks loops
+whose data stay in cache, so that memory does not bound them. The passes of iterative loops are counted by running the
+same function uncompiled on a few rows. The share is the time that the nearer limit allows over the time taken; latency,
+divisions and branches are in neither limit, and are named.
 """
 
-import argparse
 import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from harness import Arguments, Table
 from numba import njit
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -37,7 +37,7 @@ RANK = 5
 
 @dataclass
 class Loop:
-    """A loop: `run()` is timed; `count` bytes of memory and operations it cannot do without."""
+    """A loop: `run()` is timed; `bytes` of memory and `flops` are the least that it needs."""
 
     name: str
     run: object
@@ -70,7 +70,7 @@ def _copy(x, out):
 
 
 def timed(function, repeat=7):
-    """Fewest seconds of processor time of warm calls: another process on the machine counts for little in it."""
+    """Least processor time of warm calls in seconds: other processes hardly affect it."""
     function()
     start = time.process_time()
     function()
@@ -98,14 +98,11 @@ def machine(dtype):
 
 
 def measurement_loops(dtype, rng):
-    """Loops of `_kernels`: one iteration of each kind of measurement, by the classes that call them."""
+    """Loops of `_kernels`: one iteration of measurements whose rows are matrices, by the classes that call them."""
     size = np.dtype(dtype).itemsize
     d, m = 64, 8000
     normal = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
-    left, right = normal(d, RANK), normal(d, RANK)
-    zero = dtype(0)
-
-    y = normal(m)
+    left, right, y, zero = normal(d, RANK), normal(d, RANK), normal(m), dtype(0)
     dense = DenseMeasurements(normal(m, d * d), y, (d, d))
     yield Loop("dense_step", lambda: dense.step(left, right, zero), m * d * d * size, 4 * m * d * d)
     many = [(left * (1 + c), right, zero) for c in range(8)]
@@ -147,6 +144,11 @@ def measurement_loops(dtype, rng):
         "products with few columns",
     )
 
+
+def entry_loops(dtype, rng):
+    """The same of observed entries, and of a whole matrix."""
+    size, zero = np.dtype(dtype).itemsize, dtype(0)
+    normal = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
     n = 1500
     i, j = np.nonzero(rng.uniform(size=(n, n)) < 0.3)
     entries = EntryMeasurements(i.astype(np.int32), j.astype(np.int32), normal(len(i)), (n, n))
@@ -199,7 +201,7 @@ def deal_loop(rng):
     )
 
 
-# Operations of a call of each part of the row loops, from the number of entries n and of unknowns k.
+# Operations of a call of each part of the row loops, from the number of entries n and of coefficients k.
 COSTS = {
     "_weighted_fit": lambda n, k: n * k * (k + 4),
     "_row_residual": lambda n, k: 2 * n * k + n,
@@ -240,27 +242,26 @@ def operations(calls, n, k):
     return sum(times * COSTS[name](n, k) for name, times in calls.items())
 
 
-def row_loops(rng):
-    """Loops of `_row_kernels` on blocks of full rows, in double precision as they are always run."""
-    n_rows, n = 250, 1000
-    few = np.arange(10)
-    sound = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.0, random_state=0)
-    noisy = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.3, noise=0.1, random_state=0)
-    wrong = make_corrupted_matrix((2 * n_rows, n), rank=RANK, outliers=0.3, random_state=0)
-    rows = np.arange(n_rows)
+N_ROWS, WIDTH = 250, 1000  # of a block of full rows; in double precision, as such blocks always are
 
-    def block(problem):
-        indptr, cols, y = Entries(problem.data).block(0, n_rows)
-        basis = np.ascontiguousarray(np.linalg.svd(problem.clean, full_matrices=False)[2][:RANK].T * np.sqrt(n))
-        return indptr, cols, y, basis
 
-    for name, problem, scale, efficient in (
-        ("regress_rows, clean rows", sound, 1e-10, True),
-        ("regress_rows, noise and errors", noisy, 0.1, True),
-        ("regress_rows, noise and errors, l1", noisy, 0.1, False),
+def block(**corruption):
+    """Entries of a block of full rows, and a basis of the true row space."""
+    problem = make_corrupted_matrix((2 * N_ROWS, WIDTH), rank=RANK, random_state=0, **corruption)
+    basis = np.linalg.svd(problem.clean, full_matrices=False)[2][:RANK].T * np.sqrt(WIDTH)
+    return *Entries(problem.data).block(0, N_ROWS), np.ascontiguousarray(basis)
+
+
+def regression_loops():
+    """Iterative loops of `_row_kernels`."""
+    few, rows, n = np.arange(10), np.arange(N_ROWS), WIDTH
+    for name, corruption, scale, efficient in (
+        ("regress_rows, clean rows", {"outliers": 0.0}, 1e-10, True),
+        ("regress_rows, noise and errors", {"outliers": 0.3, "noise": 0.1}, 0.1, True),
+        ("regress_rows, noise and errors, l1", {"outliers": 0.3, "noise": 0.1}, 0.1, False),
     ):
-        data = block(problem)
-        factors, met = np.zeros((n_rows, RANK)), np.zeros(n_rows, np.int64)
+        data = block(**corruption)
+        factors, met = np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
 
         def run(data=data, scale=scale, efficient=efficient, factors=factors, met=met):
             factors[:] = 0.0
@@ -269,15 +270,15 @@ def row_loops(rng):
         run()
         with counted() as calls:
             _row_kernels.regress_rows.py_func(
-                *data, scale, 50, efficient, few, np.zeros((n_rows, RANK)), np.zeros(n_rows, np.int64)
+                *data, scale, 50, efficient, few, np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
             )
-        flops = operations(calls, n, RANK) * n_rows / len(few)
+        flops = operations(calls, n, RANK) * N_ROWS / len(few)
         fits, picks = (calls[part] / len(few) for part in ("_weighted_fit", "_smallest"))
         remark = f"cache; {fits:.0f} weighted fits and {picks:.0f} order statistics a row"
-        yield Loop(name, run, n_rows * n * 12, flops, remark)
+        yield Loop(name, run, N_ROWS * n * 12, flops, remark)
 
-    data = block(wrong)
-    factors = np.zeros((n_rows, RANK))
+    data = block(outliers=0.3)
+    factors = np.zeros((N_ROWS, RANK))
     width = 24 + 4 * RANK
 
     def guess():
@@ -290,12 +291,17 @@ def row_loops(rng):
     yield Loop(
         "guess_rows, 30 % errors",
         guess,
-        n_rows * width * 2 * 64,
-        operations(calls, width, RANK) * n_rows / 10,
+        N_ROWS * width * 2 * 64,
+        operations(calls, width, RANK) * N_ROWS / 10,
         f"latency: {width} random lines a row; {calls['_interpolate'] / 10:.1f} guesses a row",
     )
 
-    indptr, cols, y, basis = data
+
+def residual_loops():
+    """Loops of one pass over a block of rows."""
+    indptr, cols, y, basis = block(outliers=0.3)
+    rows, factors = np.arange(N_ROWS), np.zeros((N_ROWS, RANK))
+    _row_kernels.guess_rows(indptr, cols, y, basis, 1e-10, 60, factors)
     turned, residual = np.ascontiguousarray(basis.T), np.empty(len(y))
     per = len(y) * 8
     yield Loop(
@@ -312,7 +318,7 @@ def row_loops(rng):
         2 * RANK * len(y),
         "cache; gather of rows of length rank, not re-associated",
     )
-    met, good = np.empty(n_rows, np.int64), np.empty(n_rows, bool)
+    met, good = np.empty(N_ROWS, np.int64), np.empty(N_ROWS, bool)
     yield Loop(
         "count_met",
         lambda: _kernels.count_met(indptr, residual, 1e-10, RANK, met, good),
@@ -320,7 +326,7 @@ def row_loops(rng):
         4 * len(y),
         "cache; branch and division an entry",
     )
-    center = np.zeros(n)
+    center = np.zeros(WIDTH)
     yield Loop(
         "expect_rows",
         lambda: _row_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, rows, factors),
@@ -330,10 +336,28 @@ def row_loops(rng):
     )
 
 
+def limits_of(loop, read, peak):
+    """Cells of a loop: what it needs, how long it takes, and the share of that which the nearer limit allows."""
+    seconds = timed(loop.run)
+    by_memory = 0.0 if loop.remark.startswith("cache") else loop.bytes / read / 1e9
+    by_flops = loop.flops / peak / 1e9
+    return {
+        "ms": f"{seconds * 1e3:.3f}",
+        "MB": f"{loop.bytes / 1e6:.1f}",
+        "MFlop": f"{loop.flops / 1e6:.1f}",
+        "GB/s": f"{loop.bytes / seconds / 1e9:.1f}",
+        "GFlop/s": f"{loop.flops / seconds / 1e9:.2f}",
+        "flop/byte": f"{loop.flops / loop.bytes:.2f}",
+        "bound by": "memory" if by_memory >= by_flops else "flops",
+        "share": f"{max(by_memory, by_flops) / seconds:.0%}",
+        "remark": loop.remark,
+    }
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--loop", nargs="*", default=[""], help="loops whose name contains one of these (default: all)")
-    args = parser.parse_args()
+    options = Arguments(__doc__)
+    options.add_argument("--loop", nargs="*", default=[""], help="loops whose name has one of these (default: all)")
+    args = options.parse_args()
     with threadpool_limits(1):
         for dtype in (np.float64, np.float32):
             rng = np.random.RandomState(0)
@@ -342,27 +366,13 @@ def main():
                 f"\n{np.dtype(dtype).name}, one thread: streaming sum {read:.1f} GB/s, copy {copy:.1f} GB/s; "
                 f"BLAS {peak:.1f} GFlop/s, dot product in L1 {dot:.1f}"
             )
-            print(
-                f"{'loop':36s}{'ms':>9s}{'MB':>9s}{'MFlop':>9s}{'GB/s':>8s}{'GFlop/s':>9s}{'flop/byte':>10s}  "
-                f"{'bound by':8s}{'share':>7s}  remark"
-            )
-            loops = list(measurement_loops(dtype, rng))
+            loops = [*measurement_loops(dtype, rng), *entry_loops(dtype, rng)]
             if dtype == np.float64:
-                loops += [*deal_loop(rng), *row_loops(rng)]
-            for loop in loops:
-                if not any(word in loop.name for word in args.loop):
-                    continue
-                seconds = timed(loop.run)
-                by_memory = 0.0 if loop.remark.startswith("cache") else loop.bytes / read / 1e9
-                by_flops = loop.flops / peak / 1e9
-                bound = "memory" if by_memory >= by_flops else "flops"
-                share = max(by_memory, by_flops) / seconds
-                print(
-                    f"{loop.name:36s}{seconds * 1e3:9.3f}{loop.bytes / 1e6:9.1f}{loop.flops / 1e6:9.1f}"
-                    f"{loop.bytes / seconds / 1e9:8.1f}{loop.flops / seconds / 1e9:9.2f}"
-                    f"{loop.flops / loop.bytes:10.2f}  {bound:8s}{share:7.0%}  {loop.remark}",
-                    flush=True,
-                )
+                loops += [*deal_loop(rng), *regression_loops(), *residual_loops()]
+            chosen = [loop for loop in loops if any(word in loop.name for word in args.loop)]
+            table = Table([loop.name for loop in chosen], ("bound by", "remark"), ("ms", "MB", "MFlop"))
+            for loop in chosen:
+                table.print({"loop": loop.name, **limits_of(loop, read, peak)})
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Performance profiles: one default setting for all workloads, scored by the time to a target error.
 
-    python asv_bench/speed_profiles.py                      # test seeds 5 to 9, some minutes
-    python asv_bench/speed_profiles.py --large              # matrices of a million entries, about an hour
-    python asv_bench/speed_profiles.py --figure profile.png
-    python asv_bench/speed_profiles.py --tune               # step parameters of the rivals, tuning seeds 0 to 4
+    python asv_bench/studies/speed_profiles.py                      # test seeds 5 to 9, some minutes
+    python asv_bench/studies/speed_profiles.py --large              # matrices of a million entries, about an hour
+    python asv_bench/studies/speed_profiles.py --figure profile.png
+    python asv_bench/studies/speed_profiles.py --tune               # step parameters of the rivals, tuning seeds 0 to 4
 
 Workloads: {full, completion, sensing, rank-one} x {10, 30, 50 % errors} x {condition 1, 10} x {no noise, 10 %}. The
 target is a relative error of 1e-6 without noise, and twice that of least squares told rank and errors with noise. As in
 AlgoPerf (Dahl et al., arXiv:2306.07179), t is the median over the seeds of the time to target (infinite where missed),
 rho(tau) the share of the workloads with t within tau times that of the fastest method, and B the mean of rho over tau
-from 1 to 4; ours has no tuned parameter. Processor time, one thread each. A rival is ended where it takes far more
-than four times the fastest (Unix only: by an alarm).
+from 1 to 4; ours has no tuned parameter. Times are processor time, one thread each. A rival that takes far more than
+four times the fastest is ended (by an alarm: Unix only).
 """
 
-import argparse
 import importlib
 import itertools
 import signal
@@ -22,17 +21,17 @@ import time
 from dataclasses import replace
 from statistics import median
 
-import completion_study
 import numpy as np
-import recovery_study
-from peers import RIVALS, Ours, missing_packages, run_to_target
+from harness import Arguments, Table
+from peers import RIVALS, Ours, name_missing_packages, run_to_target
 from problems import KINDS, make_problem
+from references import matrix_oracle_error, measurements_oracle_error
 from threadpoolctl import threadpool_limits
 
 TUNING_SEEDS, TEST_SEEDS = range(5), range(5, 10)
 LARGEST_TAU = 4.0
 OURS = "ours, nothing told"
-# Measurements: 16 a degree of freedom.
+# Measurements: 16 per degree of freedom.
 SIZES = {
     "full": {"size": 120, "rank": 2},
     "completion": {"size": 120, "rank": 2, "observed": 0.6},
@@ -46,7 +45,7 @@ LARGE_SIZES = {
     "rank_one": {"size": 60, "rank": 3, "m": 16 * 351},
 }
 WORKLOADS = list(itertools.product(KINDS, (0.1, 0.3, 0.5), (1.0, 10.0), (0.0, 0.1)))
-# Seconds that every run is given, those where nobody has reached the target (small, large), multiple of the fastest.
+# Limits of a run in seconds: at least, at most (small and large problems), and as a multiple of the fastest.
 _LEAST, _MOST, _MULTIPLE = 0.25, (2.0, 10.0), 2 * LARGEST_TAU
 
 
@@ -54,13 +53,13 @@ def target_error(problem):
     if not problem.noise:
         return 1e-6
     if problem.y is None:
-        oracle = completion_study.oracle_error(problem.truth, problem.data, problem.sound, problem.rank)
+        oracle = matrix_oracle_error(problem.truth, problem.data, problem.inliers, problem.rank)
     else:
         data = problem.data
         if problem.kind == "rank_one":
             a, b = data[:, : problem.shape[0]], data[:, problem.shape[0] :]
             data = (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
-        oracle = recovery_study.oracle_error(data, problem.y, problem.sound, problem.truth, problem.rank)
+        oracle = measurements_oracle_error(data, problem.y, problem.inliers, problem.truth, problem.rank)
     return 2.0 * oracle
 
 
@@ -78,7 +77,7 @@ def _ring(*_):
 def time_rival(method, problem, target, limit):
     """Seconds to the target; infinite where it is missed, or not reached within the limit."""
 
-    def tick():  # an alarm on processor time would make that of the process coarse
+    def tick():  # by wall-clock time: an alarm on processor time makes its clock coarse
         signal.setitimer(signal.ITIMER_REAL, 3 * limit)
 
     before = signal.signal(signal.SIGALRM, _ring)
@@ -138,24 +137,22 @@ def score(ratio):
 
 
 def tell(title, times, workloads):
-    taus = (1.0, 1.5, 2.0, 3.0, 4.0)
+    """Print the shares, the score and the number solved of each kind, best first; and what nobody solves."""
     relative = ratios(times)
-    print(f"\n{title}: {len(workloads)} workloads")
-    print(f"   {'':32s}" + "".join(f"  rho({tau:g})".rjust(10) for tau in taus) + "         B   solved by kind, of 12")
     kinds = np.array([workload[0] for workload in workloads])
+    shown = [kind for kind in KINDS if kind in kinds]
+    print(f"\n{title}: {len(workloads)} workloads, {len(workloads) // len(shown)} of a kind")
+    table = Table(times)
     for name, ratio in sorted(relative.items(), key=lambda item: -score(item[1])):
-        solved = ", ".join(
-            f"{kind} {np.isfinite(times[name][kinds == kind]).sum()}" for kind in KINDS if kind in set(kinds)
-        )
-        shares = "".join(f"{share_within(ratio, tau):10.2f}" for tau in taus)
-        print(f"   {name:32s}{shares}{score(ratio):10.2f}   {solved}")
-    for kind in KINDS if len(set(kinds)) > 1 else ():
-        best = sorted(((score(r[kinds == kind]), n) for n, r in relative.items() if kind in kinds), reverse=True)
-        print(f"   B of {kind}: " + ", ".join(f"{name} {value:.2f}" for value, name in best if value > 0))
+        cells = {f"rho({tau:g})": f"{share_within(ratio, tau):.2f}" for tau in (1.0, 1.5, 2.0, 3.0, 4.0)}
+        cells["B"] = f"{score(ratio):.2f}"
+        cells |= {f"solved, {kind}": np.isfinite(times[name][kinds == kind]).sum() for kind in shown}
+        cells |= {f"B, {kind}": f"{score(ratio[kinds == kind]):.2f}" for kind in shown if len(shown) > 1}
+        table.print({"method": name, **cells})
     unsolved = [workloads[i] for i in np.flatnonzero(~np.isfinite(np.min(list(times.values()), axis=0)))]
     if unsolved:
         words = ", ".join(f"{k} {o:.0%} cond. {c:g}{' noise' * bool(e)}" for k, o, c, e in unsolved)
-        print(f"   solved by nobody: {words}")
+        print(f"solved by nobody: {words}")
 
 
 def draw(times, path):
@@ -190,19 +187,18 @@ def tune(methods, seeds, workloads, **options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tune", action="store_true", help="compare the rivals' step parameters on the tuning seeds")
-    parser.add_argument("--large", action="store_true", help="large workloads instead of small ones")
-    parser.add_argument("--kind", nargs="*", choices=KINDS, default=KINDS, help="kinds of workload (default: all)")
-    parser.add_argument("--method", nargs="*", help="rivals whose name contains one of these (default: all)")
-    parser.add_argument("--count", type=int, default=5, choices=range(1, 6), help="seeds, for a quick look")
-    parser.add_argument("--figure", help="file of the figure")
-    args = parser.parse_args()
+    options = Arguments(__doc__)
+    options.add_argument("--tune", action="store_true", help="compare the rivals' step parameters on the tuning seeds")
+    options.add_argument("--large", action="store_true", help="large workloads instead of small ones")
+    options.add_argument("--kind", nargs="*", choices=KINDS, default=KINDS, help="kinds of workload (default: all)")
+    options.add_argument("--method", nargs="*", help="rivals whose name contains one of these (default: all)")
+    options.add_argument("--count", type=int, default=5, choices=range(1, 6), help="seeds, for a quick look")
+    options.add_argument("--figure", help="file of the figure")
+    args = options.parse_args()
     workloads = [workload for workload in WORKLOADS if workload[0] in args.kind]
     methods = [m for m in RIVALS if m.installed and any(part in m.name for part in args.method or [""])]
-    if missing_packages():
-        print(f"not installed, left out: {', '.join(missing_packages())}")
-    if args.figure:  # what is missing is told before the work, not after it
+    name_missing_packages()
+    if args.figure:  # fails before the work, not after it
         importlib.import_module("matplotlib")
     start = time.perf_counter()
     with threadpool_limits(1):
@@ -211,8 +207,8 @@ def main():
         else:
             times = measure(methods, TEST_SEEDS[: args.count], workloads, large=args.large)
             tell("all methods", times, workloads)
-            told = {name for name in times if "rank told" in name}
-            tell("those that are not told the rank", {n: t for n, t in times.items() if n not in told}, workloads)
+            untold = {name: t for name, t in times.items() if "rank told" not in name}
+            tell("those that are not told the rank", untold, workloads)
             mine = times[OURS][np.isfinite(times[OURS])]
             if len(mine):
                 print(f"\nours, where it reaches the target: median {median(mine):.2f} s, longest {mine.max():.2f} s")

@@ -1,32 +1,27 @@
 """Study of structured errors: which patterns break the recovery of a matrix, and whether `converged_` tells.
 
-    python asv_bench/structure_study.py                      # all structures, 20 seeds, a quarter of an hour
-    python asv_bench/structure_study.py --structure rows --share 0.3 --count 5
+    python asv_bench/studies/structure.py                      # all structures, 20 seeds, a quarter of an hour
+    python asv_bench/studies/structure.py --structure rows --share 0.3 --count 5
 
-A 100 x 80 matrix of rank 3, without noise, is spoilt by each structure at growing shares of its entries:
+A 100 x 80 matrix of rank 3, without noise, is corrupted by each structure at growing shares of its entries:
 
 rows, columns   whole rows (columns) of random numbers, three times as large as the data
-block           a block of such numbers in one corner, as long and as wide for its size as the matrix
+block           a block of such numbers in one corner, of the proportions of the matrix
 stuck           each column keeps, for a stretch of rows, the value that it had before
-stripes         diagonal stripes of 20 entries' period, to which one value is added, three times the size of the data
+stripes         diagonal stripes, repeated every 20 entries: three standard deviations of the data are added
 second          scattered entries of another matrix of rank 3 and the same size
-adversary       the entries that the leading singular vectors stand on most change their sign
-saturation      the largest values, of either sign, are cut off
+adversary       the largest entries of the leading singular component change their sign
+saturation      the largest values, of either sign, are clipped
 missing         the largest values, of either sign, are missing
 
 Rows and columns that the estimator lists as undetermined are not judged. A fit is right where the error of all others
-is below 1e-6 and none is listed that is less than a quarter wrong; it misleads where it calls itself converged and that
-error is above 1e-5; it warns where `converged_` is False. Seeds below 90000 were used to build the method and its
-verdict: the study refuses them.
+is below 1e-6 and every listed one is corrupted in a quarter of its entries or more; it misleads where it claims to have
+converged and that error is above 1e-5; it warns where `converged_` is False. Seeds below 90000 were used to build the
+method and its verdict, and are refused.
 """
 
-import argparse
-import json
-import os
-import warnings
-
 import numpy as np
-from joblib import Parallel, delayed
+from harness import RECOVERED, WRONG, Arguments, recorded, run_rows
 
 from sklearn_robustlr import RobustMatrixCompletion
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -107,10 +102,8 @@ def run_problem(structure, share, seed):
     truth = make_corrupted_matrix(SHAPE, RANK, outliers=0, random_state=rng).clean
     data = STRUCTURES[structure](truth, share, rng)
     model = RobustMatrixCompletion(replace="all")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        estimate = model.fit_transform(data)
-    wrong = data != truth  # what is missing, too
+    estimate, record = recorded(model, lambda: model.fit_transform(data))
+    wrong = data != truth  # missing entries, too
     known, unduly = np.ones(SHAPE, dtype=bool), 0
     for axis, lost in enumerate((model.undetermined_rows_, model.undetermined_columns_)):
         np.moveaxis(known, axis, 0)[lost] = False
@@ -124,46 +117,32 @@ def run_problem(structure, share, seed):
         "error": error,
         "rank": int(model.rank_),
         "listed": int(len(model.undetermined_rows_) + len(model.undetermined_columns_)),
-        "right": error < 1e-6 and not unduly,
-        "misled": bool(model.converged_) and error > 1e-5,
-        "warned": not model.converged_,
+        "right": error < RECOVERED and not unduly,
+        "misled": record["converged"] and error > WRONG,
         "reason": model.stop_reason_,
+        **record,
+        "warned": not record["converged"],
     }
 
 
-def summarise(results):
-    """One line: right, misled and warned of each share, in percent."""
-    cells = []
+def summarise(structure, results):
+    """Cells of a structure: right, misled and warned at each share, in percent."""
+    cells = {}
     for share in sorted({r["share"] for r in results}):
         some = [r for r in results if r["share"] == share]
-        cells.append(" ".join(f"{100 * np.mean([r[key] for r in some]):3.0f}" for key in ("right", "misled", "warned")))
-    return f"{results[0]['structure']:11s} " + "  | ".join(cells)
+        percent = (100 * np.mean([r[key] for r in some]) for key in ("right", "misled", "warned"))
+        cells[f"{share:.0%}"] = " ".join(f"{value:3.0f}" for value in percent)
+    return cells
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--structure", action="append", choices=STRUCTURES, help="structure (default: all)")
-    parser.add_argument("--share", action="append", type=float, help=f"share of the entries (default: {SHARES})")
-    parser.add_argument("--count", type=int, default=20, help="problems of each share")
-    parser.add_argument("--seed", type=int, default=FIRST_TEST_SEED, help="first seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes")
-    parser.add_argument("--json", help="write all figures to this file")
-    args = parser.parse_args()
-    if args.seed < FIRST_TEST_SEED:
-        parser.error(f"seeds below {FIRST_TEST_SEED} were used to build the method: results on them are not reported")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    shares = args.share or SHARES
-    print("right, misled and warned, in percent, at shares of " + ", ".join(f"{share:.0%}" for share in shares))
-    everything = []
-    for structure in args.structure or STRUCTURES:
-        tasks = [(structure, share, args.seed + i) for share in shares for i in range(args.count)]
-        results = Parallel(n_jobs=args.jobs)(delayed(run_problem)(*task) for task in tasks)
-        everything += results
-        print(summarise(results), flush=True)
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(everything, file)
+    options = Arguments(__doc__).add_rows(STRUCTURES, "--structure", "structure")
+    options.add_argument("--share", action="append", type=float, help=f"share of the entries (default: {SHARES})")
+    options.add_seeds(FIRST_TEST_SEED, count=20, of="problems of each share")
+    args = options.parse_args()
+    print("right, misled and warned, in percent, at each share of the entries")
+    tasks = lambda row: [(row, share, seed) for share in args.share or SHARES for seed in args.seeds]  # noqa: E731
+    run_rows(args, STRUCTURES, run_problem, summarise, tasks=tasks)
 
 
 if __name__ == "__main__":
