@@ -3,12 +3,10 @@
 import numpy as np
 from scipy import sparse
 
-from sklearn_robustlr._entry_measurements import EntryMeasurements
-from sklearn_robustlr._measurements import (
-    DenseMeasurements,
-    RankOneMeasurements,
-    SparseMeasurements,
-)
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._operators.rank_one import RankOneMeasurements
+from sklearn_robustlr._operators.sparse import SparseMeasurements
 
 KINDS = ["dense", "sparse", "rank_one", "entries", "whole matrix"]
 

@@ -11,7 +11,7 @@ from peers import RIVALS, YARDSTICKS, Ours, run_once
 from problems import make_problem
 
 from sklearn_robustlr import RobustLowRankRecovery
-from sklearn_robustlr._measurements import DenseMeasurements
+from sklearn_robustlr._operators.dense import DenseMeasurements
 
 PAIRS = 3
 FULL = {"size": 1000, "rank": 5, "outliers": 0.3}

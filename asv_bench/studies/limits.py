@@ -22,14 +22,15 @@ from numba import njit
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from sklearn_robustlr import _kernels, _row_kernels
-from sklearn_robustlr._entries import Entries
-from sklearn_robustlr._entry_measurements import EntryMeasurements
-from sklearn_robustlr._measurements import (
-    DenseMeasurements,
-    RankOneMeasurements,
-    SparseMeasurements,
-)
+from sklearn_robustlr._kernels import entries as entry_kernels
+from sklearn_robustlr._kernels import measurements as kernels
+from sklearn_robustlr._kernels import rows as row_kernels
+from sklearn_robustlr._kernels.jit import REASSOCIATE
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._operators.observed import Entries
+from sklearn_robustlr._operators.rank_one import RankOneMeasurements
+from sklearn_robustlr._operators.sparse import SparseMeasurements
 from sklearn_robustlr.datasets import make_corrupted_matrix
 
 RANK = 5
@@ -46,7 +47,7 @@ class Loop:
     remark: str = ""
 
 
-@njit(fastmath=_kernels.REASSOCIATE)
+@njit(fastmath=REASSOCIATE)
 def _sum(x):
     total = x[0]
     for i in range(1, x.shape[0]):
@@ -59,11 +60,11 @@ def _dots(x, y, rounds):
     total = 0.0
     for i in range(rounds):
         y[0] = i
-        total += _kernels._dot(x, y)
+        total += kernels._dot(x, y)
     return total
 
 
-@njit(fastmath=_kernels.REASSOCIATE)
+@njit(fastmath=REASSOCIATE)
 def _copy(x, out):
     for i in range(x.shape[0]):
         out[i] = x[i]
@@ -98,7 +99,7 @@ def machine(dtype):
 
 
 def measurement_loops(dtype, rng):
-    """Loops of `_kernels`: one iteration of measurements whose rows are matrices, by the classes that call them."""
+    """Loops over measurements: one iteration of measurements whose rows are matrices, by the classes that call them."""
     size = np.dtype(dtype).itemsize
     d, m = 64, 8000
     normal = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
@@ -190,7 +191,7 @@ def deal_loop(rng):
 
     def run():
         held = np.zeros((n, folds)), np.zeros((n, folds))
-        _kernels.deal_entries(order, i, j, *counts, *held, np.empty(len(i), np.int64))
+        entry_kernels.deal_entries(order, i, j, *counts, *held, np.empty(len(i), np.int64))
 
     yield Loop(
         "deal_entries, 5 folds",
@@ -217,7 +218,7 @@ UNCOMPILED = ("_concentrate", "_interpolate", "_first_state")
 @contextmanager
 def counted():
     """Count the calls of the parts of an iterative row loop that is run uncompiled; yields {part: calls}."""
-    kept = {name: getattr(_row_kernels, name) for name in {*COSTS, *UNCOMPILED}}
+    kept = {name: getattr(row_kernels, name) for name in {*COSTS, *UNCOMPILED}}
     calls = dict.fromkeys(COSTS, 0)
 
     def counting(name, function):
@@ -230,12 +231,12 @@ def counted():
     try:
         for name, function in kept.items():
             part = function.py_func if name in UNCOMPILED else function
-            setattr(_row_kernels, name, counting(name, part) if name in COSTS else part)
+            setattr(row_kernels, name, counting(name, part) if name in COSTS else part)
         with np.errstate(over="ignore"):  # the generator wraps around
             yield calls
     finally:
         for name, function in kept.items():
-            setattr(_row_kernels, name, function)
+            setattr(row_kernels, name, function)
 
 
 def operations(calls, n, k):
@@ -253,7 +254,7 @@ def block(**corruption):
 
 
 def regression_loops():
-    """Iterative loops of `_row_kernels`."""
+    """Iterative loops over rows."""
     few, rows, n = np.arange(10), np.arange(N_ROWS), WIDTH
     for name, corruption, scale, efficient in (
         ("regress_rows, clean rows", {"outliers": 0.0}, 1e-10, True),
@@ -265,12 +266,12 @@ def regression_loops():
 
         def run(data=data, scale=scale, efficient=efficient, factors=factors, met=met):
             factors[:] = 0.0
-            _row_kernels.regress_rows(*data, scale, 50, efficient, rows, factors, met)
+            row_kernels.regress_rows(*data, scale, 3.5 * scale, 50, efficient, rows, factors, met)
 
         run()
         with counted() as calls:
-            _row_kernels.regress_rows.py_func(
-                *data, scale, 50, efficient, few, np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
+            row_kernels.regress_rows.py_func(
+                *data, scale, 3.5 * scale, 50, efficient, few, np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
             )
         flops = operations(calls, n, RANK) * N_ROWS / len(few)
         fits, picks = (calls[part] / len(few) for part in ("_weighted_fit", "_smallest"))
@@ -283,11 +284,11 @@ def regression_loops():
 
     def guess():
         factors[:] = 0.0
-        _row_kernels.guess_rows(*data, 1e-10, 60, factors)
+        row_kernels.guess_rows(*data, 3.5e-10, 60, factors)
 
     guess()
     with counted() as calls:
-        _row_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 1e-10, 60, np.zeros((10, RANK)))
+        row_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 3.5e-10, 60, np.zeros((10, RANK)))
     yield Loop(
         "guess_rows, 30 % errors",
         guess,
@@ -301,19 +302,19 @@ def residual_loops():
     """Loops of one pass over a block of rows."""
     indptr, cols, y, basis = block(outliers=0.3)
     rows, factors = np.arange(N_ROWS), np.zeros((N_ROWS, RANK))
-    _row_kernels.guess_rows(indptr, cols, y, basis, 1e-10, 60, factors)
+    row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 60, factors)
     turned, residual = np.ascontiguousarray(basis.T), np.empty(len(y))
     per = len(y) * 8
     yield Loop(
         "full_residual",
-        lambda: _row_kernels.full_residual(y, turned, factors, residual),
+        lambda: row_kernels.full_residual(y, turned, factors, residual),
         3 * per,
         2 * RANK * len(y),
         "cache",
     )
     yield Loop(
         "rows_residual",
-        lambda: _kernels.rows_residual(indptr, cols, y, basis, factors, residual),
+        lambda: entry_kernels.rows_residual(indptr, cols, y, basis, factors, residual),
         3 * per + 4 * len(y),
         2 * RANK * len(y),
         "cache; gather of rows of length rank, not re-associated",
@@ -321,7 +322,7 @@ def residual_loops():
     met, good = np.empty(N_ROWS, np.int64), np.empty(N_ROWS, bool)
     yield Loop(
         "count_met",
-        lambda: _kernels.count_met(indptr, residual, 1e-10, RANK, met, good),
+        lambda: entry_kernels.count_met(indptr, residual, 1e-10, 3.5e-10, RANK, met, good),
         per,
         4 * len(y),
         "cache; branch and division an entry",
@@ -329,7 +330,7 @@ def residual_loops():
     center = np.zeros(WIDTH)
     yield Loop(
         "expect_rows",
-        lambda: _row_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, rows, factors),
+        lambda: row_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, 3.5, rows, factors),
         per + 4 * len(y),
         len(y) * (4 * RANK + RANK * (RANK + 1)),
         "cache; gather, not re-associated",

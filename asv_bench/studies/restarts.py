@@ -16,11 +16,12 @@ import numpy as np
 from harness import Arguments, quiet, run_rows
 from problems import draw
 
-from sklearn_robustlr import _restarts
-from sklearn_robustlr._pipeline import descend, finish, solve
-from sklearn_robustlr._problem import make_problem
-from sklearn_robustlr._scan import Options
-from sklearn_robustlr._validation import make_measurements_object
+from sklearn_robustlr._estimators.validation import make_measurements_object
+from sklearn_robustlr._operators.units import make_problem
+from sklearn_robustlr._selection import restarts as racing
+from sklearn_robustlr._selection.descents import descend
+from sklearn_robustlr._selection.solve import finish, solve
+from sklearn_robustlr._utils.values import Options
 from sklearn_robustlr.datasets import make_measurements
 from sklearn_robustlr.metrics import pass_at_k, relative_recovery_error
 
@@ -64,22 +65,22 @@ def _run_problem(row, seed):
     limit = noise or 1e-6
     alone = []
     for index in range(N_STARTS):
-        run = _restarts._begin(problem, options, index, seeds[index])
+        run = racing._begin(problem, options, index, seeds[index])
         left, right, history = descend(problem, options, [(run.left, run.right, run.rule, 0)])[0]
-        alone.append(error(finish(problem, replace(options, hurried=True), left, right, history)) < limit)
+        alone.append(error(finish(problem, replace(options, screening=True), left, right, history)) < limit)
     start = time.perf_counter()
     one = solve(problem, options)
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    raced, _ = _restarts.run_starts(problem, options, n_init=N_STARTS, n_jobs=1, random_state=seed)
+    raced, _ = racing.run_starts(problem, replace(options, n_init=N_STARTS, n_jobs=1, random_state=seed))
     cost = (time.perf_counter() - start) / seconds
 
-    train, held = _restarts._split(problem, seeds[0])
-    hurried = replace(options, hurried=True)
-    runs = [_restarts._begin(train, hurried, i, s) for i, s in enumerate(seeds)]
-    runs = _restarts._advance(train, held, hurried, runs, options.max_iter)
-    runs = [_restarts._end(train, held, hurried, run, None)[0] for run in runs]
-    full = _restarts._fit_winner(problem, options, _restarts._ranking(runs)[0], seeds)
+    train, held = racing._split(problem, seeds[0])
+    screening = replace(options, screening=True)
+    runs = [racing._begin(train, screening, i, s) for i, s in enumerate(seeds)]
+    runs = racing._advance(train, held, screening, runs, options.max_iter)
+    runs = [racing._end(train, held, screening, run, None)[0] for run in runs]
+    full = racing._fit_winner(problem, options, racing._ranking(runs)[0], seeds)
     same = relative_recovery_error(matrix(full), matrix(raced)) < (1e-6 if noise == 0.0 else 1e-2)
     return {
         "seed": seed,

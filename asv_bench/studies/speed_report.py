@@ -26,8 +26,8 @@ from race import Case, race
 from threadpoolctl import threadpool_limits
 
 from sklearn_robustlr import RobustLowRankRecovery
-from sklearn_robustlr._measurements import DenseMeasurements
-from sklearn_robustlr._rows import RowSpace
+from sklearn_robustlr._operators.dense import DenseMeasurements
+from sklearn_robustlr._rows.regression import RowSpace
 
 RANK = 5
 AHEAD = 5.0

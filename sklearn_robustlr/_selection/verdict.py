@@ -1,7 +1,7 @@
 """Whether a fit is to be trusted, and if not, why.
 
 Measured on 300 problems drawn from the whole grid of the studies and beyond what can be recovered
-(`asv_bench/verdict_study.py`), half of the fits that left noise were wrong, and told apart by four things. The noise:
+(`asv_bench/studies/verdict.py`), half of the fits that left noise were wrong, and told apart by four things. The noise:
 no right one left more than 0.81 times the median target, two thirds of the wrong ones did. The gap in the spectrum that
 the sub-gradient method came to: below 1.25 for most wrong ones, above 2 for nearly all right ones. The residuals: their
 leading singular value is at most 1.06 times that of the same with random signs in fits of the right rank, more in most
