@@ -4,12 +4,12 @@ Digits with occlusions: PCA against RobustPCA before a classifier
 
 Handwritten digits, 8 x 8 pixels, are reduced to principal components and classified. Then a share of the pixels of
 every picture, in training and in test, is set to a value that no pen writes. The components of ordinary PCA follow the
-errors, and so do its scores; :class:`~sklearn_robustlr.RobustPCA` finds the components of the sound pixels and
-regresses each picture on them, without its wrong pixels.
+errors, and so do its scores. :class:`~sklearn_robustlr.RobustPCA` finds the components of the pixels that are inliers,
+and regresses each picture on them, without its corrupted pixels.
 
-What to look at: the accuracy as the share grows. What failed: without errors PCA is clearly better (0.92 against about
-0.75). Digits are only nearly low-rank, and half of their pixels are white: strokes that are rare are taken for errors.
-Where the data are clean, use PCA.
+What to look at: the accuracy as the share of corrupted pixels grows. What failed: without errors PCA is clearly better
+(0.92 against about 0.75). Digits are only nearly low-rank, and half of their pixels are white: strokes that are rare
+are taken for outliers. Where the data are clean, use PCA.
 """
 
 # %%

@@ -8,8 +8,9 @@ always upwards. Ordinary regressions see 64 unrelated pixels; :class:`~sklearn_r
 8 x 8 matrix of coefficients of low rank, which it finds.
 
 What to look at: the error of the predictions on clean test labels as the number of training images falls. What fails:
-pixels that are dark in nearly every image (the corners) have coefficients that hardly any image determines. Methods
-that fit them freely pay for it on the few test images that light them; with 100 images, ours does too.
+pixels that are dark in nearly every image (the corners) have coefficients that are hardly identifiable, because hardly
+any image shows them. Methods that fit these coefficients freely have large errors on the few test images in which the
+pixels are bright; with 100 images, this package has them, too.
 """
 
 # %%
@@ -65,7 +66,7 @@ def errors(n_train, seed):
     return result
 
 
-with threadpool_limits(1):  # threads of BLAS would only wait for one another in products as small as these
+with threadpool_limits(1):  # in products as small as these, threads of BLAS only wait for one another
     table = {size: [errors(size, seed) for seed in SEEDS] for size in SIZES}
 
 # %%

@@ -2,14 +2,14 @@
 Repair a year of hourly temperatures
 ====================================
 
-Days by hours, temperatures are close to low-rank: a few daily shapes, in proportions that change from day to day. Here
-some hours are lost; at others the sensor does not answer and the logger writes a value of its own, and for a month of
-mornings it drifts in the sun. Nothing tells which readings are wrong.
+As a matrix of days by hours, temperatures are close to low-rank: a few daily shapes, in proportions that change from
+day to day. Here some hours are missing. At others the sensor does not answer and the logger writes a value of its own.
+For a month of mornings the sensor drifts in the sun. Nothing says which readings are corrupted.
 
-What to look at: imputers that trust every reading spread the wrong ones over the holes, and never mend them;
-:class:`~sklearn_robustlr.RobustMatrixCompletion` finds them. What failed: a drift of a few degrees is within what the
-weather does, and half of it is not flagged: the repaired curve follows it. And sound readings are flagged, too
-(printed below): a front that passes is no daily shape.
+What to look at: imputers that trust every reading spread the corrupted ones over the missing entries, and never repair
+them. :class:`~sklearn_robustlr.RobustMatrixCompletion` finds them. What failed: a drift of a few degrees is within what
+the weather does. Half of it is not flagged, and the repaired curve follows it. Some inliers are flagged, too (printed
+below): a weather front that passes is not a daily shape.
 """
 
 # %%

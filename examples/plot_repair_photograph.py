@@ -3,13 +3,13 @@ Repair a damaged photograph
 ===========================
 
 A photograph is close to low-rank: a few dozen patterns of rows and columns make it up. Here 30 % of the pixels are
-lost (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion` is
-used as an imputer; nothing is said about which pixels are wrong, how many, or what the rank is.
+missing (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion`
+is used as an imputer. It is not given which pixels are corrupted, how many, or what the rank is.
 
-What to look at: most speckles are gone and the holes are filled, at less than half of the error of filling them by the
-median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are no pattern of
-whole rows and columns: there, lost pixels are smoothed, and sound ones are flagged along with the wrong ones. White
-speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are kept as they were.
+What to look at: most speckles are gone and the missing pixels are filled, with less than half of the error of filling
+them by the median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are not
+patterns of whole rows and columns. There, missing pixels are smoothed, and inliers are flagged along with the corrupted
+pixels. White speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are kept as they were.
 """
 
 # %%
@@ -43,10 +43,10 @@ damaged[lost] = np.nan
 # %%
 # The repair
 # ----------
-# By default missing and flagged pixels are replaced, the others come back as they were.
+# By default missing and flagged pixels are replaced, and the others come back as they were.
 model = RobustMatrixCompletion()
 start = time.perf_counter()
-with warnings.catch_warnings(record=True) as caught:  # said below, with the other figures
+with warnings.catch_warnings(record=True) as caught:  # what it says is printed below, with the other figures
     warnings.simplefilter("always", ConvergenceWarning)
     repaired = np.clip(model.fit_transform(damaged), 0, 1)
 seconds = time.perf_counter() - start

@@ -2,19 +2,19 @@
 Street camera: the background and the pedestrians
 =================================================
 
-A fixed camera looks at a street. The background is the same in every frame but for the light: as a matrix, frames by
-pixels, it has a rank of one or two. Pedestrians are large errors in few entries.
+A fixed camera looks at a street. The background is the same in every frame, except for the light. As a matrix of
+frames by pixels, it has a rank of one or two. Pedestrians are gross errors in few entries.
 :class:`~sklearn_robustlr.RobustPCA` separates them. The frames come from
 :func:`sklearn_robustlr.datasets.fetch_street_camera`.
 
-The frames are not ours to bundle. Where these pages are built without them the code is shown but not run, and this is
-the picture that it makes:
+The frames may not be bundled with this package. Where these pages are built without them, the code is shown but not
+run. This is the picture that it makes:
 
 .. image:: /images/street_camera.png
    :alt: A frame, its ordinary and its robust background, and the pedestrians
 
-What to look at: the mean of the frames, and with it ordinary PCA, keeps ghosts of people that walked by slowly;
-the robust background is empty. What failed: somebody who stands still for most of the time becomes background.
+What to look at: the mean of the frames, and with it ordinary PCA, keeps ghosts of people who walked by slowly. The
+robust background is empty. What failed: somebody who stands still for most of the time becomes background.
 """
 
 # sphinx_gallery_thumbnail_path = "images/street_camera.png"
@@ -36,7 +36,7 @@ from sklearn_robustlr import RobustPCA
 from sklearn_robustlr.datasets import fetch_street_camera
 
 frames = fetch_street_camera().frames
-frames = frames[::8]  # fewer frames: two cores are done in about twenty seconds
+frames = frames[::8]  # fewer frames: this takes about twenty seconds on two cores
 X = frames.reshape(len(frames), -1).astype(np.float64) / 255.0
 
 start = time.perf_counter()

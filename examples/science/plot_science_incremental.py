@@ -2,17 +2,17 @@
 Directions are learnt one after the other
 =========================================
 
-From a tiny start, every direction grows exponentially, the strongest first. Those that the truth does not have grow
-little: when the last true one has arrived, the step has become too small for them. That is why an over-sized
-factorisation shows the rank (:cite:t:`ma2023global`).
+From a tiny start, every direction grows exponentially, the strongest first. Directions that the truth does not have
+grow little: when the last true one has arrived, the step has become too small for them. That is why over-parameterised
+factors show the rank (:cite:t:`ma2023global`).
 
-What to look at: four values rise in turn to the true ones (dotted); the surplus ones stay far below. They begin at
-the square of the start and end in proportion to the start itself (the ratio is printed): a start a thousand times
-smaller leaves them a thousand times smaller, and the gap as much wider. (Half of them begin at zero, never leave it,
-and are not drawn.) On the right, steps that follow the residual: they become small once the strong directions are
-learnt, and the weakest comes up slowly. There the loss has a plateau, and a plateau is not the end: the run goes on as
-long as a small direction grows. What failed: the surplus is not frozen at the size that it has at the start, for it
-grows while the true directions are being learnt.
+What to look at: four values rise one after the other to the true ones (dotted), and the surplus ones stay far below.
+The surplus values begin at the square of the start and end in proportion to the start itself (the ratio is printed).
+So a start that is a thousand times smaller leaves them a thousand times smaller, and the gap as much wider. (Half of
+them begin at zero, stay there, and are not drawn.) On the right, the steps follow the residual: they become small once
+the strong directions are learnt, and the weakest direction grows slowly. The loss has a plateau there. A plateau is not
+the end: the run goes on as long as a small direction grows. What failed: the surplus does not keep the size that it has
+at the start. It grows while the true directions are being learnt.
 """
 
 # %%

@@ -2,17 +2,17 @@
 The size of the start bounds the error, whatever the rank bound
 ===============================================================
 
-The paper's algorithm (:cite:t:`ma2023global`, algorithm 1) factorises X = U U\\ :sup:`T` with U of far more columns
-than the rank, starts it at ``init_scale`` times a spectral estimate, and follows the sub-gradient of the l1 loss with
-a geometric step. It claims that the error falls with the size of the start, and that the number of columns hardly
-matters. Here X is 30 x 30 of rank 2, and 10 % of the measurements are grossly wrong.
+The paper's algorithm (:cite:t:`ma2023global`, algorithm 1) factorises X = U U\\ :sup:`T`. U has far more columns than
+the rank and starts at ``init_scale`` times a spectral estimate. Then it follows the sub-gradient of the l1 loss with a
+geometric step. The paper claims that the error falls with the size of the start, and that the number of columns hardly
+matters. Here X is 30 x 30 of rank 2, and 10 % of the measurements are outliers.
 
-What to look at: on the left, with plenty of measurements, the bounds 4, 10 and 30 fall together, nearly in proportion
-to the start. On the right, 10 and 30 ask for the same number of measurements, although a matrix of rank 30 has more
-unknowns (printed below) than there are measurements there; with very few, both come closer than the fit that is told
-the true rank. What failed: with fewer measurements the error of an over-sized fit falls more slowly than the start.
-And the bound is not free: told the true rank, the error is smaller by orders of magnitude as soon as there are 220
-measurements.
+What to look at: on the left, with plenty of measurements, the errors for the bounds 4, 10 and 30 fall together, nearly
+in proportion to the start. On the right, 10 and 30 need the same number of measurements, although a matrix of rank 30
+has more degrees of freedom (printed below) than there are measurements there. With very few measurements, both come
+closer than the fit that is given the true rank. What failed: with fewer measurements the error of an over-parameterised
+fit falls more slowly than the start. And the bound matters: given the true rank, the error is smaller by orders of
+magnitude as soon as there are 220 measurements.
 """
 
 # %%
@@ -65,7 +65,7 @@ def problem(n_measurements, seed=0):
 # %%
 # Error by the size of the start, and by the number of measurements
 # -----------------------------------------------------------------
-# On the left one problem with 900 measurements; on the right a start of 1e-4, and medians over three problems.
+# On the left: one problem with 900 measurements. On the right: a start of 1e-4, and medians over three problems.
 SCALES = np.array([1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
 SIZES = (110, 150, 220, 320, 450)
 many = problem(900)

@@ -3,16 +3,15 @@ Which figure tells a good fit from a bad one?
 =============================================
 
 When the truth is not known, fits have to be compared by something else: the training loss, the median residual of
-measurements held out, the share of measurements met exactly, or the gap in the spectrum. Here many fits, of several
-rank bounds, starts and step rules, are ranked by each of the four and by their true error, and the two rankings
-compared by Kendall's tau: 1 means the same order, 0 none, -1 the reverse.
+held-out measurements, the share of measurements met exactly, or the gap in the spectrum. Here many fits, with several
+rank bounds, starts and step rules, are ranked by each of these four measures and by their true error. The two rankings
+are compared by Kendall's tau: 1 means the same order, 0 no relation, -1 the reverse order.
 
-What to look at: the held-out median is the only one that ranks well with and without noise. The training loss is
-lowest for the fits that have the most freedom, and the fit that it would choose is useless. What failed: the share of
-exact fits cannot rank the fits that meet nothing exactly, which with noise is all of them; and the gap does not order
-fits at all, although it shows the rank of a good one. The median needs measurements that the fit has not seen. With
-noise, even the best of these fits, all made with ``polish=False``, is far from what the default settings reach
-(printed below).
+What to look at: the held-out median is the only measure that ranks well with and without noise. The training loss is
+lowest for the fits with the most freedom, and the fit that it would choose is useless. What failed: the share of
+measurements met exactly cannot rank fits that meet nothing exactly, and with noise these are all fits. The gap does not
+order fits at all, although it shows the rank of a good one. The median needs held-out measurements. With noise, even
+the best of these fits (all made with ``polish=False``) is far from what the default settings reach (printed below).
 """
 
 # %%

@@ -2,14 +2,14 @@
 More than half of the measurements wrong
 ========================================
 
-A median breaks down at one half, yet a matrix can be recovered with more: errors that do not agree with one another
-cancel, while the sound measurements all point to the same matrix. What it takes is more of them.
+A median breaks down when half of the values are outliers. A matrix can be recovered with more: errors that do not
+agree with one another cancel, while the inliers all point to the same matrix. It only takes more measurements.
 
-What to look at: the map on the left. With six measurements per unknown, huge errors are borne up to some 40 %; with
-24, beyond one half. What failed, on the right: errors that agree with one another. Beyond one half of flipped signs
-the data say -X, and nothing can tell: there the fit returns -X, calls that converged, and is wrong. Just below one
-half, where the truth is still the majority, it is hardly found either, not even from 24 measurements per unknown, and
-wrong results are called converged there, too.
+What to look at: the map on the left. With six measurements per degree of freedom, the fit tolerates up to about 40 %
+huge errors; with 24, more than half. What failed, on the right: errors that agree with one another. With more than half
+of the signs flipped, the data say -X, and nothing can show that this is wrong: the fit returns -X, calls that
+converged, and is wrong. Just below one half the truth is still the majority. It is hardly found there either, not even
+from 24 measurements per degree of freedom, and wrong results are called converged there, too.
 """
 
 # %%
@@ -46,8 +46,8 @@ def fit(kind, share, multiple, seed):
 
 
 # %%
-# Default settings, the rank not told, two problems a cell; recovered means an error below 1e-6
-# ----------------------------------------------------------------------------------------------
+# Default settings, rank not given, two problems per cell; recovered means an error below 1e-6
+# --------------------------------------------------------------------------------------------
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 for ax, kind in zip(axes, ("huge", "sign-flip"), strict=True):
     results = np.array(

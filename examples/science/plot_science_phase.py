@@ -2,19 +2,19 @@
 How many errors, from how many observations?
 ============================================
 
-Recovery is sharp: with enough observations an exact matrix comes back, with a few less nothing does, and where that
-edge lies depends on the share of errors. Here it is mapped, for linear measurements and for matrices with holes. The
-peers are the best that we know of, in plain NumPy and **told the rank**: the scaled sub-gradient method
-(:cite:t:`tong2021low`) with steps that fall geometrically, and, for matrices, alternating least squares with Cauchy
-weights whose scale follows the median residual. The estimators of this package have their default settings and are
-told nothing.
+Recovery is sharp: with enough observations the exact matrix comes back, with a few less nothing does. Where that edge
+lies depends on the share of outliers. Here it is mapped, for linear measurements and for matrices with missing entries.
+The peers are the best that we know of, in plain NumPy and **given the rank**. One is the scaled sub-gradient method
+(:cite:t:`tong2021low`) with steps that fall geometrically. The other, for matrices, is alternating least squares with
+Cauchy weights whose scale follows the median residual. The estimators of this package have their default settings and
+are given nothing.
 
-What to look at: how far the bright region reaches to the left (few observations) and up (many errors). Nobody can do
-with less than one sound observation per unknown. What failed: beyond the edge every method returns something, and the
-peers do not say that it is wrong. Ours should, by ``converged_`` False, or by naming rows and columns that are not
-determined: most of its failures on matrices just beyond the edge are exact but for one to three of these. It mostly
-does, but from few measurements it may call a wrong fit converged (counted below). And the map is that of one kind of
-errors, huge ones of random sign, in small matrices; for others see
+What to look at: how far the bright region reaches to the left (few observations) and up (many outliers). No method can
+work with less than one inlier per degree of freedom. What failed: beyond the edge every method returns something, and
+the peers do not say that it is wrong. This package should say so, by ``converged_`` False or by listing rows and
+columns that are not identifiable: most of its failures on matrices just beyond the edge are exact except for one to
+three of these. It mostly does, but from few measurements it may call a wrong fit converged (counted below). The map
+shows only one kind of errors, huge ones of random sign, in small matrices. For others see
 :ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
 """
 
@@ -38,13 +38,13 @@ from sklearn_robustlr.plotting import PhaseTransitionDisplay
 RANK = 2
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
 MULTIPLES = (2, 3, 5, 8, 12)
-COUNT = 3  # problems a cell; more make a smoother map
+COUNT = 3  # problems per cell; more make a smoother map
 
 # %%
-# The peers, told the rank
-# ------------------------
-# Both start at the leading singular vectors of the data, bounded at three times the median size: large errors would
-# else be all that a start sees. Steps, decay and weights were chosen by trial, on other seeds.
+# The peers, given the rank
+# -------------------------
+# Both start at the leading singular vectors of the data. The data are clipped at three times the median size, because
+# otherwise a start would show only the large errors. Steps, decay and weights were chosen by trial, on other seeds.
 
 
 def spectral_start(matrix):
@@ -105,7 +105,8 @@ def cauchy_als(X, *, sweeps=60, fall=0.9):
 # %%
 # One problem of each kind
 # ------------------------
-# Every method sees the same data; what is noted is the error, and whether ours claims to be right, without reservation.
+# Every method gets the same data. Two things are noted: the error, and whether this package claims to be right without
+# listing any row or column as not identifiable.
 
 
 def of_measurements(share, multiple, seed, shape=(14, 14)):
@@ -149,8 +150,8 @@ def of_a_matrix(share, multiple, seed, shape=(50, 50)):
 
 
 # %%
-# The maps, three problems a cell
-# -------------------------------
+# The maps, three problems per cell
+# ---------------------------------
 NAMES = ("this package, rank unknown", "scaled sub-gradient, told the rank", "Cauchy-weighted ALS, told the rank")
 figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), layout="constrained")
 for row, (title, problem) in zip(

@@ -4,16 +4,16 @@ Do restarts pay?
 
 Near the edge of what can be recovered, one start may fail where another does not. Here the over-parameterised stage
 alone (``polish=False``) begins at random tiny factors, five times for each problem, at shares of flipped signs across
-that edge. How many of the five come close to the truth gives, without bias, the chance that the best of k starts does
-(:func:`~sklearn_robustlr.metrics.pass_at_k`).
+that edge. The number of starts that come close to the truth gives an unbiased estimate of the chance that the best of k
+starts does (:func:`~sklearn_robustlr.metrics.pass_at_k`).
 
 What to look at: how far the curves rise from k = 1. Where they are flat, all starts of a problem fail together, or
-succeed together: a problem is then hard, not unlucky. The dashed lines are fits with default settings, one start: their
-scan over ranks and their second opinion are worth more than many starts.
+succeed together: the problem is then hard, and the start was not unlucky. The dashed lines are fits with default
+settings and one start. Their scan over ranks and their second opinion are worth more than many starts.
 """
 
 # %%
-# Eight problems at each share of errors: 16 x 16, rank 2, eight measurements an unknown.
+# Eight problems at each share of errors: 16 x 16, rank 2, eight measurements per degree of freedom.
 
 import sys
 import warnings

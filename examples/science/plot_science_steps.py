@@ -2,16 +2,16 @@
 Step rules: a schedule, and one that reads the distance
 =======================================================
 
-The paper's steps fall geometrically (:cite:t:`ma2023global`); how fast must fit the problem. The rule ``"auto"`` of
-this package takes the step in proportion to the 0.4 quantile of the residuals, which is the distance to the solution
-as long as fewer than 60 % of the measurements are wrong: nothing has to be tuned. Here 20 % are.
+The paper's steps fall geometrically (:cite:t:`ma2023global`), and how fast they fall must be set for each problem. The
+rule ``"auto"`` of this package takes the step in proportion to the 0.4 quantile of the residuals. That is the distance
+to the solution as long as fewer than 60 % of the measurements are outliers, so nothing has to be tuned. Here 20 % are.
 
-What to look at: the error against iterations, for true singular values that differ more and more. Automatic steps get
-there in half of the iterations or less where the matrix is well conditioned. What failed: at condition 10 the
-advantage is gone, for the steps have become small with the residual when the weakest direction has still to come up
-(see :ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step, which takes the loss of the solution
-to be zero, gets nowhere with outliers, and a constant step stalls at an error of the size of the step. All of them stop
-short of what the data allow: the default, ``polish=True``, ends at machine precision (printed last).
+What to look at: the error against iterations, for true singular values that differ more and more. Where the matrix is
+well conditioned, automatic steps reach the solution in half of the iterations or less. What failed: at condition 10 the
+advantage is gone, because the steps shrink with the residual before the weakest direction has grown (see
+:ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step takes the loss of the solution to be zero,
+and gets nowhere with outliers. A constant step stalls at an error of the size of the step. None of them gets as far as
+the data allow: the default, ``polish=True``, ends at machine precision (printed last).
 """
 
 # %%
