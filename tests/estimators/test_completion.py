@@ -1,0 +1,97 @@
+"""RobustMatrixCompletion: what it repairs, and what it replaces."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix
+from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
+
+
+@pytest.mark.parametrize("kind", OUTLIER_KINDS)
+def test_exact_with_every_kind_of_error(kind):
+    p = make_corrupted_matrix((90, 70), rank=2, observed=0.7, outliers=0.25, outlier_kind=kind, random_state=2)
+    fitted = RobustMatrixCompletion()
+    assert relative_recovery_error(p.clean, fitted.fit_transform(p.data)) < 1e-6
+    assert fitted.converged_
+    assert fitted.rank_ == 2
+    precision, recall = outlier_precision_recall(p.outliers, fitted.outliers_)
+    assert precision > 0.999
+    assert recall > 0.99
+
+
+@pytest.mark.parametrize("bound", [3, 6, 12])
+def test_bound_of_the_rank_does_not_matter(noiseless, bound):
+    fitted = RobustMatrixCompletion(bound)
+    assert relative_recovery_error(noiseless.clean, fitted.fit_transform(noiseless.data)) < 1e-10
+    assert fitted.rank_ == 3
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (30, 10), (400, 8), (8, 400)])
+def test_tiny_tall_and_wide(shape):
+    p = make_corrupted_matrix(shape, rank=1, outliers=0.1, random_state=3)
+    assert relative_recovery_error(p.clean, RobustMatrixCompletion().fit_transform(p.data)) < 1e-8
+
+
+def test_clean_complete_matrix_comes_back_bit_for_bit(noiseless):
+    fitted = RobustMatrixCompletion()
+    assert_array_equal(fitted.fit_transform(noiseless.clean), noiseless.clean)
+    assert not fitted.outliers_.any()
+    assert fitted.rank_ == 3
+
+
+def test_noise_is_near_the_oracle(noisy):
+    fitted = RobustMatrixCompletion(replace="all")
+    error = relative_recovery_error(noisy.clean, fitted.fit_transform(noisy.data))
+    # least squares told rank and errors: noise times the root of unknowns per sound observation
+    oracle = 0.1 * np.sqrt(2 * 198 / (0.64 * 9600)) / noisy.clean.std()
+    assert error < 1.15 * oracle
+    assert fitted.rank_ == 2
+    assert 0.9 < fitted.scale_ / 0.1 < 1.1
+
+
+def test_replace(noiseless, noisy):
+    for p in (noiseless, noisy):
+        seen = np.isfinite(p.data)
+        fitted = RobustMatrixCompletion().fit(p.data)
+        out = {kind: fitted.set_params(replace=kind).transform(p.data) for kind in ("outliers", "missing", "all")}
+        sound = seen & ~fitted.outliers_
+        assert_array_equal(out["outliers"][sound], p.data[sound])
+        assert_array_equal(out["outliers"][~sound], out["all"][~sound])
+        assert_array_equal(out["missing"][seen], p.data[seen])
+        assert_array_equal(out["missing"][~seen], out["all"][~seen])
+        assert np.isfinite(out["missing"]).all()
+
+
+def test_flags_are_those_of_transform(noisy):
+    fitted = RobustMatrixCompletion().fit(noisy.data)
+    changed = fitted.transform(noisy.data) != noisy.data
+    assert_array_equal(changed & np.isfinite(noisy.data), fitted.outliers_)
+
+
+def test_agrees_with_recovery_from_entries(noiseless, completion):
+    other = RobustLowRankRecovery(measurements="entries", shape=(80, 60))
+    other.fit(np.argwhere(noiseless.observed), noiseless.data[noiseless.observed])
+    assert_allclose((completion.left_ * completion.singular_values_) @ completion.right_.T, other.coef_, atol=1e-10)
+
+
+def test_predict_entries_refuses_what_is_outside(completion):
+    with pytest.raises(ValueError, match="rows must lie in 0 to 79, got 3 to 80"):
+        completion.predict_entries([3, 80], [0, 0])
+    with pytest.raises(ValueError, match="one length"):
+        completion.predict_entries([3], [0, 0])
+
+
+def test_grid_search_over_init_scale_and_replace(noisy):
+    grid = {"init_scale": [1e-3, 1e-2], "rank": [1, 2, 8]}
+    search = GridSearchCV(RobustMatrixCompletion(), grid, cv=3, error_score="raise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(noisy.data)
+    assert search.best_params_["rank"] >= 2
+    assert search.best_score_ > 0.9

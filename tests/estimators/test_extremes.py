@@ -1,0 +1,146 @@
+"""Data at the edges of what numbers can hold, in each type."""
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import MEASUREMENTS, measure, recover, repaired
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+
+
+@pytest.mark.parametrize("kind", MEASUREMENTS)
+def test_recovery_in_single_precision(kind):
+    X, y, truth = measure(kind)
+    single = recover(kind, X if kind == "entries" else X.astype(np.float32), y.astype(np.float32), truth.shape)
+    double = recover(kind, X, y, truth.shape)
+    assert single.coef_.dtype == np.float32
+    assert relative_recovery_error(double.coef_, single.coef_) < 1e-4
+    assert_array_equal(single.outliers_, double.outliers_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_mean_leaves_no_component_in_single_precision(seed):
+    """What is left of its direction once the rows are centred is rounding."""
+    data = make_corrupted_matrix((60, 44), 2, observed=0.9, outliers=0.08, mean=1.0, random_state=seed).data
+    assert RobustPCA().fit(data.astype(np.float32)).n_components_ == 2
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1.0, 1e30])
+def test_matrices_in_single_precision(shifted, shifted_pca, factor):
+    """Squares of the data lie outside of what the type holds."""
+    data = (factor * shifted.data).astype(np.float32)
+    single = RobustPCA().fit(data)
+    assert single.converged_
+    spans = [
+        model.components_.T @ model.components_ for model in (single, shifted_pca)
+    ]  # two sizes are nearly the same
+    assert_allclose(*spans, atol=1e-5)
+    assert_array_equal(single.outliers_, shifted_pca.outliers_)
+    assert relative_recovery_error(shifted.clean, repaired(data) / factor) < 1e-5
+
+
+def test_small_integers_are_not_centred_in_their_own_type():
+    truth = np.outer(np.arange(1, 21), [5, -4, 6, 3, -6, 2, 4, -5, 1, 6, -3, 5]).astype(np.int8)  # -120 to 120
+    data = truth.copy()
+    data[::5, ::4] = -128
+    assert_array_equal(np.round(repaired(data)), truth)
+    pca = RobustPCA().fit(data)
+    assert_allclose(pca.inverse_transform(pca.transform(data)), truth, atol=0.5)
+
+
+def test_rows_of_another_size_than_those_that_were_fitted():
+    """Few entries at 1e250: the squares that weigh them against the prior are beyond all numbers."""
+    problem = make_corrupted_matrix((20, 16), rank=2, mean=1.0, random_state=0)
+    few = np.full((1, 16), np.nan)
+    few[0, :2] = problem.clean[0, :2]
+    expected = repaired_row(problem.clean, few, 1.0)
+    for factor in (1e250, 1e-250):
+        assert_allclose(repaired_row(factor * problem.clean, factor * few, factor), expected, rtol=1e-6)
+
+
+def repaired_row(data, row, factor):
+    return RobustMatrixCompletion(replace="all").fit(data).transform(row) / factor
+
+
+def test_a_location_of_any_size():
+    """No two rows share two columns: medians alone are left, and their norm must not overflow."""
+    for factor in (1.0, 1e300, 1e-300):
+        with pytest.warns(ConvergenceWarning, match="location"):
+            model = RobustMatrixCompletion(replace="all").fit(factor * np.arange(1.0, 6.0)[None])
+        assert_allclose(model.transform(np.full((1, 5), np.nan))[0] / factor, np.arange(1.0, 6.0), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_sizes_that_have_nothing_in_common():
+    """Hundreds of orders of magnitude between the targets, and between a first guess and the noise."""
+    data = np.zeros((3, 6))
+    data[0, [0, 5]], data[0, 4], data[1, [1, 4]], data[2, 3] = 1e30, 4e300, [9e299, 4e300], 2e299
+    for step_size in ("auto", "constant"):
+        model = RobustMatrixCompletion(2, step_size=step_size, max_iter=40).fit(data)
+        assert not model.converged_ and np.isfinite(model.singular_values_).all()
+    data = np.array([[0, 2, 0, 0, 0, 9], [11, 0, -5, 0, 0, -5], [np.nan] * 6]) * 1e249
+    start = 1e31 * np.ones((3, 1)), 1e30 * np.array([[-1.0, 1, 0.4, -0.2, 0.3, 0.1]]).T
+    model = RobustMatrixCompletion(replace="all", polish=False).fit(data, start=start)
+    assert np.isfinite(model.transform(data)).all()
+
+
+@pytest.mark.parametrize("data", [np.where(np.eye(6) > 0, 1.0, np.nan), np.ones((9, 8)), np.ones((1, 6))])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_data_beside_the_largest_number(data, dtype):
+    """Medians and norms of it overflow; what has singular values beyond it cannot be told."""
+    data = (data * (0.95 * np.finfo(dtype).max)).astype(dtype)
+    for model in (RobustMatrixCompletion(), RobustPCA(), RobustPCA(n_init=2)):
+        with pytest.raises(ValueError, match="too large: singular values of the low-rank matrix exceed"):
+            model.fit(data)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_errors_of_the_largest_numbers(shifted, dtype):
+    """The sum of the values, by which scikit-learn looks for NaN, is inf - inf."""
+    data, top = shifted.clean.astype(dtype), np.finfo(dtype).max
+    data.ravel()[0:160:16], data.ravel()[1:160:16] = top, -top
+    assert_allclose(repaired(data), shifted.clean, atol=1e-3)
+    X, y, truth = measure("matrix")
+    y = y.astype(dtype)
+    y[0:80:8], y[1:80:8] = top, -top  # sums are made in eight lanes
+    assert_allclose(recover("matrix", X.astype(dtype), y, truth.shape).coef_, truth, atol=1e-3)
+
+
+def test_variances_where_all_but_noise_is_lost():
+    """Components of 1e-190 beside noise of size one: the square of the ratio is beyond all numbers."""
+    rng = np.random.RandomState(0)
+    start = 1e-95 * rng.standard_normal((12, 1)), 1e-95 * rng.standard_normal((10, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pca = RobustPCA(polish=False, max_iter=1).fit(rng.standard_normal((12, 10)), start=start)
+    assert pca.explained_variance_ratio_.sum() < 1e-9
+    assert_allclose(pca.noise_variance_, pca.scale_**2 * 11 / 10, rtol=0.5)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 5e-324 * 2**60])
+def test_extreme_sizes(scale):
+    truth = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0)) / 600
+    data = scale * truth
+    data[3, 4] = scale
+    out = RobustMatrixCompletion().fit_transform(data)
+    assert_allclose(out / scale, truth, rtol=1e-6)
+    assert np.isfinite(RobustPCA().fit_transform(data)).all()
+
+
+@pytest.mark.parametrize("ensemble", ["gaussian", "rank_one"])
+@pytest.mark.parametrize("size", [1e150, 1e-150])
+def test_measurements_of_extreme_size(ensemble, size):
+    """Squares of the A_i would overflow or vanish."""
+    p = make_measurements(shape=(18, 14), rank=2, ensemble=ensemble, outliers=0.2, random_state=3)
+    kind = "rank_one" if ensemble == "rank_one" else "matrix"
+    fitted = RobustLowRankRecovery(measurements=kind, shape=(18, 14)).fit(size * p.data, p.target)
+    assert_allclose(fitted.coef_ * size * (size if kind == "rank_one" else 1.0), p.coef, atol=1e-10)
+    if kind == "matrix":
+        rows = RobustLowRankRecovery(shape=(18, 14)).fit(sparse.csr_array(size * size * p.data), p.target)
+        assert_allclose(rows.coef_ * size * size, p.coef, atol=1e-10)

@@ -1,0 +1,69 @@
+"""RobustPCA: the principal components of the clean matrix."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from sklearn_robustlr import RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_pca_is_that_of_the_clean_matrix(mean):
+    p = make_corrupted_matrix((100, 50), rank=3, observed=0.8, outliers=0.2, condition=3, mean=mean, random_state=4)
+    robust, plain = RobustPCA().fit(p.data), PCA(3).fit(p.clean)
+    assert robust.n_components_ == 3
+    for name in ("mean_", "explained_variance_", "explained_variance_ratio_", "singular_values_", "components_"):
+        ours, theirs = getattr(robust, name), getattr(plain, name)
+        if name == "components_":
+            theirs = theirs * np.sign(np.sum(ours * theirs, axis=1))[:, None]
+        assert_allclose(ours, theirs, atol=1e-8, err_msg=name)
+    scores = robust.transform(p.data)
+    assert_allclose(robust.inverse_transform(scores), p.clean, atol=1e-8)
+    assert_allclose(scores, (p.clean - robust.mean_) @ robust.components_.T, atol=1e-8)
+    assert robust.noise_variance_ < 1e-20
+
+
+def test_pca_keeps_the_leading_components(noisy):
+    both, one = RobustPCA().fit(noisy.data), RobustPCA(1).fit(noisy.data)
+    assert (both.n_components_, one.n_components_) == (2, 1)
+    # the bound changes the width of the first stage, and with it the last digits
+    assert_allclose(one.components_, both.components_[:1], atol=1e-4)
+    assert_allclose(one.transform(noisy.data), both.transform(noisy.data)[:, :1], atol=1e-3)
+    assert_allclose(one.explained_variance_ratio_, both.explained_variance_ratio_[:1], rtol=1e-4)
+    assert RobustPCA(30).fit(noisy.data).n_components_ == 2
+
+
+def test_pca_variances_with_noise(noisy):
+    clean = noisy.clean + 0.1 * np.random.RandomState(0).standard_normal(noisy.clean.shape)
+    robust, plain = RobustPCA().fit(noisy.data), PCA(2).fit(clean)
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.05)
+    assert_allclose(robust.explained_variance_ratio_, plain.explained_variance_ratio_, rtol=0.03)
+    assert_allclose(robust.noise_variance_, plain.noise_variance_, rtol=0.1)
+
+
+def test_pca_without_centring(noiseless):
+    fitted = RobustPCA(center=False).fit(noiseless.data)
+    assert_array_equal(fitted.mean_, 0.0)
+    assert_allclose(fitted.singular_values_, np.linalg.svd(noiseless.clean)[1][:3])
+
+
+def test_pipeline_with_a_classifier(noiseless):
+    labels = (noiseless.clean[:, :3].sum(axis=1) > 0).astype(int)
+    pipeline = make_pipeline(RobustPCA(), LogisticRegression(C=100)).fit(noiseless.data, labels)
+    assert pipeline.score(noiseless.data, labels) > 0.95
+
+
+def test_bad_parameters_of_pca(noiseless, pca):
+    with pytest.raises(ValueError, match="n_components must be from 1 to min"):
+        RobustPCA(0).fit(noiseless.data)
+    with pytest.raises(TypeError, match="center must be True or False"):
+        RobustPCA(center="yes").fit(noiseless.data)
+    with pytest.raises(ValueError, match="X must have 3 columns"):
+        pca.inverse_transform(np.ones((2, 4)))
+    with pytest.raises(NotFittedError):
+        RobustPCA().inverse_transform(np.ones((2, 4)))

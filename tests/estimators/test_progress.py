@@ -1,0 +1,106 @@
+"""What a fit tells callbacks, and what it prints."""
+
+import numpy as np
+import pytest
+from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_robustlr import (
+    RobustLowRankRecovery,
+    RobustMatrixCompletion,
+)
+
+
+@each
+@pytest.mark.parametrize("n_init", [1, 2, 4])
+def test_task_tree(case, n_init):
+    estimator, data = CASES[case]
+    seen = []
+    recorder = Recorder(look=lambda task, model: model is None or seen.append(error(case, model)))
+    model = clone(estimator).set_params(n_init=n_init, random_state=0)
+    model.set_callbacks(recorder)
+    model.fit(*data)
+    assert recorder.tasks[-2:] == ["fit", "teardown"]
+    assert recorder.tasks.count("start") == n_init
+    assert "subgradient" in recorder.tasks and len(seen) > 0 and np.isfinite(seen).all()
+    if n_init == 1:
+        assert f"rank {model.rank_}" in recorder.tasks
+    plain = fitted(case, n_init=n_init)
+    for key, value in arrays(plain).items():
+        assert_array_equal(value, getattr(model, key), err_msg=key)
+        assert_array_equal(value, getattr(recorder.last, key), err_msg=key)
+
+
+def test_requests_to_stop_are_honoured():
+    estimator, data = CASES["recovery"]
+    model = clone(estimator)
+    model.set_callbacks(Recorder(stop_at="subgradient"))
+    model.fit(*data)
+    assert len(model.history_["iteration"]) == 1
+    model.set_callbacks(Recorder(stop_at="rank 1"))
+    model.rank = 1
+    with pytest.warns(ConvergenceWarning, match="a callback asked it to stop"):
+        model.fit(*data)
+    assert not model.converged_
+
+
+def own_score(estimator, X, y):
+    return {"score": estimator.score(X, y)}
+
+
+def test_a_race_that_is_asked_to_end_has_a_winner():
+    estimator, data = CASES["recovery"]
+    recorder = Recorder(stop_at="subgradient")
+    model = clone(estimator).set_params(n_init=8, random_state=0).set_callbacks(recorder)
+    model.fit(*data)
+    assert recorder.tasks.count("subgradient") == 8  # of one round
+    assert model.rank_ == 2 and error("recovery", model) < 0.1
+
+
+@each
+def test_scoring_monitor(case):
+    estimator, data = CASES[case]
+    monitor = ScoringMonitor(scoring=own_score)
+    model = clone(estimator)
+    model.set_callbacks(monitor)
+    model.fit(*data)
+    scores = [row["score"] for row in monitor.get_logs().data if row["task_name"] == "subgradient"]
+    assert len(scores) > 5
+    assert scores[0] < 0.5 < 0.9 < scores[-1]
+
+
+def test_scoring_monitor_and_progress_bar_through_grid_search(capsys):
+    estimator, data = CASES["recovery"]
+    monitor = ScoringMonitor(scoring=own_score)
+    grid = GridSearchCV(clone(estimator).set_callbacks(monitor), {"rank": [2, 3]}, cv=2)
+    grid.set_callbacks(ProgressBar(max_propagation_depth=None))
+    grid.fit(*data)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "subgradient"]
+    assert len({row["task_id_path"][:3] for row in rows}) == 4 + 1  # two candidates on two folds, and the refit
+    assert "start" in capsys.readouterr().out
+
+
+def test_progress_bar_alone(capsys):
+    model = RobustMatrixCompletion()
+    model.set_callbacks(ProgressBar())
+    model.fit(MATRIX.data)
+    assert "RobustMatrixCompletion" in capsys.readouterr().out
+
+
+def test_one_line_a_start(capsys):
+    fitted("completion", verbose=1, n_init=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
+    assert sum("given up" in line for line in lines) == 1
+    assert sum("rank 3" in line and "noise scale 0.0972" in line and "converged" in line for line in lines) == 2
+
+
+def test_verbose_prints_one_line(sensing, capsys):
+    RobustLowRankRecovery(shape=(20, 15), verbose=1).fit(sensing.data, sensing.target)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert "rank 2" in out

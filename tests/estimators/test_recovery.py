@@ -1,0 +1,201 @@
+"""RobustLowRankRecovery: what it recovers from each kind of measurements, and what it reports."""
+
+import pickle
+
+import numpy as np
+import pandas
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr._selection import descents as _pipeline
+from sklearn_robustlr.datasets import OUTLIER_KINDS, make_corrupted_matrix, make_measurements
+from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
+
+
+@pytest.mark.parametrize("kind", OUTLIER_KINDS)
+def test_exact_with_a_quarter_of_errors_of_every_kind(kind):
+    p = make_measurements(shape=(20, 16), rank=2, outliers=0.25, outlier_kind=kind, condition=4, random_state=1)
+    fitted = RobustLowRankRecovery(shape=(20, 16)).fit(p.data, p.target)
+    assert fitted.rank_ == 2
+    assert fitted.converged_
+    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+    precision, recall = outlier_precision_recall(p.outliers, fitted.outliers_)
+    assert precision == 1.0
+    # a sign flip of a value near zero, or a small Cauchy error, is hardly an error
+    assert recall > 0.99
+
+
+@pytest.mark.parametrize("ensemble", ["sign", "rank_one"])
+def test_other_ensembles(ensemble):
+    p = make_measurements(shape=(18, 14), rank=2, ensemble=ensemble, outliers=0.2, random_state=3)
+    kind = "rank_one" if ensemble == "rank_one" else "matrix"
+    fitted = RobustLowRankRecovery(measurements=kind, shape=(18, 14)).fit(p.data, p.target)
+    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+
+
+def entries_of(p):
+    return np.argwhere(p.observed), p.data[p.observed]
+
+
+def test_entries_in_any_order_with_duplicates():
+    p = make_corrupted_matrix((60, 50), rank=2, observed=0.7, outliers=0.2, random_state=0)
+    X, y = entries_of(p)
+    order = np.random.RandomState(0).permutation(len(y))
+    X, y = np.vstack([X[order], X[:5]]), np.concatenate([y[order], y[:5]])
+    fitted = RobustLowRankRecovery(measurements="entries", shape=(60, 50)).fit(X, y)
+    assert relative_recovery_error(p.clean, fitted.coef_) < 1e-10
+    assert_array_equal(fitted.outliers_[: len(order)], p.outliers[p.observed][order])
+    assert_allclose(fitted.predict(X), p.clean[X[:, 0], X[:, 1]], atol=1e-10)
+
+
+def test_many_entries_are_begun_from_a_block(monkeypatch):
+    """The over-parameterised stage reads a block alone; duplicates, wrong ones, are measurements of their own."""
+    problem = make_corrupted_matrix((500, 400), rank=3, observed=0.4, outliers=0.2, random_state=0)
+    rows, cols = np.nonzero(problem.observed)
+    again = np.arange(0, len(rows), 50)
+    X = np.concatenate([np.stack([rows, cols], axis=1), np.stack([rows, cols], axis=1)[again]])
+    y = np.concatenate([problem.data[rows, cols], problem.data[rows, cols][again] + 5.0])
+    sizes = []
+    descend = _pipeline.descend
+
+    def spy(problem, *args, **kwargs):
+        sizes.append(problem.work.size)
+        return descend(problem, *args, **kwargs)
+
+    monkeypatch.setattr(_pipeline, "descend", spy)
+    model = RobustLowRankRecovery(measurements="entries").fit(X, y)
+    assert relative_recovery_error(problem.clean, model.coef_) < 1e-9 and model.converged_ and model.rank_ == 3
+    assert 0 < max(sizes) < 0.5 * len(y)
+    sound = problem.data[rows, cols] == problem.clean[rows, cols]
+    assert_array_equal(model.outliers_[: len(rows)], ~sound)
+    assert np.mean(model.outliers_[len(rows) :]) > 0.99
+
+
+def test_sparse_rows_equal_dense_ones(sensing):
+    data = sensing.data * (np.random.RandomState(0).uniform(size=sensing.data.shape) < 0.3)
+    target = data @ sensing.coef.ravel()
+    target[::6] += 50
+    dense = RobustLowRankRecovery(shape=(20, 15)).fit(data, target)
+    rows = RobustLowRankRecovery(shape=(20, 15)).fit(sparse.csr_array(data), target)
+    assert_allclose(rows.coef_, sensing.coef, atol=1e-9)
+    assert_allclose(rows.coef_, dense.coef_, atol=1e-9)
+    assert_allclose(rows.transform(sparse.csr_array(data)), dense.transform(data), atol=1e-7)
+
+
+def test_symmetric():
+    p = make_measurements(400, shape=(15, 15), rank=2, symmetric=True, outliers=0.2, random_state=0)
+    fitted = RobustLowRankRecovery(symmetric=True).fit(p.data, p.target)
+    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+    assert_array_equal(fitted.left_, fitted.right_)
+    assert fitted.rank_ == 2
+
+
+def test_float32_is_kept():
+    p = make_measurements(shape=(16, 12), rank=2, outliers=0.2, random_state=0)
+    fitted = RobustLowRankRecovery(shape=(16, 12)).fit(p.data.astype(np.float32), p.target)
+    assert fitted.left_.dtype == fitted.singular_values_.dtype == fitted.coef_.dtype == np.float32
+    assert fitted.rank_ == 2
+    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-4
+
+
+def test_noise_is_near_the_oracle():
+    p = make_measurements(1200, shape=(25, 20), rank=2, outliers=0.2, noise=0.1, random_state=0)
+    fitted = RobustLowRankRecovery(shape=(25, 20)).fit(p.data, p.target)
+    assert fitted.rank_ == 2
+    # least squares told rank and errors is at about scale * sqrt(dof / m)
+    statistical = 0.1 * np.sqrt(2 * 43 / (0.8 * 1200))
+    assert relative_recovery_error(p.coef, fitted.coef_) < 1.25 * statistical
+    assert 0.9 < fitted.scale_ / (0.1 * p.clean_target.std()) < 1.1
+
+
+def test_rank_is_an_upper_bound(sensing):
+    fitted = RobustLowRankRecovery(8, shape=(20, 15)).fit(sensing.data, sensing.target)
+    assert fitted.rank_ == 2
+    assert relative_recovery_error(sensing.coef, fitted.coef_) < 1e-10
+
+
+def test_fitted_attributes(sensing, recovery):
+    assert recovery.left_.shape == (20, 2)
+    assert recovery.right_.shape == (15, 2)
+    assert_allclose(recovery.left_.T @ recovery.left_, np.eye(2), atol=1e-12)
+    assert_allclose(recovery.singular_values_, np.linalg.svd(sensing.coef)[1][:2])
+    assert recovery.coef_.shape == recovery.shape_ == (20, 15)
+    assert recovery.stop_reason_ == "exact fit"
+    assert recovery.restart_scores_.shape == (1,)
+    history = recovery.history_
+    assert len({len(v) for v in history.values()}) == 1
+    assert recovery.n_iter_ == history["iteration"][-1] + 1
+    assert history["residual"][-1] < 0.1 * history["residual"][0]
+
+
+def test_predict_is_transform_times_singular_values(sensing, recovery):
+    assert_allclose(
+        recovery.predict(sensing.data), recovery.transform(sensing.data) @ recovery.singular_values_, atol=1e-9
+    )
+    assert_allclose(recovery.predict(sensing.data), sensing.data @ sensing.coef.ravel(), atol=1e-8)
+    assert recovery.score(sensing.data, sensing.target) > 1 - 1e-12
+
+
+def test_feature_names_and_pandas(sensing, recovery):
+    names = ["robustlowrankrecovery0", "robustlowrankrecovery1"]
+    assert_array_equal(recovery.get_feature_names_out(), names)
+    frame = RobustLowRankRecovery(shape=(20, 15)).set_output(transform="pandas")
+    out = frame.fit(sensing.data, sensing.target).transform(sensing.data)
+    assert isinstance(out, pandas.DataFrame)
+    assert list(out.columns) == names
+
+
+def test_shape_is_factored_squarely():
+    p = make_measurements(200, shape=(3, 4), rank=1, outliers=0, random_state=0)
+    assert RobustLowRankRecovery().fit(p.data, p.target).shape_ == (3, 4)
+
+
+def test_prime_width_is_robust_linear_regression(rng):
+    X = rng.standard_normal((200, 7))
+    y = X @ np.arange(7.0)
+    y[::5] += 100
+    fitted = RobustLowRankRecovery().fit(X, y)
+    assert_allclose(fitted.coef_.ravel(), np.arange(7.0), atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_grid_search_over_init_scale_in_a_pipeline(sensing):
+    pipeline = make_pipeline(FunctionTransformer(), RobustLowRankRecovery(shape=(20, 15), polish=False))
+    grid = {"robustlowrankrecovery__init_scale": [1e-6, 1e-3, 1.0]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(sensing.data, sensing.target)
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[1] > scores[2] or scores[0] > scores[2]
+    assert search.best_params_["robustlowrankrecovery__init_scale"] < 1.0
+
+
+def test_pickle_holds_arrays_only(sensing, recovery):
+    again = pickle.loads(pickle.dumps(recovery))
+    assert_array_equal(again.predict(sensing.data), recovery.predict(sensing.data))
+    assert b"numba" not in pickle.dumps(recovery)
+
+
+def test_input_is_not_changed(sensing):
+    X, y = sensing.data.copy(), sensing.target.copy()
+    X.setflags(write=False)
+    RobustLowRankRecovery(shape=(20, 15)).fit(X, y)
+    assert_array_equal(X, sensing.data)
+    assert_array_equal(y, sensing.target)
+
+
+def test_zero_targets_are_the_zero_matrix(rng):
+    fitted = RobustLowRankRecovery(shape=(4, 5)).fit(rng.standard_normal((100, 20)), np.zeros(100))
+    assert fitted.rank_ == 0
+    assert not fitted.coef_.any()
+
+
+def test_predicting_entries_outside_the_matrix():
+    p = make_corrupted_matrix((30, 20), rank=1, outliers=0.1, random_state=0)
+    fitted = RobustLowRankRecovery(measurements="entries").fit(*entries_of(p))
+    assert fitted.shape_ == (30, 20)
+    with pytest.raises(ValueError, match="row index 30"):
+        fitted.predict([[30, 0]])

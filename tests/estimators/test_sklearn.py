@@ -1,0 +1,42 @@
+"""scikit-learn's own battery, on several configurations, and the number of its checks."""
+
+from collections import Counter
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+
+RECOVERY = [
+    RobustLowRankRecovery(),
+    RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50),
+    RobustLowRankRecovery(polish=False),
+    RobustLowRankRecovery(step_size="constant", tol=1e-2),
+    RobustLowRankRecovery(step_size="polyak", init_scale=0.1),
+]
+COMPLETION = [
+    RobustMatrixCompletion(),
+    RobustMatrixCompletion(rank=1, replace="missing"),
+    RobustMatrixCompletion(replace="all", n_init=2),
+    RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
+]
+PCA = [
+    RobustPCA(),
+    RobustPCA(2, n_init=2),
+    RobustPCA(center=False),
+    RobustPCA(1, polish=False, init_scale=0.1),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
+@parametrize_with_checks([*RECOVERY, *COMPLETION, *PCA])
+def test_battery(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(("estimator", "least"), [(RECOVERY[0], 52), (COMPLETION[0], 46), (PCA[0], 46)])
+def test_battery_is_whole(estimator, least):
+    """A wrong tag silently shrinks the battery."""
+    checks = Counter(check.func.__name__ for _, check in estimator_checks_generator(estimator))
+    assert sum(checks.values()) >= least

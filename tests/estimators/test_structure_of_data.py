@@ -1,0 +1,158 @@
+"""Data at the edges of what a low rank can mean: constants, ties, full rank, errors with a pattern."""
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import recover, repaired
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.metrics import relative_recovery_error
+
+
+@pytest.mark.parametrize("value", [0.0, 3.7, -1e-200])
+def test_constant_matrices(value):
+    data = np.full((14, 12), value)
+    assert_allclose(repaired(data), data, rtol=1e-12)
+    pca = RobustPCA().fit(data)
+    assert pca.converged_
+    assert_allclose(pca.inverse_transform(pca.transform(data)), data, rtol=1e-12)
+    data[3, 4] = 9.0
+    if value:
+        assert_allclose(repaired(data), value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.5])
+def test_constant_matrices_from_measurements(value):
+    X = np.random.RandomState(0).standard_normal((150, 30))
+    model = recover("matrix", X, value * X.sum(axis=1), (6, 5))
+    assert_allclose(model.coef_, value, atol=1e-12)
+    assert model.rank_ == bool(value)
+
+
+@pytest.mark.parametrize("rank", [1, 5, 10])
+def test_exact_low_rank_without_noise_or_errors(rank):
+    problem = make_corrupted_matrix((40, 30), rank=rank, outliers=0, random_state=0)
+    model = RobustMatrixCompletion(replace="all")
+    assert_allclose(repaired(problem.data, model), problem.clean, atol=1e-12)
+    assert model.rank_ == rank and not model.outliers_.any()
+
+
+def test_rank_of_the_smaller_side():
+    """No entry of such a matrix can be told from the others; measurements of it are a regression, and determine it."""
+    rng = np.random.RandomState(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not RobustMatrixCompletion().fit(rng.standard_normal((60, 3))).converged_
+    coef, X = rng.standard_normal((6, 3)), rng.standard_normal((200, 18))
+    y = X @ coef.ravel()
+    y[::8] += 20
+    model = recover("matrix", X, y, (6, 3))
+    assert_allclose(model.coef_, coef, atol=1e-9)
+    assert model.rank_ == 3
+
+
+def test_duplicated_columns(shifted):
+    data = np.hstack([shifted.data, shifted.data[:, :10], np.repeat(shifted.data[:, :1], 5, axis=1)])
+    truth = np.hstack([shifted.clean, shifted.clean[:, :10], np.repeat(shifted.clean[:, :1], 5, axis=1)])
+    assert_allclose(repaired(data), truth, atol=1e-9)
+
+
+def test_integers_with_ties():
+    """Counts of few values: what is met by chance is no evidence, and rounding gives them back."""
+    rng = np.random.RandomState(0)
+    truth = rng.randint(-2, 3, (50, 2)) @ rng.randint(-2, 3, (2, 40))
+    wrong = rng.uniform(size=truth.shape) < 0.1
+    data = np.where(wrong, rng.randint(-30, 30, truth.shape), truth)
+    assert_array_equal(np.round(repaired(data)), truth)
+
+
+def structured(kind, rng):
+    """A matrix with errors that have a pattern, the truth, and the rows and columns that nobody could know."""
+    problem = make_corrupted_matrix((80, 60), rank=2, outliers=0, random_state=rng)
+    data, truth, lost = problem.data.copy(), problem.clean, ([], [])
+    if kind == "rows":
+        lost = [3, 17, 40, 41], []
+        data[lost[0]] = 5 * rng.standard_normal((4, 60))
+    elif kind == "columns":
+        lost = [], [0, 8, 30]
+        data[:, lost[1]] = 5 * rng.standard_normal((80, 3))
+    elif kind == "block":
+        data[:20, :15] = 5 * rng.standard_normal((20, 15))
+    elif kind == "stuck":  # each of ten sensors from some hour on
+        for j in range(10):
+            data[rng.randint(50, 70) :, j] = rng.uniform(-2, 2)
+    else:  # the entries that the leading singular vectors stand on, turned over
+        u, _, vt = np.linalg.svd(truth)
+        largest = np.argsort(np.abs(np.outer(u[:, 0], vt[0])).ravel())[-150:]
+        data.ravel()[largest] *= -1
+    return data, truth, lost
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns", "block", "stuck", "adversary"])
+def test_structured_errors(kind):
+    data, truth, lost = structured(kind, np.random.RandomState(1))
+    model = RobustMatrixCompletion(replace="all")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="[34] (rows|columns) of X have too few")
+        out = repaired(data, model)
+    assert_array_equal(model.undetermined_rows_, lost[0])
+    assert_array_equal(model.undetermined_columns_, lost[1])
+    known = np.ix_(np.setdiff1d(np.arange(80), lost[0]), np.setdiff1d(np.arange(60), lost[1]))
+    assert_allclose(out[known], truth[known], atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rounded_data_full_of_ties_are_not_taken_for_exact():
+    """Half of the pixels of the digits are zero: meeting those is no evidence, and rounding is noise."""
+    X = load_digits().data[:300]
+    fitted = RobustPCA(4).fit(X)
+    assert fitted.stop_reason_ != "exact fit"
+    assert fitted.n_components_ >= 3
+    assert fitted.scale_ >= 0.28
+    assert fitted.outliers_.mean() < 0.25
+
+
+def test_zero_matrix():
+    fitted = RobustMatrixCompletion().fit(np.zeros((10, 8)))
+    assert fitted.rank_ == 0
+    assert_array_equal(fitted.transform(np.full((2, 8), np.nan)), 0.0)
+
+
+def test_full_rank_matrix_is_refused_honestly(rng):
+    with pytest.warns(ConvergenceWarning):
+        fitted = RobustMatrixCompletion().fit(rng.standard_normal((60, 40)))
+    assert not fitted.converged_
+
+
+def test_a_stuck_value_inside_the_data_is_seen_through_by_its_repetition():
+    """A quarter of the entries read 1.2, in noise that hides them: no worse than if they were holes."""
+    problem = make_corrupted_matrix((120, 100), rank=2, noise=0.25, random_state=2)
+    stuck = np.random.RandomState(0).uniform(size=problem.data.shape) < 0.25
+    fits = []
+    for value in (1.2, np.nan):
+        data = np.where(stuck, value, problem.data)
+        fits.append(RobustMatrixCompletion(replace="all").fit(data))
+        assert fits[-1].rank_ == 2
+        assert relative_recovery_error(problem.clean, fits[-1].transform(np.where(stuck, np.nan, data))) < 0.08
+    assert_allclose(fits[0].scale_, fits[1].scale_, rtol=1e-3)
+
+
+def test_constant_column_that_has_nothing_to_do_with_the_others(noiseless):
+    """No verdict is passed on it: its values come back, with a warning."""
+    data = np.column_stack([noiseless.data, np.ones(80)])
+    fitted = RobustMatrixCompletion()
+    with pytest.warns(UserWarning, match="1 columns of X"):
+        out = fitted.fit_transform(data)
+    assert_allclose(out[:, :-1], noiseless.clean, atol=1e-8)
+    assert_array_equal(out[:, -1], 1.0)
+    assert_array_equal(fitted.undetermined_columns_, [60])
+    # part of a mean that all columns have, it is explained
+    mean = make_corrupted_matrix((80, 60), rank=2, outliers=0.2, mean=2.0, random_state=0)
+    data = np.column_stack([mean.data, np.ones(80)])
+    data[::9, -1] = np.nan
+    assert_allclose(RobustMatrixCompletion().fit_transform(data)[:, -1], 1.0)

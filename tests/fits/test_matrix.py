@@ -1,0 +1,62 @@
+"""The fit of a matrix: what it cannot determine, and what it says of that."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.metrics import relative_recovery_error
+
+
+def test_undetermined_rows_and_columns_are_listed(noiseless):
+    data = noiseless.data.copy()
+    data[5] = np.nan
+    data[9, 2:] = np.nan
+    data[:, 7] = np.nan
+    fitted = RobustMatrixCompletion(replace="all")
+    with pytest.warns(UserWarning, match="too few inliers") as caught:
+        fitted.fit(data)
+    assert len(caught) == 2
+    assert_array_equal(fitted.undetermined_rows_, [5, 9])
+    assert_array_equal(fitted.undetermined_columns_, [7])
+    assert fitted.converged_
+    out = fitted.transform(data)
+    rest = np.setdiff1d(np.arange(80), [5, 9]), np.setdiff1d(np.arange(60), [7])
+    assert_allclose(out[np.ix_(*rest)], noiseless.clean[np.ix_(*rest)], atol=1e-8)
+    assert_allclose(out[5], fitted.location_)
+    assert np.abs(fitted.location_).max() > 0
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("data", [np.arange(5.0)[None], np.arange(5.0)[:, None], np.array([[3.0]])])
+def test_one_row_or_one_column(data):
+    with pytest.warns(Warning) as caught:
+        fitted = RobustMatrixCompletion().fit(data)
+    assert [w.category for w in caught] == [ConvergenceWarning]
+    assert not fitted.converged_
+    assert_array_equal(fitted.transform(data), data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isfinite(RobustPCA().fit_transform(data)).all()
+
+
+def test_garbage_rows_do_not_stop_the_block(small_blocks):
+    problem = make_corrupted_matrix((240, 160), rank=3, outliers=0.2, random_state=8)
+    data = problem.data.copy()
+    data[[3, 77]] = np.random.RandomState(1).standard_normal((2, 160))
+    with pytest.warns(UserWarning, match="2 rows of X"):
+        fitted = RobustMatrixCompletion().fit(data)
+    assert_array_equal(fitted.undetermined_rows_, [3, 77])
+    sound = np.delete(np.arange(240), [3, 77])
+    assert_allclose(fitted.transform(data)[sound], problem.clean[sound], atol=1e-8)
+
+
+def test_rows_of_few_wrong_signs_are_known():
+    p = make_corrupted_matrix((60, 50), 2, outliers=0.15, outlier_kind="sign-flip", random_state=0)
+    model = RobustMatrixCompletion().fit(p.data)
+    assert not len(model.undetermined_rows_) and not len(model.undetermined_columns_)
+    assert relative_recovery_error(p.clean, (model.left_ * model.singular_values_) @ model.right_.T) < 1e-9

@@ -1,0 +1,44 @@
+"""Many measurements: some are fitted first, and what that comes to is only looked at, or refined on all."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
+
+
+def fit(problem, where=None, factor=1.0):
+    """A fit, larger targets `where` a mask says so multiplied: their median, which is the unit of a fit, stays."""
+    size = np.abs(problem.target)
+    large = size > 1.5 * np.median(size)
+    target = problem.target if where is None else np.where(large & where, factor * problem.target, problem.target)
+    return RobustLowRankRecovery(shape=problem.coef.shape).fit(problem.data, target)
+
+
+def have_same_history(one, other):
+    return all(np.array_equal(one.history_[name], other.history_[name]) for name in one.history_)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_many_measurements_are_previewed(noise):
+    """The sub-gradient method reads an eighth of them, and history and iterations are those of that part."""
+    problem = make_measurements(4000, (16, 16), 2, outliers=0.2, noise=noise, random_state=0)
+    model = fit(problem)
+    assert relative_recovery_error(problem.coef, model.coef_) < max(0.3 * noise, 1e-9)
+    assert model.rank_ == 2 and model.n_iter_ > 10 and len(model.outliers_) == 4000
+    seen = np.arange(4000) % 8 == 0
+    assert have_same_history(model, fit(problem, ~seen, 1 + 1e-6))
+    assert not have_same_history(model, fit(problem, seen, 1 + 1e-6))
+
+
+def test_an_exact_start_is_not_iterated_on():
+    """Of many measurements some are fitted first: where that is exact for all, the others are only looked at."""
+    problem = make_measurements(9000, (20, 15), 2, outliers=0.2, random_state=0)
+    model = fit(problem)
+    assert model.converged_
+    assert relative_recovery_error(problem.coef, model.coef_) < 1e-13
+    seen = np.arange(9000) % 16 == 0
+    assert_array_equal(fit(problem, ~seen, 1 + 1e-14).coef_, model.coef_)
+    assert (fit(problem, seen, 1 + 1e-14).coef_ != model.coef_).any()

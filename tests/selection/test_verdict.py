@@ -1,0 +1,52 @@
+"""Which fits are trusted: signs that cannot be told, noise that is taken for structure."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr._operators.entries import EntryMeasurements
+from sklearn_robustlr._selection import verdict as _verdict
+from sklearn_robustlr._utils.values import Fit
+
+
+def test_one_direction_of_noise_is_not_taken_for_structure_without_a_polish(rng):
+    X, y = rng.standard_normal((300, 48)), rng.standard_normal(300)
+    told = {"shape": (8, 6), "rank": 1, "polish": False, "max_iter": 500}
+    with pytest.warns(ConvergenceWarning, match="what one direction leaves"):
+        RobustLowRankRecovery(**told).fit(X, y)
+    u, v = rng.standard_normal(8), rng.standard_normal(6)
+    assert RobustLowRankRecovery(**told).fit(X, X @ np.kron(u, v) + 0.1 * y).converged_
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_signs_that_cannot_be_told_are_not_trusted(rng, noise):
+    """A matrix of rank one with signs of its own agrees with as many entries: 49 % are flipped."""
+    X = np.outer(rng.uniform(1, 2, 60), rng.uniform(1, 2, 50))
+    X[rng.uniform(size=X.shape) < 0.49] *= -1
+    # with noise further ranks may be tried in vain
+    said = "are met.*nearly all others with the other sign" if not noise else "did not converge"
+    with pytest.warns(ConvergenceWarning, match=said):
+        model = RobustMatrixCompletion().fit(X + noise * rng.standard_normal(X.shape))
+    assert not model.converged_
+
+
+@pytest.mark.parametrize(("clear", "open_"), [(1.0, True), (0.4, True), (0.1, False)])
+def test_signs_are_told_by_the_entries_that_stand_out_of_the_noise(rng, clear, open_):
+    """Where those are few, that most of them have the other sign may be chance, and says nothing of the others."""
+    rows, cols = (index.astype(np.int32).ravel() for index in np.indices((60, 50)))
+    y = np.where(rng.uniform(size=3000) < clear, 3.0, 0.1) * rng.choice([-1.0, 1.0], 3000)
+    prediction = np.where(rng.uniform(size=3000) < 0.55, -y, y)
+    base = EntryMeasurements(rows, cols, y, (60, 50))
+    nothing = np.zeros((60, 1)), np.zeros(1), np.zeros((50, 1))
+    fit = Fit(*nothing, prediction - y, 0.3, np.ones(3000), 109)
+    assert _verdict._signs_are_open(fit, base, 1.0) == open_
+
+
+def test_what_a_low_rank_matrix_cannot_follow_is_not_taken_for_errors(rng):
+    """Noise ten times larger in a third of the rows has a heavy tail and no gap, as photographs have."""
+    truth = rng.standard_normal((90, 2)) @ rng.standard_normal((2, 80))
+    size = np.where(np.arange(90) % 3 == 0, 1.0, np.where(np.arange(90) % 3 == 1, 0.3, 0.1))[:, None]
+    data = truth + size * rng.standard_normal(truth.shape)
+    model = RobustMatrixCompletion(rank=2, replace="all").fit(data)
+    assert np.mean(model.outliers_) < 0.2
