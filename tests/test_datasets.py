@@ -59,8 +59,8 @@ def test_make_corrupted_matrix():
     rates = p.observed.mean(axis=1)
     assert rates.max() > 2 * rates.min()
     assert np.isnan(p.data[~p.observed]).all()
-    sound = p.observed & ~p.outliers
-    assert_allclose(p.data[sound], p.clean[sound])
+    inlier = p.observed & ~p.outliers
+    assert_allclose(p.data[inlier], p.clean[inlier])
     assert np.linalg.matrix_rank(p.clean - 2.0) == 3
 
 

@@ -48,7 +48,7 @@ def test_clean_complete_matrix_comes_back_bit_for_bit(noiseless):
 def test_noise_is_near_the_oracle(noisy):
     fitted = RobustMatrixCompletion(replace="all")
     error = relative_recovery_error(noisy.clean, fitted.fit_transform(noisy.data))
-    # least squares told rank and errors: noise times the root of unknowns per sound observation
+    # least squares told rank and errors: noise times the root of degrees of freedom per inlier
     oracle = 0.1 * np.sqrt(2 * 198 / (0.64 * 9600)) / noisy.clean.std()
     assert error < 1.15 * oracle
     assert fitted.rank_ == 2
@@ -60,9 +60,9 @@ def test_replace(noiseless, noisy):
         seen = np.isfinite(p.data)
         fitted = RobustMatrixCompletion().fit(p.data)
         out = {kind: fitted.set_params(replace=kind).transform(p.data) for kind in ("outliers", "missing", "all")}
-        sound = seen & ~fitted.outliers_
-        assert_array_equal(out["outliers"][sound], p.data[sound])
-        assert_array_equal(out["outliers"][~sound], out["all"][~sound])
+        inlier = seen & ~fitted.outliers_
+        assert_array_equal(out["outliers"][inlier], p.data[inlier])
+        assert_array_equal(out["outliers"][~inlier], out["all"][~inlier])
         assert_array_equal(out["missing"][seen], p.data[seen])
         assert_array_equal(out["missing"][~seen], out["all"][~seen])
         assert np.isfinite(out["missing"]).all()

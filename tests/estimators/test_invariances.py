@@ -133,7 +133,7 @@ def test_recovery_with_errors_further_away(kind, exponent):
 
 
 def test_empty_rows_and_columns(shifted, shifted_pca):
-    """A row of holes is the mean, and changes no component; a column of holes is listed."""
+    """An empty row is the mean, and changes no component; an empty column is listed."""
     data = np.vstack([shifted.data[:10], np.full((1, SHAPE[1]), np.nan), shifted.data[10:]])
     with pytest.warns(UserWarning, match="1 rows of X"):
         other = RobustPCA().fit(data)

@@ -113,7 +113,7 @@ def test_odd_data(noiseless, change):
     assert_array_equal(data, noiseless.data)
 
 
-def test_score_sees_only_hidden_entries(noisy):
+def test_score_sees_only_held_out_entries(noisy):
     fitted = RobustMatrixCompletion().fit(noisy.data)
     signal = 1 - (0.1 / noisy.clean.std()) ** 2
     assert fitted.score(noisy.data) == fitted.score(noisy.data)

@@ -130,7 +130,7 @@ def test_full_rank_matrix_is_refused_honestly(rng):
 
 
 def test_a_stuck_value_inside_the_data_is_seen_through_by_its_repetition():
-    """A quarter of the entries read 1.2, in noise that hides them: no worse than if they were holes."""
+    """A quarter of the entries read 1.2, in noise that hides them: no worse than if they were missing."""
     problem = make_corrupted_matrix((120, 100), rank=2, noise=0.25, random_state=2)
     stuck = np.random.RandomState(0).uniform(size=problem.data.shape) < 0.25
     fits = []

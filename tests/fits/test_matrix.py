@@ -44,15 +44,15 @@ def test_one_row_or_one_column(data):
         assert np.isfinite(RobustPCA().fit_transform(data)).all()
 
 
-def test_garbage_rows_do_not_stop_the_block(small_blocks):
+def test_corrupted_rows_do_not_stop_the_block(small_blocks):
     problem = make_corrupted_matrix((240, 160), rank=3, outliers=0.2, random_state=8)
     data = problem.data.copy()
     data[[3, 77]] = np.random.RandomState(1).standard_normal((2, 160))
     with pytest.warns(UserWarning, match="2 rows of X"):
         fitted = RobustMatrixCompletion().fit(data)
     assert_array_equal(fitted.undetermined_rows_, [3, 77])
-    sound = np.delete(np.arange(240), [3, 77])
-    assert_allclose(fitted.transform(data)[sound], problem.clean[sound], atol=1e-8)
+    known = np.delete(np.arange(240), [3, 77])
+    assert_allclose(fitted.transform(data)[known], problem.clean[known], atol=1e-8)
 
 
 def test_rows_of_few_wrong_signs_are_known():

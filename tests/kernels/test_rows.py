@@ -71,7 +71,7 @@ def test_regress_rows_by_least_absolute_deviations(rng):
 
 
 def rows_with_errors(rng, n_rows=40, n=90, k=4, share=0.4):
-    """Rows on a basis without noise, some with holes, some of their entries wrong, in compressed form."""
+    """Rows on a basis without noise, some with missing entries, some corrupted, in compressed form."""
     basis, truth = rng.standard_normal((n, k)), rng.standard_normal((n_rows, k))
     seen = rng.uniform(size=(n_rows, n)) < np.where(np.arange(n_rows) % 2, 0.7, 1.0)[:, None]
     y = truth @ basis.T
@@ -94,7 +94,7 @@ def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
     assert_array_equal(alone[0], factors[7])
 
 
-def test_rows_that_are_empty_sound_short_or_hardly_seen(rng):
+def test_rows_that_are_empty_clean_short_or_hardly_seen(rng):
     """No entry; no error; too few entries to guess from; a basis that vanishes on half of the columns."""
     n, k = 60, 3
     basis, truth = rng.standard_normal((n, k)), rng.standard_normal((4, k))

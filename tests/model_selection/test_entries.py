@@ -164,7 +164,7 @@ FILLERS = [
 
 
 @pytest.mark.parametrize("filler", FILLERS, ids=repr)
-def test_hidden_entries_are_predicted(filler, matrix):
+def test_held_out_entries_are_predicted(filler, matrix):
     indices, values = to_entries(matrix.data)
     model = EntryRegressor(filler, shape=matrix.data.shape)
     predicted = cross_val_predict(model, indices, values, cv=EntryKFold(3, random_state=0))

@@ -29,11 +29,11 @@ def test_outliers_of_a_matrix(kind, small, small_completion):
     assert_array_equal(~flags.mask, small.outliers)
     share = small.outliers.sum() / small.observed.sum()
     assert f"{share:.1%}" in legend(display) and "missing" in legend(display)
-    sound = small.data[small.observed & ~small.outliers]
-    assert display.image_.get_clim() == (sound.min(), sound.max())
+    inliers = small.data[small.observed & ~small.outliers]
+    assert display.image_.get_clim() == (inliers.min(), inliers.max())
     histogram = OutlierDisplay.from_estimator(estimator, X, kind="histogram")
     assert f"flagged: {small.outliers.sum()}" in legend(histogram)
-    assert sum(patch.get_height() for patch in histogram.ax_.containers[0]) == len(sound)
+    assert sum(patch.get_height() for patch in histogram.ax_.containers[0]) == len(inliers)
 
 
 def test_outliers_are_those_of_the_fit_whatever_the_components(small):

@@ -10,7 +10,7 @@ import verdict
 from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
 
 
-@pytest.mark.parametrize("seed", [10, 11])
+@pytest.mark.parametrize("seed", [10, pytest.param(11, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("row", [row for row in recovery.ROWS if not row.startswith("noise")])
 def test_clean_rows(row, seed):
     result = recovery.run_problem(row, seed)
@@ -19,7 +19,7 @@ def test_clean_rows(row, seed):
     assert not result["warned"]
 
 
-@pytest.mark.parametrize("seed", [10, 11])
+@pytest.mark.parametrize("seed", [10, pytest.param(11, marks=pytest.mark.slow)])
 def test_noisy_row(seed):
     result = recovery.run_problem("noise", seed)
     assert result["ratio"] < 1.4
@@ -63,7 +63,7 @@ def test_the_verdict_is_judged_by_what_most_signs_and_the_best_rank_tell():
     assert verdict._least_error(oracle, 4, [range(9), range(0)]) == np.inf
 
 
-def test_garbage_rows_are_listed_and_periodic_errors_mislead():
+def test_corrupted_rows_are_listed_and_periodic_errors_mislead():
     """As the guide says of them."""
     rows = structure.run_problem("rows", 0.2, 10)
     assert rows["right"] and not rows["warned"] and rows["listed"] == 20

@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 from sklearn_robustlr._operators.entries import EntryMeasurements
-from sklearn_robustlr._selection import verdict as _verdict
+from sklearn_robustlr._selection import verdict
 from sklearn_robustlr._utils.values import Fit
 
 
@@ -40,13 +40,4 @@ def test_signs_are_told_by_the_entries_that_stand_out_of_the_noise(rng, clear, o
     base = EntryMeasurements(rows, cols, y, (60, 50))
     nothing = np.zeros((60, 1)), np.zeros(1), np.zeros((50, 1))
     fit = Fit(*nothing, prediction - y, 0.3, np.ones(3000), 109)
-    assert _verdict._signs_are_open(fit, base, 1.0) == open_
-
-
-def test_what_a_low_rank_matrix_cannot_follow_is_not_taken_for_errors(rng):
-    """Noise ten times larger in a third of the rows has a heavy tail and no gap, as photographs have."""
-    truth = rng.standard_normal((90, 2)) @ rng.standard_normal((2, 80))
-    size = np.where(np.arange(90) % 3 == 0, 1.0, np.where(np.arange(90) % 3 == 1, 0.3, 0.1))[:, None]
-    data = truth + size * rng.standard_normal(truth.shape)
-    model = RobustMatrixCompletion(rank=2, replace="all").fit(data)
-    assert np.mean(model.outliers_) < 0.2
+    assert verdict._signs_are_open(fit, base, 1.0) == open_
