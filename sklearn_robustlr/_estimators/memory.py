@@ -70,7 +70,7 @@ def require(needed: float) -> None:
     if not is_there(needed):
         raise MemoryError(
             f"a fit of these data takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
-            f"{available() / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
+            f"{(available() or 0) / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
         )
 
 

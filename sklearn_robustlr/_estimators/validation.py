@@ -39,10 +39,11 @@ def check_integer(
         return None
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer{' or None' if none else ''}, got {value!r}.")
-    if value < low or (high is not None and value > high):
+    number = int(value)
+    if number < low or (high is not None and number > high):
         limit = f"at least {low}" if high is None else f"from {low} to {high_name or high}"
         raise ValueError(f"{name} must be {limit}, got {value}.")
-    return int(value)
+    return number
 
 
 def check_real(name: str, value: Any, *, low: float = 0.0, high: float = np.inf, low_open: bool = False) -> float:

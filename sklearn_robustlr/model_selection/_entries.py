@@ -182,7 +182,7 @@ class EntryKFold(BaseCrossValidator):
 class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Fit an estimator of matrices, an imputer or a PCA, to entries given one a row.
 
-    The entries are put into a matrix with NaN where there is none, `estimator` fills it, and predictions are read off it. So
+    The entries are put into a matrix with NaN elsewhere, `estimator` fills it, and predictions are read off it. So
     scikit-learn's cross-validation, which deals rows, deals entries, and any two imputers can be compared on
     entries that neither has seen. :class:`RobustLowRankRecovery` does not need it: it takes entries itself.
 
