@@ -73,7 +73,7 @@ def corrupt(values, share=0.1, kind="huge", *, magnitude=10.0, random_state=None
     Parameters
     ----------
     values : ndarray of any shape, float
-        Sound values.
+        Clean values.
     share : float in [0, 1), default=0.1
         Probability with which each value is hit.
     kind : {"huge", "one-sided", "same-size", "sign-flip", "stuck", "cauchy"}, default="huge"
@@ -203,17 +203,33 @@ def make_measurements(
         raise ValueError(f"n_measurements must be a positive integer or None, got {n_measurements!r}.")
     rng = check_random_state(random_state)
     coef = _low_rank((d1, d2), rank, condition, rng, symmetric=symmetric)
-    if ensemble == "rank_one":
-        data = rng.standard_normal((m, d1 + d2))
-        clean = np.einsum("ij,ij->i", data[:, :d1] @ coef, data[:, d1:])
-    else:
-        data = rng.standard_normal((m, d1 * d2))
-        if ensemble == "sign":
-            np.sign(data, out=data)
-        clean = data @ coef.ravel()
+    data, clean = _measure(coef, m, ensemble, rng)
     noisy = clean + noise * clean.std() * rng.standard_normal(m)
     target, mask = corrupt(noisy, outliers, outlier_kind, magnitude=magnitude, random_state=rng)
     return Bunch(data=data, target=target, coef=coef, outliers=mask, clean_target=clean)
+
+
+def _measure(coef, m, ensemble, rng):
+    """Draw m measurements of a matrix; returns the rows that describe them and their values."""
+    d1, d2 = coef.shape
+    if ensemble == "rank_one":
+        data = rng.standard_normal((m, d1 + d2))
+        return data, np.einsum("ij,ij->i", data[:, :d1] @ coef, data[:, d1:])
+    data = rng.standard_normal((m, d1 * d2))
+    if ensemble == "sign":
+        np.sign(data, out=data)
+    return data, data @ coef.ravel()
+
+
+def _rates(shape, observed, sampling, rng):
+    """Probability of each entry to be seen."""
+    if sampling == "uniform":
+        return np.full(shape, float(observed))
+    rows, cols = (4.0 ** rng.uniform(-0.5, 0.5, d) for d in shape)
+    rate = np.outer(rows, cols)
+    for _ in range(20):  # clipping at 1 lowers the mean: rescale until it holds
+        rate = np.minimum(rate * (observed / rate.mean()), 1.0)
+    return rate
 
 
 def make_corrupted_matrix(
@@ -231,7 +247,7 @@ def make_corrupted_matrix(
     mean=0.0,
     random_state=None,
 ):
-    """Make a random low-rank matrix with holes and lies in it.
+    """Make a random low-rank matrix with missing and corrupted entries.
 
     Parameters
     ----------
@@ -288,13 +304,7 @@ def make_corrupted_matrix(
     clean = _low_rank((d1, d2), rank, condition, rng, leverage=leverage) + mean
     noisy = clean + noise * rng.standard_normal((d1, d2))
     data, mask = corrupt(noisy, outliers, outlier_kind, magnitude=magnitude, random_state=rng)
-    rate = np.full((d1, d2), float(observed))
-    if sampling == "uneven":
-        rows, cols = (4.0 ** rng.uniform(-0.5, 0.5, d) for d in (d1, d2))
-        rate = np.outer(rows, cols)
-        for _ in range(20):  # clipping at 1 lowers the mean: rescale until it holds
-            rate = np.minimum(rate * (observed / rate.mean()), 1.0)
-    seen = rng.uniform(size=(d1, d2)) < rate
+    seen = rng.uniform(size=(d1, d2)) < _rates((d1, d2), observed, sampling, rng)
     data[~seen] = np.nan
     return Bunch(data=data, clean=clean, outliers=mask & seen, observed=seen)
 

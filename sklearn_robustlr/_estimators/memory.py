@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from .._rows import blocks
+from .._utils.rules import FIRST_WIDTH
 
 # Needs below this are not looked at: loading the compiled code alone takes half of it.
 _LEAST = 50e6
-# Directions that the factors are given at first.
-_WIDTH = 20
 
 
-def factors_need(shape):
+def factors_need(shape: tuple[int, int]) -> float:
     """Bytes of factors and their copies."""
-    return 16 * min(_WIDTH, *shape) * sum(shape)
+    return 16 * min(FIRST_WIDTH, *shape) * sum(shape)
 
 
-def matrix_need(X):
+def matrix_need(X: Any) -> float:
     """Bytes that a fit of the observed entries of a matrix takes beside it; an upper bound where that is little."""
     itemsize = X.dtype.itemsize
 
@@ -41,14 +41,14 @@ def matrix_need(X):
     if sparse.issparse(X):
         return need(X.nnz, full=False, copied=False)
     most = need(X.size, full=False, copied=True)
-    if is_there(most):  # the holes need not be counted
+    if is_there(most):  # missing entries need not be counted
         return most
     n_values = np.count_nonzero(np.isfinite(X))
     full = n_values == X.size
     return need(n_values, full=full, copied=not full)
 
 
-def measurements_need(kind, shape, n_samples, n_values, itemsize):
+def measurements_need(kind: str, shape: tuple[int, int], n_samples: int, n_values: int, itemsize: int) -> float:
     """Bytes that a fit of measurements takes beside their `n_values` numbers.
 
     `kind` is that of the estimator, and "sparse" for a sparse matrix of flattened matrices.
@@ -59,22 +59,22 @@ def measurements_need(kind, shape, n_samples, n_values, itemsize):
     return n_values * share + 60 * n_samples + 6 * itemsize * np.prod(shape, dtype=float)
 
 
-def is_there(needed):
+def is_there(needed: float) -> bool:
     """Whether so many bytes are available, as far as that can be told."""
     there = None if needed < _LEAST else available()
     return there is None or needed <= there
 
 
-def require(needed):
+def require(needed: float) -> None:
     """Raise MemoryError where a fit takes more bytes than there are."""
     if not is_there(needed):
         raise MemoryError(
             f"a fit of these data takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
-            f"{available() / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
+            f"{(available() or 0) / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
         )
 
 
-def available(root="/"):
+def available(root: str | Path = "/") -> int | None:
     """Bytes that can be had before something is killed; None where the system does not tell."""
     limits = [*_machine(Path(root)), *_cgroups(Path(root))]
     if not limits and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}) and root == "/":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy import sparse
 
+from .._operators.base import Measurements
 from .._operators.dense import DenseMeasurements
 from .._operators.entries import EntryMeasurements
 from .._operators.rank_one import RankOneMeasurements
@@ -21,19 +25,28 @@ MEASUREMENTS = ("matrix", "rank_one", "entries")
 INIT_SCALES = (1e-15, 10.0)
 
 
-def check_integer(name, value, low, *, high=None, high_name=None, none=False):
+def check_integer(
+    name: str,
+    value: Any,
+    low: float,
+    *,
+    high: float | None = None,
+    high_name: str | None = None,
+    none: bool = False,
+) -> Any:
     """Check an integer parameter; `high_name` says what the upper limit is."""
     if value is None and none:
         return None
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer{' or None' if none else ''}, got {value!r}.")
-    if value < low or (high is not None and value > high):
+    number = int(value)
+    if number < low or (high is not None and number > high):
         limit = f"at least {low}" if high is None else f"from {low} to {high_name or high}"
         raise ValueError(f"{name} must be {limit}, got {value}.")
-    return int(value)
+    return number
 
 
-def check_real(name, value, *, low=0.0, high=np.inf, low_open=False):
+def check_real(name: str, value: Any, *, low: float = 0.0, high: float = np.inf, low_open: bool = False) -> float:
     """Check a finite real parameter."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}.")
@@ -46,14 +59,14 @@ def check_real(name, value, *, low=0.0, high=np.inf, low_open=False):
     return value
 
 
-def check_jobs(name, value):
+def check_jobs(name: str, value: Any) -> int | None:
     """Check a number of jobs: None or an integer other than 0, the negative ones counted from all processors down."""
     if check_integer(name, value, -np.inf, none=True) == 0:
         raise ValueError(f"{name} must be None or an integer other than 0, got 0.")
     return value
 
 
-def check_seed(name, value):
+def check_seed(name: str, value: Any) -> Any:
     """Check what random numbers are drawn by, as scikit-learn's `check_random_state` takes it."""
     if value is None or value is np.random or isinstance(value, np.random.RandomState):
         return value
@@ -62,28 +75,28 @@ def check_seed(name, value):
     return check_integer(name, value, 0, high=2**32 - 1)
 
 
-def check_choice(name, value, allowed):
+def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """Check a parameter that takes one of a few strings."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
     return value
 
 
-def check_flag(name, value):
+def check_flag(name: str, value: Any) -> bool:
     """Check a boolean parameter."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
 
 
-def check_folder(name, value):
+def check_folder(name: str, value: Any) -> Any:
     """Check a parameter that names a folder, or is None."""
     if value is not None and not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be the path of a folder or None, got {value!r}.")
     return value
 
 
-def check_options(estimator, shape, *, symmetric=False):
+def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
     """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
     name = "rank" if hasattr(estimator, "rank") else "n_components"
     small = min(shape)
@@ -110,7 +123,7 @@ def check_options(estimator, shape, *, symmetric=False):
     )
 
 
-def check_start(start, shape, dtype):
+def check_start(start: Any, shape: tuple[int, int], dtype: DTypeLike) -> Factors:
     """Check a pair of factors against the shape (d1, d2) of the matrix; returns arrays of the given type."""
     try:
         left, right = (np.array(factor, dtype=dtype) for factor in start)
@@ -127,7 +140,7 @@ def check_start(start, shape, dtype):
     return Factors(left, right)
 
 
-def _check_pair(shape):
+def _check_pair(shape: Any) -> tuple[int, int]:
     try:
         pair = tuple(shape)
     except TypeError:
@@ -138,7 +151,7 @@ def _check_pair(shape):
     return int(pair[0]), int(pair[1])
 
 
-def resolve_shape(shape, n_features, measurements):
+def resolve_shape(shape: Any, n_features: int, measurements: str) -> tuple[int, int] | None:
     """Shape (d1, d2) of the matrix that rows of `n_features` numbers measure."""
     given = None if shape is None else _check_pair(shape)
     if measurements == "matrix":
@@ -174,8 +187,23 @@ def resolve_shape(shape, n_features, measurements):
     return given  # None: from the largest indices
 
 
-def check_entries(X, shape):
-    """Check index pairs; return (rows, cols, shape) as int32 arrays.
+class Indices(NamedTuple):
+    """Rows and columns of entries as int32 arrays, and the shape of the matrix."""
+
+    rows: np.ndarray
+    cols: np.ndarray
+    shape: tuple[int, int]
+
+
+class Measured(NamedTuple):
+    """Measurements, and the order that has sorted the samples for them; None where they are as given."""
+
+    operator: Measurements
+    order: np.ndarray | None
+
+
+def check_entries(X: np.ndarray, shape: tuple[int, int] | None) -> Indices:
+    """Check pairs of indices.
 
     Duplicate pairs are legal: each is a measurement of its own.
     """
@@ -195,17 +223,18 @@ def check_entries(X, shape):
                 f"X holds the {name} index {int(top[axis])}, but the matrix has shape {shape}: indices go from 0 to "
                 f"{shape[axis] - 1}."
             )
-    return X[:, 0].astype(np.int32), X[:, 1].astype(np.int32), shape
+    return Indices(X[:, 0].astype(np.int32), X[:, 1].astype(np.int32), shape)
 
 
-def make_measurements_object(X, y, shape, kind):
-    """Build the operator for checked input; returns (operator, order) with `order` sorting the samples or None."""
+def make_measurements_object(X: Any, y: np.ndarray, shape: tuple[int, int] | None, kind: str) -> Measured:
+    """Build the measurements of checked input."""
     if kind == "entries":
         rows, cols, shape = check_entries(X, shape)
-        return EntryMeasurements.from_unsorted(rows, cols, y, shape)
+        return Measured(*EntryMeasurements.from_unsorted(rows, cols, y, shape))
+    assert shape is not None  # only entries tell it themselves
     if kind == "rank_one":
         a, b = np.ascontiguousarray(X[:, : shape[0]]), np.ascontiguousarray(X[:, shape[0] :])
-        return RankOneMeasurements(a, b, y, shape), None
+        return Measured(RankOneMeasurements(a, b, y, shape), None)
     if sparse.issparse(X):
-        return SparseMeasurements(index32(X), y, shape), None
-    return DenseMeasurements(X, y, shape), None
+        return Measured(SparseMeasurements(index32(X), y, shape), None)
+    return Measured(DenseMeasurements(X, y, shape), None)

@@ -1,19 +1,32 @@
-"""Ranks scanned from a start, and what is chosen judged."""
+"""Ranks scanned from a start, and the chosen one judged."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .._operators.units import Problem
+from .._utils.values import Factors, Fit, Options
+from .results import Candidate, Watch
 from .scan import Scan
 from .verdict import judge
 
 
-def scan_from(problem, left, right, guess, limit, options, *, gap=np.inf, warm=None, watch=None):
-    """Scan ranks from the factors of one start; returns (fit, converged, reason)."""
-    return choose(Scan(problem, left, right, options, warm=warm, watch=watch), problem, guess, limit, options, gap)
+def scan_from(
+    problem: Problem,
+    factors: Factors,
+    guess: int,
+    limit: int,
+    options: Options,
+    *,
+    gap: float = np.inf,
+    warm: np.ndarray | None = None,
+    watch: Watch | None = None,
+) -> Candidate:
+    """Scan ranks from the factors of one start, beginning at a `guess` and up to a `limit`."""
+    return _choose(Scan(problem, *factors, options, warm=warm, watch=watch), problem, guess, limit, options, gap)
 
 
-def scan_on(problem, fit, limit, options, *, gap):
+def scan_on(problem: Problem, fit: Fit, limit: int, options: Options, *, gap: float) -> Candidate:
     """Scan ranks from a fit to other measurements, or of a rank that was a guess.
 
     Its own rank is fitted from there with a descent and without: the one frees rows that were stuck, the other keeps
@@ -22,9 +35,9 @@ def scan_on(problem, fit, limit, options, *, gap):
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
     scan = Scan(problem, u * s, v, options)
     scan.fits[fit.rank] = scan.better_of(u, s, v)
-    return choose(scan, problem, fit.rank, limit, options, gap)
+    return _choose(scan, problem, fit.rank, limit, options, gap)
 
 
-def choose(scan, problem, guess, limit, options, gap):
+def _choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Options, gap: float) -> Candidate:
     k = scan.choose(guess, limit)
-    return scan.fit(k), *judge(scan, k, limit, problem, options, gap, guess)
+    return Candidate.judged(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))

@@ -2,44 +2,80 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from .._operators.units import Problem
 from .._solvers.starts import tiny_start
 from .._solvers.step_rules import make_step_rule
-from .._solvers.subgradient import descent, subgradient_methods
+from .._solvers.subgradient import History, descent, subgradient_methods
 from .._utils.checkpoint import stage
 from .._utils.rules import CLEAR_GAP, FIRST_WIDTH
-from .evidence import gap_guess, largest_rank
+from .._utils.values import Factors, Options
+from .evidence import find_gap, largest_rank
+from .results import Watch
 
 
-def first_width(problem, options):
-    """Directions that the sub-gradient method is given first, and the most that the measurements can determine."""
+class Begin(NamedTuple):
+    """Where a descent begins: factors, a step rule, and how many iterations the factors have behind them."""
+
+    left: np.ndarray
+    right: np.ndarray
+    rule: object
+    n_iter: int = 0
+
+
+class Descended(NamedTuple):
+    """Where a descent has come to."""
+
+    left: np.ndarray
+    right: np.ndarray
+    history: History
+
+
+class Width(NamedTuple):
+    """Directions that the sub-gradient method is given first, and the most that the measurements can identify."""
+
+    first: int
+    most: int
+
+
+def first_width(problem: Problem, options: Options) -> Width:
+    """Directions that the sub-gradient method is given first, and the most that it may be given."""
     work = problem.work
-    measurable = largest_rank(work.shape, work.size, symmetric=options.symmetric)
-    return (min(measurable, FIRST_WIDTH) if options.rank is None else options.rank), measurable
+    most = largest_rank(work.shape, work.size, symmetric=options.symmetric)
+    return Width(min(most, FIRST_WIDTH) if options.rank is None else options.rank, most)
 
 
-def descend(problem, options, starts, *, max_iter=None, watch=None):
-    """The sub-gradient method with these options from several starts (left, right, rule, iterations behind them)."""
-    rules = [rule for _, _, rule, _ in starts]
+def descend(
+    problem: Problem,
+    options: Options,
+    starts: list[Begin],
+    *,
+    max_iter: int | None = None,
+    watch: Watch | None = None,
+) -> list[Descended]:
+    """Run the sub-gradient method with these options from several starts, side by side."""
+    rules = [start.rule for start in starts]
 
     def run():
         descents = [
             descent(
                 problem.work,
-                left,
-                right,
-                rule,
+                start.left,
+                start.right,
+                start.rule,
                 max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
                 tol=options.tol,
-                first=first,
+                first=start.n_iter,
                 symmetric=options.symmetric,
                 gap=CLEAR_GAP if options.screening else np.inf,
                 watch=watch,
             )
-            for left, right, rule, first in starts
+            for start in starts
         ]
-        return subgradient_methods(problem.work, descents), rules
+        return [Descended(*result) for result in subgradient_methods(problem.work, descents)], rules
 
     # where callbacks watch, and may ask for an end, the iterations are made
     checkpoint = options.checkpoint if watch is None else None
@@ -49,21 +85,27 @@ def descend(problem, options, starts, *, max_iter=None, watch=None):
     return results
 
 
-def overparameterised(problem, options, *, watch=None):
-    """Sub-gradient method from a tiny start, widened while all directions are used.
+def begin_at(problem: Problem, options: Options, factors: Factors) -> Begin | None:
+    """Where a descent begins from given factors; None where the measurements do not depend on the matrix."""
+    *_, norm = tiny_start(problem.work, 1, options.init_scale, symmetric=options.symmetric)
+    if not norm > 0.0:
+        return None
+    return Begin(*factors, make_step_rule(options.step_size, problem.work, options.init_scale, norm))
 
-    Returns (left, right, history); left is None where the measurements are all zero.
+
+def descend_from_tiny(problem: Problem, options: Options, *, watch: Watch | None = None) -> Descended | None:
+    """Run the sub-gradient method from a tiny start, widened while all directions are used.
+
+    None where the measurements do not depend on the matrix: all of them are zero.
     """
     work = problem.work
-    width, measurable = first_width(problem, options)
+    width, most = first_width(problem, options)
     while True:
         left, right, norm = tiny_start(work, width, options.init_scale, symmetric=options.symmetric)
         if not norm > 0.0:
-            return None, None, None
+            return None
         rule = make_step_rule(options.step_size, work, options.init_scale, norm)
-        left, right, history = descend(problem, options, [(left, right, rule, 0)], watch=watch)[0]
-        guess = gap_guess(history.spectrum[-1])[0]
-        if options.rank is not None or guess < width or width >= measurable:
-            break
-        width = min(2 * width, measurable)
-    return left, right, history
+        result = descend(problem, options, [Begin(left, right, rule)], watch=watch)[0]
+        if options.rank is not None or find_gap(result.history.spectrum[-1]).rank < width or width >= most:
+            return result
+        width = min(2 * width, most)

@@ -1,22 +1,24 @@
-"""The rank: a guess from the gap that the tiny start leaves, then a scan of fits around it.
+"""The evidence for a rank: the gap that the tiny start leaves, and what the larger of two fits gains.
 
-Two ranks are compared by what the larger one gains. Clean data: by the number of measurements fitted
-exactly, which jumps at the true rank and afterwards grows by no more than the added degrees of freedom can
-interpolate. Noisy data: by the fall of the robust misfit in units of the noise variance, against the
-most that one more direction can gain from pure noise, (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge
-of the noise's singular values. Measured on 120 mixed cases: surplus directions gain 0.5 to 1.3 edges, true
-ones from 1.8 (the weakest, at condition 4 and 27 % noise) to 97, so one and a half decide. The training loss
-never decides: it always prefers more directions.
+Clean data: ranks are compared by the number of measurements fitted exactly. It jumps at the true rank and afterwards
+grows by no more than the added degrees of freedom can interpolate. Noisy data: ranks are compared by the fall of the
+robust misfit, in units of the noise variance, against the most that one more direction can gain from pure noise. That
+is (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge of the noise's singular values. Measured on 120 mixed cases:
+surplus directions gain 0.5 to 1.3 edges, true ones from 1.8 (the weakest, at condition 4 and 27 % noise) to 97, so one
+and a half decide. The training loss never decides: it always prefers more directions.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from .._operators.base import Measurements
 from .._utils.linalg import degrees_of_freedom
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import misfit
-from .._utils.values import exact_count, informative_count, is_exact
+from .._utils.values import Fit, exact_count, informative_count, is_exact
 
 #: A direction counts where it gains this many noise edges.
 EDGES = 1.5
@@ -25,25 +27,32 @@ LEAST_EDGES = 1.0
 #: Edges that one more direction must promise for a fit of it to be made. Measured on 140 noisy problems, those that
 #: the data asked for promised at least 1.13, surplus ones at most 0.86 where the fit was not stuck.
 PROMISE = 0.95
-#: Share of the inliers that a fit must have which will do where the residuals without its last direction
-#: have more in common than noise has.
-OTHERWISE_TOLD = 0.9
+#: Share of the inliers otherwise asked for that is enough where the residuals without the last direction have more in
+#: common than noise has.
+SUPPORTED = 0.9
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
 _SIGNS, _BEYOND_NOISE = 5, 1.08
 
 
-def gap_guess(spectrum, smallest=1e-2):
-    """Position of the widest gap among the singular values above `smallest` times the first; its ratio."""
+class Gap(NamedTuple):
+    """The rank that the widest gap in a spectrum speaks for, and the ratio of the values on both sides of it."""
+
+    rank: int
+    ratio: float
+
+
+def find_gap(spectrum: np.ndarray, smallest: float = 1e-2) -> Gap:
+    """Find the widest gap among the singular values above `smallest` times the first."""
     if len(spectrum) < 2 or spectrum[0] <= 0:
-        return 1, np.inf
+        return Gap(1, np.inf)
     above = int(np.count_nonzero(spectrum >= smallest * spectrum[0]))
     following = np.maximum(spectrum[1:], 1e-12 * spectrum[0])
     ratio = (spectrum[:-1] / following)[:above]
     best = int(np.argmax(ratio))
-    return best + 1, float(ratio[best])
+    return Gap(best + 1, float(ratio[best]))
 
 
-def largest_rank(shape, size, *, share=0.6, symmetric=False):
+def largest_rank(shape: tuple[int, int], size: int, *, share: float = 0.6, symmetric: bool = False) -> int:
     """Largest rank whose degrees of freedom are at most `share` of the measurements (at least 1)."""
     k = 1
     while k < min(shape) and degrees_of_freedom(shape, k + 1, symmetric=symmetric) <= share * size:
@@ -51,19 +60,21 @@ def largest_rank(shape, size, *, share=0.6, symmetric=False):
     return k
 
 
-def noise_edge(shape, k, *, symmetric=False):
+def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:
     """Most that one more direction gains by fitting pure noise of unit variance, beyond rank k."""
     a, b = (max(d - k, 1) for d in shape)
     return 2.0 * a if symmetric else (np.sqrt(a) + np.sqrt(b)) ** 2
 
 
-def edges_between(before, after, scale, shape, k, symmetric):
+def edges_between(
+    before: np.ndarray, after: np.ndarray, scale: float, shape: tuple[int, int], k: int, symmetric: bool
+) -> float:
     """Noise edges by which the misfit falls between two residuals, the first of rank k, the second of one more."""
     lost = misfit(before, scale).sum() - misfit(after, scale).sum()
     return float(lost / noise_edge(shape, k, symmetric=symmetric))
 
 
-def gain(small, large, shape, *, symmetric=False):
+def gain(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> float:
     """Noise edges gained by the `large` fit over the `small` one, per added direction.
 
     Where the residuals of the larger fit are heavy-tailed, the misfit is that of the Laplace law.
@@ -77,10 +88,10 @@ def gain(small, large, shape, *, symmetric=False):
     return float(lost / edge)
 
 
-def has_enough_inliers(fit, *, of=1.0):
+def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
     """Whether a fit with noise has enough inliers per degree of freedom: 3, or 4 where the tail is heavy.
 
-    `of`: share of these that will do, as :data:`OTHERWISE_TOLD` where more than the misfit speaks for a direction.
+    `of` is the share of these that is enough: :data:`SUPPORTED` where more than the misfit speaks for a direction.
 
     Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
     a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
@@ -91,16 +102,15 @@ def has_enough_inliers(fit, *, of=1.0):
     return float(fit.inlier_weight.sum()) >= of * least * fit.dof
 
 
-def left_over(fit, measurements):
+def left_over(fit: Fit, measurements: Measurements) -> float:
     """Leading singular value of the residuals of the inliers, in units of the most that noise comes to by chance.
 
     The same residuals with random signs tell what that is: they keep their sizes and places, and lose what they have
     in common (Hong, Sheng and Dobriban, 2020, who choose the number of principal components so).
     """
     inlier = np.clip(fit.residual, -3.0 * fit.scale, 3.0 * fit.scale) * (fit.inlier_weight > 0.5)
-    if np.linalg.norm(inlier) < 0.5 * fit.scale * np.sqrt(
-        fit.inlier_weight.sum()
-    ):  # noise is more, as that of rounding
+    expected = fit.scale * np.sqrt(fit.inlier_weight.sum())
+    if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
         return 0.0
 
     def leading(values):
@@ -113,7 +123,7 @@ def left_over(fit, measurements):
     return leading(inlier) / most if most > 0.0 else 0.0
 
 
-def prefers_larger(small, large, shape, *, symmetric=False):
+def prefers_larger(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:
     """Whether the data ask for the larger of two ranks."""
     if is_exact(small) or is_exact(large):
         added = exact_count(large) - exact_count(small)
@@ -123,7 +133,7 @@ def prefers_larger(small, large, shape, *, symmetric=False):
     return gain(small, large, shape, symmetric=symmetric) > EDGES
 
 
-def improves(new, old):
+def improves(new: Fit, old: Fit) -> bool:
     """Whether a fit has the smaller robust misfit at the smaller of the two scales."""
     scale = min(new.scale, old.scale)
-    return misfit(new.residual, scale).sum() < misfit(old.residual, scale).sum()
+    return bool(misfit(new.residual, scale).sum() < misfit(old.residual, scale).sum())

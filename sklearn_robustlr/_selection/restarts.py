@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._operators.base import evaluate
+from .._operators.units import Problem
 from .._solvers.starts import tiny_start
 from .._solvers.step_rules import make_step_rule
 from .._solvers.subgradient import History
 from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import misfit, quantile
 from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
-from .._utils.values import exact_count, is_exact
-from .descents import descend, first_width
+from .._utils.values import Factors, Options, exact_count, is_exact
+from .descents import Begin, Descended, descend, first_width
 from .evidence import EDGES, noise_edge
-from .solve import Solution, finish, previews, solve
+from .results import Solution
+from .solve import finish, previews, solve
 
 # Iterations of the first round; each following one is that many times longer, with half of the starts.
 _FIRST_ROUND, _LONGER = 40, 3
@@ -33,14 +36,14 @@ _INLIERS = 0.75
 _TIE, _NOTHING = 1.1, 1e-6
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
     """One start of a race: its factors, and how far it has come. Lower `loss` is better."""
 
     index: int
     left: np.ndarray
     right: np.ndarray
-    rule: object
+    rule: Any
     history: History
     n_iter: int = 0
     loss: float = np.inf
@@ -54,12 +57,36 @@ class BestOfStarts(NamedTuple):
     scores: np.ndarray
 
 
-def run_starts(problem, options, *, start=None, progress=None):
+class Split(NamedTuple):
+    """The problem of most of the measurements, and that of the held-out ones."""
+
+    train: Problem
+    held: Problem
+
+
+class Ended(NamedTuple):
+    """A start at its end, and its solution."""
+
+    run: Run
+    solution: Solution
+
+
+class Halved(NamedTuple):
+    """The last starts of a race, best first; their solutions by number; the losses of all starts."""
+
+    runs: list[Run]
+    solutions: dict[int, Solution]
+    losses: np.ndarray
+
+
+def run_starts(
+    problem: Problem, options: Options, *, start: Factors | None = None, progress: Any = None
+) -> BestOfStarts:
     """Solve from up to `options.n_init` starts.
 
-    A score is minus the 0.4 quantile of the residuals, in the user's units, on measurements that the start has not
-    seen (with a single start: on all). `start` are factors of a fit to nearly the same data: where they lead to a fit
-    that is to be trusted, no other start is made. The scores of starts that were not made are NaN.
+    A score is minus the 0.4 quantile of the residuals, in the user's units, on measurements that the start has not seen
+    (with a single start: on all). `start` are factors of a fit to nearly the same data: where they lead to a fit that
+    converges, no other start is made. The scores of starts that were not made are NaN.
     """
     n_init, n_jobs = options.n_init, options.n_jobs
     seeds = check_random_state(options.random_state).randint(np.iinfo(np.int32).max, size=n_init)
@@ -73,26 +100,26 @@ def run_starts(problem, options, *, start=None, progress=None):
         if n_init == 1 or options.screening or solution.converged:
             scores[0] = -quantile(np.abs(solution.fit.residual), LOSS_LEVEL) * problem.scale
             return BestOfStarts(solution, scores)
-    return _race(problem, options, seeds, n_jobs, progress)
+    return _race(problem, options, seeds, progress)
 
 
-def _split(problem, seed):
-    """The problem of most of the measurements, and that of the others; of all, twice, where there are few."""
+def _split(problem: Problem, seed: int) -> Split:
+    """Hold out a share of the measurements; where there are few, all are trained on and all are held out."""
     size = problem.work.size
     count = int(_HELD_OUT * size)
     if count < _FEWEST:
-        return problem, problem
+        return Split(problem, problem)
     if not problem.work.entrywise:  # whole rows of memory: a slice is not copied
-        return problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size))
+        return Split(problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size)))
     held = np.zeros(size, dtype=bool)
     held[np.random.RandomState(seed).permutation(size)[:count]] = True
-    return problem.subset(~held), problem.subset(held)
+    return Split(problem.subset(~held), problem.subset(held))
 
 
-def _begin(problem, options, index, seed):
+def _begin(problem: Problem, options: Options, index: int, seed: int) -> Run:
     """The start of this number: the plain spectral one, then by turns perturbed, from half of the data, perturbed."""
     rng = np.random.RandomState(seed) if index else None
-    width = first_width(problem, options)[0]
+    width = first_width(problem, options).first
     left, right, norm = tiny_start(
         problem.work, width, options.init_scale, symmetric=options.symmetric, rng=rng, half=index % 3 == 2
     )
@@ -101,65 +128,68 @@ def _begin(problem, options, index, seed):
     return Run(index, left, right, make_step_rule(options.step_size, problem.work, options.init_scale, norm), History())
 
 
-def _loss(held, left, right):
+def _loss(held: Problem, left: np.ndarray, right: np.ndarray) -> float:
     """Robust size of the residuals of held-out measurements."""
     return quantile(np.abs(evaluate(held.work, left, 1, right)), LOSS_LEVEL)
 
 
-def _advance(problem, held, options, runs, upto):
-    """Take starts on to `upto` iterations, side by side: they share each read of the data. Returns them."""
+def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[Run], upto: int) -> list[Run]:
+    """Take starts on to `upto` iterations, side by side: they share each read of the data."""
     alive = [run for run in runs if not run.done]
-    results = descend(problem, options, [(r.left, r.right, r.rule, r.n_iter) for r in alive], max_iter=upto)
-    for run, (left, right, history) in zip(alive, results, strict=True):
-        run.left, run.right, run.history = left, right, run.history + history
-        # where one has ended by itself, the last record is more than one interval back
-        run.done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
-        run.n_iter = run.history.iteration[-1] + 1 if run.done else upto
+    begins = [Begin(run.left, run.right, run.rule, run.n_iter) for run in alive]
+    results = iter(descend(problem, options, begins, max_iter=upto))
+    advanced = []
     for run in runs:
-        run.loss = _loss(held, run.left, run.right)
-    return runs
+        if not run.done:
+            left, right, history = next(results)
+            # where one has ended by itself, the last record is more than one interval back
+            done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
+            whole = run.history + history
+            n_iter = whole.iteration[-1] + 1 if done else upto
+            run = replace(run, left=left, right=right, history=whole, done=done, n_iter=n_iter)
+        advanced.append(replace(run, loss=_loss(held, run.left, run.right)))
+    return advanced
 
 
-def _end(problem, held, options, run, token):
-    """Take a start through the stages after the sub-gradient method; returns it and its solution.
+def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int | None) -> Ended:
+    """Take a start through the stages after the sub-gradient method.
 
-    Every third one begins to scan at a rank more than it has learnt.
+    Every third one begins to scan one rank above the one that its spectrum speaks for.
     """
     with single_threaded_blas(), working_for(token):
         shift = int(run.index > 0 and run.index % 3 == 0)
-        solution = finish(problem, options, run.left, run.right, run.history, shift=shift)
+        solution = finish(problem, options, Descended(run.left, run.right, run.history), shift=shift)
         fit = solution.fit
         left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         root = np.sqrt(s)
-        run = replace(run, left=left * root, right=right * root)
-        run.loss = _loss(held, run.left, run.right)
-        return run, solution
+        left, right = left * root, right * root
+        return Ended(replace(run, left=left, right=right, loss=_loss(held, left, right)), solution)
 
 
-def _end_each(problem, held, options, runs, n_jobs):
-    """Take the last starts to their ends, best first, until one is exact; returns those and their solutions.
+def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[Run]) -> list[Ended]:
+    """Take the last starts to their ends, best first, until one is exact.
 
     Side by side where the passes over the data are too short for a second thread: what came after an exact one is then
     left aside, so that the result is the same.
     """
-    n_threads = count_threads(n_jobs)
+    n_threads = count_threads(options.n_jobs)
     short = problem.work.entrywise or problem.work.size * np.prod(problem.work.shape, dtype=float) < _LONG_PASS
     with interruptible() as token:
         if n_threads > 1 and short:
             each = problem.with_threads(max(n_threads // 2, 1))
             jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
-            ends = iter(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+            ends = iter(Parallel(n_jobs=options.n_jobs, prefer="threads")(jobs))
         else:
             ends = (_end(problem, held, options, run, token) for run in runs)
         ended = []
-        for run, solution in ends:
-            ended.append((run, solution))
-            if solution.converged and is_exact(solution.fit):
+        for end in ends:
+            ended.append(end)
+            if end.solution.converged and is_exact(end.solution.fit):
                 break
         return ended
 
 
-def _ranking(runs):
+def _ranking(runs: Sequence[Run]) -> list[Run]:
     """The runs, best first; ties in the order of their numbers."""
 
     def place(run):
@@ -169,26 +199,25 @@ def _ranking(runs):
     return sorted(runs, key=place)
 
 
-def _race(problem, options, seeds, n_jobs, progress):
+def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) -> BestOfStarts:
     """A race of the starts, on a share of many measurements where that will do; the winner is then fitted to all."""
-    tasks = None if progress is None else [progress.start(i) for i in range(len(seeds))]
-    shares = next(previews(problem), None) if options.polish else None
-    for part in (problem,) if shares is None else (shares, problem):
-        runs, solutions, losses = _halve(part, options, seeds, n_jobs, tasks)
+    tasks = [] if progress is None else [progress.start(i) for i in range(len(seeds))]
+    share = next(previews(problem), None) if options.polish else None
+    for part in (problem,) if share is None else (share, problem):
+        halved = _halve(part, options, seeds, tasks)
+        runs, solutions = halved.runs, halved.solutions
         if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
             break
     solution = _fit_winner(problem, options, runs[0], seeds) if runs else solve(problem, options)
-    losses *= problem.scale
-    for index, task in enumerate(tasks or ()):
+    for index, task in enumerate(tasks):
         task.end(solutions.get(index))
-    return BestOfStarts(solution, -losses)
+    return BestOfStarts(solution, -halved.losses * problem.scale)
 
 
-def _halve(problem, options, seeds, n_jobs, tasks):
+def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequence[Any]) -> Halved:
     """Successive halving of the starts by the loss on held-out measurements.
 
     Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
-    Returns the last of the starts, best first, the solutions of those by number, and the losses of all.
     """
     train, held = _split(problem, seeds[0])
     screening = replace(options, screening=options.polish)
@@ -207,17 +236,17 @@ def _halve(problem, options, seeds, n_jobs, tasks):
     runs = runs[:2]
     solutions = {}
     if options.polish:
-        ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None], n_jobs)
-        runs = [run for run, _ in ended]
-        solutions = {run.index: solution for run, solution in ended}
+        ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None])
+        runs = [end.run for end in ended]
+        solutions = {end.run.index: end.solution for end in ended}
     losses[[run.index for run in runs]] = [run.loss for run in runs]
-    return _ranking(runs), solutions, losses
+    return Halved(_ranking(runs), solutions, losses)
 
 
-def _fit_winner(problem, options, run, seeds):
+def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray) -> Solution:
     """Fit all measurements: from where the winner has come to, or, without a polish, from where it began."""
     if options.polish:
-        solution = solve(problem, options, start=(run.left, run.right))
+        solution = solve(problem, options, start=Factors(run.left, run.right))
         if solution.history.iteration == [0]:  # its own iterations are those that led here
             solution = replace(solution, n_iter=run.n_iter, history=run.history)
         if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
@@ -226,11 +255,11 @@ def _fit_winner(problem, options, run, seeds):
     again = _begin(problem, options, run.index, seeds[run.index])
     if again.rule is None:
         return solve(problem, options)
-    left, right, history = descend(problem, options, [(again.left, again.right, again.rule, 0)])[0]
-    return finish(problem, options, left, right, history)
+    descended = descend(problem, options, [Begin(again.left, again.right, again.rule)])[0]
+    return finish(problem, options, descended)
 
 
-def _better(one, other, shape, options):
+def _better(one: Solution, other: Solution, shape: tuple[int, int], options: Options) -> Solution:
     """The solution that meets more exactly; else that of the smaller misfit, each direction paid for."""
     met = [exact_count(s.fit) if is_exact(s.fit) else 0 for s in (one, other)]
     if max(met):
@@ -244,6 +273,6 @@ def _better(one, other, shape, options):
     return one if cost(one) <= cost(other) else other
 
 
-def _asked_to_stop(tasks, run):
-    """Tell callbacks how far a start has come; returns whether one wants it to end there."""
-    return tasks is not None and tasks[run.index]("subgradient", (run.left, run.right))
+def _asked_to_stop(tasks: Sequence[Any], run: Run) -> bool:
+    """Say how far a start has come to callbacks; returns whether one wants it to end there."""
+    return bool(tasks) and tasks[run.index]("subgradient", Factors(run.left, run.right))

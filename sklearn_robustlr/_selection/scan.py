@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from .._operators.base import evaluate
 from .._operators.entries import EntryMeasurements
+from .._operators.units import Problem
 from .._rows.mending import mend
 from .._solvers.gauss_newton import m_estimate
 from .._solvers.manifold import manifold_subgradient, truncate
@@ -16,12 +19,12 @@ from .._utils.checkpoint import stage
 from .._utils.linalg import product_svd
 from .._utils.rules import exact_tolerance
 from .._utils.stats import bisquare, quantile, robust_size
-from .._utils.values import Fit, informative_count, is_exact, is_met
+from .._utils.values import Factors, Fit, Options, informative_count, is_exact, is_met
 from .evidence import (
     EDGES,
     LEAST_EDGES,
-    OTHERWISE_TOLD,
     PROMISE,
+    SUPPORTED,
     edges_between,
     gain,
     has_enough_inliers,
@@ -30,6 +33,7 @@ from .evidence import (
     prefers_larger,
 )
 from .leverage import has_high_leverage, high_leverage, localised_mass
+from .results import Watch
 
 # Fits that a screening scan makes until one is exact.
 _PATIENCE = 6
@@ -44,9 +48,9 @@ _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
 # are only nearly low-rank leave structure at any rank.
 _FURTHER = 3
 # Noise beside that of the fit of one rank less beyond which a fit is stuck. Of right ranks the next one leaves up to
-# 1.2 times as much, where few measurements are inlier.
+# 1.2 times as much, where few measurements are inliers.
 _STUCK = 1.3
-# share of inliers from which a fit is taken for one of the majority: with half of them wrong, a little less is found.
+# Share of inliers from which a fit is taken for one of the majority: with half of them wrong, a little less is found.
 _HALF = 0.4
 
 
@@ -57,7 +61,16 @@ class Scan:
     these: their own rank is estimated from there, and what they tell of smaller ranks is believed where it is clear.
     """
 
-    def __init__(self, problem, left, right, options, *, warm=None, watch=None):
+    def __init__(
+        self,
+        problem: Problem,
+        left: np.ndarray,
+        right: np.ndarray,
+        options: Options,
+        *,
+        warm: np.ndarray | None = None,
+        watch: Watch | None = None,
+    ):
         self._problem, self._options = problem, options
         self._left, self._right = left, right
         self._warm, self._residual = (None if warm is None else left.shape[1]), warm
@@ -66,7 +79,7 @@ class Scan:
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._watch = watch
 
-    def start(self, k):
+    def start(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
         symmetric, work = self._options.symmetric, self._problem.work
         u, s, v = truncate(self._left, self._right, k, symmetric=symmetric)
@@ -77,7 +90,8 @@ class Scan:
             u, s, v = truncate(left, right, k, floor=0.02, symmetric=symmetric)
         return u, s, v
 
-    def fit(self, k):
+    def fit(self, k: int) -> Fit:
+        """The fit of rank k, made where it has not been."""
         if k not in self.fits:
             if k == self._warm:
                 symmetric = self._options.symmetric
@@ -89,17 +103,17 @@ class Scan:
             if self._watch is not None:
                 fit = self.fits[k]
                 factors = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
-                self.stopped |= bool(self._watch(f"rank {k}", (factors[0] * factors[1], factors[2])))
+                self.stopped |= bool(self._watch(f"rank {k}", Factors(factors[0] * factors[1], factors[2])))
         return self.fits[k]
 
-    def refit(self, u, s, v, *, among=None):
+    def refit(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, among: np.ndarray | None = None) -> Fit:
         """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
 
         `among`: mask of the measurements that the sub-gradient is to see.
         """
         return self.estimate(*self._stage("descent", self._descend, u, s, v, among))
 
-    def better_of(self, u, s, v):
+    def better_of(self, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> Fit:
         """Fit the rank of a start with a descent and without; the better of both.
 
         With half of the measurements wrong the first steps of a descent are long, and may lead astray.
@@ -108,22 +122,27 @@ class Scan:
         near = self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
         return near if improves(near, again) else again
 
-    def _stage(self, name, compute, *what):
+    def _stage(self, name: str, compute: Callable[..., Any], *what: Any) -> Any:
+        """A stage of the fit, kept on disk where there is a checkpoint."""
         checkpoint = self._options.checkpoint
         return stage(checkpoint, name, lambda: compute(*what), self._problem, self._options.apart, what)
 
-    def _descend(self, u, s, v, among):
+    def _descend(
+        self, u: np.ndarray, s: np.ndarray, v: np.ndarray, among: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The sub-gradient method from a start, in the coordinates of the base."""
         symmetric = self._options.symmetric
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
         size = robust_size(work.y, 0.5)
         first = max(quantile(np.abs(evaluate(work, u, s, v)), 0.5), 0.5 * size)
-        schedule = _SCREENING | {"tol": _NEAR if work.entrywise else _NEAR_DENSE} if self._options.screening else {}
+        schedule: dict[str, Any] = (
+            _SCREENING | {"tol": _NEAR if work.entrywise else _NEAR_DENSE} if self._options.screening else {}
+        )
         u, s, v = (factor.astype(work.dtype, copy=False) for factor in (u, s, v))
         u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
         return self._problem.to_base(u, s, v, symmetric=symmetric)
 
-    def _reduce(self, fit):
+    def _reduce(self, fit: Fit) -> Fit:
         """Fit one rank less from a fit, its sub-gradient seeing only what that fit meets.
 
         Errors look like one more direction where they are one-sided, or where the start did not tell them apart. The
@@ -142,11 +161,11 @@ class Scan:
         part = self._problem.work.subset(np.flatnonzero(met))
         return self.refit(*spectral_start(part, fit.rank - 1, symmetric=symmetric), among=met)
 
-    def _may_be_reduced(self, fit):
+    def _may_be_reduced(self, fit: Fit) -> bool:
         """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""
         return is_exact(fit) or (self._problem.work.entrywise and not fit.heavy_tailed and _is_localised(fit))
 
-    def _spread(self, k):
+    def _spread(self, k: int) -> Fit | None:
         """Fit rank k again where, at that rank or the next, a direction is that of single rows or columns; else None.
 
         Such a row has been met by a direction of its own, and the fit is stuck on it: it is left out, the direction
@@ -173,11 +192,11 @@ class Scan:
         u, s, v, _ = mend(base, replace(fit, u=u, s=s, v=v, residual=evaluate(base, u, s, v)), which=high)
         return self.estimate(u, s, v)
 
-    def estimate(self, u, s, v, residual=None):
+    def estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None = None) -> Fit:
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
         return self._stage("estimate", self._estimate, u, s, v, residual)
 
-    def _estimate(self, u, s, v, residual):
+    def _estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None) -> Fit:
         symmetric, base = self._options.symmetric, self._problem.base
         fall = _FREE_FALL if self._options.screening and base.entrywise else None
         fit = m_estimate(base, u, s, v, residual=residual, fall=fall, symmetric=symmetric)
@@ -192,7 +211,7 @@ class Scan:
                 fit = better
         return fit
 
-    def is_firm(self, fit):
+    def is_firm(self, fit: Fit) -> bool:
         """Whether a fit needs no comparison with one rank less.
 
         An exact one, where a majority is met, and needs the last direction: a smaller fit as good as that would meet
@@ -217,7 +236,7 @@ class Scan:
         missed = 0.5 * count if self._problem.work.entrywise else min(0.5 * count, n - count)
         return bool(np.count_nonzero(needed) > missed + 2 * fit.dof)
 
-    def _promise(self, fit):
+    def _promise(self, fit: Fit) -> float:
         """Noise edges that one more direction would gain if the others stayed as they are, from one adjoint pass.
 
         Nothing is told from a fit that leaves many errors: its scale is not that of the noise. Nor where measurements
@@ -240,13 +259,14 @@ class Scan:
         rest = fit.residual - part * part.dtype.type((weight * part) @ fit.residual / power)
         return edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
 
-    def _must_end(self):
+    def _must_end(self) -> bool:
         """Whether the scan is to end: it was asked to, or is screening and has made all the fits it may, none exact."""
         exact = any(is_exact(fit) for fit in self.fits.values())
         self.gave_up |= self._options.screening and not exact and len(self.fits) >= _PATIENCE
         return self.gave_up or self.stopped
 
-    def prefers_larger(self, k, larger):
+    def prefers_larger(self, k: int, larger: int) -> bool:
+        """Whether the data ask for the larger of two ranks."""
         small, large = self.fit(k), self.fit(larger)
         # measured by the noise of a fit that is stuck, all that the smaller one leaves would seem explained
         if (
@@ -258,7 +278,7 @@ class Scan:
             return False
         return prefers_larger(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
 
-    def choose(self, guess, limit):
+    def choose(self, guess: int, limit: int) -> int:
         """Walk up while the data ask for more directions, then down while they do not ask for the last.
 
         Steps up grow with the rank, a quarter of it at a time, and are halved where one was too long.
@@ -292,7 +312,7 @@ class Scan:
             k = down if down > k else larger  # else by the word of the residuals alone
         return k
 
-    def _walk_down(self, k):
+    def _walk_down(self, k: int) -> int:
         """Largest of the ranks up to k whose last direction the data ask for."""
         while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
             if self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
@@ -300,22 +320,22 @@ class Scan:
                 if improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
             if self.prefers_larger(k - 1, k):
-                again = self._spread(k - 1)
-                if again is None or not improves(again, self.fit(k - 1)):
+                spread = self._spread(k - 1)
+                if spread is None or not improves(spread, self.fit(k - 1)):
                     break
-                self.fits[k - 1] = again
+                self.fits[k - 1] = spread
                 if self.prefers_larger(k - 1, k):
                     break
             k -= 1
         return k
 
-    def is_stuck(self, k):
+    def is_stuck(self, k: int) -> bool:
         """Whether a fit that was made leaves far more noise than that of one rank less: it says nothing of its rank."""
         if k not in self.fits or self._options.screening:
             return False
         return _is_stuck(self.fits[k], self.fit(k - 1))
 
-    def _explains(self, larger, k):
+    def _explains(self, larger: int, k: int) -> bool:
         """Whether a larger rank explains what rank k leaves, fitted from there too.
 
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
@@ -327,10 +347,10 @@ class Scan:
             return self.prefers_larger(k, larger)
         small, large = self.fit(k), self.fit(larger)
         gained = gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
-        determined = has_enough_inliers(large, of=OTHERWISE_TOLD)
+        determined = has_enough_inliers(large, of=SUPPORTED)
         return gained > LEAST_EDGES and determined and not self.has_structure_left(larger)
 
-    def gained(self, k):
+    def gained(self, k: int) -> float:
         """Noise edges that the data gain by direction k, be it determined or not; without end where it is exact."""
         small, large = self.fit(k - 1), self.fit(k)
         if is_exact(small) or is_exact(large):
@@ -339,11 +359,11 @@ class Scan:
             return 0.0
         return gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
 
-    def has_structure_left(self, k):
+    def has_structure_left(self, k: int) -> bool:
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
         return self.left_over(k) > 1.0
 
-    def left_over(self, k):
+    def left_over(self, k: int) -> float:
         """What the residuals of rank k have in common, in units of the most that noise has by chance."""
         fit = self.fit(k)
         if is_exact(fit) or fit.heavy_tailed or self._options.screening:
@@ -352,7 +372,7 @@ class Scan:
             self._left_over[k] = fit, left_over(fit, self._problem.base)
         return self._left_over[k][1]
 
-    def _augmented(self, k):
+    def _augmented(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A start of rank k + 1: the fit of rank k, and the leading direction of what it leaves."""
         fit, base, symmetric = self.fit(k), self._problem.base, self._options.symmetric
         weight = bisquare(fit.residual, fit.scale)
@@ -362,11 +382,11 @@ class Scan:
         return self._problem.to_work(*start, symmetric=symmetric)
 
 
-def _is_stuck(large, small):
+def _is_stuck(large: Fit, small: Fit) -> bool:
     """Whether the fit of the larger rank leaves far more noise."""
     return small.heavy_tailed == large.heavy_tailed and not is_exact(small) and large.scale > _STUCK * small.scale
 
 
-def _is_localised(fit):
+def _is_localised(fit: Fit) -> bool:
     """Whether a direction may be that of a few rows or columns alone."""
     return any(localised_mass(factor) > 0.5 for factor in (fit.u, fit.v))

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from .._operators.base import evaluate
-from .._solvers.starts import tiny_start
-from .._solvers.step_rules import make_step_rule
+from .._operators.base import Measurements, evaluate
+from .._operators.units import Problem
 from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
-from .._utils.rules import scale_floor
+from .._utils.rules import SMALL_GAP, scale_floor
 from .._utils.stats import median_scale
-from .._utils.values import Fit, exact_count, is_exact, is_met
+from .._utils.values import Factors, Fit, Options, exact_count, is_exact, is_met
 from .choice import scan_from
-from .descents import descend, overparameterised
-from .evidence import gap_guess, largest_rank
+from .descents import Descended, begin_at, descend, descend_from_tiny
+from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
+from .results import Candidate, Solution, Watch
 from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
-from .verdict import SMALL_GAP, STOPPED, is_doubtful, judge_unpolished
+from .verdict import STOPPED, is_doubtful, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
-# Share of the values that do not repeat which an exact fit meets beyond which those that do have not drawn it aside.
+# An exact fit that meets more than this share of the values that do not repeat is right: those that repeat have not
+# drawn it aside.
 _MOST_MET = 0.9
+# Share of the measurements, and their number, beyond which a value occurs often.
+_OFTEN, _FEWEST_OFTEN = 0.005, 10
 
 
-@dataclass
-class Solution:
-    """Outcome of one start."""
-
-    fit: Fit
-    rank: int
-    converged: bool
-    reason: str
-    n_iter: int
-    history: History
-
-
-def solve(problem, options, *, start=None, watch=None):
+def solve(problem: Problem, options: Options, *, start: Factors | None = None, watch: Watch | None = None) -> Solution:
     """Run all stages from the plain spectral start.
 
-    `start` is a pair of factors in the coordinates of
-    `problem.work`, of a fit to nearly the same data; where no fit to be trusted is found from it, it is forgotten.
-    `watch` is called with the name of a step and the factors it came to, and may ask for an end by returning True.
+    `start` are factors in the coordinates of `problem.work`, of a fit to nearly the same data: where they lead to no
+    fit that converges, they are forgotten. `watch` is called with the name of a step and the factors it came to, and
+    may ask for an end by returning True.
     """
     history = None
     if start is None and options.polish and not options.screening:
@@ -54,7 +47,7 @@ def solve(problem, options, *, start=None, watch=None):
         solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
     if not solution.rank or solution.reason == STOPPED:
         return solution
-    stuck = repeated(problem.base.y)
+    stuck = find_repeated(problem.base.y)
     if not stuck.any():
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
@@ -71,106 +64,115 @@ def solve(problem, options, *, start=None, watch=None):
     return replace(again, fit=fit)
 
 
-def previews(problem):
+def previews(problem: Problem) -> Iterator[Problem]:
     """Problems of a sixteenth, an eighth and a quarter of many measurements that each see all of X.
 
-    Their sub-gradient stages, which are bound by reading, are in single precision: ranks and starts are told there.
+    Their sub-gradient stages, which wait for memory, are in single precision: that is enough for ranks and starts.
     """
     for share in (16, 8, 4):
         if not problem.work.entrywise and problem.work.size >= _PREVIEW * share * sum(problem.work.shape):
             yield problem.subset(np.arange(0, problem.work.size, share)).in_single()
 
 
-def _preview(problem, options, watch):
-    """Fit a few of many measurements; returns factors to begin at and their history, or None.
+class _Preview(NamedTuple):
+    """Factors to begin at and the history that led to them; None where a preview is not made or fails."""
 
-    The sub-gradient method reads its data a hundred times: what a sixteenth of them tells need not be read from all.
+    start: Factors | None = None
+    history: History | None = None
+
+
+def _preview(problem: Problem, options: Options, watch: Watch | None) -> _Preview:
+    """Fit a few of many measurements.
+
+    The sub-gradient method reads its data a hundred times: a sixteenth of them is enough for a start.
     """
     for part in previews(problem):
         solution = _solve(part, replace(options, screening=True), None, watch)
         if solution.converged and solution.rank and not solution.fit.heavy_tailed:
             fit = solution.fit
             u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-            return (u * np.sqrt(s), v * np.sqrt(s)), solution.history
-    return None, None
+            return _Preview(Factors(u * np.sqrt(s), v * np.sqrt(s)), solution.history)
+    return _Preview()
 
 
-def repeated(values, *, share=0.005, fewest=10):
+def find_repeated(values: np.ndarray) -> np.ndarray:
     """Mask of values that keep coming back among others that never do.
 
     With noise that is not rounded no value occurs twice: one that does is that of a sensor that is stuck, cut off, or
     filled in. Where it lies well inside the range of the data the noise hides it, and it draws the fit towards itself.
     """
     _, index, count = np.unique(values, return_inverse=True, return_counts=True)
-    often = count > max(share * len(values), fewest)
+    often = count > max(_OFTEN * len(values), _FEWEST_OFTEN)
     mask = often[index]
     others = np.count_nonzero(~mask)
     return mask & (np.count_nonzero(count == 1) > 0.99 * others) & (others > 0.25 * len(values))
 
 
-def _solve(problem, options, start, watch):
-    """The stages of :func:`solve`, all measurements taken as they are."""
-    base = problem.base
-    if not np.any(base.y):
-        return _zero_solution(base)
-    if start is not None:
-        if not options.polish:
-            norm = tiny_start(problem.work, 1, options.init_scale, symmetric=options.symmetric)[2]
-            if not norm > 0.0:
-                return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
-            rule = make_step_rule(options.step_size, problem.work, options.init_scale, norm)
-            left, right, history = descend(problem, options, [(*start, rule, 0)], watch=watch)[0]
-            return finish(problem, options, left, right, history, watch=watch)
-        solution = solve_warm(problem, options, start, watch=watch)
-        if solution.converged:
-            return solution
-    left, right, history = overparameterised(problem, options, watch=watch)
-    if left is None:
-        return _zero_solution(base, "the measurements do not depend on the matrix: all of them are zero")
-    return finish(problem, options, left, right, history, watch=watch)
+def _solve(problem: Problem, options: Options, start: Factors | None, watch: Watch | None) -> Solution:
+    """Run the stages of :func:`solve` on all measurements as they are."""
+    if not np.any(problem.base.y):
+        return _zero_solution(problem.base)
+    descended: Descended | None
+    if start is not None and not options.polish:
+        begin = begin_at(problem, options, start)
+        descended = None if begin is None else descend(problem, options, [begin], watch=watch)[0]
+    else:
+        if start is not None:
+            solution = solve_warm(problem, options, start, watch=watch)
+            if solution.converged:
+                return solution
+        descended = descend_from_tiny(problem, options, watch=watch)
+    if descended is None:
+        return _zero_solution(problem.base, "the measurements do not depend on the matrix: all of them are zero")
+    return finish(problem, options, descended, watch=watch)
 
 
-def _limit(problem, options):
+def _limit(problem: Problem, options: Options) -> int:
     """Largest rank that the scan may come to."""
     limit = min(problem.work.shape) if options.rank is None else options.rank
     return min(limit, largest_rank(problem.work.shape, problem.work.size, symmetric=options.symmetric))
 
 
-def finish(problem, options, left, right, history, *, shift=0, watch=None):
-    """The stages after the sub-gradient method: ranks, estimate, verdict, and a second opinion where that is bad.
+def finish(
+    problem: Problem, options: Options, descended: Descended, *, shift: int = 0, watch: Watch | None = None
+) -> Solution:
+    """Run the stages after the sub-gradient method: ranks, estimate, verdict, a second opinion where that is bad.
 
-    The scan begins `shift` ranks above the one that the gap tells.
+    The scan begins `shift` ranks above the one that the gap in the spectrum speaks for.
     """
-    guess, ratio = gap_guess(history.spectrum[-1])
+    left, right, history = descended
+    guess, ratio = find_gap(history.spectrum[-1])
     n_iter = history.iteration[-1] + 1
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
-        converged, reason = judge_unpolished(fit, guess, ratio)
-        return Solution(fit, guess, converged, reason, n_iter, history)
+        verdict = judge_unpolished(fit, guess, ratio)
+        return Solution(fit, guess, verdict.converged, verdict.reason, n_iter, history)
     limit = _limit(problem, options)
-    # a scan from a start that huge errors have drowned goes through many ranks in vain: what is small comes first
+    # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
     small = from_small_targets(problem, limit, options) if drowned else None
-    if small is not None and not is_doubtful(small[0]):
-        fit, converged, reason = small
-        if is_exact(fit) or (converged and not has_high_leverage(fit)):
-            return Solution(fit, fit.rank, converged, reason, n_iter, history)
-    found = scan_from(problem, left, right, guess + shift, limit, options, gap=ratio, watch=watch)
-    doubtful = not (found[1] or is_exact(found[0])) or is_doubtful(found[0], ratio)
+    if small is not None and not is_doubtful(small.fit) and _is_settled(small):
+        return Solution.of(small, n_iter, history)
+    found = scan_from(problem, Factors(left, right), guess + shift, limit, options, gap=ratio, watch=watch)
+    doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):
-        found, search = small, not small[1]
+        found, search = small, not small.converged
     # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
-    odd = found[0].heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
-    if (doubtful or odd) and not options.screening and found[2] != STOPPED:
+    odd = found.fit.heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
+    if (doubtful or odd) and not options.screening and found.reason != STOPPED:
         found = second_opinion(problem, found, limit, options, drowned, search=search)
-    fit, converged, reason = found
-    if options.screening and not is_exact(fit):
-        converged &= not doubtful
-    return Solution(fit, fit.rank, converged, reason, n_iter, history)
+    if options.screening and doubtful and not is_exact(found.fit):
+        found = replace(found, converged=False)
+    return Solution.of(found, n_iter, history)
 
 
-def solve_warm(problem, options, start, *, watch=None):
+def _is_settled(found: Candidate) -> bool:
+    """Whether a candidate is exact, or converged and not stuck on single rows or columns."""
+    return is_exact(found.fit) or (found.converged and not has_high_leverage(found.fit))
+
+
+def solve_warm(problem: Problem, options: Options, start: Factors, *, watch: Watch | None = None) -> Solution:
     """Scan ranks from the factors of a fit to nearly the same data."""
     left, right = (factor.astype(problem.work.dtype, copy=False) for factor in start)
     history = History()
@@ -179,15 +181,16 @@ def solve_warm(problem, options, start, *, watch=None):
     residual = evaluate(problem.base, u, s, v)
     history.record(0, residual, 0.0, product_spectrum(left, right))
     limit = _limit(problem, options)
-    found = scan_from(problem, left, right, left.shape[1], limit, options, warm=residual, watch=watch)
-    fit, converged, reason = found
-    # rows or columns that stand out are what a fit of one rank too many has made of those that it is stuck on
+    found = scan_from(problem, Factors(left, right), left.shape[1], limit, options, warm=residual, watch=watch)
+    fit = found.fit
+    # a fit of one rank too many makes a direction of single rows or columns that it is stuck on: they stand out
     ordinary = is_exact(fit) or all(has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
-    converged = converged and ordinary and not is_doubtful(fit)
-    return Solution(fit, fit.rank, converged, reason, 1, history)
+    trusted = found.converged and ordinary and not is_doubtful(fit)
+    return Solution.of(replace(found, converged=trusted), 1, history)
 
 
-def _unpolished(problem, left, right, options):
+def _unpolished(problem: Problem, left: np.ndarray, right: np.ndarray, options: Options) -> Fit:
+    """The fit of the sub-gradient method as it is, all its directions kept."""
     u, s, v = product_svd(left, right, symmetric=options.symmetric)
     u, s, v = problem.to_base(u, s, v, symmetric=options.symmetric)
     residual = evaluate(problem.base, u, s, v)
@@ -197,7 +200,8 @@ def _unpolished(problem, left, right, options):
     return Fit(u, s, v, residual, scale, inlier, dof, problem.base.informative)
 
 
-def _zero_solution(base, reason=""):
+def _zero_solution(base: Measurements, reason: str = "") -> Solution:
+    """The zero matrix: trusted unless there is a `reason` not to."""
     dtype = base.dtype
     u = np.eye(base.shape[0], 1, dtype=dtype)
     v = np.eye(base.shape[1], 1, dtype=dtype)

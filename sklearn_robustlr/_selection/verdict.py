@@ -15,15 +15,18 @@ what the whole comes to when it is refined.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import ndtri
 
-from .._operators.base import evaluate
+from .._operators.base import Measurements, evaluate
+from .._operators.units import Problem
 from .._utils.linalg import product_spectrum
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, NO_GAP, SMALL_GAP, exact_tolerance
 from .._utils.stats import quantile
-from .._utils.values import Fit, exact_count, informative_count, is_exact, is_met
-from .evidence import EDGES, LEAST_EDGES, OTHERWISE_TOLD, gain, has_enough_inliers
+from .._utils.values import Fit, Options, Verdict, exact_count, informative_count, is_exact, is_met
+from .evidence import EDGES, LEAST_EDGES, SUPPORTED, gain, has_enough_inliers
 from .scan import Scan
 
 #: Verdict where a callback has asked for an end.
@@ -52,7 +55,7 @@ _HELD = 0.1
 _MOST = 0.75
 
 
-def is_doubtful(fit, gap=np.inf):
+def is_doubtful(fit: Fit, gap: float = np.inf) -> bool:
     """Whether a wrong fit may have passed: it leaves many errors, much noise, or is exact on a minority only.
 
     Or there was hardly a `gap` (ratio of neighbouring values) in the spectrum that the sub-gradient method came to:
@@ -63,47 +66,57 @@ def is_doubtful(fit, gap=np.inf):
     return not fit.heavy_tailed and (float(np.mean(fit.inlier_weight)) < 0.55 or fit.scale > _LOUD or gap < SMALL_GAP)
 
 
-def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
-    """Return (converged, reason) of the fit of rank k that a scan has chosen, where a `gap` spoke for rank `guess`."""
+def judge(
+    scan: Scan,
+    k: int,
+    limit: int,
+    problem: Problem,
+    options: Options,
+    gap: float = np.inf,
+    guess: int | None = None,
+) -> Verdict:
+    """Judge the fit of rank k that a scan has chosen, where a `gap` spoke for rank `guess`."""
     fit = scan.fit(k)
     if is_exact(fit):
         return judge_exact(fit, problem)
     if scan.stopped:
-        return False, STOPPED
+        return Verdict(False, STOPPED)
     if scan.gave_up:
-        return False, f"the scan was given up at rank {k}"
+        return Verdict(False, f"the scan was given up at rank {k}")
     size = len(fit.residual)
     inlier = float(fit.inlier_weight.sum())
-    if not (has_enough_inliers(fit) or _is_otherwise_told(scan, k)):
-        return False, (
-            f"too few inliers: about {inlier:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
+    if not (has_enough_inliers(fit) or _is_supported(scan, k)):
+        return Verdict(
+            False,
+            f"too few inliers: about {inlier:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}",
         )
     if any(f.rank < k and f.heavy_tailed == fit.heavy_tailed and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
-        return False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
+        return Verdict(False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck")
     if k == limit and options.rank is None:
-        return False, f"the rank stopped at {k}, the largest that {size} measurements can determine"
+        return Verdict(False, f"the rank stopped at {k}, the largest that {size} measurements can determine")
     gained = scan.gained(k + 1) if k < limit and k + 1 in scan.fits else 0.0
     asked = gained > EDGES
     if asked and scan.prefers_larger(k, k + 1):
-        return False, f"structure is left beyond rank {k}"
+        return Verdict(False, f"structure is left beyond rank {k}")
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
         nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.inlier_weight, 0)
         below = scan.fit(k - 1) if k > 1 else nothing
         edges = gain(below, fit, problem.base.shape, symmetric=options.symmetric)
         if edges <= (LEAST_EDGES if k > 1 and scan.has_structure_left(k - 1) else EDGES):
-            return False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges"
+            return Verdict(False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges")
     if not fit.heavy_tailed and _signs_are_open(fit, problem.base, FLAG_WIDTH * fit.scale):
-        return False, "half of the measurements are met, and nearly all others with the other sign"
+        return Verdict(False, "half of the measurements are met, and nearly all others with the other sign")
     if k < limit and scan.left_over(k) > _COMMON:
-        return False, f"structure is left beyond rank {k}: what it leaves has more in common than noise has"
+        return Verdict(False, f"structure is left beyond rank {k}: what it leaves has more in common than noise has")
     # where a rank was asked for, more structure than that may be left
     if options.rank is None and fit.heavy_tailed and fit.scale > _MOST_HEAVY:
-        return False, f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors"
-    hidden = (
-        np.mean(np.abs(problem.base.y) > FLAG_WIDTH * fit.scale) < _LEAST_CLEAR
-    )  # next to nothing stands out of the noise
+        return Verdict(
+            False, f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors"
+        )
+    # next to nothing stands out of the noise
+    hidden = np.mean(np.abs(problem.base.y) > FLAG_WIDTH * fit.scale) < _LEAST_CLEAR
     if options.rank is None and (fit.scale > _MOST_NOISE or hidden):
-        return False, "the noise is about as large as the data: structure that was not found may hide in it"
+        return Verdict(False, "the noise is about as large as the data: structure that was not found may hide in it")
     unclear = (
         fit.heavy_tailed
         or fit.scale > _LOUD
@@ -117,36 +130,42 @@ def judge(scan, k, limit, problem, options, gap=np.inf, guess=None):
     if (few or blurred or asked or contested) and not options.screening:
         steady = not missed and _is_steady(fit, problem, options)
         if asked and not steady:
-            return False, f"the data ask for more than rank {k}, but are too few to determine it"
+            return Verdict(False, f"the data ask for more than rank {k}, but are too few to determine it")
         if blurred and not steady:
-            return False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}"
+            return Verdict(False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}")
         if not steady:
-            return False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
-    return True, ""
+            return Verdict(
+                False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
+            )
+    return Verdict(True)
 
 
-def _is_otherwise_told(scan, k):
-    """Whether somewhat fewer inliers will do: what one direction less leaves speaks for the last, too."""
-    below = k > 1 and k - 1 in scan.fits
-    return below and has_enough_inliers(scan.fit(k), of=OTHERWISE_TOLD) and scan.has_structure_left(k - 1)
+def _is_supported(scan: Scan, k: int) -> bool:
+    """Whether somewhat fewer inliers are enough: what one direction less leaves speaks for the last one, too."""
+    return (
+        k > 1
+        and k - 1 in scan.fits
+        and has_enough_inliers(scan.fit(k), of=SUPPORTED)
+        and scan.has_structure_left(k - 1)
+    )
 
 
-def judge_unpolished(fit, guess, gap):
-    """Return (converged, reason) of what the sub-gradient method came to, with a `gap` in its spectrum at rank `guess`.
+def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
+    """Judge what the sub-gradient method came to, with a `gap` in its spectrum at rank `guess`.
 
     A spectrum of one value has no gap: the noise must be small.
     """
     if is_exact(fit) or 10.0 <= gap < np.inf:
-        return True, ""
+        return Verdict(True)
     if gap < np.inf:
-        return False, f"the widest gap in the spectrum is only a factor of {gap:.3g} (at rank {guess})"
+        return Verdict(False, f"the widest gap in the spectrum is only a factor of {gap:.3g} (at rank {guess})")
     if fit.scale > _MOST_ALONE:
-        return False, f"what one direction leaves is {fit.scale:.2g} of the size of the data"
-    return True, ""
+        return Verdict(False, f"what one direction leaves is {fit.scale:.2g} of the size of the data")
+    return Verdict(True)
 
 
-def judge_exact(fit, problem):
-    """Return (converged, reason) of an exact fit: it is right, with two exceptions.
+def judge_exact(fit: Fit, problem: Problem) -> Verdict:
+    """Judge an exact fit: it is right, with two exceptions.
 
     What it meets is the same few values, such as those of sensors that are stuck; or the entries that it does not meet
     agree with it but for the sign, and it meets no more than rows and columns of random signs might.
@@ -155,13 +174,17 @@ def judge_exact(fit, problem):
     met = y[is_met(fit)]
     share = len(met) / informative_count(fit)
     if share < _MOST and len(np.unique(met)) < 0.5 * len(met):
-        return False, f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back"
+        return Verdict(
+            False, f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back"
+        )
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
-        return False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
-    return True, ""
+        return Verdict(
+            False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
+        )
+    return Verdict(True)
 
 
-def _signs_are_open(fit, base, tolerance):
+def _signs_are_open(fit: Fit, base: Measurements, tolerance: float) -> bool:
     """Whether what is not met agrees but for the sign, and no more is met than random signs might be, or about half."""
     clear = np.abs(base.y) > tolerance
     met = (np.abs(fit.residual) <= tolerance)[clear]
@@ -173,26 +196,37 @@ def _signs_are_open(fit, base, tolerance):
     return bool(np.mean(turned[~met]) > 0.9)
 
 
-def _is_steady(fit, problem, options):
+def _is_steady(fit: Fit, problem: Problem, options: Options) -> bool:
     """Whether fits to random parts leave the same noise as that to all, tell the rest, and stay where it is."""
     change, missed, moved = compare_with_parts(fit, problem, options)
     return change <= _STEADY and missed <= _MISSED + 1.0 / np.sqrt(_HELD * problem.base.size) and moved <= _MOVED
 
 
-def compare_with_parts(fit, problem, options):
-    """Change of the noise (logarithm), misfit of the rest, and move of fits to random parts; means but for the move.
+class Parts(NamedTuple):
+    """How fits to random parts differ from the fit to all.
 
-    The misfit is in units of what theory expects, the move in those of the error that it expects of the fit. That is
-    the median of three, for a row may have lost what it needs; the third is not made where it would not matter.
+    `change` is that of the noise (logarithm), `missed` the misfit of what they have not seen, in units of what theory
+    expects, and `moved` their distance from the fit to all, in units of the error that theory expects of it.
+    """
+
+    change: float
+    missed: float
+    moved: float
+
+
+def compare_with_parts(fit: Fit, problem: Problem, options: Options) -> Parts:
+    """Compare a fit with fits to random parts of its measurements: means, and the median of the distances.
+
+    The median of three, for a row may have lost what it needs; the third is not made where it would not matter.
     """
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
     share, n_inliers = float(np.mean(fit.inlier_weight)), float(fit.inlier_weight.sum())
     size = np.linalg.norm((fit.residual + problem.base.y) * fit.inlier_weight) / np.sqrt(n_inliers)
     error = fit.scale / max(size, 1e-10) * np.sqrt(fit.dof / n_inliers)
     expected = fit.scale * np.sqrt(1.0 + fit.dof / ((1.0 - _HELD) * n_inliers))
-    figures: list[tuple[float, float, float]] = []
+    figures: list[Parts] = []
     for seed in range(3):
-        if seed == 2 and (figures[0][2] > _MOVED) == (figures[1][2] > _MOVED):
+        if seed == 2 and (figures[0].moved > _MOVED) == (figures[1].moved > _MOVED):
             break
         held = np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD
         held[seed % len(held)] = True  # one at least
@@ -205,6 +239,6 @@ def compare_with_parts(fit, problem, options):
         missed = quantile(np.abs(rest), level) / ndtri(0.5 + 0.5 * level / share)
         apart = product_spectrum(np.hstack([fit.u * fit.s, -again.u * again.s]), np.hstack([fit.v, again.v]))
         moved = np.linalg.norm(apart) / np.linalg.norm(fit.s)
-        figures.append((abs(np.log(again.scale / fit.scale)), missed / expected, moved / error))
+        figures.append(Parts(abs(np.log(again.scale / fit.scale)), missed / expected, moved / error))
     changes, misfits, moves = zip(*figures, strict=True)
-    return np.mean(changes), np.mean(misfits), np.median(moves)
+    return Parts(float(np.mean(changes)), float(np.mean(misfits)), float(np.median(moves)))

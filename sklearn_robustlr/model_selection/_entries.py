@@ -182,7 +182,7 @@ class EntryKFold(BaseCrossValidator):
 class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Fit an estimator of matrices, an imputer or a PCA, to entries given one a row.
 
-    The entries are put into a matrix with holes, `estimator` fills it, and predictions are read off it. So
+    The entries are put into a matrix with NaN elsewhere, `estimator` fills it, and predictions are read off it. So
     scikit-learn's cross-validation, which deals rows, deals entries, and any two imputers can be compared on
     entries that neither has seen. :class:`RobustLowRankRecovery` does not need it: it takes entries itself.
 
@@ -278,9 +278,9 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         if hasattr(self.estimator_, "predict_entries"):
             self.estimator_.fit(matrix)
             return self
-        holes = np.full(self.shape_, np.nan, dtype=y.dtype)
-        holes[rows, cols] = y
-        filled = np.asarray(_undo(self.estimator_, self.estimator_.fit_transform(holes)))
+        matrix = np.full(self.shape_, np.nan, dtype=y.dtype)
+        matrix[rows, cols] = y
+        filled = np.asarray(_undo(self.estimator_, self.estimator_.fit_transform(matrix)))
         if filled.shape != self.shape_:
             raise ValueError(
                 f"{type(self.estimator).__name__} turned a matrix of shape {self.shape_} into one of shape "
@@ -358,6 +358,8 @@ def _undo(estimator, X):
     if isinstance(estimator, Pipeline):
         for step in reversed(estimator.named_steps.values()):
             X = _undo(step, X)
-    elif hasattr(estimator, "inverse_transform") and not isinstance(estimator, SimpleImputer):  # it makes holes again
+    elif hasattr(estimator, "inverse_transform") and not isinstance(
+        estimator, SimpleImputer
+    ):  # it would take the values out again
         X = estimator.inverse_transform(X)
     return X

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.cbook import normalize_kwargs
-from matplotlib.lines import Line2D
 
 # Colours of Okabe and Ito, told apart by the colour-blind.
 BLUE, VERMILLION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.65"
@@ -26,6 +24,9 @@ def log_lines(ax, x, values, style, kwargs):
 
     The user's `kwargs`, perhaps abbreviated ("lw"), take the place of the `style`.
     """
+
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
 
     positive = np.where(values > 0, values, np.nan)
     lines = ax.plot(x, positive, **{**style, **normalize_kwargs(kwargs, Line2D)})

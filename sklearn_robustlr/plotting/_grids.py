@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.patches import Patch
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
@@ -229,6 +227,8 @@ class OutlierDisplay:
         return self
 
     def _plot_matrix(self, **kwargs):
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
 
         ax, (n, d) = self.ax_, self.outliers.shape
         n_seen = n * d if self.matrix is None else len(_stored(self.matrix))
