@@ -1,5 +1,7 @@
 """Three fits that many tests are about, one of each estimator, and what listens to a fit."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -22,6 +24,12 @@ def fitted(case, **params):
     """A fit of this case, with these parameters."""
     estimator, data = CASES[case]
     return clone(estimator).set_params(random_state=0, **params).fit(*data)
+
+
+@cache
+def reference(case, **params):
+    """The same, made once: to compare others with."""
+    return fitted(case, **params)
 
 
 def error(case, model):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted
+from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted, reference
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -29,7 +29,7 @@ def test_task_tree(case, n_init):
     assert "subgradient" in recorder.tasks and len(seen) > 0 and np.isfinite(seen).all()
     if n_init == 1:
         assert f"rank {model.rank_}" in recorder.tasks
-    plain = fitted(case, n_init=n_init)
+    plain = reference(case, n_init=n_init)
     for key, value in arrays(plain).items():
         assert_array_equal(value, getattr(model, key), err_msg=key)
         assert_array_equal(value, getattr(recorder.last, key), err_msg=key)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import CASES, MATRIX, SENSING, each, error, fitted
+from cases import CASES, MATRIX, SENSING, each, error, fitted, reference
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
@@ -19,7 +19,7 @@ from sklearn_robustlr.metrics import relative_recovery_error
 @each
 def test_warm_start_goes_on_from_the_last_fit(case):
     estimator, data = CASES[case]
-    cold = fitted(case)
+    cold = reference(case)
     warm = clone(estimator).set_params(warm_start=True).fit(*data)
     assert warm.n_iter_ == cold.n_iter_ > 1
     warm.fit(*data)
@@ -33,7 +33,7 @@ def test_a_first_guess_serves_and_a_bad_one_does_no_harm(case):
     truth = SENSING.coef if case == "recovery" else MATRIX.clean
     rng = np.random.RandomState(0)
     u, s, vt = np.linalg.svd(truth + 0.01 * rng.standard_normal(truth.shape), full_matrices=False)
-    cold = fitted(case)
+    cold = reference(case)
     k = cold.rank_
     near = clone(estimator).fit(*data, start=(u[:, :k] * s[:k], vt[:k].T))
     assert near.n_iter_ == 1

@@ -43,14 +43,14 @@ SEARCHES = {
 
 
 def grid_of(model, piped):
-    """A grid over the parameters that matter, named as where they are."""
+    """Grids over the parameters that matter, named as where they are."""
     inner = model.estimator if isinstance(model, EntryRegressor) else model
     rank = "n_components" if isinstance(inner, RobustPCA) else "rank"
-    grid = {"init_scale": [1e-3, 1.0], rank: [2, 4], "step_size": ["auto", "constant"]}
+    grids = [{"init_scale": [1e-3, 1.0], rank: [2, 4]}, {rank: [4], "step_size": ["constant"]}]
     prefix = "estimator__" if inner is not model else ""
     if piped:
         prefix = f"{type(model).__name__.lower()}__{prefix}"
-    return {prefix + name: values for name, values in grid.items()}, prefix
+    return [{prefix + name: values for name, values in grid.items()} for grid in grids], prefix
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
