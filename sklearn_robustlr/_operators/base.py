@@ -178,7 +178,7 @@ class Measurements(ABC):
         """The k leading singular triplets of sum_i values_i A_i."""
 
     @abstractmethod
-    def subset(self, index: np.ndarray) -> Measurements:
+    def subset(self, index: np.ndarray | slice) -> Measurements:
         """Return the measurements of these indices."""
 
     def second_moments(self) -> Moments:

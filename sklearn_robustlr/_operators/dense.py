@@ -72,7 +72,7 @@ class DenseMeasurements(FlatMeasurements):
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((values @ self.data).reshape(self.shape), k)
 
-    def subset(self, index: np.ndarray) -> DenseMeasurements:
+    def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
     def second_moments(self) -> Moments:

@@ -158,8 +158,8 @@ class EntryMeasurements(Measurements):
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
 
-    def subset(self, index: np.ndarray) -> EntryMeasurements:
-        index = np.sort(index) if index.dtype != bool else index
+    def subset(self, index: np.ndarray | slice) -> EntryMeasurements:
+        index = np.sort(index) if isinstance(index, np.ndarray) and index.dtype != bool else index
         return self._like(EntryMeasurements(self.rows[index], self.cols[index], self.y[index], self.shape))
 
     def transposed(self) -> Sorted:

@@ -61,7 +61,7 @@ class RankOneMeasurements(Measurements):
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 
-    def subset(self, index: np.ndarray) -> RankOneMeasurements:
+    def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
     def second_moments(self) -> Moments:

@@ -49,7 +49,7 @@ class SparseMeasurements(FlatMeasurements):
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 
-    def subset(self, index: np.ndarray) -> SparseMeasurements:
+    def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
     def second_moments(self) -> Moments:

@@ -51,7 +51,7 @@ class Preconditioned(Measurements):
         u, s, v = self._parent.leading(values, min(self.shape))
         return truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
 
-    def subset(self, index: np.ndarray) -> Preconditioned:
+    def subset(self, index: np.ndarray | slice) -> Preconditioned:
         return Preconditioned(self._parent.subset(index), self._p, self._q)
 
     def single(self) -> Preconditioned:
@@ -133,7 +133,7 @@ class Problem:
         """Return the triplets of X in the user's units, from factors in the coordinates of `work`."""
         return self.finalise(*self.to_base(*product_svd(left, right)))
 
-    def subset(self, index: np.ndarray) -> Problem:
+    def subset(self, index: np.ndarray | slice) -> Problem:
         """Return the problem of some of the measurements, in the same units."""
         return self._of_each(lambda measurements: measurements.subset(index))
 
