@@ -68,11 +68,12 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         with its checkpoint and what reports to callbacks.
         """
         checkpoint = None
-        if check_folder("checkpoint", self.checkpoint) is not None:
+        folder = check_folder("checkpoint", self.checkpoint)
+        if folder is not None:
             params = self.get_params(deep=False)  # type: ignore[attr-defined]  # of BaseEstimator
             for name in ("checkpoint", "n_jobs", "verbose"):  # nothing of the result depends on them
                 del params[name]
-            checkpoint = Checkpoint(self.checkpoint, (type(self).__name__, params, data))
+            checkpoint = Checkpoint(folder, (type(self).__name__, params, data))
         context = None
         if hasattr(self, "_skl_callbacks"):
             context = self._init_callback_context(max_subtasks=None)

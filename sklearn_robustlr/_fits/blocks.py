@@ -33,12 +33,12 @@ class Block:
         """Factors of the whole."""
         fit = self.fit
         block = fit.left, fit.singular_values, fit.right, *self.masks
-        how = {"scale": fit.row_scale, "efficient": not fit.heavy_tailed}
+        scale, efficient = fit.row_scale, not fit.heavy_tailed
 
-        def compute():
-            return Factors(*blocks.extend(entries, *block, n_jobs=options.n_jobs, **how))
+        def compute() -> Factors:
+            return blocks.extend(entries, *block, scale=scale, efficient=efficient, n_jobs=options.n_jobs)
 
-        return stage(options.checkpoint, "extension", compute, block, how)
+        return stage(options.checkpoint, "extension", compute, block, scale, efficient)
 
 
 class Extension(NamedTuple):

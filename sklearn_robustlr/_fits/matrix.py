@@ -144,7 +144,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
 def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: Options) -> Regression:
     """Regression of all rows that are fitted, as a stage of the fit."""
 
-    def compute():
+    def compute() -> Regression:
         return space.regress(entries, n_jobs=options.n_jobs, threshold=threshold)
 
     return stage(options.checkpoint, "rows", compute, space, threshold)

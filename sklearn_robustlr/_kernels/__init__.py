@@ -1,1 +1,1 @@
-"""Numba functions: one policy, loops over measurements, over entries, over rows."""
+"""Numba kernels: the compilation policy, loops over measurements, over entries, over rows."""

@@ -1,4 +1,4 @@
-"""Numba functions on the observed entries of a matrix: counts, flags, folds, residuals."""
+"""Numba kernels on the observed entries of a matrix: counts, flags, folds, residuals."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .jit import jit
 
 @jit()
 def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
-    """Deal entries one by one, each to the fold that holds least of its row, of its column and of all.
+    """Deal entries one by one, each to the fold that holds the fewest of its row, of its column and of all.
 
-    `in_row` and `in_col` count the entries of each row and column, `held_row` and `held_col` (n, n_folds) those that a
-    fold holds, zeros at the start. The last entry of a row or column goes to a fold that does not hold all others:
-    of three folds, at least one is not in the way of either.
+    `in_row` and `in_col` count the entries of each row and column, `held_row` and `held_col` (n, n_folds) those that
+    each fold holds, zeros at the start. The last entry of a row or column goes to a fold that does not hold all others
+    of it. Of three folds, there is always one that satisfies both the row and the column.
     """
     n_folds = held_row.shape[1]
     size = np.zeros(n_folds)
@@ -35,7 +35,7 @@ def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
 
 @jit()
 def count_flags(indptr, cols, flags, in_row, in_col):
-    """Count the flagged entries of each row and of each column, on top of the counts given."""
+    """Add the flagged entries of each row and of each column to the given counts."""
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
             in_row[i] += flags[p]
@@ -44,7 +44,7 @@ def count_flags(indptr, cols, flags, in_row, in_col):
 
 @jit()
 def spread_flags(indptr, cols, flags, out):
-    """Put the flags of the entries of rows into a matrix."""
+    """Write the flags of entries into a matrix."""
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
             out[i, cols[p]] = flags[p]
@@ -52,7 +52,7 @@ def spread_flags(indptr, cols, flags, out):
 
 @jit()
 def rows_residual(indptr, cols, y, basis, factors, residual):
-    """Residual basis_j . x_i - y of the entries of rows."""
+    """Compute the residual basis_j . x_i - y of the entries of rows."""
     for i in range(factors.shape[0]):
         for p in range(indptr[i], indptr[i + 1]):
             j = cols[p]
@@ -66,8 +66,8 @@ def rows_residual(indptr, cols, y, basis, factors, residual):
 def count_met(indptr, residual, scale, reach, k, met, good):
     """Count the entries of each row within `reach`; `good` where no other fit of k coefficients could do better.
 
-    That is so where two fits as good would meet k entries in common, and this one meets its own by far less than
-    the scale.
+    A row is good where any fit that meets as many entries would have k of them in common with this one, and this one
+    meets its entries by far less than the scale.
     """
     for i in range(met.shape[0]):
         count, total = 0, 0.0

@@ -1,4 +1,4 @@
-"""The one policy by which all numba functions are compiled."""
+"""The compilation policy of all numba kernels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 
 
 class _Cache(FunctionCache):
-    """numba's cache on disk. Where it fails (full disk, damaged file) that costs time, and not the fit."""
+    """numba's cache on disk; where it fails (full disk, damaged file), the kernel is compiled again."""
 
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # what a damaged file raises may be anything
+        except Exception:  # a damaged file may raise anything
             with suppress(OSError):
                 self.flush()
             return None
@@ -31,7 +31,7 @@ class _Cache(FunctionCache):
 
 
 def _compile_aside(compile_for, *args, **kwargs):
-    """Compile in another thread where the main one asks: Ctrl-C is heard, and the compiler is not left broken by it."""
+    """Compile in another thread if the main one asks: Ctrl-C is heard, but does not break into the compiler."""
     if threading.current_thread() is not threading.main_thread():
         return compile_for(*args, **kwargs)
     pool = ThreadPoolExecutor(1)
@@ -42,14 +42,14 @@ def _compile_aside(compile_for, *args, **kwargs):
 
 
 def jit(**extra):
-    """Decorate a kernel by the package's policy: no GIL, cached on disk where that is possible."""
+    """Return the decorator of a kernel: compiled without the GIL, cached on disk where that is possible."""
 
     def decorate(function):
         compiled = numba.njit(nogil=True, error_model="numpy", **extra)(function)
-        if compiled is not function:  # it is without the JIT
+        if compiled is not function:  # they are the same where the JIT is off
             compiled._compile_for_args = functools.partial(_compile_aside, compiled._compile_for_args)
-        if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0" and compiled is not function:  # it is without the JIT
-            with suppress(RuntimeError):  # no writable place for the cache: compile afresh in each process
+        if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0" and compiled is not function:
+            with suppress(RuntimeError):  # no writable place for the cache: each process compiles
                 compiled._cache = _Cache(function)
         return compiled
 

@@ -1,4 +1,4 @@
-"""Numba functions on measurements: residuals, and the gradients of both factors, in one pass."""
+"""Numba kernels on measurements: residuals, and the gradients of both factors, in one pass."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .jit import REASSOCIATE, jit
 
 @jit(fastmath=REASSOCIATE)
 def _dot(a, b):
+    """Inner product of two vectors."""
     total = a[0] * b[0]
     for i in range(1, a.shape[0]):
         total += a[i] * b[i]
@@ -17,13 +18,14 @@ def _dot(a, b):
 
 @jit(fastmath=REASSOCIATE)
 def _axpy(scale, x, out):
+    """Add scale x to `out`."""
     for i in range(x.shape[0]):
         out[i] += scale * x[i]
 
 
 @jit(fastmath=REASSOCIATE)
 def _dot4(a, b, c, d, x):
-    """Inner products of four vectors with one, which is read once."""
+    """Inner products of four vectors with x, which is read once."""
     s, t, u, v = a[0] * x[0], b[0] * x[0], c[0] * x[0], d[0] * x[0]
     for i in range(1, x.shape[0]):
         s += a[i] * x[i]
@@ -42,18 +44,19 @@ def _axpy4(s, a, t, b, u, c, v, d, out):
 
 @jit()
 def _psi(residual, delta):
-    """clip(residual, -delta, delta); its limit, the sign, for delta = 0."""
+    """Residual clipped to [-delta, delta]; its sign, the limit, for delta = 0."""
     if delta == 0.0:
         return np.sign(residual)
-    return min(max(residual, -delta), delta)  # without branches, which half of the entries would mispredict
+    return min(max(residual, -delta), delta)  # no branches: half of the entries would mispredict them
 
 
 @jit()
 def dense_step(data, x, y, weight, delta, residual, adjoint):
-    """Residual of dense measurements at x, and the adjoint of its psi, each row read from memory once.
+    """Compute the residual of dense measurements at x, and the adjoint of its psi; each row is read from memory once.
 
-    residual_i = <data_i, x> - y_i;  adjoint += sum_i weight_i psi(residual_i) data_i. One row of x, adjoint, residual.
-    Four rows at a time: they are in L2 when they are touched again, and so are x and the adjoint, which are as long.
+    residual_i = <data_i, x> - y_i;  adjoint += sum_i weight_i psi(residual_i) data_i. `x` and `adjoint` have one row,
+    `residual` has one column. Four rows of data are taken at a time: they are still in L2 when they are read again, and
+    so are x and the adjoint, which are as long.
     """
     w = np.empty(4, data.dtype)
     whole = data.shape[0] - data.shape[0] % 4
@@ -73,7 +76,7 @@ def dense_step(data, x, y, weight, delta, residual, adjoint):
 
 @jit()
 def dense_steps(data, x, y, weight, delta, residual, adjoint, few):
-    """As `dense_step` at several x, the rows of x: products with `few` rows at a time, which stay in cache."""
+    """As `dense_step` at several x, its rows: products with `few` rows of data at a time, which stay in cache."""
     for start in range(0, data.shape[0], few):
         rows = data[start : start + few]
         product = np.dot(rows, x.T)
@@ -87,7 +90,7 @@ def dense_steps(data, x, y, weight, delta, residual, adjoint, few):
 
 @jit(fastmath=REASSOCIATE)
 def dense_tangent(data, u, v, product, out):
-    """Tangent coordinates A_i v (d1 x k) and A_i^T u (d2 x k) of dense measurements, each row read once.
+    """Compute the tangent coordinates A_i v (d1 x k) and A_i^T u (d2 x k) of dense measurements; rows are read once.
 
     `u` and `v` come transposed (k x d1, k x d2), so that the loops over a row vectorise; `product` (k x d2) is scratch.
     """
@@ -111,12 +114,12 @@ def dense_tangent(data, u, v, product, out):
 
 @jit()
 def sparse_steps(indptr, indices, data, x, y, weight, delta, residual, adjoint):
-    """As `dense_steps`, for measurements in compressed sparse row form; x and adjoint have one row a coordinate."""
+    """As `dense_steps`, for data in compressed sparse row form; x and the adjoint have a row for each coordinate."""
     n = x.shape[1]
     w = np.empty(n, data.dtype)
     for i in range(indptr.shape[0] - 1):
         lo, hi = indptr[i], indptr[i + 1]
-        if n == 1:  # its sum is kept in a register
+        if n == 1:  # the sum stays in a register
             total = -y[i]
             for p in range(lo, hi):
                 total += data[p] * x[indices[p], 0]
@@ -143,10 +146,10 @@ def sparse_steps(indptr, indices, data, x, y, weight, delta, residual, adjoint):
 
 @jit(fastmath=REASSOCIATE)
 def rank_one_weigh(u, v, y, weight, delta, residual):
-    """Residuals of measurements a_i b_i^T at several X from u = a_i^T left_s and v = b_i^T right_s (m x n x k).
+    """Compute residuals of measurements a_i b_i^T at n matrices X from u = a_i^T left_s and v = b_i^T right_s.
 
-    residual_is = u_is . v_is - y_i; u and v are exchanged, times weight_i psi(residual_is): what the gradients, sums of
-    a_i v_is^T and b_i u_is^T, add up.
+    residual_is = u_is . v_is - y_i. u and v (m x n x k) are exchanged and multiplied by weight_i psi(residual_is): the
+    gradients are then the sums of a_i u_is^T and of b_i v_is^T.
     """
     m, n, k = u.shape
     for i in range(m):
@@ -162,9 +165,9 @@ def rank_one_weigh(u, v, y, weight, delta, residual):
 
 @jit(fastmath=REASSOCIATE)
 def entries_step(indptr, cols, left, right, y, weight, delta, residual, grad_left, grad_right):
-    """Residuals and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR).
+    """Compute residuals and factor gradients of single entries, sorted by row (`indptr`, `cols` as in CSR).
 
-    residual_p = left_i . right_j - y_p; with G the sparse matrix of weight_p psi(residual_p), grad_left += G right and
+    residual_p = left_i . right_j - y_p. With G the sparse matrix of weight_p psi(residual_p), grad_left += G right and
     grad_right += G^T left.
     """
     k = left.shape[1]
@@ -202,9 +205,9 @@ def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, g
 
 @jit()
 def entries_weigh(indptr, cols, product, y, weight, delta, residual):
-    """Residuals of the entries of rows whose fit is `product`, one row of it each, and it is exchanged.
+    """Compute the residuals of the entries of rows whose fit is `product`, and overwrite that for the gradients.
 
-    For the matrix of weight_p psi(residual_p), zero where nothing is seen: what the gradients are products with.
+    It becomes the matrix of weight_p psi(residual_p), zero where an entry is missing; gradients are products with it.
     """
     for i in range(indptr.shape[0] - 1):
         row = product[i]
@@ -217,7 +220,7 @@ def entries_weigh(indptr, cols, product, y, weight, delta, residual):
 
 @jit(fastmath=REASSOCIATE)
 def whole_rows_weigh(product, y, weight, delta, residual):
-    """As `entries_weigh`, for rows without holes."""
+    """As `entries_weigh`, for rows without missing entries."""
     n, d = product.shape
     for i in range(n):
         row, own_y, own_weight, rest = product[i], y[i], weight[i], residual[i]

@@ -1,16 +1,16 @@
-"""Numba functions that regress rows of a matrix on a fixed basis, each row alone."""
+"""Numba kernels that regress rows of a matrix on a fixed basis, each row alone."""
 
 import numpy as np
 
 from .jit import REASSOCIATE, jit
 
-# Width of the bisquare weights in scales. It stands here: numba's cache does not notice what changes in other files.
+# Width of the bisquare weights in scales. Not imported: numba's cache does not notice changes in other files.
 _BISQUARE = 4.685
 
 
 @jit()
 def _solve_spd(gram, rhs):
-    """Solve gram x = rhs in place by Cholesky; a pivot that vanishes drops its coordinate."""
+    """Solve gram x = rhs in place by Cholesky; a coordinate whose pivot vanishes is dropped."""
     k = rhs.shape[0]
     top = 0.0
     for c in range(k):
@@ -38,7 +38,7 @@ def _solve_spd(gram, rhs):
 
 @jit()
 def _solve_square(a, b):
-    """Solve a x = b by elimination with pivots, in place; the solution goes to b. Returns whether a is regular."""
+    """Solve a x = b in place by elimination with pivots, into b; returns whether a is regular."""
     k = b.shape[0]
     for c in range(k):
         pivot = c
@@ -65,7 +65,7 @@ def _solve_square(a, b):
 
 @jit(fastmath=REASSOCIATE)
 def _weighted_fit(y, basis, weight, gram, x, buffer):
-    """Weighted least squares of y on the rows of `basis` (k x n, transposed so that it vectorises), into x."""
+    """Fit y to `basis` by weighted least squares, into x; the basis is k x n, so that loops vectorise."""
     k, n = basis.shape
     for c in range(k):
         total = 0.0
@@ -83,7 +83,7 @@ def _weighted_fit(y, basis, weight, gram, x, buffer):
 
 @jit(fastmath=REASSOCIATE)
 def _row_residual(y, basis, x, residual):
-    """Residual x^T basis - y, by rows of `basis` (k x n)."""
+    """Compute the residual x^T basis - y for a basis of k x n."""
     n = y.shape[0]
     for p in range(n):
         residual[p] = -y[p]
@@ -94,7 +94,7 @@ def _row_residual(y, basis, x, residual):
 
 @jit()
 def _gather(cols, basis, out):
-    """Rows `cols` of `basis`, transposed."""
+    """Copy the rows `cols` of `basis`, transposed."""
     for p in range(cols.shape[0]):
         j = cols[p]
         for c in range(basis.shape[1]):
@@ -103,9 +103,9 @@ def _gather(cols, basis, out):
 
 @jit()
 def _interpolate(order, state, y, basis, square, x):
-    """Solve for as many random entries as x has coefficients; returns (whether they can be, next state).
+    """Solve for x from as many random entries as it has coefficients; returns (whether that is possible, next state).
 
-    Partial Fisher-Yates shuffle of `order` by a 64-bit congruential generator.
+    The entries come from a partial Fisher-Yates shuffle of `order` by a 64-bit congruential generator.
     """
     k, n = basis.shape
     for c in range(k):
@@ -120,13 +120,13 @@ def _interpolate(order, state, y, basis, square, x):
 
 @jit()
 def _first_state(n):
-    """Seed of the generator: the length of a row, so that it gets the same result wherever it stands."""
+    """Seed of the generator from the length of a row alone: the place of a row does not change its result."""
     return np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
 
 
 @jit()
 def _capped_loss(residual, scale):
-    """Sum of min((r / (3 scale))^2, 1): few large residuals count as few, however large they are."""
+    """Sum of min((r / (3 scale))^2, 1): the size of large residuals does not matter, only their number."""
     total = 0.0
     for p in range(residual.shape[0]):
         z = residual[p] / (3.0 * scale)
@@ -146,7 +146,7 @@ def _met(residual, reach):
 
 @jit()
 def _smallest(residual, count):
-    """The `count`-th smallest size of the residuals, by quickselect (NumPy's own takes seconds to compile)."""
+    """The `count`-th smallest absolute residual, by quickselect (NumPy's own takes seconds to compile)."""
     size = np.abs(residual)
     lo, hi, k = 0, size.shape[0] - 1, count - 1
     while lo < hi:
@@ -172,7 +172,7 @@ def _smallest(residual, count):
 
 @jit()
 def segment_medians(indptr, values, medians):
-    """Upper median of each segment of positive values, indptr[i] to indptr[i + 1]; an empty one is left."""
+    """Upper median of each segment of positive values, indptr[i] to indptr[i + 1]; empty segments are skipped."""
     for i in range(medians.shape[0]):
         lo, hi = indptr[i], indptr[i + 1]
         if hi > lo:
@@ -181,9 +181,9 @@ def segment_medians(indptr, values, medians):
 
 @jit()
 def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
-    """Least squares on the smaller two fifths of the residuals of x, while that helps; returns the capped loss.
+    """Improve x by least squares on the smaller two fifths of its residuals, while that helps.
 
-    The concentration step of least trimmed squares (Rousseeuw and Van Driessen, 2006).
+    Returns the capped loss. These are concentration steps of least trimmed squares (Rousseeuw and Van Driessen, 2006).
     """
     k, n = basis.shape
     part = min(max(2 * n // 5, k + 1), n)
@@ -207,7 +207,7 @@ def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
 
 @jit()
 def _l1(y, basis, scale, weight, gram, x, residual, buffer):
-    """Least absolute deviations by re-weighting from x, the floor of the weights falling from the row's own scale."""
+    """Improve x to least absolute deviations by re-weighting; the floor falls from the median residual to `scale`."""
     _row_residual(y, basis, x, residual)
     floor = max(_smallest(residual, (residual.shape[0] + 1) // 2), scale)
     last = floor
@@ -224,27 +224,47 @@ def _l1(y, basis, scale, weight, gram, x, residual, buffer):
 
 @jit()
 def _place(p, n):
-    """Place p of a sample of n entries, by golden-ratio steps: none twice in a long row, and no pattern of columns."""
+    """Index of sample p among n entries, by golden-ratio steps: no index twice in a long row, no pattern of columns."""
     return np.int64((p * 0.6180339887498949) % 1.0 * n)
 
 
 def start_work(length, rank):
-    """Multiplications that a random start costs a row of :func:`regress_rows`."""
+    """Multiplications of one random start of a row in :func:`regress_rows`."""
     return length * (rank + 1) + rank**3
 
 
 @jit()
-def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows, factors, met):
-    """Robust regression of the observed entries of some rows on a fixed basis, each row alone.
+def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer):
+    """Refine `best` by bisquare re-weighting, while its capped loss does not rise; x is scratch."""
+    for _ in range(10):
+        for p in range(residual.shape[0]):
+            z = residual[p] / (_BISQUARE * scale)
+            weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
+        _weighted_fit(y, basis, weight, gram, x, buffer)
+        moved, size = 0.0, 0.0
+        for c in range(x.shape[0]):
+            moved = max(moved, abs(x[c] - best[c]))
+            size = max(size, abs(best[c]))
+        _row_residual(y, basis, x, residual)
+        value = _capped_loss(residual, scale)
+        if value > best_loss * (1.0 + 1e-2):
+            break
+        best_loss = min(value, best_loss)
+        best[:] = x
+        if moved <= 1e-5 * size:
+            break
 
-    For each i in `rows`: minimise the capped squared loss at `scale` over x, where the entry in column
-    j is y ~ basis_j . x. Starts: the incoming factors[i], alone where they are given and `n_starts` is 0; least
-    squares; iteratively re-weighted l1, concentrated on the smaller of its residuals (of a long row, on a sample of its
-    entries first). And, while none meets so many entries that any other one that did would have to share a whole fit
-    with it, up to `n_starts` fits to random subsets of as many entries as there are coefficients (seeded by the row's
-    length: a row gets the same result wherever it stands). The best is refined by bisquare re-weighting where
-    `efficient`; else l1 is kept as it is (data that are only nearly low-rank). Writes factors[i], and to met[i] how
-    many entries are within `reach`.
+
+@jit()
+def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows, factors, met):
+    """Regress the observed entries of some rows on a fixed basis robustly, each row alone.
+
+    Row i has coefficients x, and its entry in column j is y ~ basis_j . x; the capped squared loss at `scale` is
+    minimised. Starts: factors[i] as given (alone if not zero and `n_starts` is 0), and iteratively re-weighted l1 from
+    least squares, concentrated on its smaller residuals (in a long row, first on a sample of the entries). While no
+    start meets so many entries that any other fit to as many must be the same, up to `n_starts` random subsets of as
+    many entries as coefficients follow. `efficient`: the best is refined by bisquare re-weighting; else the l1 estimate
+    is kept, for data that are only nearly low-rank. Writes factors[i]; met[i] counts the entries within `reach`.
     """
     k = basis.shape[1]
     gram, x, best = np.empty((k, k)), np.empty(k), np.empty(k)
@@ -259,20 +279,18 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
         b_i = np.empty((k, n))
         _gather(cols[lo:hi], basis, b_i)
         y_i = y[lo:hi]
-        weight = np.ones(n)
-        residual = np.empty(n)
-        buffer = np.empty(n)
-        # two fits that both meet more entries than this have at least k in common: they are one fit
+        weight, residual, buffer = np.ones(n), np.empty(n), np.empty(n)
+        # two fits that both meet more entries than this have at least k in common: they are the same
         enough = (n + k) // 2
         _weighted_fit(y_i, b_i, weight, gram, x, buffer)
         _row_residual(y_i, b_i, x, residual)
-        if _met(residual, reach) == n:  # no error in sight: least squares it is
+        if _met(residual, reach) == n:  # no gross error: least squares
             factors[i] = x
             met[i] = n
             continue
         best[:] = factors[i]
         value, found, alone = np.inf, False, n_starts == 0 and np.any(best)
-        if efficient and n > 4 * m and not alone:  # a start good enough to be refined on all
+        if efficient and n > 4 * m and not alone:  # a sample gives a start to refine on all entries
             for p in range(m):
                 pick = _place(p, n)
                 sample_y[p] = y_i[pick]
@@ -312,23 +330,8 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
                     if _met(residual, reach) > enough:
                         break
         _row_residual(y_i, b_i, best, residual)
-        for _ in range(10 if efficient else 0):
-            for p in range(n):
-                z = residual[p] / (_BISQUARE * scale)
-                weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
-            _weighted_fit(y_i, b_i, weight, gram, x, buffer)
-            moved, size = 0.0, 0.0
-            for c in range(k):
-                moved = max(moved, abs(x[c] - best[c]))
-                size = max(size, abs(best[c]))
-            _row_residual(y_i, b_i, x, residual)
-            value = _capped_loss(residual, scale)
-            if value > best_loss * (1.0 + 1e-2):
-                break
-            best_loss = min(value, best_loss)
-            best[:] = x
-            if moved <= 1e-5 * size:
-                break
+        if efficient:
+            _refine(y_i, b_i, scale, best_loss, weight, gram, x, best, residual, buffer)
         _row_residual(y_i, b_i, best, residual)
         factors[i] = best
         met[i] = _met(residual, reach)
@@ -336,20 +339,17 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
 
 @jit()
 def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
-    """Coefficients of rows whose noise is negligible, from a few entries of each.
+    """Find coefficients of rows whose noise is negligible, from a few entries of each.
 
-    Of a sample of 24 entries and 4 a coefficient, as many as there are coefficients are solved for, until the solution
-    meets a quarter more of the sample than it could not help meeting: without noise, no wrong one does by chance. Least
-    squares on what it meets ends it. A row on which `n_tries` fail keeps its coefficients.
+    The sample of a row has 24 entries, and 4 more per coefficient. Random subsets with as many entries as coefficients
+    are solved, until a solution also meets a quarter of the sample beyond its own subset: without noise, no wrong one
+    does so by chance. Least squares on the entries that it meets follows. A row where `n_tries` fail is left as it is.
     """
     k = basis.shape[1]
     width = 24 + 4 * k
     sample, value = np.empty((k, width)), np.empty(width)
-    residual = np.empty(width)
-    weight = np.empty(width)
-    buffer = np.empty(width)
-    order = np.empty(width, dtype=np.int64)
-    chosen = np.empty(width, dtype=np.int32)
+    residual, weight, buffer = np.empty(width), np.empty(width), np.empty(width)
+    order, chosen = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int32)
     square, x = np.empty((k, k)), np.empty(k)
     for i in range(factors.shape[0]):
         lo, n = indptr[i], indptr[i + 1] - indptr[i]
@@ -380,7 +380,7 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
 
 @jit()
 def full_residual(y, basis, factors, residual):
-    """The same for rows without holes, by rows of the transposed `basis` (k x n)."""
+    """Compute the residual of rows without missing entries, for a transposed `basis` (k x n)."""
     n = basis.shape[1]
     for i in range(factors.shape[0]):
         _row_residual(y[i * n : (i + 1) * n], basis, factors[i], residual[i * n : (i + 1) * n])
@@ -388,11 +388,11 @@ def full_residual(y, basis, factors, residual):
 
 @jit()
 def expect_rows(indptr, cols, y, basis, center, scale, width, rows, factors):
-    """Posterior mean of rows with too few entries to be determined, under a standard normal prior.
+    """Compute the posterior mean, under a standard normal prior, of rows with too few entries to be identifiable.
 
-    factors[i] solves (B^T B + ridge) x = B^T (y - center) over the entries of row i, where B are the rows of
-    `basis` (whitened: the prior covariance of x is the identity) and ridge = scale^2. Entries beyond `width` standard
-    deviations of their prior prediction are left out. No entries: zero, the centre itself.
+    factors[i] solves (B^T B + ridge) x = B^T (y - center) over the entries of row i. B are the rows of `basis`, which
+    is whitened (the prior covariance of x is the identity), and ridge = scale^2. Entries beyond `width` standard
+    deviations of their prior prediction are left out. A row without entries gets zero, the centre itself.
     """
     k = basis.shape[1]
     gram = np.empty((k, k))

@@ -1,1 +1,1 @@
-"""What <A_i, X> is and what it costs: dense, sparse, rank-one, entries; tangent spaces; units."""
+"""Measurement operators, X to <A_i, X>: dense, sparse, rank-one, entries; their tangent spaces and their units."""

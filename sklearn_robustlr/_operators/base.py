@@ -1,10 +1,7 @@
-"""Step rules of the sub-gradient method: each turns the residual of an iteration into a step length.
+"""Base classes of the measurements <A_i, X> of a matrix: targets, passes over the data by parts, and threads.
 
-A rule is called as ``rule(t, residual, state)`` and returns the step: the factors move by
-``step * G right`` and ``step * G^T left`` with G = sum_i w_i psi_delta(r_i) A_i. Its attribute
-``delta`` is where the next residual is clipped (0: its sign), ``last`` the iteration after which its
-schedule has ended (None: it has none, and the run ends on a plateau). All rules are invariant to the scale
-of the measurements and of the matrices A_i.
+A pass returns the residuals r_i = <A_i, left right^T> - y_i and the gradients G right and G^T left of both factors,
+with G = sum_i w_i psi_delta(r_i) A_i. psi_delta clips at delta; its limits are the sign and the identity.
 """
 
 from __future__ import annotations
@@ -12,15 +9,20 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .._utils.arrays import read_only
+from .._utils.linalg import SVD
 from .._utils.threads import run_parts
-from .tangents import StackedTangent
+from .results import FlatStep, InUnits, Moments, Request, Step
+from .tangents import StackedTangent, Tangent
 
-#: psi_delta clips; these two limits are the sign and the identity.
+#: Limits of the bound at which residuals are clipped: their signs, and the residuals themselves.
 SIGN, IDENTITY = 0.0, np.inf
 # Numbers of the rows that are multiplied at once with a few others.
 SLICE = 1 << 16
@@ -28,11 +30,13 @@ SLICE = 1 << 16
 _PART_WORK, _MOST_PARTS = 1 << 21, 64
 # Bound of targets in single precision.
 _MOST_SINGLE = 1e15
-# Multiplications of a part for each number that it adds to, at least: adding up the parts must cost next to nothing.
+# Fewest multiplications of a part for each number that it adds to: adding up the parts must cost next to nothing.
 _OWN_GRADIENT = 8
 
+_Kind = TypeVar("_Kind", bound="Measurements")
 
-def is_ordinary(data, dtype):
+
+def is_ordinary(data: np.ndarray, dtype: DTypeLike) -> bool:
     """Whether squares of the data neither overflow nor vanish in a type."""
     flat = data.reshape(-1)
     with np.errstate(over="ignore", under="ignore"):
@@ -41,8 +45,8 @@ def is_ordinary(data, dtype):
     return data.size / limit < square < limit
 
 
-def ordinary_unit(data):
-    """Divisor that brings data of extreme size near one, so that their squares neither overflow nor vanish; else 1."""
+def ordinary_unit(data: np.ndarray) -> float:
+    """Return a divisor that brings data of extreme size near one; 1 where their squares are in range already."""
     if not data.size or is_ordinary(data, data.dtype):
         return 1.0
     top = max(float(data.max()), -float(data.min()))
@@ -51,44 +55,53 @@ def ordinary_unit(data):
 
 
 class Measurements(ABC):
-    """Common part: targets y and the shape of X."""
+    """Targets y of measurements <A_i, X>, and the shape of X."""
 
-    #: True where a measurement sees one entry, so that signs alone do not point along the error.
+    #: Whether each measurement depends on few entries of X: signs of residuals then do not point along the error.
     entrywise = False
-    #: Threads that a pass over the data is made in.
+    #: Threads of a pass over the data.
     n_threads = 1
-    #: Attributes that are told from the others, or that no result depends on.
-    _told: tuple[str, ...] = ("resolution", "n_threads")
+    #: Attributes that follow from the others, or that no result depends on.
+    _derived: tuple[str, ...] = ("resolution", "n_threads")
 
-    def __init__(self, y, shape):
+    def __init__(self, y: np.ndarray, shape: tuple[int, int]) -> None:
         self.y = read_only(y)
         self.shape = shape
         self.size = y.shape[0]
         self.dtype = y.dtype
         self._ones = read_only(np.ones(self.size, self.dtype))
 
-    def _or_default(self, weight, y):
-        """Weights (one) and targets (own) where none are given."""
+    def _or_default(self, weight: np.ndarray | None, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights and targets; where none are given, ones and the own targets."""
         weight = self._ones if weight is None else read_only(weight)
         return weight, self.y if y is None else read_only(y)
 
-    def step(self, left, right, delta, weight=None, y=None):
+    def step(
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        delta: float,
+        weight: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+    ) -> Step:
         """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
         return self.steps([(left, right, delta)], weight, y)[0]
 
-    def clustering(self, weight):
-        """How far the sums of `weight` over what belongs together vary, in units of what chance makes them vary.
+    def clustering(self, weight: np.ndarray) -> float:
+        """How much the sums of `weight` over rows and columns vary, in units of their variation by chance.
 
-        One where nothing belongs together: measurements that each see all of X.
+        One for measurements that each depend on all of X: they belong to no row or column.
         """
         return 1.0
 
     @abstractmethod
-    def steps(self, requests, weight=None, y=None):
+    def steps(
+        self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> list[Step]:
         """`step` at several (left, right, delta), in one read of the data."""
 
-    def _pass(self, kernel, width, shapes):
-        """Arrays of these shapes that ``kernel(lo, hi, *arrays)`` adds to for the measurements lo to hi, by parts.
+    def _pass(self, kernel: Callable[..., None], width: float, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+        """Return arrays of these shapes, the sums of what ``kernel(lo, hi, *arrays)`` adds for measurements lo to hi.
 
         `width` is the number of multiplications that a measurement takes.
         """
@@ -96,16 +109,19 @@ class Measurements(ABC):
         return self._sum_parts(kernel, [self.size * p // n_parts for p in range(n_parts + 1)], shapes)
 
     @staticmethod
-    def _n_parts(work, shapes):
-        """Parts of a pass of so many multiplications that adds to arrays of these shapes, one of each for a part.
+    def _n_parts(work: int, shapes: Sequence[tuple[int, ...]]) -> int:
+        """Number of parts of a pass of `work` multiplications, each of which adds to arrays of its own.
 
-        One, or an even number: of three, two threads would take the time of two.
+        One, or an even number: two threads take as long for three parts as for four.
         """
         added = max(sum(map(math.prod, shapes)), 1)
         n_parts = max(min(work // _PART_WORK, work // (_OWN_GRADIENT * added), _MOST_PARTS), 1)
         return n_parts if n_parts == 1 else n_parts + n_parts % 2
 
-    def _sum_parts(self, kernel, bounds, shapes):
+    def _sum_parts(
+        self, kernel: Callable[..., None], bounds: Sequence[int], shapes: Sequence[tuple[int, ...]]
+    ) -> list[np.ndarray]:
+        """Run the parts of a pass between these bounds, and add up their arrays in order."""
         parts = [[np.zeros(shape, self.dtype) for shape in shapes] for _ in bounds[1:]]
         run_parts(lambda p: kernel(bounds[p], bounds[p + 1], *parts[p]), len(parts), self.n_threads)
         for part in parts[1:]:
@@ -113,32 +129,32 @@ class Measurements(ABC):
                 total += more
         return parts[0]
 
-    def with_threads(self, n_threads):
-        """Return the same measurements, passes over them made in so many threads."""
+    def with_threads(self, n_threads: int) -> Self:
+        """Return the same measurements, with so many threads for a pass over them."""
         other = copy.copy(self)
         other.n_threads = n_threads
         return other
 
-    def _like(self, other):
-        """Measurements made from these: passes over them are made in as many threads."""
+    def _like(self, other: _Kind) -> _Kind:
+        """Return measurements made from these, with as many threads."""
         other.n_threads = self.n_threads
         return other
 
-    def with_targets(self, y):
+    def with_targets(self, y: np.ndarray) -> Self:
         """Return the same measurements with other targets."""
         other = copy.copy(self)
         other.y = read_only(y)
         return self._like(other)
 
-    def __getstate__(self):
-        """Of copies, pickles and hashes: without what is told from the rest, and without what no result depends on."""
-        return {key: value for key, value in self.__dict__.items() if key not in self._told}
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for copies, pickles and hashes, without the derived attributes."""
+        return {key: value for key, value in self.__dict__.items() if key not in self._derived}
 
     @cached_property
-    def resolution(self):
-        """Step between the values that targets take where they are rounded (counts, pixels); 0 where they are not.
+    def resolution(self) -> float:
+        """Step between the values of rounded targets (counts, pixels); 0 where targets are not rounded.
 
-        Rounded data are tied, and ties can be met exactly by a fit that means nothing.
+        Rounded data are tied, and a fit that means nothing can meet ties exactly.
         """
         sample = self.y[:: max(1, self.size // 20_000)]
         values, times = np.unique(sample, return_counts=True)
@@ -148,38 +164,59 @@ class Measurements(ABC):
         return float(np.median(np.diff(frequent)))
 
     @property
-    def informative(self):
-        """Mask of the targets that are not zero; None where all are not."""
+    def informative(self) -> np.ndarray | None:
+        """Mask of the targets that are not zero; None where none is zero."""
         mask = self.y != 0
         return None if mask.all() else mask
 
-    def tangent(self, u, v):
+    def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
+        """Tangent space at a matrix with singular vectors u and v."""
         return StackedTangent(self, u, v)
 
     @abstractmethod
-    def subset(self, index):
+    def leading(self, values: np.ndarray, k: int) -> SVD:
+        """The k leading singular triplets of sum_i values_i A_i."""
+
+    @abstractmethod
+    def subset(self, index: np.ndarray | slice) -> Measurements:
         """Return the measurements of these indices."""
 
-    def in_units(self):
-        """Return (measurements A_i of ordinary size, the divisors that made them so)."""
-        return self, ()
+    def second_moments(self) -> Moments:
+        """Second moments of the A_i, by which an uneven ensemble is whitened."""
+        raise NotImplementedError
 
-    def single(self):
-        """Return the same measurements in single precision, where a pass over them is then faster."""
+    def in_units(self) -> InUnits:
+        """Return the same measurements by matrices A_i of ordinary size."""
+        return InUnits(self, ())
+
+    def single(self) -> Measurements:
+        """Return the measurements in single precision, where passes over them are then faster; else themselves."""
         return self
 
-    def _single_targets(self):
+    def _single_targets(self) -> np.ndarray:
+        """Targets in single precision, bounded so that their squares do not overflow."""
         return np.clip(self.y, -_MOST_SINGLE, _MOST_SINGLE).astype(np.float32)
 
 
-def flat_steps(measurements, requests, weight, y):
-    """`steps` of measurements that see the flattened matrix, by their `vector_steps`."""
-    x = np.stack([(left @ right.T).ravel() for left, right, _ in requests]).astype(measurements.dtype, copy=False)
-    residual, adjoint = measurements.vector_steps(x, [delta for _, _, delta in requests], weight, y)
-    gradients = adjoint.reshape(-1, *measurements.shape)
-    return [(r, g @ right, g.T @ left) for r, g, (left, right, _) in zip(residual, gradients, requests, strict=True)]
+class FlatMeasurements(Measurements):
+    """Measurements that multiply the flattened matrix by stored rows."""
+
+    @abstractmethod
+    def vector_steps(
+        self, x: np.ndarray, delta: Sequence[float], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> FlatStep:
+        """Residuals and adjoints at several flattened matrices, the rows of x."""
+
+    def steps(
+        self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> list[Step]:
+        x = np.stack([(left @ right.T).ravel() for left, right, _ in requests]).astype(self.dtype, copy=False)
+        residual, adjoint = self.vector_steps(x, [delta for _, _, delta in requests], weight, y)
+        gradients = adjoint.reshape(-1, *self.shape)
+        each = zip(residual, gradients, requests, strict=True)
+        return [Step(r, g @ right, g.T @ left) for r, g, (left, right, _) in each]
 
 
-def evaluate(measurements, u, s, v):
+def evaluate(measurements: Measurements, u: np.ndarray, s: np.ndarray | float, v: np.ndarray) -> np.ndarray:
     """Residual at u diag(s) v^T."""
-    return measurements.step(u * s, v, IDENTITY, np.zeros_like(measurements.y))[0]
+    return measurements.step(u * s, v, IDENTITY, np.zeros_like(measurements.y)).residual

@@ -1,48 +1,49 @@
-"""Dense measurements: each is a flattened matrix."""
+"""Dense measurements: each is a stored matrix."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._kernels.measurements import dense_step, dense_steps, dense_tangent
 from .._utils.arrays import read_only
-from .._utils.linalg import truncated_svd
-from .base import SLICE, Measurements, flat_steps, is_ordinary, ordinary_unit
-from .tangents import StackedTangent, StoredTangent
+from .._utils.linalg import SVD, truncated_svd
+from .base import SLICE, FlatMeasurements, is_ordinary, ordinary_unit
+from .results import FlatStep, InUnits, Moments
+from .tangents import StackedTangent, StoredTangent, Tangent
 
-# Tangent coordinates of dense measurements are stored where they cost at most this share of the data.
+# Largest size of stored tangent coordinates, as a share of the data.
 _TANGENT_SHARE = 0.2
 
 
-class DenseMeasurements(Measurements):
-    """Rows of `data` are flattened d1 x d2 matrices."""
+class DenseMeasurements(FlatMeasurements):
+    """Measurements by flattened d1 x d2 matrices, the rows of `data`."""
 
-    def __init__(self, data, y, shape):
+    def __init__(self, data: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> None:
         super().__init__(y, shape)
         self.data = read_only(data)
 
-    def vector_steps(self, x, delta, weight=None, y=None):
-        """Residuals (one row for each) and adjoints at flattened matrices, the rows of x."""
+    def vector_steps(
+        self, x: np.ndarray, delta: Sequence[float], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> FlatStep:
         residual = np.empty((self.size, len(x)), self.dtype)
-        delta = np.array(delta, dtype=self.dtype)
-        weight, y = self._or_default(weight, y)
+        clip = np.array(delta, dtype=self.dtype)
+        weights, targets = self._or_default(weight, y)
 
         few = max(SLICE // self.data.shape[1], 4)
 
-        def part(lo, hi, adjoint):
-            own = self.data[lo:hi], x, y[lo:hi], weight[lo:hi], delta, residual[lo:hi], adjoint
+        def part(lo: int, hi: int, adjoint: np.ndarray) -> None:
+            own = self.data[lo:hi], x, targets[lo:hi], weights[lo:hi], clip, residual[lo:hi], adjoint
             if len(x) == 1:
                 dense_step(*own)
             else:
                 dense_steps(*own, few)
 
         (adjoint,) = self._pass(part, x.size, [x.shape])
-        return np.ascontiguousarray(residual.T), adjoint
+        return FlatStep(np.ascontiguousarray(residual.T), adjoint)
 
-    def steps(self, requests, weight=None, y=None):
-        return flat_steps(self, requests, weight, y)
-
-    def tangent(self, u, v):
+    def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         d1, d2 = self.shape
         k = u.shape[1]
         if k * (d1 + d2) > _TANGENT_SHARE * self.data.shape[1]:
@@ -50,31 +51,32 @@ class DenseMeasurements(Measurements):
         coordinates = np.empty((self.size, k * (d1 + d2)), self.dtype)
         u, v = (read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
 
-        def part(lo, hi, product):
+        def part(lo: int, hi: int, product: np.ndarray) -> None:
             dense_tangent(self.data[lo:hi], u, v, product, coordinates[lo:hi])
 
         self._pass(part, k * d1 * d2, [(k, d2)])
         return StoredTangent(self._like(DenseMeasurements(coordinates, self.y, self.shape)), d1 * k, k)
 
-    def in_units(self):
+    def in_units(self) -> InUnits:
         unit = ordinary_unit(self.data)
         if unit == 1.0:
-            return self, ()
-        return self._like(DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)), (unit,)
+            return InUnits(self, ())
+        even = DenseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)
+        return InUnits(self._like(even), (unit,))
 
-    def single(self):
+    def single(self) -> DenseMeasurements:
         if not is_ordinary(self.data, np.float32):
             return self
         return self._like(DenseMeasurements(self.data.astype(np.float32), self._single_targets(), self.shape))
 
-    def leading(self, values, k):
+    def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((values @ self.data).reshape(self.shape), k)
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
-    def second_moments(self):
-        """Mean of A A^T / d2 and of A^T A / d1, from a few hundred evenly spaced measurements."""
+    def second_moments(self) -> Moments:
+        """Second moments of a few hundred evenly spaced measurements."""
         d1, d2 = self.shape
         stride = max(1, self.size // max(200, 4 * max(d1, d2)))
         some = self.data[::stride]
@@ -82,4 +84,4 @@ class DenseMeasurements(Measurements):
         for a in some.reshape(-1, d1, d2) if stride == 1 else (row.reshape(d1, d2) for row in some):
             rows += a @ a.T
             cols += a.T @ a
-        return rows / (len(some) * d2), cols / (len(some) * d1)
+        return Moments(rows / (len(some) * d2), cols / (len(some) * d1))

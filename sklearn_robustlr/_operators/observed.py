@@ -1,8 +1,10 @@
-"""Observed entries of a matrix, by rows, whatever they came in: dense without holes, dense with NaN, or sparse."""
+"""Observed entries of a matrix, by rows: of a complete matrix, of one with NaN, or of a sparse one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -15,14 +17,31 @@ from .._utils.values import Masks
 _BLOCK_ENTRIES = 250_000
 
 
-class Entries:
-    """Observed entries in compressed sparse row form; a matrix without holes is kept as it is, in `full`."""
+class Rows(NamedTuple):
+    """Entries of some rows in compressed sparse row form, with targets in double precision."""
 
-    def __init__(self, X):
-        self.shape = X.shape
-        self.dtype = X.dtype
+    indptr: np.ndarray
+    cols: np.ndarray
+    y: np.ndarray
+
+
+class Counts(NamedTuple):
+    """Numbers of flagged entries, of each row and of each column."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+class Entries:
+    """Observed entries in compressed sparse row form; a matrix without missing entries is kept whole, in `full`."""
+
+    def __init__(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        self.shape: tuple[int, int] = X.shape
+        self.dtype: np.dtype = X.dtype
         self.is_sparse = sparse.issparse(X)
-        self.full = None
+        self.full: np.ndarray | None = None
+        self.indptr: np.ndarray
+        self.y: np.ndarray
         if self.is_sparse:
             X = index32(X)
             seen = np.isfinite(X.data)
@@ -45,73 +64,77 @@ class Entries:
         self.cols = where.astype(np.int32)
 
     @classmethod
-    def of(cls, indptr, cols, y, shape, *, is_sparse=True):
-        """Entries given in compressed sparse row form."""
+    def of(
+        cls, indptr: np.ndarray, cols: np.ndarray, y: np.ndarray, shape: tuple[int, int], *, is_sparse: bool = True
+    ) -> Entries:
+        """Build from entries in compressed sparse row form."""
         new = cls.__new__(cls)
         new.indptr, new.cols, new.y, new.shape, new.dtype = indptr, cols, y, shape, y.dtype
         new.is_sparse, new.full = is_sparse, None
         return new
 
     @cached_property
-    def cols(self):
+    def cols(self) -> np.ndarray:
+        """Column of each entry; made on demand where all entries are observed."""
         return np.tile(np.arange(self.shape[1], dtype=np.int32), self.shape[0])
 
     @property
-    def rows(self):
+    def rows(self) -> np.ndarray:
+        """Row of each entry."""
         return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
 
     @property
-    def matrix(self):
+    def matrix(self) -> sparse.csr_matrix:
         """The entries as a CSR matrix that shares their memory."""
         return sparse.csr_matrix((self.y, self.cols, self.indptr), shape=self.shape, copy=False)
 
-    def subset(self, keep):
-        """The entries of a mask."""
+    def subset(self, keep: np.ndarray) -> Entries:
+        """Return the entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         return Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
 
-    def part(self, rows, cols):
-        """The entries of the rows and columns of two masks, renumbered."""
+    def part(self, rows: np.ndarray, cols: np.ndarray) -> Entries:
+        """Return the entries of the rows and columns of two masks, renumbered."""
         if self.full is not None:
             return Entries(self.full[np.ix_(rows, cols)])
         return Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
 
-    def transposed(self):
-        """The entries of the transposed matrix."""
+    def transposed(self) -> Entries:
+        """Return the entries of the transposed matrix."""
         return Entries(self.full.T if self.full is not None else self.matrix.T.tocsr())
 
-    def bounds(self):
+    def bounds(self) -> list[int]:
         """Bounds of blocks of rows with about `_BLOCK_ENTRIES` entries each; they depend on the data alone."""
         n_rows, total = self.shape[0], int(self.indptr[-1])
         n_blocks = max(1, min(n_rows, -(-total // _BLOCK_ENTRIES)))
         cuts = np.searchsorted(self.indptr, np.linspace(0, total, n_blocks + 1)[1:-1])
         return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]
 
-    def block(self, lo, hi):
-        """(indptr, cols, y) of the rows lo to hi, y in double precision."""
+    def block(self, lo: int, hi: int) -> Rows:
+        """Return the entries of the rows lo to hi."""
         first, last = self.indptr[lo], self.indptr[hi]
         if self.full is not None:
             cols = np.tile(np.arange(self.shape[1], dtype=np.int32), hi - lo)
         else:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
         indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
-        return indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64)
+        return Rows(indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64))
 
-    def ranges(self, rows):
-        """The range of the entries of each row of a mask."""
+    def ranges(self, rows: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Iterate over the ranges of the entries of the rows of a mask."""
         return zip(self.indptr[:-1][rows].tolist(), self.indptr[1:][rows].tolist(), strict=True)
 
-    def counts(self, flags):
-        """How many flagged entries each row has, and each column."""
+    def counts(self, flags: np.ndarray) -> Counts:
+        """Count the flagged entries of each row and of each column."""
         if self.full is not None:
             matrix = flags.reshape(self.shape)
-            return np.count_nonzero(matrix, axis=1), np.count_nonzero(matrix, axis=0)
-        counts = tuple(np.zeros(n, dtype=np.int64) for n in self.shape)
+            return Counts(np.count_nonzero(matrix, axis=1), np.count_nonzero(matrix, axis=0))
+        counts = Counts(*(np.zeros(n, dtype=np.int64) for n in self.shape))
         count_flags(self.indptr, self.cols, flags, *counts)
         return counts
 
-    def mask(self, flags):
-        """Flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
+    def mask(self, flags: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        """Return the flags of the entries as a boolean matrix of the shape of X, sparse where X was."""
         if self.full is not None:
             return flags.reshape(self.shape)
         if self.is_sparse:
@@ -122,11 +145,11 @@ class Entries:
         return out
 
 
-def core(entries, least=2, among=None):
-    """Masks of the rows and columns that keep `least` entries each (of a mask `among`) once all others are gone.
+def core(entries: Entries, least: int = 2, among: np.ndarray | None = None) -> Masks:
+    """Masks of the rows and columns that keep `least` entries each (of a mask `among`) once all others are dropped.
 
-    A row with a single entry says nothing about the others, whatever the rank; nor does one that shares no more than
-    `rank` with columns that are known without it.
+    A row with a single entry carries no information about other rows, at any rank. The same holds for a row with at
+    most `rank` entries in columns that are identifiable without it.
     """
     keep_rows, keep_cols = np.ones(entries.shape[0], bool), np.ones(entries.shape[1], bool)
     if among is None:

@@ -1,65 +1,71 @@
-"""Measurements by matrices of rank one, given by their two factors."""
+"""Rank-one measurements: each is the product of two stored vectors."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._kernels.measurements import rank_one_weigh
 from .._utils.arrays import read_only
-from .._utils.linalg import truncated_svd
+from .._utils.linalg import SVD, truncated_svd
 from .base import SLICE, Measurements, is_ordinary, ordinary_unit
+from .results import InUnits, Moments, Request, Step
 
 
 class RankOneMeasurements(Measurements):
-    """Measurement i is a_i b_i^T; d1 * d2 numbers are formed once per spectral start, never per row."""
+    """Measurements by the matrices a_i b_i^T; a d1 x d2 matrix is formed once per spectral start, never per row."""
 
-    def __init__(self, a, b, y, shape):
+    def __init__(self, a: np.ndarray, b: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> None:
         super().__init__(y, shape)
         self.a, self.b = read_only(a), read_only(b)
 
-    def steps(self, requests, weight=None, y=None):
+    def steps(
+        self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> list[Step]:
         n, k = len(requests), requests[0][0].shape[1]
-        left, right = (np.hstack([request[side] for request in requests]).astype(self.dtype) for side in (0, 1))
-        delta = np.array([delta for _, _, delta in requests], dtype=self.dtype)
+        left = np.hstack([request[0] for request in requests]).astype(self.dtype)
+        right = np.hstack([request[1] for request in requests]).astype(self.dtype)
+        clip = np.array([delta for _, _, delta in requests], dtype=self.dtype)
         residual = np.empty((self.size, n), self.dtype)
-        weight, y = self._or_default(weight, y)
+        weights, targets = self._or_default(weight, y)
         few = max(SLICE // sum(self.shape), 16)  # the second products find a and b in cache
 
-        def part(lo, hi, grad_left, grad_right):
+        def part(lo: int, hi: int, grad_left: np.ndarray, grad_right: np.ndarray) -> None:
             for start in range(lo, hi, few):
                 rows = slice(start, min(start + few, hi))
                 u, v = self.a[rows] @ left, self.b[rows] @ right
                 whole = (-1, n, k)
-                rank_one_weigh(u.reshape(whole), v.reshape(whole), y[rows], weight[rows], delta, residual[rows])
+                own = targets[rows], weights[rows], clip, residual[rows]
+                rank_one_weigh(u.reshape(whole), v.reshape(whole), *own)
                 grad_left += self.a[rows].T @ u
                 grad_right += self.b[rows].T @ v
 
         grad_left, grad_right = self._pass(part, 2 * (left.size + right.size), [left.shape, right.shape])
         whole = zip(residual.T, np.hsplit(grad_left, n), np.hsplit(grad_right, n), strict=True)
-        return [tuple(np.ascontiguousarray(a) for a in one) for one in whole]
+        return [Step(*(np.ascontiguousarray(a) for a in one)) for one in whole]
 
-    def in_units(self):
+    def in_units(self) -> InUnits:
         units = ordinary_unit(self.a), ordinary_unit(self.b)
         if units == (1.0, 1.0):
-            return self, ()
+            return InUnits(self, ())
         a, b = (data / self.dtype.type(unit) for data, unit in zip((self.a, self.b), units, strict=True))
-        return self._like(RankOneMeasurements(a, b, self.y, self.shape)), units
+        return InUnits(self._like(RankOneMeasurements(a, b, self.y, self.shape)), units)
 
-    def single(self):
+    def single(self) -> RankOneMeasurements:
         if not all(is_ordinary(data, np.float32) for data in (self.a, self.b)):
             return self
         a, b = (data.astype(np.float32) for data in (self.a, self.b))
         return self._like(RankOneMeasurements(a, b, self._single_targets(), self.shape))
 
-    def leading(self, values, k):
+    def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
-    def second_moments(self):
-        """Mean of A A^T / d2 and of A^T A / d1."""
+    def second_moments(self) -> Moments:
         norm_a, norm_b = (self.a**2).sum(axis=1), (self.b**2).sum(axis=1)
         rows = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])
         cols = (self.b * norm_a[:, None]).T @ self.b / (self.size * self.shape[0])
-        return rows, cols
+        return Moments(rows, cols)

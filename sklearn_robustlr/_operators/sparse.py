@@ -1,55 +1,58 @@
-"""Sparse measurements: each is a flattened matrix, in compressed sparse row form."""
+"""Sparse measurements: each is a stored matrix of which most entries are zero."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy import sparse
 
 from .._kernels.measurements import sparse_steps
 from .._utils.arrays import read_only
-from .._utils.linalg import truncated_svd
-from .base import Measurements, flat_steps, ordinary_unit
+from .._utils.linalg import SVD, truncated_svd
+from .base import FlatMeasurements, ordinary_unit
+from .results import FlatStep, InUnits, Moments
 
 
-class SparseMeasurements(Measurements):
-    """Rows of a CSR matrix are flattened d1 x d2 matrices; they stay sparse."""
+class SparseMeasurements(FlatMeasurements):
+    """Measurements by flattened d1 x d2 matrices, the rows of a CSR matrix; they stay sparse."""
 
-    def __init__(self, data, y, shape):
+    def __init__(self, data: sparse.csr_matrix, y: np.ndarray, shape: tuple[int, int]) -> None:
         super().__init__(y, shape)
         self.data = data
         self._arrays = tuple(read_only(a) for a in (data.indptr, data.indices, data.data))
         self.entrywise = data.nnz <= 4 * data.shape[0]
 
-    def vector_steps(self, x, delta, weight=None, y=None):
-        """Residuals (one row for each) and adjoints at flattened matrices, the rows of x."""
+    def vector_steps(
+        self, x: np.ndarray, delta: Sequence[float], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> FlatStep:
         x = np.ascontiguousarray(x.T)
         residual = np.empty((self.size, x.shape[1]), self.dtype)
-        delta = np.array(delta, dtype=self.dtype)
-        weight, y = self._or_default(weight, y)
+        clip = np.array(delta, dtype=self.dtype)
+        weights, targets = self._or_default(weight, y)
         indptr, *stored = self._arrays
 
-        def part(lo, hi, adjoint):
+        def part(lo: int, hi: int, adjoint: np.ndarray) -> None:
             rows = slice(lo, hi)
-            sparse_steps(indptr[lo : hi + 1], *stored, x, y[rows], weight[rows], delta, residual[rows], adjoint)
+            sparse_steps(indptr[lo : hi + 1], *stored, x, targets[rows], weights[rows], clip, residual[rows], adjoint)
 
         (adjoint,) = self._pass(part, x.shape[1] * self.data.nnz / self.size, [x.shape])
-        return np.ascontiguousarray(residual.T), np.ascontiguousarray(adjoint.T)
+        return FlatStep(np.ascontiguousarray(residual.T), np.ascontiguousarray(adjoint.T))
 
-    def steps(self, requests, weight=None, y=None):
-        return flat_steps(self, requests, weight, y)
-
-    def in_units(self):
+    def in_units(self) -> InUnits:
         unit = ordinary_unit(self.data.data)
         if unit == 1.0:
-            return self, ()
-        return self._like(SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)), (unit,)
+            return InUnits(self, ())
+        even = SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)
+        return InUnits(self._like(even), (unit,))
 
-    def leading(self, values, k):
+    def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
-    def second_moments(self):
-        """Diagonals of the mean of A A^T / d2 and of A^T A / d1 (off-diagonals would be dense work)."""
+    def second_moments(self) -> Moments:
+        """Diagonals of the second moments; their other entries would be dense work."""
         square = np.asarray(self.data.multiply(self.data).mean(axis=0)).reshape(self.shape)
-        return np.diag(square.mean(axis=1)), np.diag(square.mean(axis=0))
+        return Moments(np.diag(square.mean(axis=1)), np.diag(square.mean(axis=0)))

@@ -1,58 +1,83 @@
-"""Tangent spaces of the rank-k matrices as the kinds of measurement see them: functions of (m, n), X = m v^T + u n^T.
-
-``step(m, n, delta)`` returns the residual at X and the gradients in m and n, as the `step` of the measurements does.
-"""
+"""Tangent spaces of the rank-k matrices: measurements of X = m v^T + u n^T as functions of m and n."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import numpy as np
+
+from .results import Step
+
+if TYPE_CHECKING:
+    from .base import FlatMeasurements, Measurements
+    from .entries import EntryMeasurements
+
+
+class Tangent(Protocol):
+    """The tangent space at u diag(s) v^T."""
+
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
+        """Residual at m v^T + u n^T, and the gradients in m and n for residuals clipped at `delta`."""
+        ...
 
 
 class StackedTangent:
-    """Any kind: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n]."""
+    """Tangent space of any measurements: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n]."""
 
-    def __init__(self, parent, u, v):
+    def __init__(self, parent: Measurements, u: np.ndarray, v: np.ndarray) -> None:
         self._parent, self._u, self._v = parent, u, v
 
-    def step(self, m, n, delta, weight=None, y=None):
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
         k = m.shape[1]
         left, right = np.hstack([m, self._u]), np.hstack([self._v, n])
         residual, grad_left, grad_right = self._parent.step(left, right, delta, weight, y)
-        return residual, grad_left[:, :k], grad_right[:, k:]
+        return Step(residual, grad_left[:, :k], grad_right[:, k:])
 
 
 class StoredTangent:
-    """Dense measurements by their tangent coordinates A_i v and A_i^T u, stored: a small dense problem.
+    """Tangent space of dense measurements by their stored tangent coordinates A_i v and A_i^T u.
 
-    `coordinates` are dense measurements of the flattened and joined (m, n), `split` numbers of which are m.
+    `coordinates` are dense measurements of the flattened and joined (m, n), a small problem. The first `split` numbers
+    are m.
     """
 
-    def __init__(self, coordinates, split, k):
+    def __init__(self, coordinates: FlatMeasurements, split: int, k: int) -> None:
         self._coordinates, self._split, self._k = coordinates, split, k
 
-    def step(self, m, n, delta, weight=None, y=None):
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
         x = np.concatenate([m.ravel(), n.ravel()])[None]
         (residual,), (adjoint,) = self._coordinates.vector_steps(x, [delta], weight, y)
-        return residual, adjoint[: self._split].reshape(-1, self._k), adjoint[self._split :].reshape(-1, self._k)
+        grad_m, grad_n = adjoint[: self._split].reshape(-1, self._k), adjoint[self._split :].reshape(-1, self._k)
+        return Step(residual, grad_m, grad_n)
 
 
 class EntryTangent:
-    """Entries."""
+    """Tangent space of single entries."""
 
-    def __init__(self, parent, u, v):
+    def __init__(self, parent: EntryMeasurements, u: np.ndarray, v: np.ndarray) -> None:
         self._parent, self._u, self._v = parent, np.ascontiguousarray(u), np.ascontiguousarray(v)
 
-    def step(self, m, n, delta, weight=None, y=None):
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
         m, n = np.ascontiguousarray(m), np.ascontiguousarray(n)
         return self._parent.tangent_step(self._u, self._v, m, n, delta, weight, y)
 
 
 class PreconditionedTangent:
-    """Measurements P A_i Q."""
+    """Tangent space of measurements by the matrices P A_i Q."""
 
-    def __init__(self, inner, p, q):
+    def __init__(self, inner: Tangent, p: np.ndarray, q: np.ndarray) -> None:
         self._inner, self._p, self._q = inner, p, q
 
-    def step(self, m, n, delta, weight=None, y=None):
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
         residual, grad_m, grad_n = self._inner.step(self._p @ m, self._q @ n, delta, weight, y)
-        return residual, self._p @ grad_m, self._q @ grad_n
+        return Step(residual, self._p @ grad_m, self._q @ grad_n)

@@ -1,7 +1,8 @@
-"""Measurements in even units: targets, the A_i, rows and columns brought to one size, uneven ensembles whitened."""
+"""Units of the solver: targets, matrices A_i, rows and columns are brought to even sizes, uneven ensembles whitened."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -10,97 +11,101 @@ import numpy as np
 
 from .._kernels.rows import segment_medians
 from .._utils.arrays import counting_sort
-from .._utils.linalg import product_svd, truncated_svd
+from .._utils.linalg import SVD, product_svd, truncated_svd
 from .._utils.stats import quantile
 from .._utils.threads import check_interrupt
+from .._utils.values import Factors
 from .base import Measurements
 from .entries import EntryMeasurements
-from .tangents import PreconditionedTangent
+from .results import Request, Step
+from .tangents import PreconditionedTangent, Tangent
 
-# Largest size of a first guess, in units of the targets, of either type.
+# Largest size of a first guess, in units of the targets, in double and in single precision.
 _MOST, _MOST_SINGLE = 1e12, 1e6
-# Largest targets in units of the median one, and largest scale of a row or column, of either type.
+# Largest targets in units of the median one, and largest scale of a row or column, in double and in single precision.
 _LARGEST = {"d": 1e30, "f": 1e15}
 
 
 class Preconditioned(Measurements):
-    """Measurements P A_i Q of P^-1 X Q^-1, for symmetric P and Q: the same numbers, better conditioned."""
+    """Measurements P A_i Q of P^-1 X Q^-1 for symmetric P and Q: they have the same values, better conditioned."""
 
-    def __init__(self, parent, p, q):
+    def __init__(self, parent: Measurements, p: np.ndarray, q: np.ndarray) -> None:
         super().__init__(parent.y, parent.shape)
         self._parent, self._p, self._q = parent, p, q
         self.entrywise = parent.entrywise
 
-    def with_threads(self, n_threads):
+    def with_threads(self, n_threads: int) -> Preconditioned:
         return Preconditioned(self._parent.with_threads(n_threads), self._p, self._q)
 
-    def steps(self, requests, weight=None, y=None):
+    def steps(
+        self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> list[Step]:
         turned = [(self._p @ left, self._q @ right, delta) for left, right, delta in requests]
         inner = self._parent.steps(turned, weight, self.y if y is None else y)
-        return [(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
+        return [Step(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
 
-    def tangent(self, u, v):
+    def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
 
-    def leading(self, values, k):
+    def leading(self, values: np.ndarray, k: int) -> SVD:
         u, s, v = self._parent.leading(values, min(self.shape))
-        u, s, v = truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
-        return u, s, v
+        return truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray | slice) -> Preconditioned:
         return Preconditioned(self._parent.subset(index), self._p, self._q)
 
-    def single(self):
+    def single(self) -> Preconditioned:
         parent = self._parent.single()
         return Preconditioned(parent, *(factor.astype(parent.dtype) for factor in (self._p, self._q)))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Problem:
-    """Measurements in the units of the solver, and the same in coordinates that are even.
+    """Measurements in the units of the solver, twice: `base` for noise, `work` for the sub-gradient stages.
 
-    `work` is what the sub-gradient stages see, `base` what noise is measured on; X = diag-or-matrix
-    `p` times the work solution times `q` in the coordinates of `base`, and `scale` takes targets of
-    `base` to the user's units, `units` are the divisors that the A_i were brought to an ordinary size by.
-    `final` (p, q) does the same for the solution of `base`.
+    X in the coordinates of `base` is diag(p) W diag(q), where W is X in the coordinates of `work`. `scale` takes
+    targets of `base` to the user's units. The matrices A_i were divided by each of `units`. `final` = (P, Q) takes X
+    from the coordinates of `base` to P X Q; None: it stays as it is.
     """
 
     base: Measurements
     work: Measurements
     p: np.ndarray
     q: np.ndarray
-    final: tuple | None
+    final: tuple[np.ndarray, np.ndarray] | None
     scale: float
-    units: tuple
+    units: tuple[float, ...]
 
     @cached_property
-    def digest(self):
-        """What tells it from other problems."""
+    def digest(self) -> str:
+        """Hash that distinguishes it from other problems."""
         return joblib.hash([getattr(self, field.name) for field in fields(self)])
 
-    def in_user_units(self, size):
-        """Sizes of X in the units of the user; infinite where no number is that large."""
+    def in_user_units(self, size: np.ndarray) -> np.ndarray:
+        """Return sizes of X in the user's units; infinite where they exceed the largest number."""
         with np.errstate(over="ignore"):
             size = size * size.dtype.type(self.scale)
             for unit in self.units:
                 size = size / size.dtype.type(unit)
         return size
 
-    def to_base(self, u, s, v, *, symmetric=False):
+    def to_base(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, symmetric: bool = False) -> SVD:
+        """Take triplets from the coordinates of `work` to those of `base`."""
         if self.work is self.base:
-            return u, s, v
+            return SVD(u, s, v)
         u, s, v = (factor.astype(self.base.dtype, copy=False) for factor in (u, s, v))
         return product_svd(self.p[:, None] * u * s, self.q[:, None] * v, len(s), symmetric=symmetric)
 
-    def to_work(self, u, s, v, *, symmetric=False):
+    def to_work(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, symmetric: bool = False) -> SVD:
+        """Take triplets from the coordinates of `base` to those of `work`."""
         if self.work is self.base:
-            return u, s, v
+            return SVD(u, s, v)
         return product_svd(u * s / self.p[:, None], v / self.q[:, None], len(s), symmetric=symmetric)
 
-    def from_user_units(self, left, right, *, symmetric=False):
-        """Factors of X in the units of the user, in the coordinates of `work`.
+    def from_user_units(self, left: np.ndarray, right: np.ndarray, *, symmetric: bool = False) -> Factors | None:
+        """Take factors of X from the user's units to the coordinates of `work`.
 
-        None where they tell nothing: zero, or so large beside the targets that steps from there are lost in rounding.
+        None where they are useless: zero, or so large beside the targets that steps from there are lost in rounding.
         """
         dtype = self.base.dtype
         tops = [float(np.abs(factor).max()) or 1.0 for factor in (left, right)]  # products of extremes overflow
@@ -115,50 +120,51 @@ class Problem:
         u, s, v = (factor.astype(dtype) for factor in (u, s, v))
         u, s, v = self.to_work(u, s, v, symmetric=symmetric)
         root = np.sqrt(s)
-        return u * root, v * root
+        return Factors(u * root, v * root)
 
-    def finalise(self, u, s, v, *, symmetric=False):
-        """Singular triplets of X in the units of the user, from those in the coordinates of `base`."""
+    def finalise(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, symmetric: bool = False) -> SVD:
+        """Take triplets from the coordinates of `base` to the user's units."""
         if self.final is not None:
             p, q = self.final
             u, s, v = product_svd(p @ u * s, q @ v, len(s), symmetric=symmetric)
-        return u, self.in_user_units(s), v
+        return SVD(u, self.in_user_units(s), v)
 
-    def to_user_units(self, left, right):
-        """Singular triplets of X in the units of the user, from factors in the coordinates of `work`."""
+    def to_user_units(self, left: np.ndarray, right: np.ndarray) -> SVD:
+        """Return the triplets of X in the user's units, from factors in the coordinates of `work`."""
         return self.finalise(*self.to_base(*product_svd(left, right)))
 
-    def subset(self, index):
-        """The problem of some of the measurements, in the same units."""
+    def subset(self, index: np.ndarray | slice) -> Problem:
+        """Return the problem of some of the measurements, in the same units."""
         return self._of_each(lambda measurements: measurements.subset(index))
 
-    def with_threads(self, n_threads):
-        """The same problem, passes over its data made in so many threads."""
+    def with_threads(self, n_threads: int) -> Problem:
+        """Return the same problem, with so many threads for a pass over its data."""
         return self._of_each(lambda measurements: measurements.with_threads(n_threads))
 
-    def in_single(self):
-        """The same problem, the sub-gradient stages in single precision where that is faster."""
+    def in_single(self) -> Problem:
+        """Return the same problem, its sub-gradient stages in single precision where that is faster."""
         return self if self.base.dtype == np.float32 else replace(self, work=self.work.single())
 
-    def _of_each(self, change):
+    def _of_each(self, change: Callable[[Measurements], Measurements]) -> Problem:
+        """Return the problem with changed measurements; `work` stays `base` itself where it is."""
         base = change(self.base)
         return replace(self, base=base, work=base if self.work is self.base else change(self.work))
 
 
-def target_scale(y):
-    """Robust size of the targets: median absolute value, or the mean one where the median is zero."""
+def target_scale(y: np.ndarray) -> float:
+    """Robust size of the targets: median absolute value of all, or of those other than zero where most are zero."""
     size = np.abs(y)
     top = float(size.max()) if len(size) else 0.0
     if top == 0.0:
         return 1.0
     scale = quantile(size, 0.5)
-    if scale <= 1e-12 * top:  # mostly zeros: the size of what is not
+    if scale <= 1e-12 * top:  # mostly zeros
         present = size[size > 0]
         scale = quantile(present, 0.5)
     return scale
 
 
-def make_problem(measurements):
+def make_problem(measurements: Measurements) -> Problem:
     """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
     measurements, units = measurements.in_units()
     scale = target_scale(measurements.y)
@@ -173,14 +179,14 @@ def make_problem(measurements):
         work = measurements if even else measurements.rescaled(p, q)
         return Problem(measurements, work, p, q, None, scale, units)
     rows, cols = measurements.second_moments()
-    p, q = _inverse_root(rows), _inverse_root(cols)
+    white_rows, white_cols = _inverse_root(rows), _inverse_root(cols)
     final = None
     size = np.trace(rows) / len(rows)
-    if p is not None or q is not None or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
-        p = np.eye(len(rows)) / np.sqrt(size) if p is None else p
-        q = np.eye(len(cols)) if q is None else q
-        # each factor carries the overall size: take it out of one
-        q = q * np.sqrt(size) if _inverse_root(cols) is not None else q
+    if white_rows is not None or white_cols is not None or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
+        p = np.eye(len(rows)) / np.sqrt(size) if white_rows is None else white_rows
+        q = np.eye(len(cols)) if white_cols is None else white_cols
+        # each of the two carries the overall size: take it out of one
+        q = q * np.sqrt(size) if white_cols is not None else q
         dtype = measurements.dtype
         final = (p.astype(dtype), q.astype(dtype))
         measurements = Preconditioned(measurements, *final)
@@ -188,11 +194,11 @@ def make_problem(measurements):
     return Problem(measurements, measurements, ones, ones, final, scale, units)
 
 
-def _inverse_root(moment, *, even=4.0, ridge=1e-2):
+def _inverse_root(moment: np.ndarray, *, even: float = 4.0, ridge: float = 1e-2) -> np.ndarray | None:
     """Inverse square root of a second-moment matrix; None where it is close to a multiple of the identity.
 
-    The ridge, relative to the largest eigenvalue, keeps directions that the measurements hardly see (pixels
-    that are dark in nearly every image) from being blown up: they are learnt late, if the data ask for them.
+    The ridge is relative to the largest eigenvalue. Without it, directions that hardly any measurement depends on
+    (pixels that are dark in nearly every image) would be blown up. With it they are learnt late, if at all.
     """
     moment = moment.astype(np.float64)
     values, vectors = np.linalg.eigh(moment)
@@ -202,11 +208,11 @@ def _inverse_root(moment, *, even=4.0, ridge=1e-2):
     return (vectors / np.sqrt(np.maximum(values, 0.0) + ridge * top)) @ vectors.T
 
 
-def _equilibrate(entries, sweeps=3, bound=100.0):
-    """Row and column scales: diag(1/p) X diag(1/q) has rows and columns of even median size.
+def _equilibrate(entries: EntryMeasurements, sweeps: int = 3, bound: float = 100.0) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column scales p and q: diag(1/p) X diag(1/q) has rows and columns of even median size.
 
-    Low rank is kept; rows of very different size no longer hide behind one another. Medians see
-    through errors in less than half of a row.
+    This keeps the rank low, and rows of very different size count alike. Medians are robust to gross errors in less
+    than half of a row.
     """
     p, q = (np.ones(n) for n in entries.shape)
     size = np.abs(entries.y).astype(np.float64, copy=False)  # ratios of extremes overflow in single precision

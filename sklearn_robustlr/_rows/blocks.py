@@ -1,12 +1,15 @@
-"""Large matrices: which block of rows by columns to fit first, and the regressions that extend it to all.
+"""Blocks of a large matrix: which rows and columns to fit first, and the regressions that extend that to all.
 
-What a block has not seen is a small regression a column, then a row, on bases that are known by then.
+Each column outside the block, then each row, is a small regression on a basis that is known by then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from .._operators.observed import Entries
 from .._utils.linalg import product_svd
 from .._utils.values import Factors, Masks
 from .regression import RowSpace
@@ -17,11 +20,13 @@ SMALL = (15_000, 60_000)
 LARGE, BLOCK = 1_000_000, 300_000
 
 
-def choose_block(shape, n_entries, block, *, include=None):
-    """Masks of a random block that holds about `block` of the entries, as square as it can be.
+def choose_block(
+    shape: tuple[int, int], n_entries: int, block: int, *, include: Sequence[np.ndarray] | None = None
+) -> Masks:
+    """Masks of a random block that holds about `block` of the entries, as square as possible.
 
-    Up to three times as many where few are seen: there are fewer for each degree of freedom. `include` (masks of rows
-    and of columns) asks for some of them, for half of the block at most.
+    The block holds up to three times as many where few entries are observed: there are fewer for each degree of
+    freedom. `include` (masks of rows and of columns) asks for some of them, for half of the block at most.
     """
     density = n_entries / np.prod(shape, dtype=float)
     size = min(block / np.sqrt(density), 3.3 * block)
@@ -41,10 +46,21 @@ def choose_block(shape, n_entries, block, *, include=None):
     return Masks(*masks)
 
 
-def extend_columns(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
+def extend_columns(
+    entries: Entries,
+    left: np.ndarray,
+    s: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    *,
+    scale: float,
+    efficient: bool,
+    n_jobs: int | None = None,
+) -> np.ndarray:
     """Right singular vectors of all columns from the triplets of a block, whose masks are `rows` and `cols`.
 
-    Everything is regressed on orthonormal vectors, so that no size of the data overflows.
+    Everything is regressed on orthonormal vectors, so that data of any size do not overflow.
     """
     whole = np.zeros((entries.shape[1], right.shape[1]))
     whole[cols] = right
@@ -55,12 +71,22 @@ def extend_columns(entries, left, s, right, rows, cols, *, scale, efficient, n_j
     return whole
 
 
-def extend(entries, left, s, right, rows, cols, *, scale, efficient, n_jobs=None):
-    """Extend the triplets of a block to factors of the whole, noise averaged over all; averages its noise."""
-    options = {"scale": scale, "efficient": efficient, "n_jobs": n_jobs}
-    whole = extend_columns(entries, left, s, right, rows, cols, **options)
+def extend(
+    entries: Entries,
+    left: np.ndarray,
+    s: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    *,
+    scale: float,
+    efficient: bool,
+    n_jobs: int | None = None,
+) -> Factors:
+    """Extend the triplets of a block to factors of the whole matrix; its noise is averaged over all entries."""
+    whole = extend_columns(entries, left, s, right, rows, cols, scale=scale, efficient=efficient, n_jobs=n_jobs)
 
-    def regress(entries, basis, coefficients):
+    def regress(entries: Entries, basis: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         prior = coefficients[np.any(coefficients != 0.0, axis=1)]
         space = RowSpace.learn(basis, prior, slice(None), scale, efficient=efficient)
         return space.regress(entries, n_jobs=n_jobs).factors

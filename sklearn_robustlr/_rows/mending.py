@@ -1,45 +1,72 @@
-"""Rows and columns of a fit whose own robust regression broke down, regressed again."""
+"""Mending of an entry fit: rows and columns whose own robust regression broke down are regressed again."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .._kernels.rows import regress_rows, start_work
 from .._operators.base import IDENTITY
+from .._operators.entries import EntryMeasurements
 from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, exact_scale, rounding_share
 from .._utils.threads import slices
+from .._utils.values import Fit
 
 
-def broken(met, seen):
-    """Mask of the rows that meet far fewer of their `seen` entries than the whole does."""
+class Mended(NamedTuple):
+    """X = u diag(s) v^T after mending, and whether that changed anything."""
+
+    u: np.ndarray
+    s: np.ndarray
+    v: np.ndarray
+    changed: bool
+
+
+class _Expected(NamedTuple):
+    """Number of entries that each row is expected to meet, and its standard deviation."""
+
+    number: np.ndarray
+    spread: np.ndarray
+
+
+def broken(met: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Mask of the rows that meet a far smaller share of their `seen` entries than all rows together."""
     expected, spread = _expected(met, seen)
     return (met < expected - 4.0 * spread) & (met < 0.75 * expected)
 
 
-def _expected(met, seen):
-    """How many of its `seen` entries each row would meet if it met as many as the whole, and the spread of that."""
+def _expected(met: np.ndarray, seen: np.ndarray) -> _Expected:
+    """Entries that each row would meet if it met the same share of its `seen` entries as all rows together."""
     share = met.sum() / max(seen.sum(), 1)
-    return share * seen, np.sqrt(np.maximum(share * (1.0 - share) * seen, 1.0))
+    return _Expected(share * seen, np.sqrt(np.maximum(share * (1.0 - share) * seen, 1.0)))
 
 
-def _contestable(met, seen, rank):
-    """Mask of the rows of an exact fit of which another one may meet more: two that meet most entries are one."""
+def _contestable(met: np.ndarray, seen: np.ndarray, rank: int) -> np.ndarray:
+    """Mask of the rows of an exact fit where another regression may meet more entries.
+
+    There is none where most entries are met: two regressions that meet most entries are the same.
+    """
     expected, spread = _expected(met, seen)
     return (met < expected - spread) & (met <= (seen + rank) // 2)
 
 
-def mend(entries, fit, *, which=None, n_starts=1000):
-    """Refit rows, then columns, of an entry fit whose own robust regression broke down, or those of two masks `which`.
+def mend(
+    entries: EntryMeasurements, fit: Fit, *, which: Sequence[np.ndarray] | None = None, n_starts: int = 1000
+) -> Mended:
+    """Refit the rows, then the columns, of an entry fit whose own robust regression broke down.
 
-    With the other factor held, a row is a small regression; several starts find the fit that most of
-    its entries agree on (:func:`regress_rows`). Returns (u, s, v, changed).
+    `which` are masks of the rows and columns to refit instead. With the other factor held, a row is a small
+    regression; several starts find the fit that most of its entries agree on (:func:`regress_rows`).
     """
     left, right = fit.u * fit.s, fit.v
     residual, changed = fit.residual, False
     exact = fit.scale <= exact_scale(entries.dtype)
     transposed, order = entries.transposed()
-    for side, order_of in ((entries, slice(None)), (transposed, order)):
+    orders: tuple[slice | np.ndarray, ...] = (slice(None), order)
+    for side, order_of in zip((entries, transposed), orders, strict=True):
         count = np.bincount(side.rows, weights=np.abs(residual[order_of]) <= 3.0 * fit.scale, minlength=side.shape[0])
         seen = np.diff(side.indptr)
         if which is None:
@@ -51,7 +78,7 @@ def mend(entries, fit, *, which=None, n_starts=1000):
         factors = np.array(left if side is entries else right, dtype=np.float64)
         basis = np.array(right if side is entries else left, dtype=np.float64)
         size = np.abs(basis).max(axis=1)
-        basis[size <= rounding_share(entries.dtype) * size.max()] = 0.0  # rounding tells nothing
+        basis[size <= rounding_share(entries.dtype) * size.max()] = 0.0  # what is only rounding carries no information
         met = np.empty(len(factors), dtype=np.int64)
         data = (
             side.indptr,
@@ -73,6 +100,5 @@ def mend(entries, fit, *, which=None, n_starts=1000):
             left = factors.astype(entries.dtype)
         else:
             right = factors.astype(entries.dtype)
-        residual = entries.step(left, right, IDENTITY, np.zeros_like(entries.y))[0]
-    u, s, v = product_svd(left, right, fit.rank)
-    return u, s, v, changed
+        residual = entries.step(left, right, IDENTITY, np.zeros_like(entries.y)).residual
+    return Mended(*product_svd(left, right, fit.rank), changed)

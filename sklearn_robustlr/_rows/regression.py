@@ -130,7 +130,7 @@ class RowSpace:
         beyond = np.empty(0 if threshold is None else len(entries.y), dtype=bool)
         regressor = _Regressor(self)
 
-        def block(lo, hi):
+        def block(lo: int, hi: int) -> None:
             evaluate = regressor.block(entries, lo, hi, factors[lo:hi], met[lo:hi])
             if not (residual or threshold is not None):
                 return
@@ -206,7 +206,7 @@ class _Regressor:
         indptr, cols, y = entries.block(lo, hi)
         is_full = entries.full is not None
 
-        def evaluate():
+        def evaluate() -> np.ndarray:
             rest = np.empty(len(y))
             if is_full:
                 full_residual(y, self._turned, x, rest)
@@ -231,7 +231,15 @@ class _Regressor:
             rest = None
         return evaluate if rest is None else lambda: rest
 
-    def _regress(self, indptr, cols, y, some, x, met):
+    def _regress(
+        self,
+        indptr: np.ndarray,
+        cols: np.ndarray,
+        y: np.ndarray,
+        some: np.ndarray,
+        x: np.ndarray,
+        met: np.ndarray,
+    ) -> None:
         """Robust regression of some rows; one that meets few entries is also begun at what the prior holds likely."""
         space = self._space
         data = indptr, cols, y, self._basis, self._scale, self._reach
@@ -244,7 +252,7 @@ class _Regressor:
             better = poor[space.credit(again[poor], met_again[poor]) > space.credit(x[poor], met[poor])]
             x[better], met[better] = again[better], met_again[better]
 
-    def _expect(self, indptr, cols, y, some):
+    def _expect(self, indptr: np.ndarray, cols: np.ndarray, y: np.ndarray, some: np.ndarray) -> np.ndarray:
         """Posterior means of some rows under the prior."""
         unit, space = self._unit, self._space
         with np.errstate(over="ignore"):  # an entry that is infinite in these units is left out

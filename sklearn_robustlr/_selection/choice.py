@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._operators.units import Problem
-from .._utils.values import Factors, Fit, Options
-from .results import Candidate, Watch
+from .._utils.values import Factors, Fit, Options, Watch
+from .results import Candidate
 from .scan import Scan
 from .verdict import judge
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from .._operators.units import Problem
 from .._solvers.starts import tiny_start
-from .._solvers.step_rules import make_step_rule
-from .._solvers.subgradient import History, descent, subgradient_methods
+from .._solvers.step_rules import StepRule, make_step_rule
+from .._solvers.subgradient import Descent, descent, subgradient_methods
 from .._utils.checkpoint import stage
 from .._utils.rules import CLEAR_GAP, FIRST_WIDTH
-from .._utils.values import Factors, Options
+from .._utils.values import Factors, Options, Watch
 from .evidence import find_gap, largest_rank
-from .results import Watch
 
 
 class Begin(NamedTuple):
@@ -22,16 +21,8 @@ class Begin(NamedTuple):
 
     left: np.ndarray
     right: np.ndarray
-    rule: object
+    rule: StepRule
     n_iter: int = 0
-
-
-class Descended(NamedTuple):
-    """Where a descent has come to."""
-
-    left: np.ndarray
-    right: np.ndarray
-    history: History
 
 
 class Width(NamedTuple):
@@ -55,11 +46,11 @@ def descend(
     *,
     max_iter: int | None = None,
     watch: Watch | None = None,
-) -> list[Descended]:
+) -> list[Descent]:
     """Run the sub-gradient method with these options from several starts, side by side."""
     rules = [start.rule for start in starts]
 
-    def run():
+    def run() -> tuple[list[Descent], list[StepRule]]:
         descents = [
             descent(
                 problem.work,
@@ -75,7 +66,7 @@ def descend(
             )
             for start in starts
         ]
-        return [Descended(*result) for result in subgradient_methods(problem.work, descents)], rules
+        return subgradient_methods(problem.work, descents), rules
 
     # where callbacks watch, and may ask for an end, the iterations are made
     checkpoint = options.checkpoint if watch is None else None
@@ -93,7 +84,7 @@ def begin_at(problem: Problem, options: Options, factors: Factors) -> Begin | No
     return Begin(*factors, make_step_rule(options.step_size, problem.work, options.init_scale, norm))
 
 
-def descend_from_tiny(problem: Problem, options: Options, *, watch: Watch | None = None) -> Descended | None:
+def descend_from_tiny(problem: Problem, options: Options, *, watch: Watch | None = None) -> Descent | None:
     """Run the sub-gradient method from a tiny start, widened while all directions are used.
 
     None where the measurements do not depend on the matrix: all of them are zero.

@@ -113,14 +113,14 @@ def left_over(fit: Fit, measurements: Measurements) -> float:
     if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
         return 0.0
 
-    def leading(values):
+    def leading(values: np.ndarray) -> float:
         return float(measurements.leading(values.astype(fit.residual.dtype), 1)[1][0])
 
     rng = np.random.RandomState(0)
     noise = [leading(inlier * (2 * rng.randint(2, size=len(inlier)) - 1)) for _ in range(_SIGNS)]
     mean = np.mean(noise)
     most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
-    return leading(inlier) / most if most > 0.0 else 0.0
+    return float(leading(inlier) / most) if most > 0.0 else 0.0
 
 
 def prefers_larger(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:

@@ -19,7 +19,7 @@ from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import misfit, quantile
 from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
 from .._utils.values import Factors, Options, exact_count, is_exact
-from .descents import Begin, Descended, descend, first_width
+from .descents import Begin, Descent, descend, first_width
 from .evidence import EDGES, noise_edge
 from .results import Solution
 from .solve import finish, previews, solve
@@ -151,14 +151,14 @@ def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[R
     return advanced
 
 
-def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int | None) -> Ended:
+def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int) -> Ended:
     """Take a start through the stages after the sub-gradient method.
 
     Every third one begins to scan one rank above the one that its spectrum speaks for.
     """
     with single_threaded_blas(), working_for(token):
         shift = int(run.index > 0 and run.index % 3 == 0)
-        solution = finish(problem, options, Descended(run.left, run.right, run.history), shift=shift)
+        solution = finish(problem, options, Descent(run.left, run.right, run.history), shift=shift)
         fit = solution.fit
         left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         root = np.sqrt(s)
@@ -192,7 +192,7 @@ def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[
 def _ranking(runs: Sequence[Run]) -> list[Run]:
     """The runs, best first; ties in the order of their numbers."""
 
-    def place(run):
+    def place(run: Run) -> tuple[int, int]:
         loss = max(run.loss, _NOTHING) if np.isfinite(run.loss) else np.finfo(float).max
         return round(np.log(loss) / np.log(_TIE)), run.index
 
@@ -266,7 +266,7 @@ def _better(one: Solution, other: Solution, shape: tuple[int, int], options: Opt
         return one if met[0] >= met[1] else other
     scale = min(s.fit.scale for s in (one, other))
 
-    def cost(solution):
+    def cost(solution: Solution) -> float:
         edges = sum(noise_edge(shape, k, symmetric=options.symmetric) for k in range(solution.rank))
         return misfit(solution.fit.residual, scale).sum() + EDGES * edges
 

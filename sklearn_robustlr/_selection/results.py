@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._solvers.subgradient import History
-from .._utils.values import Factors, Fit, Verdict
-
-#: What follows a start: called with the name of a step and the factors it came to; True asks for an end.
-Watch = Callable[[str, Factors], bool]
+from .._utils.values import Fit, Verdict
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from .._solvers.gauss_newton import m_estimate
 from .._solvers.manifold import manifold_subgradient, truncate
 from .._solvers.starts import spectral_start
 from .._utils.checkpoint import stage
-from .._utils.linalg import product_svd
+from .._utils.linalg import SVD, product_svd
 from .._utils.rules import exact_tolerance
 from .._utils.stats import bisquare, quantile, robust_size
-from .._utils.values import Factors, Fit, Options, informative_count, is_exact, is_met
+from .._utils.values import Factors, Fit, Options, Watch, informative_count, is_exact, is_met
 from .evidence import (
     EDGES,
     LEAST_EDGES,
@@ -33,7 +33,6 @@ from .evidence import (
     prefers_larger,
 )
 from .leverage import has_high_leverage, high_leverage, localised_mass
-from .results import Watch
 
 # Fits that a screening scan makes until one is exact.
 _PATIENCE = 6
@@ -79,7 +78,7 @@ class Scan:
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._watch = watch
 
-    def start(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def start(self, k: int) -> SVD:
         """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
         symmetric, work = self._options.symmetric, self._problem.work
         u, s, v = truncate(self._left, self._right, k, symmetric=symmetric)
@@ -88,7 +87,7 @@ class Scan:
             more, size, turned = spectral_start(rest, k - len(s), symmetric=symmetric)
             left, right = np.hstack([u * s, more * size]), np.hstack([v, turned])
             u, s, v = truncate(left, right, k, floor=0.02, symmetric=symmetric)
-        return u, s, v
+        return SVD(u, s, v)
 
     def fit(self, k: int) -> Fit:
         """The fit of rank k, made where it has not been."""
@@ -127,9 +126,7 @@ class Scan:
         checkpoint = self._options.checkpoint
         return stage(checkpoint, name, lambda: compute(*what), self._problem, self._options.apart, what)
 
-    def _descend(
-        self, u: np.ndarray, s: np.ndarray, v: np.ndarray, among: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _descend(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, among: np.ndarray | None) -> SVD:
         """The sub-gradient method from a start, in the coordinates of the base."""
         symmetric = self._options.symmetric
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
@@ -372,7 +369,7 @@ class Scan:
             self._left_over[k] = fit, left_over(fit, self._problem.base)
         return self._left_over[k][1]
 
-    def _augmented(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _augmented(self, k: int) -> SVD:
         """A start of rank k + 1: the fit of rank k, and the leading direction of what it leaves."""
         fit, base, symmetric = self.fit(k), self._problem.base, self._options.symmetric
         weight = bisquare(fit.residual, fit.scale)

@@ -14,12 +14,12 @@ from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
 from .._utils.rules import SMALL_GAP, scale_floor
 from .._utils.stats import median_scale
-from .._utils.values import Factors, Fit, Options, exact_count, is_exact, is_met
+from .._utils.values import Factors, Fit, Options, Watch, exact_count, is_exact, is_met
 from .choice import scan_from
-from .descents import Descended, begin_at, descend, descend_from_tiny
+from .descents import Descent, begin_at, descend, descend_from_tiny
 from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
-from .results import Candidate, Solution, Watch
+from .results import Candidate, Solution
 from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
 from .verdict import STOPPED, is_doubtful, judge_unpolished
 
@@ -112,7 +112,7 @@ def _solve(problem: Problem, options: Options, start: Factors | None, watch: Wat
     """Run the stages of :func:`solve` on all measurements as they are."""
     if not np.any(problem.base.y):
         return _zero_solution(problem.base)
-    descended: Descended | None
+    descended: Descent | None
     if start is not None and not options.polish:
         begin = begin_at(problem, options, start)
         descended = None if begin is None else descend(problem, options, [begin], watch=watch)[0]
@@ -134,7 +134,7 @@ def _limit(problem: Problem, options: Options) -> int:
 
 
 def finish(
-    problem: Problem, options: Options, descended: Descended, *, shift: int = 0, watch: Watch | None = None
+    problem: Problem, options: Options, descended: Descent, *, shift: int = 0, watch: Watch | None = None
 ) -> Solution:
     """Run the stages after the sub-gradient method: ranks, estimate, verdict, a second opinion where that is bad.
 

@@ -228,7 +228,7 @@ def compare_with_parts(fit: Fit, problem: Problem, options: Options) -> Parts:
     for seed in range(3):
         if seed == 2 and (figures[0].moved > _MOVED) == (figures[1].moved > _MOVED):
             break
-        held = np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD
+        held = np.asarray(np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD)
         held[seed % len(held)] = True  # one at least
         part = Scan(problem.subset(np.flatnonzero(~held)), u * s, v, options)
         # a descent that is stuck does not speak against the fit, only one that does better

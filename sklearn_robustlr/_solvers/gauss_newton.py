@@ -1,48 +1,62 @@
-"""Efficient estimation at a fixed rank: mixture-weighted Gauss-Newton, and mending of broken rows.
+"""Efficient estimation at a fixed rank: Gauss-Newton steps whose weights come from the mixture of the residuals.
 
-The l1 estimate wastes 36 % of a sample with Gaussian noise. From it, residuals are modelled as a
-mixture of inliers, N(0, scale^2), and gross errors, Cauchy with a scale of their own; each
-measurement is weighted by the posterior probability of being inlier, and the weighted least-squares
-problem on the rank-k manifold is solved by Gauss-Newton steps (conjugate gradients in the tangent
-space). Measured on 48 mixed cases: median error 1.07 times that of least squares told the bad
-measurements, where the l1 estimate is at 1.6 and bisquare weights at 1.11. The scale starts from the lower
-quartile of the residuals, too small, and one expectation step is made per Gauss-Newton step: started too
-large, it takes errors of the size of the noise for inlier and stays there (up to 2.1 times the
-oracle's error, against 1.4).
+The l1 estimate wastes 36 % of a sample with Gaussian noise. From it, residuals are modelled as a mixture of inliers,
+N(0, scale^2), and gross errors, Cauchy with a scale of their own. Each measurement is weighted by the posterior
+probability of being an inlier. The weighted least-squares problem on the rank-k manifold is solved by Gauss-Newton
+steps (conjugate gradients in the tangent space). Measured on 48 mixed cases, relative to least squares on the inliers
+alone: median error 1.07 times, where the l1 estimate is at 1.6 and bisquare weights at 1.11.
+
+The scale starts from the lower quartile of the residuals, which is too small, and one expectation step is made per
+Gauss-Newton step. Started too large, it takes errors of the size of the noise for inliers and stays there: up to 2.1
+times the error of least squares on the inliers, against 1.4.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from .._operators.base import IDENTITY
-from .._utils.linalg import degrees_of_freedom, retract
+from .._operators.base import IDENTITY, Measurements
+from .._operators.tangents import Tangent
+from .._utils.linalg import SVD, degrees_of_freedom, retract
 from .._utils.rules import FLAG_WIDTH, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.threads import check_interrupt
 from .._utils.values import Fit
 from .mixture import Mixture
 
-#: An l1 fit that is still on its way to an exact one leaves residuals below this, in units of the median target.
+#: Residual, in units of the median target, below which an l1 fit is still on its way to an exact one.
 _UNFINISHED = 3e-3
-#: Gross errors fall where they like: of a fit of the right rank their number in a row or column varies as chance has it
-#: (0.9 to 1.1 times). That of what a low-rank matrix cannot follow varies more (photographs: 3 to 15; a rank too small:
-#: 2 to 4).
+#: Clustering of the gross errors beyond which data are only nearly low-rank. In a fit of the right rank their number in
+#: a row or column varies as chance has it (0.9 to 1.1 times). What no low-rank matrix can follow varies more
+#: (photographs: 3 to 15 times; a rank too small: 2 to 4).
 _CLUSTERED = 1.5
-#: Exact fits leave residuals of some 2 to 6 units of rounding in the median.
+#: Median residual of an exact fit, in units of rounding, is some 2 to 6; beyond this bound it is not exact.
 _ROUNDING = 32.0
 
 
-def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetric=False):
-    """One Gauss-Newton step of weighted least squares at fixed rank, retracted.
+def gauss_newton_step(
+    y: np.ndarray,
+    tangent: Tangent,
+    u: np.ndarray,
+    s: np.ndarray,
+    v: np.ndarray,
+    weight: np.ndarray,
+    *,
+    n_cg: int = 12,
+    tol: float = 1e-3,
+    symmetric: bool = False,
+) -> SVD:
+    """Make one Gauss-Newton step of weighted least squares at fixed rank, and retract it.
 
-    Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the
-    current point u diag(s) v^T, whose `tangent` space is given; u and v are orthonormal, which is the preconditioner.
+    Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the current point
+    u diag(s) v^T, whose `tangent` space is given. u and v are orthonormal, which is the preconditioner.
     """
     m, n = u * s, np.zeros_like(v)
     zero = np.zeros_like(y)
 
-    def normal(a, b, y):
+    def normal(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         check_interrupt()
         _, g_a, g_b = tangent.step(a, b, IDENTITY, weight, y)
         if symmetric:
@@ -63,7 +77,7 @@ def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetr
         curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
         bend = curvature / max(float((p_m * p_m).sum() + (p_n * p_n).sum()), np.finfo(float).tiny)
         steepest = max(steepest, bend)
-        if not bend > rounding * steepest:  # a row that nothing inlier is seen of: the way there has no end
+        if not bend > rounding * steepest:  # no inlier depends on this direction: the step would have no end
             break
         length = y.dtype.type(rho / curvature)
         m, n = m + length * p_m, n + length * p_n
@@ -75,30 +89,48 @@ def gauss_newton_step(y, tangent, u, s, v, weight, *, n_cg=12, tol=1e-3, symmetr
     return retract(u, m, v, n, len(s), symmetric=symmetric)
 
 
-def _linearise(measurements, u, s, v):
-    """Tangent space at u diag(s) v^T, and the residual there, which costs next to nothing once that is known."""
+class _Linearised(NamedTuple):
+    """Tangent space at a point, and the residual there."""
+
+    tangent: Tangent
+    residual: np.ndarray
+
+
+def _linearise(measurements: Measurements, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> _Linearised:
+    """Return the tangent space and the residual at u diag(s) v^T; the residual costs next to nothing there."""
     tangent = measurements.tangent(u, v)
-    return tangent, tangent.step(u * s, np.zeros_like(v), IDENTITY, np.zeros_like(measurements.y))[0]
+    step = tangent.step(u * s, np.zeros_like(v), IDENTITY, np.zeros_like(measurements.y))
+    return _Linearised(tangent, step.residual)
 
 
-def _is_rounding(residual, informative):
-    """Whether what is left of the targets that are met is what a product is rounded to."""
+def _is_rounding(residual: np.ndarray, informative: np.ndarray | None) -> bool:
+    """Whether the lower quartile of the residuals is rounding of a product."""
     size = np.abs(residual if informative is None else residual[informative])
     return quantile(size, 0.25) <= _ROUNDING * np.finfo(size.dtype).eps
 
 
-def m_estimate(measurements, u, s, v, *, residual=None, n_iter=14, fall=None, symmetric=False):
-    """Mixture-weighted Gauss-Newton iteration from a robust estimate; returns a :class:`Fit`.
+def m_estimate(
+    measurements: Measurements,
+    u: np.ndarray,
+    s: np.ndarray,
+    v: np.ndarray,
+    *,
+    residual: np.ndarray | None = None,
+    n_iter: int = 14,
+    fall: float | None = None,
+    symmetric: bool = False,
+) -> Fit:
+    """Run the mixture-weighted Gauss-Newton iteration from a robust estimate.
 
-    Where the `residual` of that is known, and is exact to rounding already, nothing is iterated. `fall` bounds the fall
-    of the scale in one step. Of entries, a scale in free fall drops whole rows that are only slower than the others:
-    0.2 unless something else is given.
+    Where the `residual` of the estimate is given and exact to rounding, nothing is iterated. `fall` bounds the fall of
+    the scale in one step. Its default is 0.2 for entrywise measurements: a scale in free fall drops whole rows that
+    only converge more slowly than the others.
 
-    Data that are only nearly low-rank (photographs) leave residuals with a heavy tail and no gap, that cluster in some
-    rows and columns: the mixture would take half of them for errors. There the l1 estimate is the better one (on a
-    photograph it is 5 to 10 % closer to the truth than any re-weighting of it) and is returned as it came. Where they
-    do not cluster, they are errors with a heavy tail of their own (half of all Cauchy errors), and the mixture's
-    estimate is two to three times as close.
+    Data that are only nearly low-rank (photographs) leave heavy-tailed residuals, without a gap, that cluster in some
+    rows and columns. The mixture would take half of them for gross errors. There the l1 estimate is better (on a
+    photograph it is 5 to 10 % closer to the truth than any re-weighting of it) and is returned as it came. Where
+    heavy-tailed residuals do not cluster, they are errors with a heavy tail of their own (half of all Cauchy errors),
+    and the estimate of the mixture is two to three times as close.
     """
     dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
     floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))  # rounding is noise

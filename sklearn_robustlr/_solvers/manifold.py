@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from .._operators.base import SIGN
-from .._utils.linalg import product_svd, retract
+from .._operators.base import SIGN, Measurements
+from .._utils.linalg import SVD, product_svd, retract
 from .._utils.stats import quantile
 from .._utils.threads import check_interrupt
 
 
+class ManifoldDescent(NamedTuple):
+    """End of a descent on the manifold: X = u diag(s) v^T, and the last residual that was evaluated."""
+
+    u: np.ndarray
+    s: np.ndarray
+    v: np.ndarray
+    residual: np.ndarray
+
+
 def manifold_subgradient(
-    measurements, u, s, v, *, step, decay=0.96, n_iter=220, inner=10, fresh=10, tol=0.0, symmetric=False
-):
-    """Normalised sub-gradient method on the manifold of fixed-rank matrices, geometric step.
+    measurements: Measurements,
+    u: np.ndarray,
+    s: np.ndarray,
+    v: np.ndarray,
+    *,
+    step: float,
+    decay: float = 0.96,
+    n_iter: int = 220,
+    inner: int = 10,
+    fresh: int = 10,
+    tol: float = 0.0,
+    symmetric: bool = False,
+) -> ManifoldDescent:
+    """Run the normalised sub-gradient method on the manifold of fixed-rank matrices, with a geometric step.
 
-    X moves by eta_t along the sub-gradient projected to the tangent space at X, normalised to length
-    one there (the scaled sub-gradient of Tong, Ma and Chi, 2021, up to the retraction); raw signs, so
-    that the size of an error does not matter, and nothing about the errors is told. The tangent
-    space is renewed every `inner` iterations (every one of the first `fresh`).
+    X moves by eta_t along the sub-gradient. This is projected to the tangent space at X and normalised to length one
+    (the scaled sub-gradient of Tong, Ma and Chi, 2021, up to the retraction). It is made of raw signs: the size of a
+    gross error does not matter, and nothing has to be known about the errors. The tangent space is renewed every
+    `inner` iterations, and at every one of the first `fresh`.
 
-    `step` is the length of the first step in units of the residual. Stops early where the lower quartile
-    of the residuals has stopped falling while the step has become small beside it: the rank is too small,
-    or the noise is reached; and where it is below `tol` times the first step. Returns (u, s, v, residual).
+    `step` is the length of the first step in units of the residual. The method stops early where the lower quartile of
+    the residuals no longer falls and the step has become small beside it: the rank is too small, or the noise is
+    reached. It also stops where that quartile is below `tol` times the first step.
     """
     k = len(s)
     dtype = measurements.dtype
@@ -44,7 +66,7 @@ def manifold_subgradient(
                 grad_n = grad_n - v @ (v.T @ grad_n)  # the core u^T G v is in grad_m already
             norm = float(np.hypot(np.linalg.norm(grad_m), np.linalg.norm(grad_n)))
             if norm == 0.0:
-                return u, s, v, residual
+                return ManifoldDescent(u, s, v, residual)
             if t == 0:
                 eta = step * measurements.size / norm
             length = dtype.type(eta * decay**t / norm)
@@ -55,19 +77,19 @@ def manifold_subgradient(
         if tol > 0.0 and t % 20 == 0 and quantile(np.abs(residual), 0.25) < tol * step:
             break
         if t >= 60 and t % 20 == 0:
-            now = quantile(np.abs(residual), 0.25)  # half of all may be errors, which never fall
+            now = quantile(np.abs(residual), 0.25)  # half of all may be gross errors, which never fall
             travel = step * decay**t
             if now > 0.97 * watch and travel < 0.1 * now:
                 break
             watch = now
-    return u, s, v, residual
+    return ManifoldDescent(u, s, v, residual)
 
 
-def truncate(left, right, k, *, floor=0.1, symmetric=False):
-    """Balanced rank-k truncation (u, s, v) of left right^T, its small singular values raised.
+def truncate(left: np.ndarray, right: np.ndarray, k: int, *, floor: float = 0.1, symmetric: bool = False) -> SVD:
+    """Return the rank-k truncation of left right^T, with its small singular values raised.
 
-    A direction that the tiny start has not learnt yet must be able to move: values below `floor`
-    times the first are raised to it.
+    Values below `floor` times the first are raised to that: a direction that the tiny start has not learnt yet must be
+    able to move.
     """
     u, s, v = product_svd(left, right, k, symmetric=symmetric)
-    return u, np.maximum(s, floor * s[0]).astype(s.dtype), v
+    return SVD(u, np.maximum(s, floor * s[0]).astype(s.dtype), v)

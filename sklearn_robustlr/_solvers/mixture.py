@@ -1,4 +1,4 @@
-"""The noise law: residuals as a mixture of inliers and gross errors."""
+"""The noise model: residuals as a mixture of inliers and gross errors."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from .._utils.stats import quantile
+from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
-#: Errors that their median size is told from, where there are more.
+#: Most gross errors that their median size is computed from.
 _MEDIAN_SAMPLE = 10_000
 
 
 class Mixture:
     """Residuals as inliers N(0, scale^2) and gross errors Cauchy(0, spread); `fall` bounds the fall of the scale."""
 
-    def __init__(self, residual, dof, floor, fall):
+    def __init__(self, residual: np.ndarray, dof: int, floor: float, fall: float) -> None:
         size = np.abs(residual)
         self._dof, self._floor, self._fall = dof, floor, fall
         # An l1 fit meets nearly as many targets as it has degrees of freedom; of the rest, the lower fifth is noise.
@@ -26,9 +27,9 @@ class Mixture:
         self.spread = max(quantile(size, 0.9), 3.0 * self.scale)
         self.bad_share = 0.3
 
-    def update(self, residual):
-        """One expectation-maximisation step; returns the posterior probabilities of being inlier."""
-        size = np.minimum(np.abs(residual).astype(np.float64), 1e100)  # squares beyond that are no numbers
+    def update(self, residual: np.ndarray) -> np.ndarray:
+        """Make one expectation-maximisation step; returns the posterior probability of each to be an inlier."""
+        size = np.minimum(np.abs(residual).astype(np.float64), 1e100)  # larger squares overflow
         z = np.minimum(size / self.scale, 40.0)
         inlier = (1.0 - self.bad_share) / (self.scale * np.sqrt(2 * np.pi)) * np.exp(-0.5 * z * z)
         gross = self.bad_share / (np.pi * self.spread * (1.0 + (size / self.spread) ** 2))
@@ -39,33 +40,33 @@ class Mixture:
         core = weight * (size <= 2.0 * self.scale)
         scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
         self.scale = max(scale, self._fall * self.scale, self._floor)
-        gross = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of errors
-        gross = gross[:: max(len(gross) // _MEDIAN_SAMPLE, 1)]
-        order = gross[np.argsort(size[gross])]
+        errors = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of the gross errors
+        errors = errors[:: max(len(errors) // _MEDIAN_SAMPLE, 1)]
+        order = errors[np.argsort(size[errors])]
         mass = np.cumsum((1.0 - weight)[order])
         middle = size[order[np.searchsorted(mass, 0.5 * mass[-1])]] if len(order) else 0.0
         self.spread = max(float(middle), 3.0 * self.scale)
         return weight.astype(residual.dtype)
 
-    def is_heavy_tailed(self, residual, beyond=0.08):
-        """Whether over a third would be errors, with no gap between the noise and them."""
+    def is_heavy_tailed(self, residual: np.ndarray, beyond: float = 0.08) -> bool:
+        """Whether over a third would be gross errors, with no gap between the noise and them."""
         size = np.abs(residual)
         core = np.count_nonzero(size < self.scale)
         tail = np.count_nonzero((size >= 4.0 * self.scale) & (size < 8.0 * self.scale))
-        return self.bad_share > 0.35 and tail > beyond * core
+        return bool(self.bad_share > 0.35 and tail > beyond * core)
 
 
-def unbiased_scale(fit):
-    """Noise scale of a fit with noise, corrected for what the fit takes from its own residuals.
+def unbiased_scale(fit: Fit) -> float:
+    """Return the noise scale of a fit with noise, corrected for the degrees of freedom of the fit.
 
-    Residuals are smaller than the noise, and their core, cut at two scales of the noise, is then more than that of two
-    standard deviations: the mixture's scale is too large, by 4 % with eight inliers per degree of freedom. With t the
-    cut in standard deviations of the residuals, it comes to rest where t^2 / 4 is their variance below t over that
-    below 2, and over the share that the degrees of freedom leave.
+    The fit makes residuals smaller than the noise. Their core is cut at two scales of the noise, which is then beyond
+    two of their own standard deviations. So the scale of the mixture is too large: by 4 % with eight inliers per degree
+    of freedom. Let t be the cut in standard deviations of the residuals. The mixture settles where t^2 / 4 equals the
+    variance of the residuals below t, over the variance below 2 and over the share that the degrees of freedom leave.
     """
     left = 1.0 - min(fit.dof / max(float(fit.inlier_weight.sum()), 1.0), 0.5)
 
-    def excess(t):
+    def excess(t: float) -> float:
         below = 1.0 - 2.0 * t * np.exp(-0.5 * t * t) / np.sqrt(2.0 * np.pi) / (2.0 * ndtr(t) - 1.0)
         return t * t / 4.0 - below / (_CORE_VARIANCE * left)
 

@@ -1,41 +1,58 @@
-"""Starts: the tiny spectral start of the sub-gradient method, and the full-size one of a given rank."""
+"""Starts of the descents: the tiny spectral start of the sub-gradient method, and the full-size one of a given rank."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from .._utils.linalg import product_svd
+from .._operators.base import Measurements
+from .._utils.linalg import SVD, product_svd
 from .._utils.rules import LOSS_LEVEL, SMALL_LEVEL
 from .._utils.stats import quantile, robust_size
 
 
-def clipped_targets(measurements, multiple=3.0):
-    """Targets clipped at a multiple of their median size, so that no error dominates a spectral start."""
+class Start(NamedTuple):
+    """Factors of a tiny start, and the spectral norm of what it was scaled down from."""
+
+    left: np.ndarray
+    right: np.ndarray
+    norm: float
+
+
+def clipped_targets(measurements: Measurements, multiple: float = 3.0) -> np.ndarray:
+    """Return the targets clipped at a multiple of their median size, so that no error dominates a spectral start."""
     y = measurements.y
     bound = multiple * robust_size(y, 0.5)
     return np.clip(y, -bound, bound)
 
 
-def _symmetric_part(u, s, v):
+def _symmetric_part(u: np.ndarray, s: np.ndarray, v: np.ndarray) -> SVD:
     """Positive semi-definite part of the symmetrised matrix u diag(s) v^T."""
     left, right = np.hstack([u * s, v * s]) / 2, np.hstack([v, u])
-    u, s, v = product_svd(left, right, len(s), symmetric=True)
-    return u, s, v
+    return product_svd(left, right, len(s), symmetric=True)
 
 
-def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None, half=False):
-    """Spectral start of size `init_scale` (Ma and Fattahi, JMLR 2023, algorithm 1).
+def tiny_start(
+    measurements: Measurements,
+    rank: int,
+    init_scale: float,
+    *,
+    symmetric: bool = False,
+    rng: np.random.RandomState | None = None,
+    half: bool = False,
+) -> Start:
+    """Return the spectral start of size `init_scale` (Ma and Fattahi, JMLR 2023, algorithm 1).
 
-    For measurements that see all of X at once it is the adjoint of sign(y); for entries, of y
-    clipped at three medians. Returns (left, right, spectral_norm). `rng` varies the start: it is perturbed, or, with
-    `half`, made from a random half of the measurements.
+    For measurements that each depend on all of X it is the adjoint of sign(y); for entries, that of y clipped at three
+    medians. `rng` varies the start: it is perturbed or, with `half`, made from a random half of the measurements.
     """
     if measurements.entrywise:
         density = measurements.size / np.prod(measurements.shape, dtype=float)
         values = clipped_targets(measurements) / density
     else:
         values = np.sign(measurements.y)
-    if half:
+    if half and rng is not None:
         values = 2 * values * (rng.uniform(size=len(values)) < 0.5)
     u, s, v = measurements.leading(values.astype(measurements.dtype), rank)
     norm = float(s[0])
@@ -48,15 +65,15 @@ def tiny_start(measurements, rank, init_scale, *, symmetric=False, rng=None, hal
         spread = float(np.abs(left).max())
         left = left + 0.5 * spread * rng.standard_normal(left.shape)
         right = left if symmetric else right + 0.5 * spread * rng.standard_normal(right.shape)
-    return left.astype(measurements.dtype), right.astype(measurements.dtype), norm
+    return Start(left.astype(measurements.dtype), right.astype(measurements.dtype), norm)
 
 
-def bounded_targets(measurements):
-    """Targets made harmless for a spectral start, in several ways, the one that serves best first.
+def bounded_targets(measurements: Measurements) -> list[np.ndarray]:
+    """Return the targets made harmless for a spectral start, in several ways; the best way comes first.
 
-    Measured told the rank on 17 hard problems (40 to 50 % of Gaussian measurements wrong), starts that lead to an
-    exact fit: signs 15, targets below the 0.4 quantile of sizes alone 14, clipped at three medians 2; together 17.
-    The signs of single entries do not point along X: there the clipped ones come first.
+    Measured at the true rank on 17 hard problems (40 to 50 % of Gaussian measurements corrupted), starts that lead to
+    an exact fit: signs 15, only targets below the 0.4 quantile of sizes 14, clipped at three medians 2; together 17.
+    The signs of single entries do not point along X: there the clipped targets come first.
     """
     y = measurements.y
     size = np.abs(y)
@@ -67,12 +84,14 @@ def bounded_targets(measurements):
     return [np.sign(y) * y.dtype.type(robust_size(y, 0.5)), trimmed, clipped]
 
 
-def spectral_start(measurements, rank, *, values=None, symmetric=False):
-    """Rank-`rank` estimate of X from bounded targets alone (default: clipped), as (u, s, v); may be far off."""
+def spectral_start(
+    measurements: Measurements, rank: int, *, values: np.ndarray | None = None, symmetric: bool = False
+) -> SVD:
+    """Return an estimate of X of this rank from bounded targets alone (default: clipped ones); it may be far off."""
     values = clipped_targets(measurements) if values is None else values
     if measurements.entrywise:
         scale = np.prod(measurements.shape, dtype=float) / measurements.size
     else:
         scale = 1.0 / measurements.size
     u, s, v = measurements.leading((values * scale).astype(measurements.dtype), rank)
-    return _symmetric_part(u, s, v) if symmetric else (u, s, v)
+    return _symmetric_part(u, s, v) if symmetric else SVD(u, s, v)

@@ -1,54 +1,63 @@
 """Step rules of the sub-gradient method: each turns the residual of an iteration into a step length.
 
-A rule is called as ``rule(t, residual, state)`` and returns the step: the factors move by
-``step * G right`` and ``step * G^T left`` with G = sum_i w_i psi_delta(r_i) A_i. Its attribute
-``delta`` is where the next residual is clipped (0: its sign), ``last`` the iteration after which its
-schedule has ended (None: it has none, and the run ends on a plateau). All rules are invariant to the scale
-of the measurements and of the matrices A_i.
+The factors move by ``step * G right`` and ``step * G^T left`` with G = sum_i w_i psi_delta(r_i) A_i. All rules are
+invariant to the scale of the measurements and of the matrices A_i.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._operators.base import SIGN
+from .._operators.base import SIGN, Measurements
 from .._utils.rules import LOSS_LEVEL, NORMAL_MEDIAN
 from .._utils.stats import median_scale, robust_size
 
 STEP_SIZES = ("auto", "polyak", "geometric", "constant")
 
 
-@dataclass
+@dataclass(frozen=True)
 class StepState:
-    """What a rule may look at besides the residual."""
+    """State of the factors that a rule may use besides the residual."""
 
-    growth: float  # ||G right|| / ||right||: how fast the factors would grow per unit of step
+    growth: float  # ||G right|| / ||right||: growth of the factors per unit of step
     gradient_norm: float  # Frobenius norm of the factor gradients
     factor_norm: float  # larger squared spectral norm of the two factors
 
 
-class QuantileRatioStep:
-    """(c / ||C||) q(|r_t|) / q(|y|), C the adjoint of sign(y): the residual quantile reads the distance.
+class StepRule(ABC):
+    """A step rule; some adapt as the iterations go on."""
 
-    For Gaussian measurements the sign sub-gradient is proportional to the error divided by its norm
-    (Sign-RIP; Ma and Fattahi, JMLR 2023, section 3), so that multiplying by a residual quantile makes
-    it gradient descent on the squared distance with step c / sigma_1. The quantile sits below the
-    share of inliers, whatever the size of the others.
+    #: Bound at which the next residual is clipped (0: its sign).
+    delta: float = SIGN
+    #: Iteration at which the schedule ends; None: there is no schedule, and the run ends on a plateau.
+    last: int | None = None
+
+    @abstractmethod
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
+        """Return the step of iteration t."""
+
+
+class QuantileRatioStep(StepRule):
+    """(c / ||C||) q(|r_t|) / q(|y|), where C is the adjoint of sign(y): a residual quantile measures the distance.
+
+    For Gaussian measurements the sign sub-gradient is proportional to the error divided by its norm (Sign-RIP; Ma and
+    Fattahi, JMLR 2023, section 3). Times a residual quantile, it makes gradient descent on the squared distance with
+    step c / sigma_1. The quantile lies below the share of inliers, so that the size of gross errors does not matter.
     """
 
-    delta = SIGN
-    last = None
-
-    def __init__(self, measurements, spectral_norm, *, share=0.25, level=LOSS_LEVEL):
+    def __init__(
+        self, measurements: Measurements, spectral_norm: float, *, share: float = 0.25, level: float = LOSS_LEVEL
+    ) -> None:
         self._norm = spectral_norm
         self._level = level
         self._share = share
         self._start = robust_size(measurements.y, level)
         self._best = np.inf
 
-    def __call__(self, t, residual, state):
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         now = robust_size(residual, self._level)
         if now > 1.5 * max(min(self._best, self._start), 1e-3 * self._start):  # overshoot: shorten for good
             self._share *= 0.7
@@ -57,66 +66,67 @@ class QuantileRatioStep:
         return self._share / self._norm * min(now / self._start, 1.5)
 
 
-class ClippedStep:
-    """Constant step on clipped residuals, for measurements that each see one entry.
+class ClippedStep(StepRule):
+    """Constant step on clipped residuals, for entrywise measurements.
 
-    There the signs are not proportional to the error (raw signs stall at 5 to 13 % relative error), so
-    residuals are clipped at delta instead, which follows half their robust scale down but never falls
-    by more than 2 % a step: large entries must be able to travel.
+    There the signs are not proportional to the error: raw signs stall at 5 to 13 % relative error. Residuals are
+    clipped at delta instead. It follows half their robust scale down, but falls by at most 2 % a step: large entries
+    must be able to travel.
     """
 
-    last = None
-
-    def __init__(self, measurements, spectral_norm, *, share=0.5, width=0.5, fall=0.98):
+    def __init__(
+        self,
+        measurements: Measurements,
+        spectral_norm: float,
+        *,
+        share: float = 0.5,
+        width: float = 0.5,
+        fall: float = 0.98,
+    ) -> None:
         self._norm = spectral_norm
         self._density = measurements.size / np.prod(measurements.shape, dtype=float)
         self._share, self._width, self._fall = share, width, fall
         self.delta = width * robust_size(measurements.y, 0.5) / NORMAL_MEDIAN
 
-    def __call__(self, t, residual, state):
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         step = self._share / (max(self._norm, state.factor_norm) * self._density)
         scale = median_scale(residual)
         self.delta = max(self._width * scale, self._fall * self.delta)
         return step
 
 
-class GeometricStep:
+class GeometricStep(StepRule):
     """eta rho^t / ||Q_t|| with rho tied to the start (Ma and Fattahi, JMLR 2023, section 4).
 
-    The factors can travel eta / (1 - rho) in all; learning a direction from a start of size `init_scale`
-    takes a multiple of log(1 / init_scale), so rho = 1 - eta / (1.2 log(1 / init_scale)): a constant rho
-    would never leave a tiny start. Travelling further than needed lets the surplus directions grow (1.2
-    learns condition 5 and ends at 1/4 of the error that 3 does); not far enough, the weak ones are missed.
-    The norm of the sub-gradient Q_t is taken at the origin: along the run it shrinks by no more than
-    the share of outliers takes from it (Sign-RIP's scaling function). The schedule ends where the step
-    has fallen to init_scale / 100 of the first: 380 iterations for 1e-3, so raise `max_iter`.
+    The factors can travel eta / (1 - rho) in all. Learning a direction from a start of size `init_scale` takes a
+    multiple of log(1 / init_scale), so rho = 1 - eta / (1.2 log(1 / init_scale)): with a constant rho they would never
+    leave a tiny start. Travelling further than needed lets the surplus directions grow (1.2 learns condition 5 and ends
+    at 1/4 of the error that 3 does). Not travelling far enough misses the weak directions.
+
+    The norm of the sub-gradient Q_t is taken at the origin: along the run it shrinks by no more than the share of
+    gross errors takes from it (Sign-RIP's scaling function). The schedule ends where the step has fallen to
+    init_scale / 100 of the first: 380 iterations for 1e-3, so raise `max_iter`.
     """
 
-    delta = SIGN
-    last = None
-
-    def __init__(self, init_scale, spectral_norm, *, eta=0.25, travel=1.2):
+    def __init__(self, init_scale: float, spectral_norm: float, *, eta: float = 0.25, travel: float = 1.2) -> None:
         self._norm = spectral_norm
         self._eta = eta
         size = min(init_scale, 0.1)
         self.rho = 1.0 - eta / (travel * np.log(1.0 / size))
         self.last = int(np.log(1e-2 * size) / np.log(self.rho))
 
-    def __call__(self, t, residual, state):
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         return self._eta * self.rho**t / self._norm
 
 
-class PolyakStep:
-    """(f - 0) / ||g||^2, for clean data; capped, since from a tiny start it would explode.
+class PolyakStep(StepRule):
+    """(f - 0) / ||g||^2, for clean data; capped, for it would explode from a tiny start.
 
-    Near the origin the gradient is proportional to the factors, so the raw step is of the order of
-    1 / init_scale^2; no step may make the factors grow by more than a half.
+    Near the origin the gradient is proportional to the factors, so the raw step is of the order of 1 / init_scale^2. No
+    step may make the factors grow by more than a half.
     """
 
-    delta = SIGN
-    last = None
-
-    def __call__(self, t, residual, state):
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         if not state.gradient_norm > 0.0:
             return 0.0
         loss = float(np.abs(residual).sum())
@@ -125,21 +135,20 @@ class PolyakStep:
         return min(step, 0.5 / max(state.growth, np.finfo(float).tiny))
 
 
-class ConstantStep:
+class ConstantStep(StepRule):
     """eta / ||C|| at every iteration: the error stalls in proportion to eta."""
 
-    delta = SIGN
-    last = None
-
-    def __init__(self, spectral_norm, *, eta=0.02):
+    def __init__(self, spectral_norm: float, *, eta: float = 0.02) -> None:
         self._step = eta / spectral_norm
 
-    def __call__(self, t, residual, state):
+    def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         return self._step
 
 
-def make_step_rule(name, measurements, init_scale, spectral_norm, *, level=LOSS_LEVEL):
-    """Build the rule of this name; "auto" is chosen by the kind of measurement."""
+def make_step_rule(
+    name: str, measurements: Measurements, init_scale: float, spectral_norm: float, *, level: float = LOSS_LEVEL
+) -> StepRule:
+    """Build the rule of this name; "auto" depends on the kind of measurement."""
     if name == "polyak":
         return PolyakStep()
     if name == "constant":

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 
+from .._operators.base import Measurements
+from .._operators.results import Request, Step
+from .._operators.units import Problem
 from .._utils.linalg import product_spectrum
 from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import quantile, robust_size
 from .._utils.threads import check_interrupt
-from .step_rules import StepState
+from .._utils.values import Watch
+from .step_rules import StepRule, StepState
 
 
 @dataclass
 class History:
     """Loss, step, robust residual and spectrum, one of each per recorded iteration."""
 
-    iteration: list = field(default_factory=list)
-    loss: list = field(default_factory=list)
-    step: list = field(default_factory=list)
-    residual: list = field(default_factory=list)
-    spectrum: list = field(default_factory=list)
+    iteration: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
+    residual: list[float] = field(default_factory=list)
+    spectrum: list[np.ndarray] = field(default_factory=list)
 
-    def record(self, iteration, residual, step, spectrum):
+    def record(self, iteration: int, residual: np.ndarray, step: float, spectrum: np.ndarray) -> None:
+        """Append one iteration."""
         size = np.abs(residual)
         self.iteration.append(iteration)
         self.loss.append(float(size.mean()))
@@ -31,14 +38,14 @@ class History:
         self.residual.append(quantile(size, LOSS_LEVEL))
         self.spectrum.append(spectrum)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.iteration)
 
-    def __add__(self, later):
+    def __add__(self, later: History) -> History:
         return History(*(getattr(self, f.name) + getattr(later, f.name) for f in fields(self)))
 
-    def as_arrays(self, problem):
-        """Arrays in the user's units of the `problem`; what is beyond all numbers there is infinite."""
+    def as_arrays(self, problem: Problem) -> dict[str, np.ndarray]:
+        """Return arrays in the user's units of the `problem`; infinite where they exceed the largest number."""
         spectrum = np.array(self.spectrum, dtype=float).reshape(len(self.iteration), -1)
         with np.errstate(over="ignore"):
             return {
@@ -50,26 +57,37 @@ class History:
             }
 
 
-# A run has diverged where its robust residual, or its factors in even units, have grown beyond all measure.
+class Descent(NamedTuple):
+    """Factors at the end of a descent, and its history."""
+
+    left: np.ndarray
+    right: np.ndarray
+    history: History
+
+
+# Growth of the robust residual, and size of the factors in even units, beyond which a run has diverged.
 _DIVERGED, _OVERGROWN = 1e6, {"d": 1e30, "f": 1e12}
 
 
-def _squared_norm(left, right):
+def _squared_norm(left: np.ndarray, right: np.ndarray) -> float:
     """Larger squared spectral norm of the two factors, from their small Gram matrices."""
     grams = np.stack([left.T @ left, right.T @ right])
     return float(np.linalg.eigvalsh(grams)[:, -1].max()) if np.isfinite(grams).all() else np.inf
 
 
-def subgradient_methods(measurements, descents):
-    """Run several descents (:func:`descent`) side by side, each step of all in one read of the measurements.
+def subgradient_methods(
+    measurements: Measurements, descents: Sequence[Generator[Request, Step, Descent]]
+) -> list[Descent]:
+    """Run several descents (:func:`descent`) side by side: one read of the measurements makes a step of each.
 
-    Returns the (left, right, history) of each. It comes to the same, bit for bit, whichever run together.
+    The result of a descent has the same bits whichever others run beside it.
     """
-    results, requests = [None] * len(descents), {}
+    results: dict[int, Descent] = {}
+    requests: dict[int, Request] = {}
 
-    def resume(i, answer):
+    def resume(i: int, answer: Step | None) -> None:
         try:
-            requests[i] = descents[i].send(answer)
+            requests[i] = next(descents[i]) if answer is None else descents[i].send(answer)
         except StopIteration as end:
             results[i] = end.value
             requests.pop(i, None)
@@ -78,33 +96,46 @@ def subgradient_methods(measurements, descents):
         resume(i, None)
     while requests:
         check_interrupt()
-        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is ended by what it came to
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is stopped by `descent`
             answers = measurements.steps(list(requests.values()))
             for i, answer in zip(list(requests), answers, strict=True):
                 resume(i, answer)
-    return results
+    return [results[i] for i in range(len(descents))]
 
 
 def descent(
-    measurements, left, right, rule, *, max_iter, tol, first=0, symmetric=False, every=10, gap=np.inf, watch=None
-):
-    """Over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023), for `subgradient_methods`.
+    measurements: Measurements,
+    left: np.ndarray,
+    right: np.ndarray,
+    rule: StepRule,
+    *,
+    max_iter: int,
+    tol: float,
+    first: int = 0,
+    symmetric: bool = False,
+    every: int = 10,
+    gap: float = np.inf,
+    watch: Watch | None = None,
+) -> Generator[Request, Step, Descent]:
+    """Run the over-parameterised sub-gradient method (SubGM; Ma and Fattahi, JMLR 24(96), 2023) as a generator.
 
-    left -= step * G right, right -= step * G^T left, with the step and the clipping of `rule`. Stops
-    after `max_iter` iterations, or where over 40 iterations neither the robust residual has fallen by 2 %
-    nor a singular value above 1 % of the first has grown by 2 %, nor any by a factor of ten: a plateau of the loss
-    alone is not convergence, for later directions may still be growing (a rule with a schedule runs to its end). With
-    tol > 0, also where the robust residual is below `tol` times its start; with a finite `gap`, where two neighbouring
-    singular values differ by that factor and those above have settled. `first` is the number of iterations that the
-    factors have behind them. `watch` is called with ("subgradient", factors) each time something is recorded, and may
-    ask for an end by returning True. A run that diverges ends at the recorded factors of the smallest robust residual.
+    It yields the factors to evaluate and the clipping, is sent the :class:`Step` there, and returns a :class:`Descent`;
+    :func:`subgradient_methods` runs it. The update is left -= step * G right, right -= step * G^T left, with the step
+    and the clipping of `rule`. `first` is the number of iterations that the factors have behind them. A run stops
 
-    A generator: it yields what to evaluate, (left, right, clipping), is sent (residual, gradients), and returns
-    (left, right, history).
+    - after `max_iter` iterations, or at the end of the schedule of a rule that has one;
+    - else on a plateau of 40 iterations. There the robust residual has not fallen by 2 %, no singular value above 1 %
+      of the first has grown by 2 %, and none at all by a factor of ten. A plateau of the loss alone is not
+      convergence: later directions may still be growing;
+    - with tol > 0, where the robust residual is below `tol` times its start;
+    - with a finite `gap`, where two neighbouring singular values differ by that factor and those above have settled;
+    - where `watch` returns True. It is called with ("subgradient", factors) each time something is recorded;
+    - where it diverges. It then returns the recorded factors of the smallest robust residual.
     """
     history = History()
     best, waited = np.inf, 0
-    last = previous = None
+    last: np.ndarray | None = None
+    previous: np.ndarray | None = None
     start = robust_size(measurements.y)
     kept, least = (left, right), np.inf
     for t in range(first, max_iter if rule.last is None else min(max_iter, rule.last)):
@@ -118,17 +149,17 @@ def descent(
             factor_norm=_squared_norm(left, right),
         )
         if len(history) and not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
-            return *kept, history
+            return Descent(*kept, history)
         step = rule(t, residual, state)
         if t % every == 0:
             spectrum = product_spectrum(left, right)
             history.record(t, residual, step, spectrum)
             now = history.residual[-1]
             if not now <= _DIVERGED * max(start, history.residual[0]):
-                return *kept, history
+                return Descent(*kept, history)
             if now < least:
                 kept, least = (left, right), now
-            if last is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
+            if last is not None and previous is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
                 break
             previous = spectrum
             grown = last is None or np.any(
@@ -144,12 +175,12 @@ def descent(
                 break
         left = left - measurements.dtype.type(step) * grad_left
         right = left if symmetric else right - measurements.dtype.type(step) * grad_right
-    return left, right, history
+    return Descent(left, right, history)
 
 
-def _has_settled(spectrum, before, gap):
+def _has_settled(spectrum: np.ndarray, before: np.ndarray, gap: float) -> bool:
     """Whether the spectrum has a gap of this ratio and the values above it have moved by less than 10 %."""
-    least = max(1e-12 * spectrum[0], np.finfo(spectrum.dtype).tiny)  # factors may vanish: of a negative X, symmetric
+    least = max(1e-12 * spectrum[0], np.finfo(spectrum.dtype).tiny)  # symmetric factors of a negative X vanish
     ratio = spectrum[:-1] / np.maximum(spectrum[1:], least)
     k = int(np.argmax(ratio)) + 1 if len(ratio) else 1
     return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(np.abs(spectrum[:k] / before[:k] - 1.0) < 0.1))

@@ -1,1 +1,1 @@
-"""What every stage uses: small linear algebra, robust statistics, shared rules and values, threads, checkpoint."""
+"""Basics of every stage: small linear algebra, robust statistics, shared rules and values, threads, checkpoint."""

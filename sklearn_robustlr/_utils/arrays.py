@@ -1,4 +1,4 @@
-"""What kernels are given: read-only views, int32 indices, a stable order of keys."""
+"""Preparation of arrays for compiled kernels: read-only views, int32 indices, a stable order of keys."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import numpy as np
 from scipy import sparse
 
 
-def read_only(array):
-    """Read-only view: numba compiles one signature for both kinds only if it always sees this one."""
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view: numba then compiles one signature for writeable and for read-only arrays."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def counting_sort(keys, n):
-    """Stable order of integer keys below n, by SciPy's transposition of sparse matrices: one pass, no comparisons."""
+def counting_sort(keys: np.ndarray, n: int) -> np.ndarray:
+    """Return the stable order of integer keys below n.
+
+    SciPy's transposition of a sparse matrix sorts them in one pass, without comparisons.
+    """
     places = np.arange(len(keys) + 1, dtype=np.int32)
     one_a_row = sparse.csr_matrix((places[:-1], keys, places), shape=(len(keys), n))
     return one_a_row.tocsc().data
 
 
-def index32(matrix):
-    """CSR matrix with int32 indices, its duplicates summed; the data are not copied where they need not be."""
+def index32(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return a CSR matrix with int32 indices and its duplicates summed; data are copied only where they must be."""
     if matrix.nnz > np.iinfo(np.int32).max:
         raise ValueError(f"X stores {matrix.nnz} numbers, more than the {2**31 - 1} that sparse measurements support.")
     if not matrix.has_canonical_format:

@@ -1,7 +1,7 @@
-"""Stages of a long fit kept on disk, so that a fit that is begun again goes on where it was interrupted.
+"""Checkpoint of a long fit: its stages are kept on disk, so that a repeated fit goes on where it was interrupted.
 
-Every stage is a function of its input alone, so what it came to can be told from that: a stored result has the bits
-that the stage would come to again. Input is compared by content; other data, parameters or versions find nothing.
+The result of a stage depends on the input of the stage alone. A stored result therefore has the same bits as a
+computed one. Input is compared by content: other data, other parameters or another version find nothing.
 """
 
 from __future__ import annotations
@@ -10,33 +10,37 @@ import os
 import shutil
 import uuid
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import joblib
 import numpy as np
 
 from .._version import __version__
 
+_Result = TypeVar("_Result")
+
 
 class Checkpoint:
-    """The stages of one fit, in a folder of their own, named by what is fitted."""
+    """The stages of one fit, in a folder of their own; its name is a hash of what is fitted."""
 
-    def __init__(self, folder, what):
+    def __init__(self, folder: str | os.PathLike[str], what: Any) -> None:
         self._folder = Path(folder) / joblib.hash((__version__, what))
 
-    def clear(self):
-        """Forget the fit: it is done."""
+    def clear(self) -> None:
+        """Remove the stages: the fit is done."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def recall(self, name, compute, what):
-        """The result of the stage of this name and input, from the disk or computed and stored."""
+    def recall(self, name: str, compute: Callable[[], _Result], what: tuple[Any, ...]) -> _Result:
+        """Return the result of the stage of this name and input: from disk, or else computed and stored."""
         path = self._folder / f"{name}-{joblib.hash([getattr(part, 'digest', part) for part in what])}"
         if path.exists():
             try:
                 return joblib.load(path)
-            except Exception as error:  # what a damaged file raises may be anything
+            except Exception as error:  # a damaged file may raise anything
                 warnings.warn(f"the checkpoint {path} is damaged and is computed again: {error}", stacklevel=2)
         result = compute()
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
@@ -51,24 +55,24 @@ class Checkpoint:
         return result
 
 
-def stage(checkpoint, name, compute, *what):
-    """compute(), or what it came to before with the same input, where there is a checkpoint."""
+def stage(checkpoint: Checkpoint | None, name: str, compute: Callable[[], _Result], *what: Any) -> _Result:
+    """Return compute(), or its stored result where the checkpoint holds one for the same input `what`."""
 
-    def tidied():
+    def tidied() -> _Result:
         return tidy(compute())
 
     return tidied() if checkpoint is None else checkpoint.recall(name, tidied, what)
 
 
-def tidy(result):
-    """Copies of strided arrays, within tuples, lists and data classes: on disk they lose the strides.
+def tidy(result: Any) -> Any:
+    """Return a result whose strided arrays are contiguous copies, within tuples, lists and dataclasses.
 
-    Sums over arrays of other strides may differ in the last bit.
+    Arrays lose their strides on disk, and sums over other strides may differ in the last bit.
     """
     if isinstance(result, np.ndarray):
         return result if result.flags.forc else np.ascontiguousarray(result)
     if isinstance(result, (list, tuple)):
-        make = getattr(result, "_make", type(result))  # a named tuple takes its items apart
+        make = getattr(result, "_make", type(result))  # the constructor of a named tuple takes its items one by one
         return make(tidy(item) for item in result)
     if is_dataclass(result) and not isinstance(result, type):
         return replace(result, **{key: tidy(value) for key, value in vars(result).items()})

@@ -1,4 +1,4 @@
-"""Threads at peace with one another: parts of a pass, BLAS held to one, Ctrl-C passed on to those that work."""
+"""Threads and interruption: parts of a pass run at once, BLAS is held to one thread, Ctrl-C reaches every worker."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import itertools
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
 
+import numpy as np
 from joblib.parallel import get_active_backend
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
-# Multiplications between two looks at whether Ctrl-C was hit, about 0.1 s.
+_Result = TypeVar("_Result")
+
+# Multiplications between two checks for Ctrl-C, about 0.1 s.
 _SLICE_WORK = 1e8
 
-
+# Lock, number of users and current limit of :func:`single_threaded_blas`.
 _lock = threading.Lock()
-
-
 _users = 0
-
-
 _limits: list = []
 
 
-def _renew_lock():
-    """In a forked child: the thread that held it may not have come along."""
+def _renew_lock() -> None:
+    """Make a new lock in a forked child: the thread that held the old one may not exist there."""
     global _lock
     _lock = threading.Lock()
 
@@ -35,11 +37,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _claim_openblas():
+def _claim_openblas() -> None:
     """Let any thread set the limit of OpenBLAS.
 
-    From version 3.8 on, threadpoolctl lets only the one do so that was first, until that has left its context: calls
-    of others, such as of the last user here, do nothing.
+    From version 3.8 on, threadpoolctl gives that right to the first thread alone, until it has left its context. Calls
+    of other threads, such as of the last user here, would do nothing.
     """
     release = getattr(OpenBLASController, "clear_controlling_thread", None)
     if release is not None:
@@ -47,11 +49,11 @@ def _claim_openblas():
 
 
 @contextmanager
-def single_threaded_blas():
+def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread.
 
-    Threads that wait for one another cost small factorisations up to ten times their work where the cores are busy.
-    The limit belongs to the process: the first of several users in several threads sets it, the last one lifts it.
+    Where the cores are busy, threads that wait for one another make small factorisations up to ten times as slow. The
+    limit belongs to the process: the first of several users in several threads sets it, the last one lifts it.
     """
     global _users
     with _lock:
@@ -74,30 +76,28 @@ class Interrupted(Exception):
     """A run was interrupted from the keyboard while this thread worked for it."""
 
 
+# Tokens of runs, those of the interrupted ones, and the token that each thread works for.
 _tokens = itertools.count()
-
-
 _interrupted: set[int] = set()
-
-
 _worker = threading.local()
 
 
 @contextmanager
-def interruptible():
-    """Let Ctrl-C do what it should: yields a token for :func:`working_for`.
+def interruptible() -> Iterator[int]:
+    """Let Ctrl-C end the threads of a run; yields the token of the run for :func:`working_for`.
 
-    Only the main thread is told of the key: threads that wait for nothing would go on to the end of their task.
+    Python interrupts the main thread alone. The other threads would go on to the end of their task.
     """
     token = next(_tokens)
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield token
         return
+    handler = before
 
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: FrameType | None) -> None:
         _interrupted.add(token)
-        before(number, frame)
+        handler(number, frame)
 
     signal.signal(signal.SIGINT, interrupt)
     try:
@@ -107,7 +107,7 @@ def interruptible():
 
 
 @contextmanager
-def working_for(token):
+def working_for(token: int) -> Iterator[None]:
     """Mark what this thread does as work for the run of a token."""
     outer = getattr(_worker, "token", None)
     _worker.token = token
@@ -117,27 +117,30 @@ def working_for(token):
         _worker.token = outer
 
 
-def check_interrupt():
-    """Raise :class:`Interrupted` where the run that this thread works for has been interrupted."""
+def check_interrupt() -> None:
+    """Raise :class:`Interrupted` if the run that this thread works for has been interrupted."""
     if getattr(_worker, "token", None) in _interrupted:
         raise Interrupted
 
 
-def count_threads(n_jobs):
-    """How many jobs run at once: joblib's own count asks the backend of processes, which there may be none of."""
+def count_threads(n_jobs: int | None) -> int:
+    """Return how many threads `n_jobs` asks for.
+
+    joblib's own count asks its backend of processes, which some systems lack.
+    """
     backend, own = get_active_backend(prefer="threads")
     return backend.effective_n_jobs(own if n_jobs is None else n_jobs)
 
 
-def run_parts(function, n_parts, n_threads):
-    """Call ``function(p)`` for each part p, some at a time; parts are short, so that between them Ctrl-C is heard.
+def run_parts(function: Callable[[int], object], n_parts: int, n_threads: int) -> None:
+    """Call ``function(p)`` for each part p, several at a time; Ctrl-C is checked between parts, which are short.
 
-    The thread that calls does its share. The others last as long as the call (0.1 ms): nothing is left behind that a
-    forked process would wait for.
+    The calling thread does its share. The other threads end with the call (this costs 0.1 ms), so that a forked
+    process has none to wait for.
     """
     parts = iter(range(n_parts))
 
-    def work():
+    def work() -> None:
         for p in parts:
             check_interrupt()
             function(p)
@@ -150,13 +153,13 @@ def run_parts(function, n_parts, n_threads):
         try:
             work()
         finally:
-            list(parts)  # where this thread is interrupted, the others begin nothing more
+            list(parts)  # where this thread is interrupted, the others begin no further part
         for other in others:
             other.result()
 
 
-def aside(function, *args, **kwargs):
-    """Result of a long call into compiled code, made in another thread: Ctrl-C is heard meanwhile, the call goes on."""
+def aside(function: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Result:
+    """Return the result of a long compiled call, made in another thread: Ctrl-C is heard while the call goes on."""
     pool = ThreadPoolExecutor(1)
     try:
         return pool.submit(function, *args, **kwargs).result()
@@ -164,8 +167,8 @@ def aside(function, *args, **kwargs):
         pool.shutdown(wait=False)
 
 
-def slices(rows, work):
-    """Slices of `rows`, of at most `work` multiplications a row: before each, Ctrl-C is heard."""
+def slices(rows: np.ndarray, work: float) -> Iterator[np.ndarray]:
+    """Yield slices of `rows` that take about 0.1 s each, at `work` multiplications a row; checks for Ctrl-C before."""
     step = max(1, int(_SLICE_WORK / work))
     for lo in range(0, len(rows), step):
         check_interrupt()

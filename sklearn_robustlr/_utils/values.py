@@ -1,4 +1,4 @@
-"""What passes between the stages: options in, fits out, and whether a fit is exact."""
+"""Values that pass between the stages: options in, fits out, and whether a fit is exact."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
+#: Callback of a stage: given its name and the factors so far, it returns True to ask for an end.
+Watch = Callable[[str, tuple[np.ndarray, np.ndarray]], object]
+
+
 @dataclass(frozen=True)
 class Options:
     """Parameters of a fit, checked."""
@@ -53,14 +57,14 @@ class Options:
     screening: bool = False
     #: Threads over starts and over blocks of rows.
     n_jobs: int | None = None
-    #: Where the stages are kept.
+    #: Keeps the stages on disk.
     checkpoint: Checkpoint | None = None
-    #: Makes what follows the fit of a problem, given whether that is all of the data; None: nobody watches.
+    #: Makes the progress report of a problem; its second argument says whether that is all of the data.
     report: Callable[[Any, bool], Any] | None = None
 
     @property
     def apart(self) -> Options:
-        """What one start depends on: the seeds of several, threads, checkpoint and watchers are left aside."""
+        """Options that one start depends on: without restarts, seed, threads, checkpoint and callbacks."""
         return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None)
 
 
@@ -97,7 +101,7 @@ def is_met(fit: Fit) -> np.ndarray:
 
 
 def informative_count(fit: Fit) -> int:
-    """Number of measurements that meeting them exactly says something about: those other than zero."""
+    """Number of measurements whose targets are not zero."""
     return len(fit.residual) if fit.informative is None else int(np.count_nonzero(fit.informative))
 
 

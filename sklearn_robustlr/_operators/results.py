@@ -1,0 +1,45 @@
+"""Named results of the measurement operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .base import Measurements
+
+#: Factors (left, right) of X = left right^T, and the bound at which the residuals of X are clipped.
+Request = tuple[np.ndarray, np.ndarray, float]
+
+
+class Step(NamedTuple):
+    """Residual of the measurements at left right^T, and the gradients of both factors.
+
+    With G = sum_i w_i psi(r_i) A_i of clipped residuals psi(r_i), the gradients are G right and G^T left.
+    """
+
+    residual: np.ndarray
+    grad_left: np.ndarray
+    grad_right: np.ndarray
+
+
+class FlatStep(NamedTuple):
+    """Residuals at several flattened matrices, and the flattened G of each, one row each."""
+
+    residual: np.ndarray
+    adjoint: np.ndarray
+
+
+class Moments(NamedTuple):
+    """Second moments of measurement matrices: the mean of A A^T / d2 and that of A^T A / d1."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+class InUnits(NamedTuple):
+    """Measurements by matrices of ordinary size, and the divisors that the matrices were scaled by."""
+
+    measurements: Measurements
+    units: tuple[float, ...]
