@@ -17,6 +17,8 @@ CASES = {
     "completion": (RobustMatrixCompletion(replace="all"), (MATRIX.data,)),
     "pca": (RobustPCA(), (MATRIX.data,)),
 }
+# the estimators of a matrix
+BOTH = [RobustMatrixCompletion(), RobustPCA()]
 each = pytest.mark.parametrize("case", CASES)
 
 

@@ -92,24 +92,32 @@ def test_public_names_exist():
             assert getattr(module, name) is not None
 
 
-def test_street_camera_is_verified(tmp_path, monkeypatch):
+FRAMES = np.zeros((3, 2, 2), dtype=np.uint8)
+
+
+@pytest.fixture
+def expected_frames(monkeypatch):
+    """Frames that are taken for those of the street camera, which are not ours to bundle."""
+    monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(FRAMES.tobytes()).hexdigest())
+    return FRAMES
+
+
+def test_street_camera_is_verified(tmp_path, monkeypatch, request):
     monkeypatch.setenv("SKLEARN_ROBUSTLR_DATA", str(tmp_path))
     with pytest.raises(OSError, match=r"street\.npz was not found in"):
         datasets.fetch_street_camera()
-    frames = np.zeros((3, 2, 2), dtype=np.uint8)
-    np.savez_compressed(tmp_path / "street.npz", frames=frames)
+    np.savez_compressed(tmp_path / "street.npz", frames=FRAMES)
     with pytest.raises(ValueError, match="does not hold the expected frames"):
         datasets.fetch_street_camera()
-    monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(frames.tobytes()).hexdigest())
+    frames = request.getfixturevalue("expected_frames")
     assert_array_equal(datasets.fetch_street_camera(data_home=tmp_path).frames, frames)
 
 
-def test_street_camera_refuses_other_contents_and_links_out_of_its_folder(tmp_path, monkeypatch):
+def test_street_camera_refuses_other_contents_and_links_out_of_its_folder(tmp_path, expected_frames):
     """Whatever lies in the data folder: one ValueError, no pickle is opened, no file outside is read."""
     inside, path = tmp_path / "data", tmp_path / "data" / "street.npz"
     inside.mkdir()
-    frames = np.zeros((3, 2, 2), dtype=np.uint8)
-    monkeypatch.setattr(datasets, "_STREET_SHA256", hashlib.sha256(frames.tobytes()).hexdigest())
+    frames = expected_frames
     opened = []
 
     class Trap:

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas
 import pytest
+from cases import BOTH
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -12,8 +13,6 @@ from sklearn.base import clone
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
 from sklearn_robustlr.metrics import relative_recovery_error
-
-BOTH = [RobustMatrixCompletion(), RobustPCA()]
 
 
 @pytest.mark.parametrize("estimator", BOTH)
@@ -57,7 +56,7 @@ def as_sparse(data, kind=sparse.csr_array):
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
-def test_sparse_stored_is_observed(noiseless, completion, kind):
+def test_sparse_stored_is_observed(noiseless, completion, pca, kind):
     X = as_sparse(noiseless.data, kind)
     fitted = RobustMatrixCompletion().fit(X)
     assert_allclose(fitted.singular_values_, completion.singular_values_)
@@ -68,9 +67,7 @@ def test_sparse_stored_is_observed(noiseless, completion, kind):
     assert_allclose(out.toarray()[noiseless.observed], noiseless.clean[noiseless.observed], atol=1e-8)
     i, j = np.nonzero(~noiseless.observed)
     assert_allclose(fitted.predict_entries(i, j), noiseless.clean[i, j], atol=1e-8)
-    assert_allclose(
-        RobustPCA().fit(X).transform(X), RobustPCA().fit(noiseless.data).transform(noiseless.data), atol=1e-8
-    )
+    assert_allclose(RobustPCA().fit(X).transform(X), pca.transform(noiseless.data), atol=1e-8)
 
 
 def test_sparse_stored_zero_is_a_value_and_stored_nan_is_missing(noiseless, rng):
@@ -113,8 +110,8 @@ def test_odd_data(noiseless, change):
     assert_array_equal(data, noiseless.data)
 
 
-def test_score_sees_only_held_out_entries(noisy):
-    fitted = RobustMatrixCompletion().fit(noisy.data)
+def test_score_sees_only_held_out_entries(noisy, noisy_completion, noisy_pca):
+    fitted = noisy_completion
     signal = 1 - (0.1 / noisy.clean.std()) ** 2
     assert fitted.score(noisy.data) == fitted.score(noisy.data)
     assert abs(fitted.score(noisy.data) - signal) < 0.02
@@ -123,7 +120,7 @@ def test_score_sees_only_held_out_entries(noisy):
     noise = rng.standard_normal((400, 80))
     noise[rng.uniform(size=noise.shape) < 0.9] = np.nan
     assert fitted.score(noise) < 0.0
-    assert_allclose(RobustPCA().fit(noisy.data).score(noisy.data), fitted.score(noisy.data), atol=1e-8)
+    assert_allclose(noisy_pca.score(noisy.data), fitted.score(noisy.data), atol=1e-8)
 
 
 @pytest.mark.parametrize("estimator", BOTH)

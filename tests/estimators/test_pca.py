@@ -28,8 +28,8 @@ def test_pca_is_that_of_the_clean_matrix(mean):
     assert robust.noise_variance_ < 1e-20
 
 
-def test_pca_keeps_the_leading_components(noisy):
-    both, one = RobustPCA().fit(noisy.data), RobustPCA(1).fit(noisy.data)
+def test_pca_keeps_the_leading_components(noisy, noisy_pca):
+    both, one = noisy_pca, RobustPCA(1).fit(noisy.data)
     assert (both.n_components_, one.n_components_) == (2, 1)
     # the bound changes the width of the first stage, and with it the last digits
     assert_allclose(one.components_, both.components_[:1], atol=1e-4)
@@ -38,9 +38,9 @@ def test_pca_keeps_the_leading_components(noisy):
     assert RobustPCA(30).fit(noisy.data).n_components_ == 2
 
 
-def test_pca_variances_with_noise(noisy):
+def test_pca_variances_with_noise(noisy, noisy_pca):
     clean = noisy.clean + 0.1 * np.random.RandomState(0).standard_normal(noisy.clean.shape)
-    robust, plain = RobustPCA().fit(noisy.data), PCA(2).fit(clean)
+    robust, plain = noisy_pca, PCA(2).fit(clean)
     assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.05)
     assert_allclose(robust.explained_variance_ratio_, plain.explained_variance_ratio_, rtol=0.03)
     assert_allclose(robust.noise_variance_, plain.noise_variance_, rtol=0.1)

@@ -9,10 +9,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_robustlr import (
-    RobustLowRankRecovery,
-    RobustMatrixCompletion,
-)
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 
 
 @each

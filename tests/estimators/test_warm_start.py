@@ -8,10 +8,7 @@ from cases import CASES, MATRIX, SENSING, each, error, fitted, reference
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from sklearn_robustlr import (
-    RobustLowRankRecovery,
-    RobustMatrixCompletion,
-)
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 from sklearn_robustlr.datasets import make_corrupted_matrix
 from sklearn_robustlr.metrics import relative_recovery_error
 

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from cases import Recorder
+from cases import BOTH, Recorder
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
 from sklearn_robustlr.metrics import outlier_precision_recall, relative_recovery_error
-
-BOTH = [RobustMatrixCompletion(), RobustPCA()]
 
 
 @pytest.mark.parametrize("observed", [1.0, 0.6])

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from sklearn_robustlr._kernels import entries as _entries
+from sklearn_robustlr._kernels import entries as entry_kernels
 
 
 def test_flags_of_entries(rng):
@@ -12,8 +12,8 @@ def test_flags_of_entries(rng):
     indptr, cols = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32), np.nonzero(seen)[1]
     cols, flags = cols.astype(np.int32), wrong[seen]
     in_row, in_col, out = np.zeros(9, np.int64), np.zeros(7, np.int64), np.zeros(seen.shape, bool)
-    _entries.count_flags(indptr, cols, flags, in_row, in_col)
-    _entries.spread_flags(indptr, cols, flags, out)
+    entry_kernels.count_flags(indptr, cols, flags, in_row, in_col)
+    entry_kernels.spread_flags(indptr, cols, flags, out)
     assert_array_equal(in_row, (seen & wrong).sum(axis=1))
     assert_array_equal(in_col, (seen & wrong).sum(axis=0))
     assert_array_equal(out, seen & wrong)
@@ -25,7 +25,7 @@ def test_deal_entries(rng):
     order = rng.permutation(len(rows))
     total = [np.bincount(index, minlength=9) for index in (rows, cols)]
     fold = np.full(len(rows), -1)
-    _entries.deal_entries(order, rows, cols, *total, *np.zeros((2, 9, 3), int), fold)
+    entry_kernels.deal_entries(order, rows, cols, *total, *np.zeros((2, 9, 3), int), fold)
     slow = np.full(len(rows), -1)
     for e in order:
         costs = []

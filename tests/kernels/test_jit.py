@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from numba.core import config as numba_config
 
-from sklearn_robustlr._kernels import jit as _jit
+from sklearn_robustlr._kernels import jit
 
 SMALL_FIT = """
     from sklearn_robustlr import RobustLowRankRecovery
@@ -51,10 +51,10 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
         return x + x
 
     for damaged in ("*.nbi", "*.nbc"):
-        assert _jit.jit()(double)(2) == 4
+        assert jit.jit()(double)(2) == 4
         for path in tmp_path.rglob(damaged):
             path.write_bytes(path.read_bytes()[:-50])
-        assert _jit.jit()(double)(2) == 4
-        again = _jit.jit()(double)
+        assert jit.jit()(double)(2) == 4
+        again = jit.jit()(double)
         assert again(2) == 4
         assert sum(again.stats.cache_hits.values()) == 1

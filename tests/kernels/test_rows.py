@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linprog
 
-from sklearn_robustlr._kernels import entries as _entries
-from sklearn_robustlr._kernels import rows as _row_kernels
+from sklearn_robustlr._kernels import entries as entry_kernels
+from sklearn_robustlr._kernels import rows as row_kernels
 
 
 def row_oracle(y, basis, scale, rng):
@@ -32,7 +32,7 @@ def test_regress_rows_finds_what_most_entries_agree_on(rng):
     indptr = np.arange(0, 5 * n + 1, n, dtype=np.int32)
     cols = np.tile(np.arange(n, dtype=np.int32), 5)
     factors, met = np.zeros((5, k)), np.empty(5, dtype=np.int64)
-    _row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 300, True, np.arange(5), factors, met)
+    row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 300, True, np.arange(5), factors, met)
     assert_allclose(factors, truth, atol=5e-3)
     residual = factors @ basis.T - y
     assert_array_equal(met, (np.abs(residual) <= 3.5 * scale).sum(axis=1))
@@ -50,7 +50,7 @@ def test_regress_rows_goes_on_from_what_is_given_alone(rng):
     cols, indptr = np.arange(n, dtype=np.int32), np.array([0, n], np.int32)
     for start, found, count in ((np.zeros(k), one, 30), (other + 0.1, other, 20)):
         factors, met = start[None].copy(), np.empty(1, dtype=np.int64)
-        _row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, 0, True, np.arange(1), factors, met)
+        row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, 0, True, np.arange(1), factors, met)
         assert_allclose(factors[0], found, atol=2e-3)
         assert met[0] == count
 
@@ -62,7 +62,7 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     y = basis @ rng.standard_normal(k) + rng.standard_t(1, n)
     factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
     cols = np.arange(n, dtype=np.int32)
-    _row_kernels.regress_rows(
+    row_kernels.regress_rows(
         np.array([0, n], np.int32), cols, y, basis, 1e-4, 3.5e-4, 0, False, np.arange(1), factors, met
     )
     variables = np.concatenate([np.zeros(2 * k), np.ones(2 * n)])
@@ -85,12 +85,12 @@ def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
     y[indptr[3] : indptr[4]] = rng.standard_normal(indptr[4] - indptr[3])  # nothing but noise
     truth[3] = 5.0
     factors = np.full_like(truth, 5.0)
-    _row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 500, factors)
+    row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 500, factors)
     assert_allclose(factors, truth, atol=1e-9)
     alone = np.full((1, 4), 5.0)
     lo, hi = indptr[7], indptr[8]
     bounds = np.array([0, hi - lo], np.int32)
-    _row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 3.5e-10, 500, alone)
+    row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 3.5e-10, 500, alone)
     assert_array_equal(alone[0], factors[7])
 
 
@@ -109,12 +109,12 @@ def test_rows_that_are_empty_clean_short_or_hardly_seen(rng):
     indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
     cols = np.nonzero(seen)[1].astype(np.int32)
     factors, met = np.full((4, k), 7.0), np.full(4, -1)
-    _row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 3.5e-6, 200, True, np.arange(4), factors, met)
+    row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 3.5e-6, 200, True, np.arange(4), factors, met)
     assert_array_equal(factors[0], 7.0)
     assert_allclose(factors[1:], truth[1:], atol=1e-6)
     assert_array_equal(met, [0, n, 9, n - 12])
     guessed = np.full((4, k), 7.0)
-    _row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 3.5e-9, 100, guessed)
+    row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 3.5e-9, 100, guessed)
     assert_array_equal(guessed[[0, 2, 3]], 7.0)  # of the last too few agree
     assert_allclose(guessed[1], truth[1], atol=1e-9)
 
@@ -124,20 +124,20 @@ def test_residual_and_met_of_rows(rng):
     row = np.repeat(np.arange(40), np.diff(indptr))
     expected = np.einsum("ij,ij->i", basis[cols], truth[row]) - y
     residual = np.empty(len(y))
-    _entries.rows_residual(indptr, cols, y, basis, truth, residual)
+    entry_kernels.rows_residual(indptr, cols, y, basis, truth, residual)
     assert_allclose(residual, expected, atol=1e-12)
     full = (truth @ basis.T + rng.standard_normal((40, 90))).ravel()
     out = np.empty(len(full))
-    _row_kernels.full_residual(full, np.ascontiguousarray(basis.T), truth, out)
+    row_kernels.full_residual(full, np.ascontiguousarray(basis.T), truth, out)
     assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
 
     met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
-    _entries.count_met(indptr, residual, 1e-6, 3.5e-6, 4, met, good)
+    entry_kernels.count_met(indptr, residual, 1e-6, 3.5e-6, 4, met, good)
     counts = np.bincount(row, weights=np.abs(expected) <= 3.5e-6)
     assert_array_equal(met, counts)
     assert_array_equal(good, 2 * counts > np.diff(indptr) + 4)
     assert 0 < good.sum() < 40
-    _entries.count_met(indptr, residual + 2e-6, 1e-6, 3.5e-6, 4, met, good)
+    entry_kernels.count_met(indptr, residual + 2e-6, 1e-6, 3.5e-6, 4, met, good)
     assert not good.any()  # met, but not by far
 
 
@@ -145,18 +145,18 @@ def test_solve_square(rng):
     a, b = rng.standard_normal((6, 6)), rng.standard_normal(6)
     a[0, 0] = 0.0
     x = b.copy()
-    assert _row_kernels._solve_square(a.copy(), x)
+    assert row_kernels._solve_square(a.copy(), x)
     assert_allclose(a @ x, b, atol=1e-12)
     a[2] = a[4]
-    assert not _row_kernels._solve_square(a.copy(), b.copy())
+    assert not row_kernels._solve_square(a.copy(), b.copy())
 
 
 def test_smallest_selects_as_sorting_does(rng):
     for n in range(1, 40):
         residual = rng.randint(-4, 5, n).astype(float) if n % 2 else rng.standard_normal(n)
-        chosen = [_row_kernels._smallest(residual, count) for count in range(1, n + 1)]
+        chosen = [row_kernels._smallest(residual, count) for count in range(1, n + 1)]
         assert_array_equal(chosen, np.sort(np.abs(residual)))
-    _row_kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
+    row_kernels._smallest(np.array([np.nan, 1.0, np.nan, 2.0]), 2)  # returns
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -165,7 +165,7 @@ def test_segment_medians(rng, dtype):
     indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
     values = rng.randint(1, 9, count.sum()).astype(dtype)  # ties
     medians = np.full(5, -1, dtype)
-    _row_kernels.segment_medians(indptr, values, medians)
+    row_kernels.segment_medians(indptr, values, medians)
     expected = [np.sort(values[a:b])[(b - a) // 2] if b > a else -1 for a, b in itertools.pairwise(indptr)]
     assert_array_equal(medians, expected)
 
@@ -179,7 +179,7 @@ def test_expect_rows_is_the_posterior_mean(rng):
     indptr = np.array([0, 2, 2, 3], dtype=np.int32)
     values = np.concatenate([y, [1e6]])
     cols = np.concatenate([seen, [0]]).astype(np.int32)
-    _row_kernels.expect_rows(indptr, cols, values, basis, center, scale, 3.5, np.arange(3), factors)
+    row_kernels.expect_rows(indptr, cols, values, basis, center, scale, 3.5, np.arange(3), factors)
     b = basis[seen]
     assert_allclose(factors[0], np.linalg.solve(b.T @ b + scale**2 * np.eye(k), b.T @ (y - center[seen])))
     assert_array_equal(factors[1:], 0.0)  # nothing seen; nothing believable seen

@@ -5,7 +5,7 @@ import pytest
 from measured import D1, D2, DELTAS, KINDS, K, M, build, psi
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_robustlr._kernels import measurements as _kernels
+from sklearn_robustlr._kernels import measurements as kernels
 from sklearn_robustlr._operators import base
 from sklearn_robustlr._operators.dense import DenseMeasurements
 from sklearn_robustlr._operators.rank_one import RankOneMeasurements
@@ -154,5 +154,5 @@ def test_one_signature_per_kernel(rng):
     dense = "dense_step", "dense_steps", "dense_tangent"
     names = *dense, "sparse_steps", "rank_one_weigh", "entries_step", "entries_tangent_step"
     for name in names:
-        signatures = [s for s in getattr(_kernels, name).signatures if "float32" not in str(s)]
+        signatures = [s for s in getattr(kernels, name).signatures if "float32" not in str(s)]
         assert len(signatures) == 1, (name, signatures)

@@ -11,9 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_robustlr import (
-    RobustLowRankRecovery,
-)
+from sklearn_robustlr import RobustLowRankRecovery
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._operators.units import make_problem
 from sklearn_robustlr._selection import restarts

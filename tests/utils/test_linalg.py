@@ -4,11 +4,11 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from sklearn_robustlr._utils import linalg as _factors
+from sklearn_robustlr._utils import linalg
 
 
 def test_large_sparse_svd_matches_dense(rng):
     low = rng.standard_normal((800, 3)) @ rng.standard_normal((3, 700))
-    u, s, v = _factors.truncated_svd(sparse.csr_matrix(low), 3)
+    u, s, v = linalg.truncated_svd(sparse.csr_matrix(low), 3)
     assert_allclose((u * s) @ v.T, low, atol=1e-8)
     assert np.all(np.diff(s) <= 0)
