@@ -1,7 +1,6 @@
 """Problems on which a fit once went wrong: how to draw them, with which estimator, what went wrong, what to expect.
 
-`FITS` are fitted and judged by `tests/selection/test_found_problems.py`; `FUZZED` are recipes of `fuzzing`, whose fits
-have to come to what `tests/estimators/test_fuzz.py` asks of every example.
+`FITS` are judged by `tests/selection/test_found_problems.py`; `FUZZED`, recipes of `fuzzing`, as every fuzzed example.
 
 A value of `expected` is one of
     error         bound on the error relative to the truth (Frobenius norm)
@@ -13,7 +12,7 @@ A value of `expected` is one of
     outliers      bound on the share of the flags
     converged     whether the fit is to be trusted (default True; None: either)
     warning       pattern of the warning of a fit that is not
-    identifiable  False: some rows or columns may be named as not identifiable, which is a warning, too
+    identifiable  False: some rows or columns may be named as not identifiable
 """
 
 from dataclasses import dataclass, field
