@@ -304,7 +304,8 @@ def make_corrupted_matrix(
     clean = _low_rank((d1, d2), rank, condition, rng, leverage=leverage) + mean
     noisy = clean + noise * rng.standard_normal((d1, d2))
     data, mask = corrupt(noisy, outliers, outlier_kind, magnitude=magnitude, random_state=rng)
-    seen = rng.uniform(size=(d1, d2)) < _rates((d1, d2), observed, sampling, rng)
+    rates = _rates((d1, d2), observed, sampling, rng)
+    seen = rng.uniform(size=(d1, d2)) < rates
     data[~seen] = np.nan
     return Bunch(data=data, clean=clean, outliers=mask & seen, observed=seen)
 
