@@ -33,7 +33,6 @@ class Found:
     expected: dict
     recipe: object
     model: BaseEstimator = field(default_factory=lambda: RobustMatrixCompletion(replace="all"))
-    slow: bool = False
 
     def draw(self):
         """The data, as arguments of `fit`, and the truth."""

@@ -17,12 +17,10 @@ RECOVERY = [
 COMPLETION = [
     RobustMatrixCompletion(),
     RobustMatrixCompletion(rank=1, replace="missing"),
-    RobustMatrixCompletion(replace="all", n_init=2),
     RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
 ]
 PCA = [
     RobustPCA(),
-    RobustPCA(2, n_init=2),
     RobustPCA(center=False),
     RobustPCA(1, polish=False, init_scale=0.1),
 ]
@@ -32,6 +30,14 @@ PCA = [
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @parametrize_with_checks([*RECOVERY, *COMPLETION, *PCA])
 def test_battery(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
+@parametrize_with_checks([RobustMatrixCompletion(replace="all", n_init=2), RobustPCA(2, n_init=2)])
+def test_battery_of_several_starts(estimator, check):
     check(estimator)
 
 

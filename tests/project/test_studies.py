@@ -9,9 +9,11 @@ import structure
 import verdict
 from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
 
+CLEAN = [row for row in recovery.ROWS if not row.startswith("noise")]
+FAST = [pytest.param(row, 10, marks=pytest.mark.slow if row == "gauss16" else ()) for row in CLEAN]
 
-@pytest.mark.parametrize("seed", [10, pytest.param(11, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("row", [row for row in recovery.ROWS if not row.startswith("noise")])
+
+@pytest.mark.parametrize(("row", "seed"), [*FAST, *(pytest.param(row, 11, marks=pytest.mark.slow) for row in CLEAN)])
 def test_clean_rows(row, seed):
     result = recovery.run_problem(row, seed)
     assert result["error"] < 1e-6
@@ -19,7 +21,8 @@ def test_clean_rows(row, seed):
     assert not result["warned"]
 
 
-@pytest.mark.parametrize("seed", [10, pytest.param(11, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [10, 11])
 def test_noisy_row(seed):
     result = recovery.run_problem("noise", seed)
     assert result["ratio"] < 1.4

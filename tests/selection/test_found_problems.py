@@ -26,11 +26,6 @@ ASKED = {
 }
 
 
-def each(problems):
-    """Parameters of a test, by the names of the problems."""
-    return [pytest.param(found, id=found.id, marks=[pytest.mark.slow] if found.slow else []) for found in problems]
-
-
 def fit(found: Found):
     """The fitted model, what it makes of the data, the truth, and the warnings."""
     data, truth = found.draw()
@@ -56,7 +51,7 @@ def check_warnings(model, expected, caught):
     assert not rest or not expected.get("identifiable", True), rest
 
 
-@pytest.mark.parametrize("found", each(FITS))
+@pytest.mark.parametrize("found", FITS, ids=lambda found: found.id)
 def test_found_problems(found):
     expected = found.expected
     assert expected.keys() <= ASKED
