@@ -9,8 +9,8 @@ import numpy as np
 from .._kernels.measurements import dense_step, dense_steps, dense_tangent
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD, truncated_svd
-from .base import SLICE, FlatMeasurements, is_ordinary, ordinary_unit
-from .results import FlatStep, InUnits, Moments
+from .base import SLICE, FlatMeasurements, InUnits, is_ordinary, ordinary_unit
+from .results import FlatStep, Moments
 from .tangents import StackedTangent, StoredTangent, Tangent
 
 # Largest size of stored tangent coordinates, as a share of the data.
