@@ -178,7 +178,7 @@ class Measurements(ABC):
 
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         """Tangent space at a matrix with singular vectors u and v."""
-        return StackedTangent(self, u, v)
+        return StackedTangent(self.step, u, v)
 
     @abstractmethod
     def leading(self, values: np.ndarray, k: int) -> SVD:

@@ -47,7 +47,7 @@ class DenseMeasurements(FlatMeasurements):
         d1, d2 = self.shape
         k = u.shape[1]
         if k * (d1 + d2) > _TANGENT_SHARE * self.data.shape[1]:
-            return StackedTangent(self, u, v)
+            return StackedTangent(self.step, u, v)
         coordinates = np.empty((self.size, k * (d1 + d2)), self.dtype)
         u, v = (read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
 
@@ -55,7 +55,8 @@ class DenseMeasurements(FlatMeasurements):
             dense_tangent(self.data[lo:hi], u, v, product, coordinates[lo:hi])
 
         self._pass(part, k * d1 * d2, [(k, d2)])
-        return StoredTangent(self._like(DenseMeasurements(coordinates, self.y, self.shape)), d1 * k, k)
+        small = self._like(DenseMeasurements(coordinates, self.y, self.shape))
+        return StoredTangent(small.vector_steps, d1 * k, k)
 
     def in_units(self) -> InUnits:
         unit = ordinary_unit(self.data)
