@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD
 from .._utils.threads import run_parts
-from .results import FlatStep, InUnits, Moments, Request, Step
+from .results import FlatStep, Moments, Request, Step
 from .tangents import StackedTangent, Tangent
 
 #: Limits of the bound at which residuals are clipped: their signs, and the residuals themselves.
@@ -52,6 +52,13 @@ def ordinary_unit(data: np.ndarray) -> float:
     top = max(float(data.max()), -float(data.min()))
     limit = 1e60 if data.dtype == np.float64 else 1e8
     return 1.0 if top == 0.0 or 1.0 / limit < top < limit else top
+
+
+class InUnits(NamedTuple):
+    """Measurements by matrices of ordinary size, and the divisors that the matrices were scaled by."""
+
+    measurements: Measurements
+    units: tuple[float, ...]
 
 
 class Measurements(ABC):
@@ -171,7 +178,7 @@ class Measurements(ABC):
 
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         """Tangent space at a matrix with singular vectors u and v."""
-        return StackedTangent(self, u, v)
+        return StackedTangent(self.step, u, v)
 
     @abstractmethod
     def leading(self, values: np.ndarray, k: int) -> SVD:

@@ -9,8 +9,8 @@ import numpy as np
 from .._kernels.measurements import dense_step, dense_steps, dense_tangent
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD, truncated_svd
-from .base import SLICE, FlatMeasurements, is_ordinary, ordinary_unit
-from .results import FlatStep, InUnits, Moments
+from .base import SLICE, FlatMeasurements, InUnits, is_ordinary, ordinary_unit
+from .results import FlatStep, Moments
 from .tangents import StackedTangent, StoredTangent, Tangent
 
 # Largest size of stored tangent coordinates, as a share of the data.
@@ -47,7 +47,7 @@ class DenseMeasurements(FlatMeasurements):
         d1, d2 = self.shape
         k = u.shape[1]
         if k * (d1 + d2) > _TANGENT_SHARE * self.data.shape[1]:
-            return StackedTangent(self, u, v)
+            return StackedTangent(self.step, u, v)
         coordinates = np.empty((self.size, k * (d1 + d2)), self.dtype)
         u, v = (read_only(np.ascontiguousarray(factor.T)) for factor in (u, v))
 
@@ -55,7 +55,8 @@ class DenseMeasurements(FlatMeasurements):
             dense_tangent(self.data[lo:hi], u, v, product, coordinates[lo:hi])
 
         self._pass(part, k * d1 * d2, [(k, d2)])
-        return StoredTangent(self._like(DenseMeasurements(coordinates, self.y, self.shape)), d1 * k, k)
+        small = self._like(DenseMeasurements(coordinates, self.y, self.shape))
+        return StoredTangent(small.vector_steps, d1 * k, k)
 
     def in_units(self) -> InUnits:
         unit = ordinary_unit(self.data)

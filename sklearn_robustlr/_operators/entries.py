@@ -145,7 +145,7 @@ class EntryMeasurements(Measurements):
         return Step(residual, grad_m, grad_n)
 
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
-        return EntryTangent(self, np.ascontiguousarray(u), np.ascontiguousarray(v))
+        return EntryTangent(self.tangent_step, np.ascontiguousarray(u), np.ascontiguousarray(v))
 
     def clustering(self, weight: np.ndarray) -> float:
         spread = weight - weight.mean()

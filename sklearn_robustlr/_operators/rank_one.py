@@ -9,8 +9,8 @@ import numpy as np
 from .._kernels.measurements import rank_one_weigh
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD, truncated_svd
-from .base import SLICE, Measurements, is_ordinary, ordinary_unit
-from .results import InUnits, Moments, Request, Step
+from .base import SLICE, InUnits, Measurements, is_ordinary, ordinary_unit
+from .results import Moments, Request, Step
 
 
 class RankOneMeasurements(Measurements):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .base import Measurements
 
 #: Factors (left, right) of X = left right^T, and the bound at which the residuals of X are clipped.
 Request = tuple[np.ndarray, np.ndarray, float]
@@ -36,10 +33,3 @@ class Moments(NamedTuple):
 
     rows: np.ndarray
     columns: np.ndarray
-
-
-class InUnits(NamedTuple):
-    """Measurements by matrices of ordinary size, and the divisors that the matrices were scaled by."""
-
-    measurements: Measurements
-    units: tuple[float, ...]

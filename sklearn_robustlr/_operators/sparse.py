@@ -10,8 +10,8 @@ from scipy import sparse
 from .._kernels.measurements import sparse_steps
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD, truncated_svd
-from .base import FlatMeasurements, ordinary_unit
-from .results import FlatStep, InUnits, Moments
+from .base import FlatMeasurements, InUnits, ordinary_unit
+from .results import FlatStep, Moments
 
 
 class SparseMeasurements(FlatMeasurements):

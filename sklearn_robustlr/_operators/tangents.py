@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from .results import Step
-
-if TYPE_CHECKING:
-    from .base import FlatMeasurements, Measurements
-    from .entries import EntryMeasurements
+from .results import FlatStep, Step
 
 
 class Tangent(Protocol):
@@ -24,50 +21,53 @@ class Tangent(Protocol):
 
 
 class StackedTangent:
-    """Tangent space of any measurements: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n]."""
+    """Tangent space of any measurements: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n].
 
-    def __init__(self, parent: Measurements, u: np.ndarray, v: np.ndarray) -> None:
-        self._parent, self._u, self._v = parent, u, v
+    `step` is that of the measurements.
+    """
+
+    def __init__(self, step: Callable[..., Step], u: np.ndarray, v: np.ndarray) -> None:
+        self._step, self._u, self._v = step, u, v
 
     def step(
         self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
     ) -> Step:
         k = m.shape[1]
         left, right = np.hstack([m, self._u]), np.hstack([self._v, n])
-        residual, grad_left, grad_right = self._parent.step(left, right, delta, weight, y)
+        residual, grad_left, grad_right = self._step(left, right, delta, weight, y)
         return Step(residual, grad_left[:, :k], grad_right[:, k:])
 
 
 class StoredTangent:
     """Tangent space of dense measurements by their stored tangent coordinates A_i v and A_i^T u.
 
-    `coordinates` are dense measurements of the flattened and joined (m, n), a small problem. The first `split` numbers
-    are m.
+    The coordinates are dense measurements of the flattened and joined (m, n), a small problem with these
+    `vector_steps`. The first `split` numbers are m.
     """
 
-    def __init__(self, coordinates: FlatMeasurements, split: int, k: int) -> None:
-        self._coordinates, self._split, self._k = coordinates, split, k
+    def __init__(self, vector_steps: Callable[..., FlatStep], split: int, k: int) -> None:
+        self._vector_steps, self._split, self._k = vector_steps, split, k
 
     def step(
         self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
     ) -> Step:
         x = np.concatenate([m.ravel(), n.ravel()])[None]
-        (residual,), (adjoint,) = self._coordinates.vector_steps(x, [delta], weight, y)
+        (residual,), (adjoint,) = self._vector_steps(x, [delta], weight, y)
         grad_m, grad_n = adjoint[: self._split].reshape(-1, self._k), adjoint[self._split :].reshape(-1, self._k)
         return Step(residual, grad_m, grad_n)
 
 
 class EntryTangent:
-    """Tangent space of single entries."""
+    """Tangent space of single entries, by their own step at m v^T + u n^T."""
 
-    def __init__(self, parent: EntryMeasurements, u: np.ndarray, v: np.ndarray) -> None:
-        self._parent, self._u, self._v = parent, np.ascontiguousarray(u), np.ascontiguousarray(v)
+    def __init__(self, step: Callable[..., Step], u: np.ndarray, v: np.ndarray) -> None:
+        self._step, self._u, self._v = step, np.ascontiguousarray(u), np.ascontiguousarray(v)
 
     def step(
         self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
     ) -> Step:
         m, n = np.ascontiguousarray(m), np.ascontiguousarray(n)
-        return self._parent.tangent_step(self._u, self._v, m, n, delta, weight, y)
+        return self._step(self._u, self._v, m, n, delta, weight, y)
 
 
 class PreconditionedTangent:
