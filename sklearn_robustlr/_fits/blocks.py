@@ -48,6 +48,16 @@ class Extension(NamedTuple):
     regression: Regression
 
 
+class Extended(NamedTuple):
+    """The extension of an exact fit of a block; where it failed (None), the rows and columns that it does not explain.
+
+    These are asked for in the next block; masks of nothing say that there is no use in another one.
+    """
+
+    extension: Extension | None
+    include: Masks
+
+
 class SmallBlocks(NamedTuple):
     """What small blocks came to: the exact fit of all, or the block that has shown that there is noise, or neither."""
 
@@ -137,12 +147,8 @@ def _choose_block(entries: Entries, size: int, include: Masks | None = None) -> 
     return masks
 
 
-def _extend_exactly(entries: Entries, block: Block, options: Options) -> tuple[Extension | None, Masks]:
-    """Extend an exact fit of a block to the whole.
-
-    Also returns masks of the rows and columns to try another block with where that failed: those that the row space
-    does not explain.
-    """
+def _extend_exactly(entries: Entries, block: Block, options: Options) -> Extended:
+    """Extend an exact fit of a block to the whole."""
     fit, n_jobs = block.fit, options.n_jobs
     scale, share = fit.row_scale, 1.0 - float(np.mean(fit.outliers))
     triplets = fit.left, fit.singular_values, fit.right
@@ -156,5 +162,5 @@ def _extend_exactly(entries: Entries, block: Block, options: Options) -> tuple[E
     few = met_rows <= fit.rank, met_cols <= fit.rank
     nothing = Masks(*(np.zeros_like(mask) for mask in worse))
     if any(mask.any() for mask in (*worse, *few)) or met_rows.sum() < (0.9 * share - 0.02) * len(entries.y):
-        return None, worse if max(mask.mean() for mask in worse) < 0.3 else nothing
-    return Extension(fit.with_factors(regression.factors, right), regression), nothing
+        return Extended(None, worse if max(mask.mean() for mask in worse) < 0.3 else nothing)
+    return Extended(Extension(fit.with_factors(regression.factors, right), regression), nothing)
