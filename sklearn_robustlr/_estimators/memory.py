@@ -1,7 +1,7 @@
 """How much memory a fit takes at its peak, and how much there is: too much is refused before it begins.
 
-The constants are measured (``tests/estimators/test_memory.py`` holds them to a factor of 1.5), with noise, which is the greater
-need: a noisy fit keeps residuals and weights of several ranks for each value.
+The constants are measured (``tests/estimators/test_memory.py`` holds them to a factor of 1.5), with noise, which needs
+more: a noisy fit keeps residuals and weights of several ranks for each value.
 """
 
 from __future__ import annotations
