@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -149,7 +150,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         """
         check_choice("replace", self.replace, REPLACE)
         X, entries = self._entries(X, reset=True)
-        options = self._options(entries.shape)
+        options = replace(self._options(entries.shape), approximate=True)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             result = self._fit_matrix(entries, options, start)
@@ -198,7 +199,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
             elif self.replace == "all":
                 values += fit.residual
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
-        estimate = fit.factors @ self._space.basis.T
+        estimate = self._space.predict(fit.factors)
         if self.replace == "all":
             return estimate.astype(X.dtype, copy=False)
         replaced = ~np.isfinite(X)

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._fits.matrix import MatrixFit, fit_matrix
+from .._model.average import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Options
@@ -36,7 +37,7 @@ class MatrixMixin(FitMixin):
     rank_: int
     threshold_: float
     warm_start: bool
-    _space: RowSpace
+    _space: RowSpace | ModelSpace
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()  # type: ignore[misc]  # of BaseEstimator

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._model.average import ModelSpace
 from .._rows.regression import RowSpace
 from .._selection.evidence import EDGES
 from .._utils.linalg import product_svd
@@ -28,7 +29,7 @@ class Components:
 def principal_components(
     left: np.ndarray,
     s: np.ndarray,
-    space: RowSpace,
+    space: RowSpace | ModelSpace,
     *,
     rank: int,
     n_components: int | None = None,

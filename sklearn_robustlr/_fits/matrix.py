@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._model.average import ModelSpace
 from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._utils.checkpoint import stage
 from .._utils.values import Factors, Masks, Options
+from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
 
@@ -25,7 +27,7 @@ class MatrixFit:
     """
 
     fit: LowRankFit
-    space: RowSpace
+    space: RowSpace | ModelSpace
     outliers: np.ndarray
     location: np.ndarray
     undetermined_rows: np.ndarray
@@ -45,7 +47,12 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         start = None if found.block is None else block_to_start(entries, found.block, options)
     kept = core(entries)
     if kept.rows.any():
-        fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+        model = LazyModel(entries, options)
+        watched = replace(options, is_outdone=model.outdoes)
+        fit = fit_block(entries, watched, start) or _fit_core(entries, kept, watched, start)
+        approximation = None if fit.converged else model.instead_of(fit)
+        if approximation is not None:
+            return _judge_approximation(entries, approximation)
     else:
         fit = fit_location(entries, options.n_init)
     return _settle(entries, kept, fit, options)
@@ -148,6 +155,20 @@ def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: O
         return space.regress(entries, n_jobs=options.n_jobs, threshold=threshold)
 
     return stage(options.checkpoint, "rows", compute, space, threshold)
+
+
+def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
+    """Outliers and location of an approximate fit; rows and columns without an entry are not identifiable."""
+    rows, cols = entries.counts(np.ones(len(entries.y), dtype=bool))
+    return MatrixFit(
+        fit=found.fit,
+        space=found.space,
+        outliers=entries.mask(found.space.gross(entries, found.regression)),
+        location=(found.space.basis @ found.space.center).astype(entries.dtype),
+        undetermined_rows=np.flatnonzero(rows == 0),
+        undetermined_columns=np.flatnonzero(cols == 0),
+        n_observed=len(entries.y),
+    )
 
 
 def _judge(

@@ -147,6 +147,10 @@ class RowSpace:
             run_parts(task, len(pairs), count_threads(n_jobs))
         return Regression(factors, met, out, beyond)
 
+    def predict(self, factors: np.ndarray) -> np.ndarray:
+        """Estimates of all entries of rows."""
+        return factors @ self.basis.T
+
     def credit(self, factors: np.ndarray, met: np.ndarray) -> np.ndarray:
         """Logarithm, but for a constant, of how likely coefficients are that meet so many entries.
 

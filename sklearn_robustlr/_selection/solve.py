@@ -160,11 +160,19 @@ def finish(
         found, search = small, not small.converged
     # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
     odd = found.fit.heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
-    if (doubtful or odd) and not options.screening and found.reason != STOPPED:
+    looks = (doubtful or odd) and not options.screening and found.reason != STOPPED
+    if looks and not _is_outdone(problem, found, options):
         found = second_opinion(problem, found, limit, options, drowned, search=search)
     if options.screening and doubtful and not is_exact(found.fit):
         found = replace(found, converged=False)
     return Solution.of(found, n_iter, history)
+
+
+def _is_outdone(problem: Problem, found: Candidate, options: Options) -> bool:
+    """Whether another model predicts the data far better than a candidate with noise: there is no rank to look for."""
+    if options.is_outdone is None or not problem.work.entrywise or found.converged or is_exact(found.fit):
+        return False
+    return options.is_outdone(problem, found.fit)
 
 
 def _is_settled(found: Candidate) -> bool:

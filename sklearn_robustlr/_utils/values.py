@@ -59,13 +59,18 @@ class Options:
     n_jobs: int | None = None
     #: Keeps the stages on disk.
     checkpoint: Checkpoint | None = None
+    #: Whether the averaged model may take the place of a fit of a matrix that has not converged.
+    approximate: bool = False
+    #: Whether a fit in doubt, given with its problem, is outdone by another model, so that no further look at it is
+    #: worth its time; None: nothing else was fitted.
+    is_outdone: Callable[[Any, Fit], bool] | None = None
     #: Makes the progress report of a problem; its second argument says whether that is all of the data.
     report: Callable[[Any, bool], Any] | None = None
 
     @property
     def apart(self) -> Options:
         """Options that one start depends on: without restarts, seed, threads, checkpoint and callbacks."""
-        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None)
+        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None, is_outdone=None)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""The approximate fit of a matrix: the averaged low-rank model, where it predicts held-out entries best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .._model.average import Averaged, ModelSpace, fit_average
+from .._operators.observed import Entries
+from .._operators.units import Problem
+from .._rows.regression import Regression, RowSpace
+from .._utils.linalg import SVD, product_svd
+from .._utils.rules import FLAG_WIDTH, flag_width
+from .._utils.values import Fit, Options
+from .measurements import LowRankFit, outlier_threshold
+
+# Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
+_USEFUL = 0.9
+# Held-out error, in units of that of a fit in doubt, up to which no further look at that is worth its time.
+_FAR_BETTER = 0.9
+# Entries from which a tenth can be held out, and sizes whose squares are numbers.
+_FEWEST, _EXTREME = 100, 1e100
+# Least share of an entry that is not its own leverage.
+_LEAST_FREE = 1e-3
+
+
+def predicted_error(entries: Entries, fit: SVD, row_scale: float, heavy_tailed: bool, averaged: Averaged) -> float:
+    """Mean absolute error that a fit makes at held-out entries, in units of the scale of each column.
+
+    Its rows are regressed on the other entries. Its columns have seen them: an error is divided by one minus the
+    leverage of its entry in the regression of its column.
+    """
+    held = averaged.held
+    space = RowSpace.learn(fit.v, fit.u * fit.s, slice(None), row_scale, efficient=not heavy_tailed)
+    rows = space.regress(entries.subset(~held)).factors
+    rest = entries.subset(held)
+    missed = np.abs(space.residual(rest, rows).astype(np.float64)) / averaged.space.scale[rest.cols]
+    u = fit.u.astype(np.float64)
+    gram = np.linalg.pinv(u.T @ u)
+    seen = entries.counts(np.ones(len(entries.y), dtype=bool))[1] / entries.shape[0]
+    leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
+    return float(np.mean(missed / np.maximum(1.0 - leverage, _LEAST_FREE)))
+
+
+class Approximation(NamedTuple):
+    """A fit by the averaged model, the space that rows are regressed on, and the regression of all rows."""
+
+    fit: LowRankFit
+    space: ModelSpace
+    regression: Regression
+
+
+class LazyModel:
+    """The averaged model of a matrix, fitted once where it is asked for."""
+
+    def __init__(self, entries: Entries, options: Options):
+        self._entries, self._options = entries, options
+
+    @cached_property
+    def averaged(self) -> Averaged | None:
+        """The model; None where there are too few entries, or sizes whose squares are no numbers."""
+        y = self._entries.y
+        fits = (
+            self._options.approximate
+            and self._options.polish
+            and len(y) >= _FEWEST
+            and 1.0 / _EXTREME < float(np.abs(y).max()) < _EXTREME
+        )
+        return fit_average(self._entries, self._options.rank) if fits else None
+
+    def outdoes(self, problem: Problem, fit: Fit) -> bool:
+        """Whether the model is useful and predicts held-out entries far better than a fit of all of them."""
+        if self.averaged is None or problem.base.shape != self._entries.shape:
+            return False
+        reach = outlier_threshold(fit) * problem.scale
+        other = self._error_of(problem.finalise(fit.u, fit.s, fit.v), reach, fit.heavy_tailed)
+        return self.averaged.error < _FAR_BETTER * min(other, self.averaged.baseline)
+
+    def instead_of(self, fit: LowRankFit) -> Approximation | None:
+        """The model as a fit; None where one that did not converge predicts held-out entries better."""
+        if self.averaged is None:
+            return None
+        triplets = SVD(fit.left, fit.singular_values, fit.right)
+        if not self.averaged.error < self._error_of(triplets, fit.threshold, fit.heavy_tailed):
+            return None
+        return _as_fit(self._entries, self.averaged, fit, self._options)
+
+    def _error_of(self, fit: SVD, threshold: float, heavy_tailed: bool) -> float:
+        assert self.averaged is not None
+        if not (np.isfinite(threshold) and fit.s.any()):
+            return np.inf
+        row_scale = min(threshold / flag_width(heavy_tailed), np.finfo(np.float64).max)
+        return predicted_error(self._entries, fit, row_scale, heavy_tailed, self.averaged)
+
+
+def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:
+    """The averaged model as a fit of all rows, in the units of the data."""
+    space = averaged.space
+    dtype = entries.dtype
+    u, s, v = product_svd(space.regress(entries, n_jobs=options.n_jobs).factors, space.basis)
+    space = replace(space, basis=v, center=(u * s).mean(axis=0))
+    regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, threshold=np.inf)
+    scale = float(np.sqrt(np.mean(space.noise**2)))
+    share = averaged.error / averaged.baseline
+    useful = share < _USEFUL
+    reason = f"approximate fit: a hidden entry is missed by {share:.2g} of what the median of its column misses it by"
+    found = replace(
+        fit,
+        left=u.astype(dtype),
+        singular_values=s.astype(dtype),
+        right=v.astype(dtype),
+        rank=len(s),
+        scale=scale,
+        threshold=FLAG_WIDTH * scale,
+        heavy_tailed=False,
+        outliers=regression.beyond,
+        converged=useful,
+        reason=reason if useful else fit.reason,
+    )
+    return Approximation(found, space, regression)

@@ -1,0 +1,193 @@
+"""Several noise laws fitted to one matrix and averaged by their held-out errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from .._operators.observed import Entries
+from .._rows.regression import Regression
+from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
+from .._utils.threads import count_threads, interruptible, run_parts, working_for
+from .noise import NoiseLaw
+from .posterior import Columns, Table, even, regress, start_columns, sweep_until_settled
+
+# Most directions; most entries that loadings are learnt from (of more, those of some rows); share that is held out.
+_MOST_DIRECTIONS, _MOST_ENTRIES, _HELD_OUT = 20, 30_000, 0.1
+# Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
+_FENCE = 3.0
+# Laws are weighted by exp(-this * relative excess of their held-out error).
+_DECISIVE = 20.0
+# Sweeps over all entries after those over what is not held out.
+_LAST_SWEEPS = 15
+
+
+@dataclass(frozen=True)
+class ModelSpace:
+    """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
+
+    `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
+    `high` the range of what is seen of each column: estimates stay in it. `basis` are orthonormal columns, `center` is
+    the mean of the coefficients of the fitted rows.
+    """
+
+    members: tuple[Columns, ...]
+    weights: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    basis: np.ndarray
+    center: np.ndarray
+
+    #: Entries have noise: none is met exactly.
+    is_clean = False
+
+    @cached_property
+    def _stacked(self) -> np.ndarray:
+        """Columns of all members in the units of the data: row i is their product with (1, u_1i, u_2i, ...)."""
+        mean = self.shift + self.scale * sum(w * c.mean for w, c in zip(self.weights, self.members, strict=True))
+        parts = [w * self.scale[:, None] * c.loadings for w, c in zip(self.weights, self.members, strict=True)]
+        return np.column_stack([mean, *parts])
+
+    def with_basis(self) -> ModelSpace:
+        """The same, with an orthonormal basis of the estimates of all rows."""
+        u, s, _ = np.linalg.svd(self._stacked, full_matrices=False)
+        return replace(self, basis=u[:, s > 1e-12 * s[0]])
+
+    @property
+    def rank(self) -> int:
+        """Number of coefficients of a row."""
+        return self.basis.shape[1]
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """Standard deviation of the noise of the inliers of each column, in the units of the data."""
+        variances = [w * _inlier_variance(c.law) for w, c in zip(self.weights, self.members, strict=True)]
+        return self.scale * np.sqrt(sum(variances))
+
+    def regress(
+        self, entries: Entries, *, n_jobs: int | None = None, residual: bool = False, threshold: float | None = None
+    ) -> Regression:
+        """Posterior means of rows, each alone; entries are flagged by the noise of their column."""
+        n = entries.shape[0]
+        stacked = np.empty((n, self._stacked.shape[1]))
+        gross = np.empty(len(entries.y), dtype=bool)
+
+        def block(lo: int, hi: int) -> None:
+            indptr, cols, y = entries.block(lo, hi)
+            table = Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]))
+            chance, means = np.zeros(len(y)), [np.ones((hi - lo, 1))]
+            for weight, columns in zip(self.weights, self.members, strict=True):
+                rows = regress(table, columns)
+                means.append(rows.means)
+                chance += weight * (rows.gross if columns.law.robust else 1.0)
+            stacked[lo:hi] = np.hstack(means)
+            gross[entries.indptr[lo] : entries.indptr[hi]] = chance > 0.5
+
+        pairs = list(pairwise(entries.bounds()))
+        with interruptible() as token:
+            run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
+        factors = stacked @ (self._stacked.T @ self.basis)
+        rest = self.residual(entries, factors)
+        beyond = gross & (np.abs(rest) > FLAG_WIDTH * self.noise[entries.cols])
+        met = np.diff(entries.indptr) - np.bincount(entries.rows[beyond], minlength=n)
+        return Regression(factors, met, rest if residual else rest[:0], beyond)
+
+    def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
+        """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
+        fitted = np.einsum("pk,pk->p", factors[entries.rows], self.basis[entries.cols])
+        return (fitted - entries.y).astype(entries.dtype)
+
+    def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
+        """Mask of the gross errors."""
+        return regression.beyond
+
+    def predict(self, factors: np.ndarray) -> np.ndarray:
+        """Estimates of all entries of rows, within the range of what is seen of their columns."""
+        return np.clip(factors @ self.basis.T, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The averaged model of a matrix: its space, and what its held-out mean absolute error is.
+
+    `error` and that of the medians of columns, `baseline`, are in units of the scale of each column; `held` masks the
+    entries that were held out and are not beyond the fence: these errors are those at them.
+    """
+
+    space: ModelSpace
+    error: float
+    baseline: float
+    held: np.ndarray
+
+
+def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
+    """Fit a Gaussian and a robust noise law, and average them by their held-out errors."""
+    shift, scale, low, high = _even_units(entries)
+    table = Table.of(entries, shift, scale)
+    held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
+    train, test = table.subset(~held), table.subset(held)
+    compared = held & (np.abs(table.values) <= _FENCE)
+    some = _sample_rows(train)
+    k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
+    members, errors, plausible = [], [], []
+    within = np.abs(test.values) <= _FENCE
+    bounds = (low - shift) / scale, (high - shift) / scale
+    for robust in (False, True):
+        columns = sweep_until_settled(some, start_columns(some, k, robust))
+        rows = regress(train, columns)
+        predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", rows.means[test.rows], columns.loadings[test.cols])
+        predicted = np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols])
+        errors.append(float(np.mean(np.abs(test.values - predicted))))
+        plausible.append(float(np.mean(np.abs(test.values - predicted)[within])))
+        members.append(sweep_until_settled(_sample_rows(table), columns, n_sweeps=_LAST_SWEEPS, free=0))
+    score = np.array(errors)
+    weights = np.exp(-_DECISIVE * (score / max(score.min(), 1e-300) - 1.0))
+    kept = [i for i in range(len(members)) if weights[i] > 1e-3 * weights.max()]
+    weights = weights[kept] / weights[kept].sum()
+    space = ModelSpace(
+        tuple(members[i] for i in kept), weights, shift, scale, low, high, np.zeros((0, 0)), np.zeros(0)
+    ).with_basis()
+    baseline = float(np.mean(np.abs(test.values[within])))
+    return Averaged(space, float(weights @ np.array(plausible)[kept]), baseline, compared)
+
+
+def _inlier_variance(law: NoiseLaw) -> np.ndarray:
+    """Variance of core and wide together, one a column."""
+    if not law.robust:
+        return law.variances
+    core, wide, _ = law.shares
+    return law.variances * (core + 10.0 * wide) / (core + wide)
+
+
+def _even_units(entries: Entries) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Median, robust scale, least and largest value of each column; of an empty one 0, 1, 0 and 0."""
+    p = entries.shape[1]
+    shift, scale, low, high = np.zeros(p), np.ones(p), np.zeros(p), np.zeros(p)
+    order = np.argsort(entries.cols, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
+    values = entries.y[order].astype(np.float64)
+    for j in np.flatnonzero(np.diff(bounds)):
+        column = values[bounds[j] : bounds[j + 1]]
+        shift[j] = np.median(column)
+        away = column - shift[j]
+        top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
+        scale[j] = float(np.median(np.abs(away))) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
+        low[j], high[j] = column.min(), column.max()
+    return shift, scale, low, high
+
+
+def _sample_rows(table: Table) -> Table:
+    """The entries of evenly spaced rows, about as many as loadings are learnt from; all where there are few."""
+    stride = -(-len(table.values) // _MOST_ENTRIES)
+    if stride == 1:
+        return table
+    keep = np.arange(table.shape[0]) % stride == 0
+    mask = keep[table.rows]
+    count = np.diff(table.indptr)[keep]
+    indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+    return Table(indptr, table.cols[mask], table.values[mask], (int(keep.sum()), table.shape[1]))

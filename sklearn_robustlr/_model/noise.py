@@ -1,0 +1,87 @@
+"""The noise law of the low-rank model: core, wide and gross parts, with one scale a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+# Variance of the wide part in units of that of the core.
+_WIDE = 10.0
+# Weight of the common variance beside that of a column, in entries.
+_COMMON = 5.0
+# Least spread of the gross part, in noise scales of the column.
+_LEAST_SPREAD = 3.0
+# Pseudo-counts of core, wide and gross.
+_COUNTS = np.array([1.0, 1.0, 0.1])
+# Least variance, in units of that of the data.
+_LEAST_VARIANCE = 1e-12
+
+
+class Weights(NamedTuple):
+    """What a residual says: its precision, its share in the variance and in the count of that, its gross share."""
+
+    precision: np.ndarray
+    effective: np.ndarray
+    counted: np.ndarray
+    gross: np.ndarray
+
+
+@dataclass(frozen=True)
+class NoiseLaw:
+    """Noise of a column: N(0, s^2), N(0, 10 s^2) or a Cauchy law of its own spread, with estimated shares.
+
+    The wide part keeps the core from collapsing onto the best-fitting entries where data are only nearly low-rank. A
+    law that is not `robust` has the core alone. `variances` are those of the core, one a column.
+    """
+
+    variances: np.ndarray
+    robust: bool
+    shares: np.ndarray
+    spread: float
+
+    @classmethod
+    def start(cls, variances: np.ndarray, robust: bool) -> NoiseLaw:
+        """The law before anything is learnt."""
+        return cls(variances, robust, np.array([0.8, 0.15, 0.05]), 5.0)
+
+    def weigh(self, squares: np.ndarray, cols: np.ndarray) -> Weights:
+        """Weigh entries by their expected squared residuals, in columns `cols`."""
+        variance = self.variances[cols]
+        if not self.robust:
+            one = np.ones_like(squares)
+            return Weights(1.0 / variance, one, one, np.zeros_like(squares))
+        z = squares / variance
+        core = self.shares[0] * np.exp(-0.5 * np.minimum(z, 1400.0))
+        wide = self.shares[1] / np.sqrt(_WIDE) * np.exp(-0.5 / _WIDE * np.minimum(z, 14000.0))
+        gross = self.shares[2] * np.sqrt(2.0 / np.pi) / (self.spread * (1.0 + z / self.spread**2))
+        total = core + wide + gross
+        effective = (core + wide / _WIDE) / total
+        return Weights(effective / variance, effective, (core + wide) / total, gross / total)
+
+    def update(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> NoiseLaw:
+        """The law that the expected squared residuals and their weights speak for."""
+        n_columns = len(self.variances)
+        power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
+        count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
+        common = power.sum() / max(count.sum(), 1.0)
+        variances = np.maximum((power + _COMMON * common) / (count + _COMMON), _LEAST_VARIANCE)
+        if not self.robust:
+            return replace(self, variances=variances)
+        # effective is core plus a tenth of wide, counted is core plus wide
+        wide = (weights.counted - weights.effective) / (1.0 - 1.0 / _WIDE)
+        counts = _COUNTS + np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
+        return replace(
+            self, variances=variances, shares=counts / counts.sum(), spread=self._spread(squares, weights, cols)
+        )
+
+    def _spread(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> float:
+        """Median size of what is gross, in noise scales."""
+        likely = np.flatnonzero(weights.gross > 1e-3)
+        if weights.gross[likely].sum() < 1.0:
+            return self.spread
+        size = np.sqrt(squares[likely] / self.variances[cols[likely]])
+        order = np.argsort(size)
+        mass = np.cumsum(weights.gross[likely][order])
+        return max(float(size[order][np.searchsorted(mass, 0.5 * mass[-1])]), _LEAST_SPREAD)

@@ -1,0 +1,211 @@
+"""The posterior of the low-rank model under one noise law: sweeps over rows and columns that share their scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from .._kernels.posterior import entry_variances, posterior_rows
+from .._operators.observed import Entries
+from .._utils.threads import check_interrupt
+from .noise import NoiseLaw
+
+# Precision of a direction, in units of that of the first, beyond which it is dropped.
+_NEGLIGIBLE = 1e6
+# Sweeps before the prior shrinks directions: what is weak at first may still be learnt.
+_FREE = 30
+# Change of the mean logarithm of the variances below which sweeps end.
+_SETTLED = 1e-3
+# Largest value in even units.
+_MOST = 1e8
+# Precision of the prior while directions are free.
+_FLAT = 1e-9
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Means and covariances of the loadings of columns, the mean of each column, and the noise law.
+
+    This is what the model knows of a row that it has not seen.
+    """
+
+    loadings: np.ndarray
+    covariances: np.ndarray
+    mean: np.ndarray
+    law: NoiseLaw
+
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return self.loadings.shape[1]
+
+
+def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded."""
+    with np.errstate(over="ignore"):
+        return np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)
+
+
+class Table:
+    """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1."""
+
+    def __init__(self, indptr: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tuple[int, int]):
+        self.indptr, self.cols, self.values, self.shape = indptr, cols, values, shape
+
+    @classmethod
+    def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
+        """The entries of a matrix in even units."""
+        cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
+        values = even(entries.y, cols, shift, scale)
+        return cls(np.ascontiguousarray(entries.indptr, dtype=np.int32), cols, values, entries.shape)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row of each entry."""
+        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+
+    @cached_property
+    def by_column(self) -> np.ndarray:
+        """Order of the entries by columns."""
+        return np.argsort(self.cols, kind="stable")
+
+    @cached_property
+    def column_bounds(self) -> np.ndarray:
+        """Bounds of each column in that order."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.cols, minlength=self.shape[1]))]).astype(np.int32)
+
+    @cached_property
+    def rows_by_column(self) -> np.ndarray:
+        """Row of each entry in that order."""
+        return np.ascontiguousarray(self.rows[self.by_column])
+
+    def subset(self, keep: np.ndarray) -> Table:
+        """The entries of a mask."""
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
+        return Table(indptr, self.cols[keep], self.values[keep], self.shape)
+
+    def dense(self, fill: float = 0.0) -> np.ndarray:
+        """The matrix, `fill` where nothing is observed."""
+        matrix = np.full(self.shape, fill)
+        matrix[self.rows, self.cols] = self.values
+        return matrix
+
+
+def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> Columns:
+    """Loadings of the leading directions of the clipped matrix, missing entries at the median."""
+    n, p = table.shape
+    u, s, vt = np.linalg.svd(np.clip(table.dense(), -clip, clip), full_matrices=False)
+    k = min(k, len(s))
+    density = len(table.values) / max(n * p, 1)
+    loadings = vt[:k].T * (s[:k] / (np.sqrt(n) * density))
+    residual = table.values - np.einsum("pk,pk->p", (u[:, :k] * np.sqrt(n))[table.rows], loadings[table.cols])
+    scale = max(float(np.median(np.abs(residual))) / 0.6745, 1e-3)
+    law = NoiseLaw.start(np.full(p, scale**2), robust)
+    return Columns(loadings, np.zeros((p, k, k)), np.zeros(p), law)
+
+
+@dataclass(frozen=True)
+class RowPosterior:
+    """Posterior means and covariances of the coefficients of rows, and the share of each entry that is gross."""
+
+    means: np.ndarray
+    covariances: np.ndarray
+    gross: np.ndarray
+
+
+def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int = 4) -> RowPosterior:
+    """Posterior of the rows of a table, each alone, from the prior and its own entries.
+
+    A robust law begins at the spread of the prior prediction and is cooled to its own noise: begun at that, it would
+    take all entries of a row for gross, for the prior mean is far from them.
+    """
+    n, k = table.shape[0], columns.rank
+    law, loadings = columns.law, columns.loadings
+    means, covariances = np.zeros((n, k)), np.tile(np.eye(k), (n, 1, 1))
+    target = table.values - columns.mean[table.cols]
+    variance = np.empty(len(target))
+    prior, gross = np.ones(k), np.zeros(len(target))
+    heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
+    for t in range(n_cooling + n_sweeps if law.robust else 1):
+        check_interrupt()
+        warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0)) if law.robust else law
+        if t:
+            entry_variances(table.indptr, table.cols, means, covariances, loadings, columns.covariances, variance)
+        else:
+            variance[:] = 0.0
+        fitted = np.einsum("pk,pk->p", means[table.rows], loadings[table.cols])
+        weights = warm.weigh((target - fitted) ** 2 + variance, table.cols)
+        gross = weights.gross
+        posterior_rows(
+            table.indptr,
+            table.cols,
+            target,
+            weights.precision,
+            loadings,
+            columns.covariances,
+            prior,
+            means,
+            covariances,
+        )
+    return RowPosterior(means, covariances, gross)
+
+
+def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, free: int = _FREE) -> Columns:
+    """Alternate posteriors of rows and columns and the noise law until the noise has settled.
+
+    After each sweep the rows are whitened, E[u u^T] = I, and the directions rotated, so that E[V^T V] is diagonal; its
+    entries are the prior variances of the directions (automatic relevance determination), and negligible directions are
+    dropped. For the first `free` sweeps nothing shrinks.
+    """
+    n, p = table.shape
+    rows = regress(table, columns, n_cooling=4, n_sweeps=1)
+    u, c = rows.means, rows.covariances
+    v, d, m, law = columns.loadings, columns.covariances, columns.mean, columns.law
+    k = v.shape[1]
+    precision = np.full(k, _FLAT)
+    indptr, cols = table.indptr, table.cols
+    turn, bounds, rows_of = table.by_column, table.column_bounds, table.rows_by_column
+    variance = np.empty(len(table.values))
+    entry_variances(indptr, cols, u, c, v, d, variance)
+    last = np.inf
+    for t in range(n_sweeps):
+        check_interrupt()
+        target = table.values - m[cols]
+        squares = (target - np.einsum("pk,pk->p", u[table.rows], v[cols])) ** 2 + variance
+        weights = law.weigh(squares, cols)
+        precise = weights.precision
+        u, c = np.empty((n, k)), np.empty((n, k, k))
+        posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
+        v, d = np.empty((p, k)), np.empty((p, k, k))
+        prior = precision if t >= free else np.full(k, _FLAT)
+        posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
+        entry_variances(indptr, cols, u, c, v, d, variance)
+        residual = table.values - np.einsum("pk,pk->p", u[table.rows], v[cols])
+        m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
+        law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
+        u, v, d, precision = _rotate(u, c, v, d, shrink=t >= free)
+        k = v.shape[1]
+        now = float(np.mean(np.log(law.variances)))
+        if abs(now - last) < _SETTLED and t > free + 5:
+            break
+        last = now
+    return Columns(v, d, m, law)
+
+
+def _rotate(
+    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray, *, shrink: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Whiten rows, rotate directions to a diagonal E[V^T V], drop what is negligible; (u, v, d, prior precisions)."""
+    n, p = len(u), len(v)
+    root = np.linalg.cholesky((u.T @ u + c.sum(axis=0)) / n)
+    power = root.T @ (v.T @ v + d.sum(axis=0)) @ root
+    values, turn = np.linalg.eigh(power)
+    values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
+    if shrink:
+        turn = turn[:, values * _NEGLIGIBLE > values[0]]
+    whiten = np.linalg.solve(root, np.eye(len(root))).T @ turn
+    forward = root @ turn
+    precision = p / values[: turn.shape[1]]
+    return u @ whiten, v @ forward, forward.T @ d @ forward, precision

@@ -1,0 +1,80 @@
+"""Real tables, whose spectra decay: they are approximated, converge, and are repaired better than by medians."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+TABLES = {
+    "iris": load_iris().data,
+    "diabetes": load_diabetes().data[:200],
+    "wine": load_wine().data[:, :8],
+    "cancer": load_breast_cancer().data[:120, :12],
+}
+
+
+def spoil(X, seed=0):
+    """A fifth of the entries missing, a tenth of the others gross errors of 10 to 20 standard deviations."""
+    rng = np.random.RandomState(seed)
+    missing = rng.uniform(size=X.shape) < 0.2
+    wrong = ~missing & (rng.uniform(size=X.shape) < 0.1)
+    move = rng.uniform(10, 20, X.shape) * rng.choice([-1, 1], X.shape) * X.std(axis=0)
+    data = np.where(wrong, X + move, X)
+    data[missing] = np.nan
+    return data, missing, wrong
+
+
+@pytest.fixture(scope="module", params=TABLES)
+def repaired(request):
+    X = TABLES[request.param]
+    data, missing, wrong = spoil(X)
+    model = RobustMatrixCompletion()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        out = model.fit_transform(data)
+    return X, data, missing, wrong, model, out
+
+
+def test_a_table_converges_and_is_better_than_medians(repaired):
+    X, data, missing, wrong, model, out = repaired
+    assert model.converged_ and model.stop_reason_.startswith("approximate fit")
+    medians = np.nanmedian(data, axis=0)
+    for where in (missing, wrong):
+        error = [np.sqrt(np.mean(((guess - X) / X.std(axis=0))[where] ** 2)) for guess in (out, medians + 0 * X)]
+        assert error[0] < 0.9 * error[1]
+
+
+def test_gross_errors_are_found_and_little_else(repaired):
+    _, _, _, wrong, model, _ = repaired
+    assert model.outliers_[wrong].mean() > 0.97
+    assert model.outliers_[~wrong].mean() < 0.04
+
+
+def test_estimates_stay_in_the_range_of_what_is_seen(repaired):
+    _, data, _, _, model, _ = repaired
+    strange = np.full((2, data.shape[1]), np.nan)
+    strange[0, 0] = np.nanmax(data[:, 0]) * 1e3
+    out = model.set_params(replace="missing").transform(strange)
+    model.set_params(replace="outliers")
+    low, high = np.nanmin(data, axis=0), np.nanmax(data, axis=0)
+    assert np.all(out[:, 1:] >= low[1:] - 1e-9) and np.all(out[:, 1:] <= high[1:] + 1e-9)
+    # a row of which nothing is known is the mean of the columns
+    assert_allclose(out[1], np.clip(model.location_, low, high), rtol=0.3, atol=0.3 * np.nanstd(data))
+
+
+def test_rows_do_not_depend_on_their_batch(repaired):
+    _, data, _, _, model, out = repaired
+    assert_array_equal(model.transform(data[7:9]), out[7:9])
+    assert_array_equal(model.set_params(n_jobs=2).transform(data), out)
+    model.set_params(n_jobs=None)
+
+
+def test_clean_tables_are_left_alone():
+    for X in TABLES.values():
+        out = RobustMatrixCompletion().fit_transform(X)
+        assert np.mean(out != X) <= 0.02

@@ -1,0 +1,49 @@
+"""The kernels of the low-rank model beside plain NumPy."""
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from sklearn_robustlr._kernels.posterior import entry_variances, posterior_rows
+
+
+def problem(rng, n=7, p=9, k=3):
+    """Some entries of rows, one of which is empty, with weights, loadings and their covariances."""
+    seen = rng.uniform(size=(n, p)) < 0.7
+    seen[2] = False
+    indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+    cols = np.nonzero(seen)[1].astype(np.int32)
+    root = rng.standard_normal((p, k, k))
+    spread = 0.1 * root @ root.transpose(0, 2, 1)
+    weight = rng.uniform(0.0, 3.0, len(cols))
+    weight[::5] = 0.0
+    return indptr, cols, rng.standard_normal(len(cols)), weight, rng.standard_normal((p, k)), spread
+
+
+def test_posterior_of_rows(rng):
+    indptr, cols, target, weight, basis, spread = problem(rng)
+    prior = np.array([1.0, 2.0, 0.5])
+    mean, cov = np.full((7, 3), np.nan), np.full((7, 3, 3), np.nan)
+    posterior_rows(indptr, cols, target, weight, basis, spread, prior, mean, cov)
+    for i in range(7):
+        own = slice(indptr[i], indptr[i + 1])
+        b, w = basis[cols[own]], weight[own]
+        precision = np.diag(prior) + (b * w[:, None]).T @ b + np.einsum("p,pkl->kl", w, spread[cols[own]])
+        assert_allclose(cov[i], np.linalg.inv(precision), rtol=1e-10, atol=1e-13)
+        assert_allclose(mean[i], np.linalg.solve(precision, b.T @ (w * target[own])), rtol=1e-9, atol=1e-12)
+    assert_allclose(mean[2], 0.0)
+    assert_allclose(cov[2], np.diag(1.0 / prior))
+
+
+def test_variances_of_entries_are_those_of_products(rng):
+    """Beside the variance of products of many draws."""
+    indptr, cols, _, _, basis, spread = problem(rng)
+    left = rng.standard_normal((7, 3))
+    root = 0.3 * rng.standard_normal((7, 3, 3))
+    cov = root @ root.transpose(0, 2, 1)
+    variance = np.empty(len(cols))
+    entry_variances(indptr, cols, left, cov, basis, spread, variance)
+    rows = np.repeat(np.arange(7), np.diff(indptr))
+    i, j = rows[4], cols[4]
+    u = rng.multivariate_normal(left[i], cov[i], size=200_000)
+    v = rng.multivariate_normal(basis[j], spread[j], size=200_000)
+    assert_allclose(variance[4], np.var(np.sum(u * v, axis=1)), rtol=0.03)

@@ -1,0 +1,51 @@
+"""The noise law learns scales of columns, shares and the spread of what is gross."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sklearn_robustlr._model.noise import NoiseLaw
+
+
+def learn(residual, cols, robust, n_columns):
+    law = NoiseLaw.start(np.ones(n_columns), robust)
+    for _ in range(200):
+        squares = residual**2
+        law = law.update(squares, law.weigh(squares, cols), cols)
+    return law
+
+
+def test_gaussian_scales_of_columns(rng):
+    cols = np.repeat(np.arange(3), 4000)
+    law = learn(np.array([0.5, 1.0, 2.0])[cols] * rng.standard_normal(len(cols)), cols, False, 3)
+    assert_allclose(np.sqrt(law.variances), [0.5, 1.0, 2.0], rtol=0.05)
+
+
+def test_gross_errors_do_not_move_the_scales(rng):
+    cols = np.repeat(np.arange(3), 4000)
+    scale = np.array([0.5, 1.0, 2.0])
+    residual = scale[cols] * rng.standard_normal(len(cols))
+    bad = rng.uniform(size=len(cols)) < 0.2
+    residual[bad] += 30.0 * rng.choice([-1.0, 1.0], bad.sum()) * rng.uniform(0.5, 1.5, bad.sum())
+    law = learn(residual, cols, True, 3)
+    core, wide, gross = law.shares
+    assert_allclose(np.sqrt(law.variances * (core + 10 * wide) / (core + wide)), scale, rtol=0.25)
+    assert gross == pytest.approx(0.2, abs=0.04)
+    weights = law.weigh(residual**2, cols)
+    assert weights.gross[bad].mean() > 0.95 > 0.05 > weights.gross[~bad].mean()
+
+
+def test_a_column_of_few_entries_has_nearly_the_common_scale(rng):
+    cols = np.concatenate([np.zeros(2000, int), [1, 1]])
+    residual = np.concatenate([rng.standard_normal(2000), [1e-6, -1e-6]])
+    law = learn(residual, cols, False, 2)
+    assert 0.6 < np.sqrt(law.variances[1]) < 1.0
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_extreme_residuals_have_finite_weights(robust):
+    law = NoiseLaw.start(np.array([1e-12]), robust)
+    weights = law.weigh(np.array([0.0, 1e-30, 1.0, 1e16]), np.zeros(4, int))
+    assert all(np.isfinite(part).all() for part in weights)
+    if robust:
+        assert weights.gross[-1] == pytest.approx(1.0)

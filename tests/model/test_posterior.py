@@ -1,0 +1,57 @@
+"""The posterior of the low-rank model: surplus directions vanish, rows stand alone, the noise is found."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_robustlr._model.posterior import Columns, Table, regress, start_columns, sweep_until_settled
+from sklearn_robustlr._operators.observed import Entries
+from sklearn_robustlr.datasets import make_corrupted_matrix
+
+
+def table_of(problem):
+    p = problem.data.shape[1]
+    return Table.of(Entries(problem.data), np.zeros(p), np.ones(p))
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_surplus_directions_are_dropped_and_the_noise_is_found(robust):
+    outliers = 0.1 if robust else 0.0
+    drawn = make_corrupted_matrix((150, 40), 3, noise=0.2, observed=0.8, outliers=outliers, random_state=0)
+    table = table_of(drawn)
+    columns = sweep_until_settled(table, start_columns(table, 12, robust))
+    rows = regress(table, columns)
+    size = np.linalg.norm(columns.loadings, axis=0)
+    assert np.count_nonzero(size > 0.01 * size[0]) == 3
+    core, wide, _ = columns.law.shares if robust else (1.0, 0.0, 0.0)
+    noise = np.sqrt(np.mean(columns.law.variances) * (core + 10 * wide) / (core + wide))
+    assert noise == pytest.approx(0.2, rel=0.15)
+    estimate = columns.mean + rows.means @ columns.loadings.T
+    assert np.sqrt(np.mean((estimate - drawn.clean) ** 2)) < 0.09
+
+
+def test_a_row_gets_the_same_wherever_it_stands():
+    table = table_of(make_corrupted_matrix((60, 20), 2, noise=0.1, observed=0.7, outliers=0.1, random_state=1))
+    columns = sweep_until_settled(table, start_columns(table, 6, True))
+    whole = regress(table, columns)
+    keep = table.rows >= 30
+    part = Table(table.indptr[30:] - table.indptr[30], table.cols[keep], table.values[keep], (30, 20))
+    assert_array_equal(regress(part, columns).means, whole.means[30:])
+
+
+def test_a_row_without_entries_gets_the_mean_of_the_prior():
+    table = table_of(make_corrupted_matrix((60, 20), 2, noise=0.1, random_state=1))
+    columns = sweep_until_settled(table, start_columns(table, 6, True))
+    empty = Table(np.zeros(2, np.int32), np.zeros(0, np.int32), np.zeros(0), (1, 20))
+    assert_allclose(regress(empty, columns).means, 0.0)
+
+
+def test_few_entries_are_shrunk_to_the_mean():
+    """One entry cannot move a row by more than the prior has it."""
+    loadings = np.random.RandomState(0).standard_normal((8, 2))
+    law = start_columns(table_of(make_corrupted_matrix((20, 8), 1, random_state=0)), 2, False).law
+    columns = Columns(loadings, np.zeros((8, 2, 2)), np.zeros(8), law)
+    one = Table(np.array([0, 1], np.int32), np.array([3], np.int32), np.array([1.5]), (1, 8))
+    rows = regress(one, columns)
+    assert np.linalg.norm(rows.means) <= 1.5 / np.linalg.norm(loadings[3])
+    assert np.linalg.eigvalsh(rows.covariances[0])[-1] == pytest.approx(1.0)
