@@ -80,8 +80,8 @@ class LazyModel:
         return self.averaged.error < _FAR_BETTER * min(other, self.averaged.baseline)
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
-        """The model as a fit; None where one that did not converge predicts held-out entries better."""
-        if self.averaged is None:
+        """The model as a fit; None where medians, or one that did not converge, predict held-out entries better."""
+        if self.averaged is None or not self.averaged.error < self.averaged.baseline:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
         if not self.averaged.error < self._error_of(triplets, fit.threshold, fit.heavy_tailed):

@@ -12,7 +12,7 @@ from sklearn_robustlr import RobustMatrixCompletion
 
 TABLES = {
     "iris": load_iris().data,
-    "diabetes": load_diabetes().data[:200],
+    "diabetes": load_diabetes().data[:150],
     "wine": load_wine().data[:, :8],
     "cancer": load_breast_cancer().data[:120, :12],
 }
