@@ -23,8 +23,8 @@ _USEFUL = 0.9
 # within chance (a photograph: 0.975, and the fit of a sharp rank is the closer one). And that up to which no further
 # look at a fit in doubt is worth its time: of 200 matrices with 25 to 50 % gross errors 45 were in doubt, none lost.
 _BETTER, _FAR_BETTER = 0.97, 0.9
-# Entries from which a tenth can be held out, and sizes whose squares are numbers.
-_FEWEST, _EXTREME = 100, 1e100
+# Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
+_FEWEST, _EXTREME = 400, 1e100
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
 
