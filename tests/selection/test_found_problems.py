@@ -12,6 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_robustlr import RobustLowRankRecovery, RobustPCA
 from sklearn_robustlr.metrics import relative_recovery_error
 
+# Those that take five seconds and more each.
+LONG = {"moves-beside-a-gap", "near-its-opposite", "weak-beside-noise"}
+EACH = [pytest.param(found, id=found.id, marks=[pytest.mark.slow] * (found.id in LONG)) for found in FITS]
 ASKED = {
     "error",
     "largest_error",
@@ -51,7 +54,7 @@ def check_warnings(model, expected, caught):
     assert not rest or not expected.get("identifiable", True), rest
 
 
-@pytest.mark.parametrize("found", FITS, ids=lambda found: found.id)
+@pytest.mark.parametrize("found", EACH)
 def test_found_problems(found):
     expected = found.expected
     assert expected.keys() <= ASKED
