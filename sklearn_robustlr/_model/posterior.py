@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from .._kernels.posterior import entry_variances, posterior_rows
+from .._kernels.posterior import entry_moments, posterior_rows
 from .._operators.observed import Entries
+from .._utils.linalg import pack, unpack
 from .._utils.threads import check_interrupt
 from .noise import NoiseLaw
 
@@ -28,7 +29,7 @@ _FLAT = 1e-9
 class Columns:
     """Means and covariances of the loadings of columns, the mean of each column, and the noise law.
 
-    This is what the model knows of a row that it has not seen.
+    Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen.
     """
 
     loadings: np.ndarray
@@ -103,12 +104,12 @@ def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> C
     residual = table.values - np.einsum("pk,pk->p", (u[:, :k] * np.sqrt(n))[table.rows], loadings[table.cols])
     scale = max(float(np.median(np.abs(residual))) / 0.6745, 1e-3)
     law = NoiseLaw.start(np.full(p, scale**2), robust)
-    return Columns(loadings, np.zeros((p, k, k)), np.zeros(p), law)
+    return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), np.zeros(p), law)
 
 
 @dataclass(frozen=True)
 class RowPosterior:
-    """Posterior means and covariances of the coefficients of rows, and the share of each entry that is gross."""
+    """Posterior means and (packed) covariances of the coefficients of rows, and the share of each entry that is gross."""
 
     means: np.ndarray
     covariances: np.ndarray
@@ -123,31 +124,21 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int
     """
     n, k = table.shape[0], columns.rank
     law, loadings = columns.law, columns.loadings
-    means, covariances = np.zeros((n, k)), np.tile(np.eye(k), (n, 1, 1))
+    means, covariances = np.zeros((n, k)), np.empty((n, k * (k + 1) // 2))
     target = table.values - columns.mean[table.cols]
-    variance = np.empty(len(target))
+    fitted, variance = np.zeros((2, len(target)))
     prior, gross = np.ones(k), np.zeros(len(target))
     heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
+    indptr, cols = table.indptr, table.cols
     for t in range(n_cooling + n_sweeps if law.robust else 1):
         check_interrupt()
         warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0)) if law.robust else law
         if t:
-            entry_variances(table.indptr, table.cols, means, covariances, loadings, columns.covariances, variance)
-        else:
-            variance[:] = 0.0
-        fitted = np.einsum("pk,pk->p", means[table.rows], loadings[table.cols])
-        weights = warm.weigh((target - fitted) ** 2 + variance, table.cols)
+            entry_moments(indptr, cols, means, covariances, loadings, columns.covariances, fitted, variance)
+        weights = warm.weigh((target - fitted) ** 2 + variance, cols)
         gross = weights.gross
         posterior_rows(
-            table.indptr,
-            table.cols,
-            target,
-            weights.precision,
-            loadings,
-            columns.covariances,
-            prior,
-            means,
-            covariances,
+            indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances
         )
     return RowPosterior(means, covariances, gross)
 
@@ -167,22 +158,21 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
     precision = np.full(k, _FLAT)
     indptr, cols = table.indptr, table.cols
     turn, bounds, rows_of = table.by_column, table.column_bounds, table.rows_by_column
-    variance = np.empty(len(table.values))
-    entry_variances(indptr, cols, u, c, v, d, variance)
+    fitted, variance = np.empty((2, len(table.values)))
+    entry_moments(indptr, cols, u, c, v, d, fitted, variance)
     last = np.inf
     for t in range(n_sweeps):
         check_interrupt()
         target = table.values - m[cols]
-        squares = (target - np.einsum("pk,pk->p", u[table.rows], v[cols])) ** 2 + variance
-        weights = law.weigh(squares, cols)
+        weights = law.weigh((target - fitted) ** 2 + variance, cols)
         precise = weights.precision
-        u, c = np.empty((n, k)), np.empty((n, k, k))
+        u, c = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
-        v, d = np.empty((p, k)), np.empty((p, k, k))
+        v, d = np.empty((p, k)), np.empty((p, k * (k + 1) // 2))
         prior = precision if t >= free else np.full(k, _FLAT)
         posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
-        entry_variances(indptr, cols, u, c, v, d, variance)
-        residual = table.values - np.einsum("pk,pk->p", u[table.rows], v[cols])
+        entry_moments(indptr, cols, u, c, v, d, fitted, variance)
+        residual = table.values - fitted
         m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
         u, v, d, precision = _rotate(u, c, v, d, shrink=t >= free)
@@ -199,8 +189,8 @@ def _rotate(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Whiten rows, rotate directions to a diagonal E[V^T V], drop what is negligible; (u, v, d, prior precisions)."""
     n, p = len(u), len(v)
-    root = np.linalg.cholesky((u.T @ u + c.sum(axis=0)) / n)
-    power = root.T @ (v.T @ v + d.sum(axis=0)) @ root
+    root = np.linalg.cholesky((u.T @ u + unpack(c.sum(axis=0))) / n)
+    power = root.T @ (v.T @ v + unpack(d.sum(axis=0))) @ root
     values, turn = np.linalg.eigh(power)
     values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
     if shrink:
@@ -208,4 +198,4 @@ def _rotate(
     whiten = np.linalg.solve(root, np.eye(len(root))).T @ turn
     forward = root @ turn
     precision = p / values[: turn.shape[1]]
-    return u @ whiten, v @ forward, forward.T @ d @ forward, precision
+    return u @ whiten, v @ forward, pack(forward.T @ unpack(d) @ forward), precision

@@ -76,3 +76,18 @@ def truncated_svd(matrix: Any, k: int) -> SVD:
     u, s, vt = svds(products, k, v0=start)
     order = np.argsort(-s)
     return SVD(u[:, order].astype(dtype), s[order].astype(dtype), vt[order].T.astype(dtype))
+
+
+def pack(symmetric: np.ndarray) -> np.ndarray:
+    """Lower triangles of symmetric (..., k, k) matrices, row by row: (..., k (k + 1) / 2)."""
+    rows, cols = np.tril_indices(symmetric.shape[-1])
+    return np.ascontiguousarray(symmetric[..., rows, cols])
+
+
+def unpack(packed: np.ndarray) -> np.ndarray:
+    """Symmetric matrices from their lower triangles: the inverse of :func:`pack`."""
+    k = int(np.sqrt(2 * packed.shape[-1]))
+    rows, cols = np.tril_indices(k)
+    out = np.empty((*packed.shape[:-1], k, k))
+    out[..., rows, cols] = out[..., cols, rows] = packed
+    return out

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr._kernels.posterior import entry_variances, posterior_rows
+from sklearn_robustlr._kernels.posterior import entry_moments, posterior_rows
+from sklearn_robustlr._utils.linalg import pack, unpack
 
 
 def problem(rng, n=7, p=9, k=3):
@@ -22,8 +23,9 @@ def problem(rng, n=7, p=9, k=3):
 def test_posterior_of_rows(rng):
     indptr, cols, target, weight, basis, spread = problem(rng)
     prior = np.array([1.0, 2.0, 0.5])
-    mean, cov = np.full((7, 3), np.nan), np.full((7, 3, 3), np.nan)
-    posterior_rows(indptr, cols, target, weight, basis, spread, prior, mean, cov)
+    mean, cov = np.full((7, 3), np.nan), np.full((7, 6), np.nan)
+    posterior_rows(indptr, cols, target, weight, basis, pack(spread), prior, mean, cov)
+    cov = unpack(cov)
     for i in range(7):
         own = slice(indptr[i], indptr[i + 1])
         b, w = basis[cols[own]], weight[own]
@@ -34,15 +36,16 @@ def test_posterior_of_rows(rng):
     assert_allclose(cov[2], np.diag(1.0 / prior))
 
 
-def test_variances_of_entries_are_those_of_products(rng):
+def test_moments_of_entries_are_those_of_products(rng):
     """Beside the variance of products of many draws."""
     indptr, cols, _, _, basis, spread = problem(rng)
     left = rng.standard_normal((7, 3))
     root = 0.3 * rng.standard_normal((7, 3, 3))
     cov = root @ root.transpose(0, 2, 1)
-    variance = np.empty(len(cols))
-    entry_variances(indptr, cols, left, cov, basis, spread, variance)
+    mean, variance = np.empty((2, len(cols)))
+    entry_moments(indptr, cols, left, pack(cov), basis, pack(spread), mean, variance)
     rows = np.repeat(np.arange(7), np.diff(indptr))
+    assert_allclose(mean, np.sum(left[rows] * basis[cols], axis=1), rtol=1e-12)
     i, j = rows[4], cols[4]
     u = rng.multivariate_normal(left[i], cov[i], size=200_000)
     v = rng.multivariate_normal(basis[j], spread[j], size=200_000)
