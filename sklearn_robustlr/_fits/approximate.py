@@ -12,8 +12,9 @@ from .._model.average import Averaged, ModelSpace, fit_average
 from .._operators.observed import Entries
 from .._operators.units import Problem
 from .._rows.regression import Regression, RowSpace
+from .._selection.verdict import DECAYS
 from .._utils.linalg import SVD, product_svd
-from .._utils.rules import FLAG_WIDTH, flag_width
+from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
 from .._utils.values import Fit, Options
 from .measurements import LowRankFit, outlier_threshold
 
@@ -23,6 +24,9 @@ _USEFUL = 0.9
 # within chance (a photograph: 0.975, and the fit of a sharp rank is the closer one). And that up to which no further
 # look at a fit in doubt is worth its time: of 200 matrices with 25 to 50 % gross errors 45 were in doubt, none lost.
 _BETTER, _FAR_BETTER = 0.97, 0.9
+# Power of a direction, in units of the most that noise has: below the first a spectrum that comes down to it decays
+# into the noise, above the second there is no gap before it.
+_FAINT, _PLAIN = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 400, 1e100
 # Least share of an entry that is not its own leverage.
@@ -73,6 +77,21 @@ class LazyModel:
         )
         return fit_average(self._entries, self._options.rank) if fits else None
 
+    def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float) -> bool:
+        """Whether the model is useful, and its weakest direction lost in the noise, or all are used: no rank is sharp.
+
+        Not where a gap in the spectrum of the sub-gradient method is one in that of the model too. Where it is that of
+        the mean of the data or of the units of its columns, it is not.
+        """
+        if self.averaged is None or problem.base.shape != self._entries.shape:
+            return False
+        signal = self.averaged.signal[self.averaged.signal > 1.0]
+        shown = len(signal) >= guess - 1 or gap >= CLEAR_GAP  # the model has the mean apart
+        confirmed = gap >= SMALL_GAP and shown and np.all(signal[guess:] < _PLAIN)
+        useful = self.averaged.error < _USEFUL * self.averaged.baseline
+        blurred = len(signal) >= min(self._entries.shape) - 1 or (len(signal) > 0 and signal[-1] < _FAINT)
+        return useful and bool(blurred) and not confirmed
+
     def outdoes(self, problem: Problem, fit: Fit) -> bool:
         """Whether the model is useful and predicts held-out entries far better than a fit of all of them."""
         if self.averaged is None or problem.base.shape != self._entries.shape:
@@ -86,7 +105,9 @@ class LazyModel:
         if self.averaged is None or not self.averaged.error < self.averaged.baseline:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
-        if not self.averaged.error < _BETTER * self._error_of(triplets, fit.threshold, fit.heavy_tailed):
+        if fit.reason != DECAYS and not self.averaged.error < _BETTER * self._error_of(
+            triplets, fit.threshold, fit.heavy_tailed
+        ):
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
 

@@ -17,8 +17,10 @@ from .._operators.observed import Entries, core
 from .._rows import blocks
 from .._rows.mending import broken
 from .._rows.regression import Regression, RowSpace
+from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.values import Factors, Masks, Options, is_exact
+from .approximate import LazyModel
 from .measurements import LowRankFit, Outcome, fit_measurements
 
 
@@ -72,6 +74,8 @@ def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | 
     whole = bool(masks.rows.all() and masks.columns.all())
     if not whole:
         entries = entries.part(*masks)
+    if not whole or options.rival is None:
+        options = replace(options, rival=LazyModel(entries, options))
     rank = None if options.rank is None else min(options.rank, *entries.shape)
     measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
     return fit_measurements(measurements, replace(options, rank=rank), start, whole=whole)
@@ -130,6 +134,8 @@ def fit_block(entries: Entries, options: Options, start: Factors | None) -> LowR
     fit = fit_part(entries, masks, options, start).in_user_units()
     if fit.rank == 0:
         return None
+    if fit.reason == DECAYS:  # another model will take its place
+        return fit
     share = float(np.mean(fit.outliers))
     left, right = Block(fit, masks).extend(entries, options)
     residual = RowSpace.learn(right, left, slice(None), fit.row_scale).residual(entries, left)

@@ -10,6 +10,7 @@ from .._model.average import ModelSpace
 from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
+from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.values import Factors, Masks, Options
 from .approximate import Approximation, LazyModel
@@ -48,11 +49,13 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     kept = core(entries)
     if kept.rows.any():
         model = LazyModel(entries, options)
-        watched = replace(options, is_outdone=model.outdoes)
+        watched = replace(options, rival=model)
         fit = fit_block(entries, watched, start) or _fit_core(entries, kept, watched, start)
         approximation = None if fit.converged else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
+        if fit.reason == DECAYS:  # of a block, or where the medians of all predict as well
+            fit = _fit_core(entries, kept, replace(options, approximate=False), start)
     else:
         fit = fit_location(entries, options.n_init)
     return _settle(entries, kept, fit, options)

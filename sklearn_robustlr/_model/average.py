@@ -116,13 +116,15 @@ class Averaged:
     """The averaged model of a matrix: its space, and what its held-out mean absolute error is.
 
     `error` and that of the medians of columns, `baseline`, are in units of the scale of each column; `held` masks the
-    entries that were held out and are not beyond the fence: these errors are those at them.
+    entries that were held out and are not beyond the fence: these errors are those at them. `signal` is the
+    power of each direction under the likeliest law, in units of the most that a direction of noise has.
     """
 
     space: ModelSpace
     error: float
     baseline: float
     held: np.ndarray
+    signal: np.ndarray
 
 
 def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
@@ -153,7 +155,15 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         tuple(members[i] for i in kept), weights, shift, scale, low, high, np.zeros((0, 0)), np.zeros(0)
     ).with_basis()
     baseline = float(np.mean(np.abs(test.values[within])))
-    return Averaged(space, float(weights @ np.array(plausible)[kept]), baseline, compared)
+    likeliest = space.members[int(np.argmax(weights))]
+    signal = _signal(likeliest, len(table.values) / entries.shape[1], entries.shape)
+    return Averaged(space, float(weights @ np.array(plausible)[kept]), baseline, compared, signal)
+
+
+def _signal(columns: Columns, observed: float, shape: tuple[int, int]) -> np.ndarray:
+    """Power of directions, largest first, in units of the most that one of noise has; `observed` entries in a column."""
+    power = np.sum(columns.loadings**2 / columns.law.variances[:, None], axis=0)
+    return np.sort(observed * power)[::-1] / np.sum(np.sqrt(shape)) ** 2
 
 
 def _inlier_variance(law: NoiseLaw) -> np.ndarray:

@@ -18,7 +18,7 @@ _NEGLIGIBLE = 1e6
 # Sweeps before the prior shrinks directions: what is weak at first may still be learnt.
 _FREE = 30
 # Change of the mean logarithm of the variances below which sweeps end.
-_SETTLED = 1e-3
+_SETTLED = 1e-2
 # Largest value in even units.
 _MOST = 1e8
 # Precision of the prior while directions are free.
@@ -109,7 +109,7 @@ def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> C
 
 @dataclass(frozen=True)
 class RowPosterior:
-    """Posterior means and (packed) covariances of the coefficients of rows, and the share of each entry that is gross."""
+    """Posterior means and packed covariances of the coefficients of rows; the share of each entry that is gross."""
 
     means: np.ndarray
     covariances: np.ndarray
@@ -148,7 +148,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
 
     After each sweep the rows are whitened, E[u u^T] = I, and the directions rotated, so that E[V^T V] is diagonal; its
     entries are the prior variances of the directions (automatic relevance determination), and negligible directions are
-    dropped. For the first `free` sweeps nothing shrinks.
+    dropped. Nothing shrinks until the noise has settled once, or for `free` sweeps.
     """
     n, p = table.shape
     rows = regress(table, columns, n_cooling=4, n_sweeps=1)
@@ -160,7 +160,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
     turn, bounds, rows_of = table.by_column, table.column_bounds, table.rows_by_column
     fitted, variance = np.empty((2, len(table.values)))
     entry_moments(indptr, cols, u, c, v, d, fitted, variance)
-    last = np.inf
+    last, shrink = np.inf, free == 0
     for t in range(n_sweeps):
         check_interrupt()
         target = table.values - m[cols]
@@ -169,17 +169,20 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
         u, c = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
         v, d = np.empty((p, k)), np.empty((p, k * (k + 1) // 2))
-        prior = precision if t >= free else np.full(k, _FLAT)
+        prior = precision if shrink else np.full(k, _FLAT)
         posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
         entry_moments(indptr, cols, u, c, v, d, fitted, variance)
         residual = table.values - fitted
         m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
-        u, v, d, precision = _rotate(u, c, v, d, shrink=t >= free)
+        u, v, d, precision = _rotate(u, c, v, d, shrink=shrink)
         k = v.shape[1]
         now = float(np.mean(np.log(law.variances)))
-        if abs(now - last) < _SETTLED and t > free + 5:
+        settled = abs(now - last) < _SETTLED
+        if settled and shrink:
             break
+        if settled or t + 1 == free:
+            shrink, now = True, np.inf
         last = now
     return Columns(v, d, m, law)
 

@@ -21,7 +21,7 @@ from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
 from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
-from .verdict import STOPPED, is_doubtful, judge_unpolished
+from .verdict import DECAYS, STOPPED, is_doubtful, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
@@ -150,9 +150,13 @@ def finish(
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
-    small = from_small_targets(problem, limit, options) if drowned else None
+    decays = _has_decaying_spectrum(problem, guess, ratio, options)
+    # where no rank is sharp only an exact fit would be better than another model
+    small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
+    if decays:
+        return Solution.of(Candidate(_unpolished(problem, left, right, options), False, DECAYS), n_iter, history)
     found = scan_from(problem, Factors(left, right), guess + shift, limit, options, gap=ratio, watch=watch)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
@@ -170,9 +174,16 @@ def finish(
 
 def _is_outdone(problem: Problem, found: Candidate, options: Options) -> bool:
     """Whether another model predicts the data far better than a candidate with noise: there is no rank to look for."""
-    if options.is_outdone is None or not problem.work.entrywise or found.converged or is_exact(found.fit):
+    if options.rival is None or not problem.work.entrywise or found.converged or is_exact(found.fit):
         return False
-    return options.is_outdone(problem, found.fit)
+    return options.rival.outdoes(problem, found.fit)
+
+
+def _has_decaying_spectrum(problem: Problem, guess: int, gap: float, options: Options) -> bool:
+    """Whether another model says that there is no sharp rank to look for."""
+    if options.rival is None or not problem.work.entrywise:
+        return False
+    return options.rival.has_decaying_spectrum(problem, guess, gap)
 
 
 def _is_settled(found: Candidate) -> bool:

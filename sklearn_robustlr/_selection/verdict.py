@@ -31,6 +31,8 @@ from .scan import Scan
 
 #: Verdict where a callback has asked for an end.
 STOPPED = "a callback asked it to stop"
+#: Verdict where another model says that no rank is sharp.
+DECAYS = "the spectrum decays: there is no sharp rank"
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Inliers per degree of freedom below which a fit is repeated on parts of the data, and the same where there is a reason

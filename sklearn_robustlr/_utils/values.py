@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -61,16 +61,27 @@ class Options:
     checkpoint: Checkpoint | None = None
     #: Whether the averaged model may take the place of a fit of a matrix that has not converged.
     approximate: bool = False
-    #: Whether a fit in doubt, given with its problem, is outdone by another model, so that no further look at it is
-    #: worth its time; None: nothing else was fitted.
-    is_outdone: Callable[[Any, Fit], bool] | None = None
+    #: The averaged model of the matrix, which may take its place; None: there is none.
+    rival: Rival | None = None
     #: Makes the progress report of a problem; its second argument says whether that is all of the data.
     report: Callable[[Any, bool], Any] | None = None
 
     @property
     def apart(self) -> Options:
         """Options that one start depends on: without restarts, seed, threads, checkpoint and callbacks."""
-        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None, is_outdone=None)
+        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None, rival=None)
+
+
+class Rival(Protocol):
+    """Another model of the data: what it says of the stages that look for a sharp rank."""
+
+    def has_decaying_spectrum(self, problem: Any, guess: int, gap: float) -> bool:
+        """Whether there is no sharp rank to look for, although a `gap` speaks for rank `guess`."""
+        ...
+
+    def outdoes(self, problem: Any, fit: Fit) -> bool:
+        """Whether it predicts the data far better than a fit, so that no further look at that is worth its time."""
+        ...
 
 
 @dataclass(frozen=True)
