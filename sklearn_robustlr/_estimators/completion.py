@@ -62,6 +62,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     {scale_}
     {threshold_}
     {undetermined}
+    {expected_error_}
     {converged_}
     {stop_reason_}
     {n_iter_}

@@ -77,6 +77,7 @@ class MatrixMixin(FitMixin):
         matrix = {
             "outliers_": result.outliers,
             "location_": result.location,
+            "expected_error_": result.expected_error,
             "undetermined_rows_": result.undetermined_rows,
             "undetermined_columns_": result.undetermined_columns,
             "_space": result.space,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._fits.components import Components, principal_components
+from .._fits.components import Components, principal_components, repaired_rows, table_components
+from .._model.average import ModelSpace
 from .docs import documented
 from .matrix import MatrixMixin
 from .validation import check_flag
@@ -70,6 +72,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     location_ : ndarray of shape (n_features,)
         Mean of the columns of the low-rank part, whether it is subtracted or not.
     {undetermined}
+    {expected_error_}
     {converged_}
     {stop_reason_}
     {n_iter_}
@@ -161,21 +164,23 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         center = check_flag("center", self.center)
         X, entries = self._entries(X, reset=True)
-        options = self._options(entries.shape)
+        options = replace(self._options(entries.shape), approximate=True)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             result = self._fit_matrix(entries, options, start)
-            fit = result.fit
-            components = principal_components(
-                fit.left,
-                fit.singular_values,
-                result.space,
-                rank=fit.rank,
-                n_components=self.n_components,
-                center=center,
-                scale=fit.scale,
-                density=result.n_observed / np.prod(entries.shape, dtype=float),
-            )
+            fit, kept = result.fit, {"n_components": self.n_components, "center": center}
+            if isinstance(result.space, ModelSpace):
+                components = table_components(entries, result, **kept)
+            else:
+                components = principal_components(
+                    fit.left,
+                    fit.singular_values,
+                    result.space,
+                    rank=fit.rank,
+                    scale=fit.scale,
+                    density=result.n_observed / np.prod(entries.shape, dtype=float),
+                    **kept,
+                )
             self._set_matrix(result, **_attributes(components))
         return self
 
@@ -220,7 +225,11 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        factors = self._regress(entries).factors
+        fit = self._regress(entries)
+        if isinstance(self._space, ModelSpace):  # what is observed and no outlier counts as it is
+            rows = repaired_rows(entries, self._space, fit.factors, fit.beyond)
+            return ((rows - self.mean_) @ self.components_.T).astype(X.dtype, copy=False)
+        factors = fit.factors
         axes = self._space.basis.T @ self.components_.T
         scores = factors @ axes - self.mean_ @ self.components_.T
         return scores.astype(X.dtype, copy=False)

@@ -86,10 +86,11 @@ class LazyModel:
         if self.averaged is None or problem.base.shape != self._entries.shape:
             return False
         signal = self.averaged.signal[self.averaged.signal > 1.0]
-        shown = len(signal) >= guess - 1 or gap >= CLEAR_GAP  # the model has the mean apart
+        # the model has the mean apart, and only so many directions
+        shown = len(signal) >= min(guess - 1, len(self.averaged.signal)) or gap >= CLEAR_GAP
         confirmed = gap >= SMALL_GAP and shown and np.all(signal[guess:] < _PLAIN)
         useful = self.averaged.error < _USEFUL * self.averaged.baseline
-        blurred = len(signal) >= min(self._entries.shape) - 1 or (len(signal) > 0 and signal[-1] < _FAINT)
+        blurred = len(signal) == len(self.averaged.signal) or (len(signal) > 0 and signal[-1] < _FAINT)
         return useful and bool(blurred) and not confirmed
 
     def outdoes(self, problem: Problem, fit: Fit) -> bool:
@@ -101,7 +102,7 @@ class LazyModel:
         return self.averaged.error < _FAR_BETTER * min(other, self.averaged.baseline)
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
-        """The model as a fit; None where medians or one that did not converge predict held-out entries as well."""
+        """The model as a fit; None where medians or the other fit predict held-out entries as well."""
         if self.averaged is None or not self.averaged.error < self.averaged.baseline:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._model.average import ModelSpace
+from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._selection.evidence import EDGES
 from .._utils.linalg import product_svd
 from .._utils.rules import rounding_share
+from .matrix import MatrixFit
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,65 @@ def principal_components(
         stands_out = values > max(rest, rounding_share(dtype) * float(s[0]))
         stands_out[0] |= not stands_out.any()
         values, v = values[stands_out], v[:, stands_out]
-    signs = np.sign(v[np.argmax(np.abs(v), axis=0), np.arange(v.shape[1])])
-    v = v * np.where(signs == 0, 1, signs)
     k = len(values) if n_components is None else min(n_components, len(values))
     # in units of what is largest: squares of extreme sizes overflow, ratios do not
     unit = max(float(values[0]), scale) or 1.0
-    variance = (values / unit) ** 2 / max(n - 1, 1)
     noise = (scale / unit) ** 2 * max(n - rank, 0) * max(d - rank, 0) / max(n - 1, 1)
+    return _components(v, values, space.basis @ middle, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
+
+
+def table_components(
+    entries: Entries, found: MatrixFit, *, n_components: int | None = None, center: bool = True
+) -> Components:
+    """Principal components of a table under the averaged model: those of its repaired rows.
+
+    What is observed and no outlier is taken as it is, with its noise, as of complete data; an estimate in place of
+    another entry varies less than the entry would, and the variance it lacks is added to that of its column. Without
+    `n_components`, the directions that stand out of the noise are kept.
+    """
+    space = found.space
+    assert isinstance(space, ModelSpace)
+    rows = repaired_rows(entries, space, found.fit.factors.left, found.fit.outliers)
+    n, d = rows.shape
+    unit = float(np.abs(rows).max()) or 1.0
+    rows /= unit
+    mean = rows.mean(axis=0) if center else np.zeros(d)
+    rows -= mean
+    kept = np.bincount(entries.cols[~found.fit.outliers], minlength=d)
+    lacking = (n - kept) * (space.scale * space.column_errors / unit) ** 2
+    products = rows.T @ rows + np.diag(lacking)
+    power, v = np.linalg.eigh(products)
+    most = min(n, d)
+    values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
+    k = min(max(space.n_directions, 1), most) if n_components is None else min(n_components, most)
+    return _components(
+        v, values * unit, mean * unit, k=k, noise=0.0, unit=float(values[0]) * unit or 1.0, n=n, dtype=entries.dtype
+    )
+
+
+def repaired_rows(entries: Entries, space: ModelSpace, factors: np.ndarray, outliers: np.ndarray) -> np.ndarray:
+    """Rows with the estimates in place of what is missing or an outlier, as a dense matrix of floats."""
+    rows = space.predict(factors)
+    rows[entries.rows[~outliers], entries.cols[~outliers]] = entries.y[~outliers]
+    return rows
+
+
+def _components(
+    v: np.ndarray,
+    values: np.ndarray,
+    mean: np.ndarray,
+    *,
+    k: int,
+    noise: float,
+    unit: float,
+    n: int,
+    dtype: np.dtype,
+) -> Components:
+    """The first k of the directions v, of singular values `values`; `noise`: variance of none, in squares of `unit`."""
+    d = len(v)
+    signs = np.sign(v[np.argmax(np.abs(v), axis=0), np.arange(v.shape[1])])
+    v = v * np.where(signs == 0, 1, signs)
+    variance = (values / unit) ** 2 / max(n - 1, 1)
     rest = float(variance[k:].sum() + noise)
     total = float(variance[:k].sum()) + rest
     with np.errstate(over="ignore"):  # a variance beyond the largest number is infinite
@@ -65,7 +119,7 @@ def principal_components(
         rest = float(np.float64(rest) * unit * unit)
     return Components(
         axes=np.ascontiguousarray(v[:, :k].T, dtype=dtype),
-        mean=(space.basis @ middle).astype(dtype),
+        mean=mean.astype(dtype),
         singular_values=values[:k].astype(dtype),
         variance=explained,
         variance_ratio=(variance[:k] / (total or 1.0)).astype(dtype),

@@ -12,6 +12,7 @@ from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
+from .._utils.linalg import degrees_of_freedom
 from .._utils.values import Factors, Masks, Options
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
@@ -23,8 +24,9 @@ class MatrixFit:
     """A fit of all observed entries of a matrix: `fit` has the factors of all rows and columns.
 
     New rows are regressed on `space`. `outliers` is a matrix of flags, `location` the mean of the columns of the
-    estimate; `undetermined_rows` and `undetermined_columns` are indices. `has_core` is False where no two rows share
-    two columns, so that nothing but a location was estimated.
+    estimate; `undetermined_rows` and `undetermined_columns` are indices. `expected_error` is what an entry of each
+    column would be missed by if it were hidden, in units of the sd of the column (NaN: not known). `has_core` is False
+    where no two rows share two columns, so that nothing but a location was estimated.
     """
 
     fit: LowRankFit
@@ -34,6 +36,7 @@ class MatrixFit:
     undetermined_rows: np.ndarray
     undetermined_columns: np.ndarray
     n_observed: int
+    expected_error: np.ndarray
     has_core: bool = True
 
 
@@ -51,7 +54,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         model = LazyModel(entries, options)
         watched = replace(options, rival=model)
         fit = fit_block(entries, watched, start) or _fit_core(entries, kept, watched, start)
-        approximation = None if fit.converged else model.instead_of(fit)
+        approximation = None if fit.is_exact else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
         if fit.reason == DECAYS:  # of a block, or where the medians of all predict as well
@@ -171,6 +174,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         undetermined_rows=np.flatnonzero(rows == 0),
         undetermined_columns=np.flatnonzero(cols == 0),
         n_observed=len(entries.y),
+        expected_error=found.space.column_errors if found.fit.converged else np.full(entries.shape[1], np.nan),
     )
 
 
@@ -198,5 +202,20 @@ def _judge(
         undetermined_rows=np.flatnonzero(~rows),
         undetermined_columns=np.flatnonzero(~cols),
         n_observed=len(entries.y),
+        expected_error=_expected_error(fit),
         has_core=has_core,
     )
+
+
+def _expected_error(fit: LowRankFit) -> np.ndarray:
+    """Error of a hidden entry of each column: the noise of the entry and that of the fit, in units of the sd."""
+    if not fit.converged:
+        return np.full(len(fit.right), np.nan)
+    n = len(fit.left)
+    factors = (fit.left - fit.left.mean(axis=0)).astype(np.float64)
+    spread = (fit.right * (fit.singular_values / np.sqrt(max(n - 1, 1)))).astype(np.float64)
+    top = float(np.abs(spread).max(initial=0.0)) or 1.0  # squares of extremes overflow
+    spread, noise = spread / top, fit.scale / top
+    variance = np.einsum("jk,kl,jl->j", spread, factors.T @ factors, spread) + noise**2
+    share = degrees_of_freedom((n, len(fit.right)), fit.rank) / max(np.count_nonzero(~fit.outliers), 1)
+    return noise * np.sqrt((1.0 + share) / np.where(variance > 0.0, variance, np.inf))

@@ -21,6 +21,8 @@ _MOST_DIRECTIONS, _MOST_ENTRIES, _HELD_OUT = 20, 30_000, 0.1
 _FENCE = 3.0
 # Laws are weighted by exp(-this * relative excess of their held-out error).
 _DECISIVE = 20.0
+# Weight of what is common beside the held-out errors of a column, in entries.
+_COMMON = 5.0
 # Sweeps over all entries after those over what is not held out.
 _LAST_SWEEPS = 15
 
@@ -31,7 +33,8 @@ class ModelSpace:
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
     `high` the range of what is seen of each column: estimates stay in it. `basis` are orthonormal columns, `center` is
-    the mean of the coefficients of the fitted rows.
+    the mean of the coefficients of the fitted rows. `column_errors` are root mean squares of held-out errors, in even
+    units.
     """
 
     members: tuple[Columns, ...]
@@ -42,6 +45,7 @@ class ModelSpace:
     high: np.ndarray
     basis: np.ndarray
     center: np.ndarray
+    column_errors: np.ndarray
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -116,7 +120,8 @@ class Averaged:
     """The averaged model of a matrix: its space, and what its held-out mean absolute error is.
 
     `error` and that of the medians of columns, `baseline`, are in units of the scale of each column; `held` masks the
-    entries that were held out and are not beyond the fence: these errors are those at them. `signal` is the
+    entries that were held out and are not beyond the fence: these errors are those at them. So are `column_errors`,
+    root mean squares for each column. `signal` is the
     power of each direction under the likeliest law, in units of the most that a direction of noise has.
     """
 
@@ -136,32 +141,54 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
     compared = held & (np.abs(table.values) <= _FENCE)
     some = _sample_rows(train)
     k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
-    members, errors, plausible = [], [], []
+    members, predictions = [], []
     within = np.abs(test.values) <= _FENCE
     bounds = (low - shift) / scale, (high - shift) / scale
     for robust in (False, True):
         columns = sweep_until_settled(some, start_columns(some, k, robust))
         rows = regress(train, columns)
         predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", rows.means[test.rows], columns.loadings[test.cols])
-        predicted = np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols])
-        errors.append(float(np.mean(np.abs(test.values - predicted))))
-        plausible.append(float(np.mean(np.abs(test.values - predicted)[within])))
+        predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
         members.append(sweep_until_settled(_sample_rows(table), columns, n_sweeps=_LAST_SWEEPS, free=0))
-    score = np.array(errors)
+    score = np.mean(np.abs(test.values - predictions), axis=1)
     weights = np.exp(-_DECISIVE * (score / max(score.min(), 1e-300) - 1.0))
     kept = [i for i in range(len(members)) if weights[i] > 1e-3 * weights.max()]
     weights = weights[kept] / weights[kept].sum()
-    space = ModelSpace(
-        tuple(members[i] for i in kept), weights, shift, scale, low, high, np.zeros((0, 0)), np.zeros(0)
-    ).with_basis()
-    baseline = float(np.mean(np.abs(test.values[within])))
-    likeliest = space.members[int(np.argmax(weights))]
+    members = [members[i] for i in kept]
+    likeliest = members[int(np.argmax(weights))]
     signal = _signal(likeliest, len(table.values) / entries.shape[1], entries.shape)
-    return Averaged(space, float(weights @ np.array(plausible)[kept]), baseline, compared, signal)
+    missed = np.abs(test.values - weights @ np.array(predictions)[kept])[within]
+    noise = np.sqrt(weights @ [_inlier_variance(columns.law) for columns in members])
+    space = ModelSpace(
+        members=tuple(members),
+        weights=weights,
+        shift=shift,
+        scale=scale,
+        low=low,
+        high=high,
+        basis=np.zeros((0, 0)),
+        center=np.zeros(0),
+        column_errors=_column_errors(missed**2, test.cols[within], noise),
+    ).with_basis()
+    return Averaged(
+        space=space,
+        error=float(np.mean(missed)),
+        baseline=float(np.mean(np.abs(test.values[within]))),
+        held=compared,
+        signal=signal,
+    )
+
+
+def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Root mean squares of the held-out errors of each column, drawn to a common multiple of its noise."""
+    total = np.bincount(cols, squares, minlength=len(noise))
+    count = np.bincount(cols, minlength=len(noise))
+    common = np.sum(squares) / max(float(np.sum(noise[cols] ** 2)), np.finfo(np.float64).tiny)
+    return np.sqrt((total + _COMMON * common * noise**2) / (count + _COMMON))
 
 
 def _signal(columns: Columns, observed: float, shape: tuple[int, int]) -> np.ndarray:
-    """Power of directions, largest first, in units of the most that one of noise has; `observed` entries in a column."""
+    """Power of directions, largest first, in units of the most that noise has; `observed` entries in a column."""
     power = np.sum(columns.loadings**2 / columns.law.variances[:, None], axis=0)
     return np.sort(observed * power)[::-1] / np.sum(np.sqrt(shape)) ** 2
 

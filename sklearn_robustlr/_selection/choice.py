@@ -23,7 +23,7 @@ def scan_from(
     watch: Watch | None = None,
 ) -> Candidate:
     """Scan ranks from the factors of one start, beginning at a `guess` and up to a `limit`."""
-    return _choose(Scan(problem, *factors, options, warm=warm, watch=watch), problem, guess, limit, options, gap)
+    return choose(Scan(problem, *factors, options, warm=warm, watch=watch), problem, guess, limit, options, gap)
 
 
 def scan_on(problem: Problem, fit: Fit, limit: int, options: Options, *, gap: float) -> Candidate:
@@ -35,9 +35,10 @@ def scan_on(problem: Problem, fit: Fit, limit: int, options: Options, *, gap: fl
     u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
     scan = Scan(problem, u * s, v, options)
     scan.fits[fit.rank] = scan.better_of(u, s, v)
-    return _choose(scan, problem, fit.rank, limit, options, gap)
+    return choose(scan, problem, fit.rank, limit, options, gap)
 
 
-def _choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Options, gap: float) -> Candidate:
+def choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Options, gap: float) -> Candidate:
+    """Choose a rank from a scan, beginning at a `guess` that a `gap` speaks for, and judge it."""
     k = scan.choose(guess, limit)
     return Candidate.judged(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))

@@ -12,14 +12,15 @@ from .._operators.base import Measurements, evaluate
 from .._operators.units import Problem
 from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
-from .._utils.rules import SMALL_GAP, scale_floor
+from .._utils.rules import CLEAR_GAP, SMALL_GAP, scale_floor
 from .._utils.stats import median_scale
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, is_exact, is_met
-from .choice import scan_from
+from .choice import choose, scan_from
 from .descents import Descent, begin_at, descend, descend_from_tiny
 from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
+from .scan import Scan
 from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
 from .verdict import DECAYS, STOPPED, is_doubtful, judge_unpolished
 
@@ -150,14 +151,17 @@ def finish(
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
-    decays = _has_decaying_spectrum(problem, guess, ratio, options)
+    scan = Scan(problem, left, right, options, watch=watch)
+    # of a clear gap and an exact fit, another model would tell nothing new
+    sharp = ratio >= CLEAR_GAP and is_exact(scan.fit(min(guess + shift, limit)))
+    decays = not sharp and _has_decaying_spectrum(problem, guess, ratio, options)
     # where no rank is sharp only an exact fit would be better than another model
     small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     if decays:
         return Solution.of(Candidate(_unpolished(problem, left, right, options), False, DECAYS), n_iter, history)
-    found = scan_from(problem, Factors(left, right), guess + shift, limit, options, gap=ratio, watch=watch)
+    found = choose(scan, problem, guess + shift, limit, options, ratio)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):
