@@ -11,7 +11,7 @@ from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._utils.checkpoint import stage
-from .._utils.values import Factors, Masks, Options
+from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
@@ -95,8 +95,9 @@ def fit_location(entries: Entries, n_init: int) -> LowRankFit:
         threshold=np.inf,
         heavy_tailed=True,
         outliers=np.zeros(len(entries.y), dtype=bool),
-        converged=False,
-        reason="no two rows share two columns: only a location of the columns was estimated",
+        verdict=Verdict(
+            StopReason.UNDETERMINED, "no two rows share two columns: only a location of the columns was estimated"
+        ),
         n_iter=0,
         history={},
         restart_scores=np.zeros(n_init),
@@ -185,7 +186,8 @@ def _judge(
     if fit.converged and fit.rank:
         ambiguous = find_ambiguous(space, entries, regression, fit.threshold, counted)
         if ambiguous.hopeless:
-            fit = fit.distrusted("the signs of many rows or columns cannot be told: half of the entries differ")
+            open_signs = "the signs of many rows or columns cannot be told: half of the entries differ"
+            fit = replace(fit, verdict=Verdict(StopReason.UNDETERMINED, open_signs))
         rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
     return MatrixFit(
         fit=fit,

@@ -40,4 +40,4 @@ def scan_on(problem: Problem, fit: Fit, limit: int, options: Options, *, gap: fl
 
 def _choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Options, gap: float) -> Candidate:
     k = scan.choose(guess, limit)
-    return Candidate.judged(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))
+    return Candidate(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))
