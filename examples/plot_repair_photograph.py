@@ -59,6 +59,8 @@ flagged = model.outliers_
 naive = np.where(lost, np.nanmedian(damaged), damaged)
 precision, recall = outlier_precision_recall(corrupted, flagged)
 print(f"rank found: {model.rank_}, {'converged' if model.converged_ else 'not converged'}: {model.stop_reason_}")
+for warning in caught:
+    print(warning.message)
 print(f"error with lost pixels set to the median: {np.sqrt(np.mean((naive - photograph) ** 2)):.3f}")
 print(f"error of the repaired photograph: {np.sqrt(np.mean((repaired - photograph) ** 2)):.3f}")
 print(f"corrupted pixels flagged: {recall:.0%}; flagged pixels that are corrupted: {precision:.0%}")

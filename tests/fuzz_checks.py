@@ -8,7 +8,7 @@ from fuzzing import BENIGN, make_matrix, make_measured, make_start
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, StopReason
 from sklearn_robustlr.metrics import relative_recovery_error
 
 
@@ -48,7 +48,7 @@ def fit(model, *data, expected, bad, **told):
         return False
     assert not bad and expected in ("right", "fit")
     assert model.converged_ != any(warning.category is ConvergenceWarning for warning in caught)
-    assert model.stop_reason_
+    assert type(model.converged_) is bool and model.converged_ == StopReason(model.stop_reason_).converged
     return True
 
 

@@ -84,15 +84,17 @@ def quiet():
 
 
 def recorded(model, fit):
-    """What `fit()` returns, and a dict of its seconds, of the model's claim and of whether a warning qualified it."""
+    """What `fit()` returns, and a dict of its seconds, of the model's claim and of the warnings that qualified it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
         result = fit()
         seconds = time.perf_counter() - start
+    said = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
     return result, {
         "converged": bool(model.converged_),
-        "warned": any(issubclass(w.category, ConvergenceWarning) for w in caught),
+        "warned": bool(said),
+        "said": said,
         "seconds": seconds,
     }
 

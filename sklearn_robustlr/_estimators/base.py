@@ -112,7 +112,9 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
             "scale_": fit.scale,
             "threshold_": fit.threshold,
             "converged_": fit.converged,
-            "stop_reason_": fit.reason,
+            # a plain string: a pickled member would name the module that it is defined in
+            "stop_reason_": fit.verdict.code.value,
+            "_stop_message": fit.verdict.message,  # for the summary in notebooks
             "n_iter_": fit.n_iter,
             "history_": fit.history,
             "restart_scores_": fit.restart_scores,
@@ -122,7 +124,8 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
             setattr(self, name, value)
         if not fit.converged:
             warnings.warn(
-                f"{type(self).__name__} did not converge: {fit.reason}. The result may be wrong.",
+                f"{type(self).__name__} did not converge: {fit.verdict.message}. The result may be wrong. "
+                "See 'Reading the verdict' in the user guide.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )

@@ -92,11 +92,13 @@ _ENTRIES = {
             from that. NaN where the fit has not converged.""",
     "converged_": """
         converged_ : bool
-            Whether the fit is to be trusted; if not, a ConvergenceWarning has said why.
+            Whether the fit is to be trusted; if not, a ConvergenceWarning has said why, in a sentence with its figures.
         """,
     "stop_reason_": """
         stop_reason_ : str
-            Why it stopped, or what is wrong.
+            Code of why the fit ended, a value of :class:`~sklearn_robustlr.StopReason`: "exact", "noisy" or
+            "approximate" where it has converged, else "undetermined", "stuck", "unexplained", "unpolished" or
+            "interrupted".
         """,
     "n_iter_": """
         n_iter_ : int

@@ -27,9 +27,10 @@ def _summary(estimator):
     n_values = getattr(estimator, "_n_observed", estimator.outliers_.shape[0])
     n_outliers = int(estimator.outliers_.sum())
     color, word = ("#009e73", "converged") if estimator.converged_ else ("#d55e00", "not converged")
+    why = ": ".join(filter(None, (estimator.stop_reason_, estimator._stop_message)))
     cells = {
         "rank": f"{estimator.rank_}",
-        "verdict": f'<b style="color: {color}">{word}</b>: {escape(estimator.stop_reason_)}',
+        "verdict": f'<b style="color: {color}">{word}</b>: {escape(why)}',
         "noise scale": f"{estimator.scale_:.3g}",
         "outliers": f"{n_outliers / n_values:.1%} ({n_outliers} of {n_values})",
     }

@@ -69,4 +69,5 @@ def describe(problem, solution, whole):
         f"{np.mean(np.abs(fit.residual) > outlier_threshold(fit)):.1%} outliers",
         f"noise scale {noise_scale(fit) * problem.scale:.3g}",
     ]
-    return [*words, "converged" if solution.converged else f"not converged ({solution.reason})"]
+    code, message = solution.verdict
+    return [*words, f"converged ({code})" if code.converged else f"not converged ({code}: {message})"]

@@ -15,7 +15,7 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
 from .._utils.linalg import SVD, product_svd
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
-from .._utils.values import Fit, Options
+from .._utils.values import Fit, Options, StopReason, Verdict
 from .measurements import LowRankFit, outlier_threshold
 
 # Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
@@ -106,7 +106,7 @@ class LazyModel:
         if self.averaged is None or not self.averaged.error < self.averaged.baseline:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
-        if fit.reason != DECAYS and not self.averaged.error < _BETTER * self._error_of(
+        if fit.verdict is not DECAYS and not self.averaged.error < _BETTER * self._error_of(
             triplets, fit.threshold, fit.heavy_tailed
         ):
             return None
@@ -128,9 +128,7 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
     space = replace(space, basis=v, center=(u * s).mean(axis=0))
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, threshold=np.inf)
     scale = float(np.sqrt(np.mean(space.noise**2)))
-    share = averaged.error / averaged.baseline
-    useful = share < _USEFUL
-    reason = f"approximate fit: a hidden entry is missed by {share:.2g} of what the median of its column misses it by"
+    useful = averaged.error / averaged.baseline < _USEFUL
     found = replace(
         fit,
         left=u.astype(dtype),
@@ -141,7 +139,6 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
         threshold=FLAG_WIDTH * scale,
         heavy_tailed=False,
         outliers=regression.beyond,
-        converged=useful,
-        reason=reason if useful else fit.reason,
+        verdict=Verdict(StopReason.APPROXIMATE) if useful else fit.verdict,
     )
     return Approximation(found, space, regression)

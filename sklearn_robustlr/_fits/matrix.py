@@ -13,7 +13,7 @@ from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.linalg import degrees_of_freedom
-from .._utils.values import Factors, Masks, Options
+from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
@@ -54,10 +54,10 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         model = LazyModel(entries, options)
         watched = replace(options, rival=model)
         fit = fit_block(entries, watched, start) or _fit_core(entries, kept, watched, start)
-        approximation = None if fit.is_exact else model.instead_of(fit)
+        approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
-        if fit.reason == DECAYS:  # of a block, or where the medians of all predict as well
+        if fit.verdict is DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, approximate=False), start)
     else:
         fit = fit_location(entries, options.n_init)
@@ -101,8 +101,9 @@ def fit_location(entries: Entries, n_init: int) -> LowRankFit:
         threshold=np.inf,
         heavy_tailed=True,
         outliers=np.zeros(len(entries.y), dtype=bool),
-        converged=False,
-        reason="no two rows share two columns: only a location of the columns was estimated",
+        verdict=Verdict(
+            StopReason.UNDETERMINED, "no two rows share two columns: only a location of the columns was estimated"
+        ),
         n_iter=0,
         history={},
         restart_scores=np.zeros(n_init),
@@ -192,7 +193,8 @@ def _judge(
     if fit.converged and fit.rank:
         ambiguous = find_ambiguous(space, entries, regression, fit.threshold, counted)
         if ambiguous.hopeless:
-            fit = fit.distrusted("the signs of many rows or columns cannot be told: half of the entries differ")
+            open_signs = "the signs of many rows or columns cannot be told: half of the entries differ"
+            fit = replace(fit, verdict=Verdict(StopReason.UNDETERMINED, open_signs))
         rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
     return MatrixFit(
         fit=fit,

@@ -13,7 +13,7 @@ from .._selection.solve import Solution
 from .._solvers.mixture import unbiased_scale
 from .._utils.linalg import product_svd
 from .._utils.rules import exact_scale, flag_width
-from .._utils.values import Factors, Fit, Options, is_exact
+from .._utils.values import Factors, Fit, Options, Verdict, is_exact
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class LowRankFit:
     """A fit in the user's units: X = left diag(singular_values) right^T.
 
     `outliers` are the flags of the measurements in their order, `scale` is the noise scale, `threshold` the residual
-    beyond which a value is flagged. `reason` says why the fit stopped, or why it is not to be trusted.
+    beyond which a value is flagged.
     """
 
     left: np.ndarray
@@ -32,11 +32,15 @@ class LowRankFit:
     threshold: float
     heavy_tailed: bool
     outliers: np.ndarray
-    converged: bool
-    reason: str
+    verdict: Verdict
     n_iter: int
     history: dict
     restart_scores: np.ndarray
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is to be trusted."""
+        return self.verdict.converged
 
     @property
     def factors(self) -> Factors:
@@ -53,10 +57,6 @@ class LowRankFit:
         dtype = self.left.dtype
         u, s, v = product_svd(left, right)
         return replace(self, left=u.astype(dtype), singular_values=s.astype(dtype), right=v.astype(dtype))
-
-    def distrusted(self, reason: str) -> LowRankFit:
-        """The same fit, not to be trusted."""
-        return replace(self, converged=False, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Outcome:
             threshold=threshold * problem.scale,
             heavy_tailed=fit.heavy_tailed,
             outliers=np.abs(fit.residual) > threshold,
-            converged=best.converged,
-            reason=best.reason or ("exact fit" if is_exact(fit) else "noise level reached"),
+            verdict=best.verdict,
             n_iter=best.n_iter,
             history=best.history.as_arrays(problem),
             restart_scores=self.scores,

@@ -41,4 +41,4 @@ def scan_on(problem: Problem, fit: Fit, limit: int, options: Options, *, gap: fl
 def choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Options, gap: float) -> Candidate:
     """Choose a rank from a scan, beginning at a `guess` that a `gap` speaks for, and judge it."""
     k = scan.choose(guess, limit)
-    return Candidate.judged(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))
+    return Candidate(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))

@@ -10,16 +10,15 @@ from .._utils.values import Fit, Verdict
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fit, whether it is to be trusted, and if not, why."""
+    """A fit and the verdict on it."""
 
     fit: Fit
-    converged: bool
-    reason: str = ""
+    verdict: Verdict
 
-    @classmethod
-    def judged(cls, fit: Fit, verdict: Verdict) -> Candidate:
-        """A fit and the verdict on it."""
-        return cls(fit, verdict.converged, verdict.reason)
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is to be trusted."""
+        return self.verdict.converged
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,16 @@ class Solution:
 
     fit: Fit
     rank: int
-    converged: bool
-    reason: str
+    verdict: Verdict
     n_iter: int
     history: History
 
     @classmethod
     def of(cls, candidate: Candidate, n_iter: int, history: History) -> Solution:
         """The solution of a candidate, whose sub-gradient stage took so many iterations."""
-        return cls(candidate.fit, candidate.fit.rank, candidate.converged, candidate.reason, n_iter, history)
+        return cls(candidate.fit, candidate.fit.rank, candidate.verdict, n_iter, history)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is to be trusted."""
+        return self.verdict.converged

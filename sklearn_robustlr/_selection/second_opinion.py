@@ -91,7 +91,7 @@ def _from_part(problem: Problem, among: np.ndarray, limit: int, options: Options
         u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
-        return Candidate.judged(fit, judge_exact(fit, problem)) if is_exact(fit) else None
+        return Candidate(fit, judge_exact(fit, problem)) if is_exact(fit) else None
     # from few measurements a single direction may be all that shows: it has no gap
     return scan_on(problem, fit, limit, options, gap=gap if gap < np.inf else 1.0)
 
@@ -117,8 +117,9 @@ def _spectral_search(
                 continue
             fit = Scan(problem, u * s, v, options).fit(k)
             if is_exact(fit):
-                if judge_exact(fit, problem).converged:
-                    return Candidate(fit, True)
+                other = Candidate(fit, judge_exact(fit, problem))
+                if other.converged:
+                    return other
             elif not (found.converged or fit.heavy_tailed) and fit.scale < _LESS * found.fit.scale:
                 other = scan_on(problem, fit, limit, options, gap=1.0)
                 if has_far_less_noise(other, found):

@@ -14,7 +14,7 @@ from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
 from .._utils.rules import CLEAR_GAP, SMALL_GAP, scale_floor
 from .._utils.stats import median_scale
-from .._utils.values import Factors, Fit, Options, Watch, exact_count, is_exact, is_met
+from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
 from .choice import choose, scan_from
 from .descents import Descent, begin_at, descend, descend_from_tiny
 from .evidence import find_gap, largest_rank
@@ -22,7 +22,7 @@ from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
 from .scan import Scan
 from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
-from .verdict import DECAYS, STOPPED, is_doubtful, judge_unpolished
+from .verdict import DECAYS, DOUBTFUL, is_doubtful, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
@@ -46,7 +46,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     solution = _solve(problem, options, start, watch)
     if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
         solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
-    if not solution.rank or solution.reason == STOPPED:
+    if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
         return solution
     stuck = find_repeated(problem.base.y)
     if not stuck.any():
@@ -112,7 +112,7 @@ def find_repeated(values: np.ndarray) -> np.ndarray:
 def _solve(problem: Problem, options: Options, start: Factors | None, watch: Watch | None) -> Solution:
     """Run the stages of :func:`solve` on all measurements as they are."""
     if not np.any(problem.base.y):
-        return _zero_solution(problem.base)
+        return _zero_solution(problem.base, Verdict(StopReason.EXACT))
     descended: Descent | None
     if start is not None and not options.polish:
         begin = begin_at(problem, options, start)
@@ -124,7 +124,8 @@ def _solve(problem: Problem, options: Options, start: Factors | None, watch: Wat
                 return solution
         descended = descend_from_tiny(problem, options, watch=watch)
     if descended is None:
-        return _zero_solution(problem.base, "the measurements do not depend on the matrix: all of them are zero")
+        unseen = "the measurements do not depend on the matrix: all of them are zero"
+        return _zero_solution(problem.base, Verdict(StopReason.UNDETERMINED, unseen))
     return finish(problem, options, descended, watch=watch)
 
 
@@ -146,8 +147,7 @@ def finish(
     n_iter = history.iteration[-1] + 1
     if not options.polish:
         fit = _unpolished(problem, left, right, options)
-        verdict = judge_unpolished(fit, guess, ratio)
-        return Solution(fit, guess, verdict.converged, verdict.reason, n_iter, history)
+        return Solution(fit, guess, judge_unpolished(fit, guess, ratio), n_iter, history)
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
@@ -160,7 +160,7 @@ def finish(
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     if decays:
-        return Solution.of(Candidate(_unpolished(problem, left, right, options), False, DECAYS), n_iter, history)
+        return Solution.of(Candidate(_unpolished(problem, left, right, options), DECAYS), n_iter, history)
     found = choose(scan, problem, guess + shift, limit, options, ratio)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
@@ -168,11 +168,11 @@ def finish(
         found, search = small, not small.converged
     # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
     odd = found.fit.heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
-    looks = (doubtful or odd) and not options.screening and found.reason != STOPPED
+    looks = (doubtful or odd) and not options.screening and found.verdict.code is not StopReason.INTERRUPTED
     if looks and not _is_outdone(problem, found, options):
         found = second_opinion(problem, found, limit, options, drowned, search=search)
-    if options.screening and doubtful and not is_exact(found.fit):
-        found = replace(found, converged=False)
+    if options.screening and doubtful and found.converged and not is_exact(found.fit):
+        found = replace(found, verdict=DOUBTFUL)
     return Solution.of(found, n_iter, history)
 
 
@@ -208,8 +208,9 @@ def solve_warm(problem: Problem, options: Options, start: Factors, *, watch: Wat
     fit = found.fit
     # a fit of one rank too many makes a direction of single rows or columns that it is stuck on: they stand out
     ordinary = is_exact(fit) or all(has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
-    trusted = found.converged and ordinary and not is_doubtful(fit)
-    return Solution.of(replace(found, converged=trusted), 1, history)
+    if found.converged and not (ordinary and not is_doubtful(fit)):
+        found = replace(found, verdict=DOUBTFUL)
+    return Solution.of(found, 1, history)
 
 
 def _unpolished(problem: Problem, left: np.ndarray, right: np.ndarray, options: Options) -> Fit:
@@ -223,12 +224,12 @@ def _unpolished(problem: Problem, left: np.ndarray, right: np.ndarray, options: 
     return Fit(u, s, v, residual, scale, inlier, dof, problem.base.informative)
 
 
-def _zero_solution(base: Measurements, reason: str = "") -> Solution:
-    """The zero matrix: trusted unless there is a `reason` not to."""
+def _zero_solution(base: Measurements, verdict: Verdict) -> Solution:
+    """The zero matrix and the verdict on it."""
     dtype = base.dtype
     u = np.eye(base.shape[0], 1, dtype=dtype)
     v = np.eye(base.shape[1], 1, dtype=dtype)
     fit = Fit(u, np.zeros(1, dtype), v, -base.y, 0.0, np.ones_like(base.y), 0)
     history = History()
     history.record(0, fit.residual, 0.0, np.zeros(1))
-    return Solution(fit, 0, not reason, reason, 1, history)
+    return Solution(fit, 0, verdict, 1, history)

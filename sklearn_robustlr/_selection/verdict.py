@@ -25,14 +25,14 @@ from .._operators.units import Problem
 from .._utils.linalg import product_spectrum
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, NO_GAP, SMALL_GAP, exact_tolerance
 from .._utils.stats import quantile
-from .._utils.values import Fit, Options, Verdict, exact_count, informative_count, is_exact, is_met
+from .._utils.values import Fit, Options, StopReason, Verdict, exact_count, informative_count, is_exact, is_met
 from .evidence import EDGES, LEAST_EDGES, SUPPORTED, gain, has_enough_inliers
 from .scan import Scan
 
-#: Verdict where a callback has asked for an end.
-STOPPED = "a callback asked it to stop"
+#: Verdict on a fit that is doubtful where no second opinion is asked for.
+DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many errors or much noise, or no gap in the spectrum speaks for it")
 #: Verdict where another model says that no rank is sharp.
-DECAYS = "the spectrum decays: there is no sharp rank"
+DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Inliers per degree of freedom below which a fit is repeated on parts of the data, and the same where there is a reason
@@ -82,43 +82,50 @@ def judge(
     if is_exact(fit):
         return judge_exact(fit, problem)
     if scan.stopped:
-        return Verdict(False, STOPPED)
+        return Verdict(StopReason.INTERRUPTED, "a callback asked it to stop")
     if scan.gave_up:
-        return Verdict(False, f"the scan was given up at rank {k}")
+        return Verdict(StopReason.STUCK, f"the scan was given up at rank {k}")
     size = len(fit.residual)
     inlier = float(fit.inlier_weight.sum())
     if not (has_enough_inliers(fit) or _is_supported(scan, k)):
         return Verdict(
-            False,
+            StopReason.UNDETERMINED,
             f"too few inliers: about {inlier:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}",
         )
     if any(f.rank < k and f.heavy_tailed == fit.heavy_tailed and f.scale < 0.9 * fit.scale for f in scan.fits.values()):
-        return Verdict(False, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck")
+        return Verdict(
+            StopReason.STUCK, f"fits of smaller ranks leave less noise than that of rank {k}: some of them are stuck"
+        )
     if k == limit and options.rank is None:
-        return Verdict(False, f"the rank stopped at {k}, the largest that {size} measurements can determine")
+        return Verdict(
+            StopReason.UNDETERMINED, f"the rank stopped at {k}, the largest that {size} measurements can determine"
+        )
     gained = scan.gained(k + 1) if k < limit and k + 1 in scan.fits else 0.0
     asked = gained > EDGES
     if asked and scan.prefers_larger(k, k + 1):
-        return Verdict(False, f"structure is left beyond rank {k}")
+        return Verdict(StopReason.UNEXPLAINED, f"structure is left beyond rank {k}")
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
         nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.inlier_weight, 0)
         below = scan.fit(k - 1) if k > 1 else nothing
         edges = gain(below, fit, problem.base.shape, symmetric=options.symmetric)
         if edges <= (LEAST_EDGES if k > 1 and scan.has_structure_left(k - 1) else EDGES):
-            return Verdict(False, f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges")
+            return Verdict(
+                StopReason.UNEXPLAINED,
+                f"no low-rank structure stands out: direction {k} gains only {edges:.2g} noise edges",
+            )
     if not fit.heavy_tailed and _signs_are_open(fit, problem.base, FLAG_WIDTH * fit.scale):
-        return Verdict(False, "half of the measurements are met, and nearly all others with the other sign")
-    if k < limit and scan.left_over(k) > _COMMON:
-        return Verdict(False, f"structure is left beyond rank {k}: what it leaves has more in common than noise has")
-    # where a rank was asked for, more structure than that may be left
-    if options.rank is None and fit.heavy_tailed and fit.scale > _MOST_HEAVY:
         return Verdict(
-            False, f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors"
+            StopReason.UNDETERMINED, "half of the measurements are met, and nearly all others with the other sign"
         )
-    # next to nothing stands out of the noise
-    hidden = np.mean(np.abs(problem.base.y) > FLAG_WIDTH * fit.scale) < _LEAST_CLEAR
-    if options.rank is None and (fit.scale > _MOST_NOISE or hidden):
-        return Verdict(False, "the noise is about as large as the data: structure that was not found may hide in it")
+    if k < limit and scan.left_over(k) > _COMMON:
+        return Verdict(
+            StopReason.UNEXPLAINED,
+            f"structure is left beyond rank {k}: what it leaves has more in common than noise has",
+        )
+    if options.rank is None:  # where a rank was asked for, more structure than that may be left
+        hidden = _judge_noise(fit, problem.base)
+        if hidden is not None:
+            return hidden
     unclear = (
         fit.heavy_tailed
         or fit.scale > _LOUD
@@ -129,17 +136,45 @@ def judge(
     blurred = options.rank is None and gap < NO_GAP
     contested = guess is not None and k != guess and CLEAR_GAP < gap < np.inf
     missed = asked and gained > _PLAIN and gap < _WIDE
-    if (few or blurred or asked or contested) and not options.screening:
-        steady = not missed and _is_steady(fit, problem, options)
-        if asked and not steady:
-            return Verdict(False, f"the data ask for more than rank {k}, but are too few to determine it")
-        if blurred and not steady:
-            return Verdict(False, f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}")
-        if not steady:
-            return Verdict(
-                False, "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
-            )
-    return Verdict(True)
+    compared = (few or blurred or asked or contested) and not options.screening
+    if compared and (missed or not _is_steady(fit, problem, options)):
+        return _judge_unsteady(k, gap, asked=asked, blurred=blurred)
+    return Verdict(StopReason.NOISY)
+
+
+def _judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
+    """Distrust a fit whose noise is so large that it may hide structure; None where it is not."""
+    if fit.heavy_tailed and fit.scale > _MOST_HEAVY:
+        return Verdict(
+            StopReason.UNEXPLAINED,
+            f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors",
+        )
+    # next to nothing stands out of the noise
+    if fit.scale > _MOST_NOISE or np.mean(np.abs(base.y) > FLAG_WIDTH * fit.scale) < _LEAST_CLEAR:
+        return Verdict(
+            StopReason.UNEXPLAINED,
+            "the noise is about as large as the data: structure that was not found may hide in it",
+        )
+    return None
+
+
+def _judge_unsteady(k: int, gap: float, *, asked: bool, blurred: bool) -> Verdict:
+    """What is wrong with a fit of rank k that fits to parts of the measurements speak against.
+
+    `asked` says that the data ask for more than rank k, `blurred` that no `gap` speaks for a rank.
+    """
+    if asked:
+        return Verdict(StopReason.UNDETERMINED, f"the data ask for more than rank {k}, but are too few to determine it")
+    if blurred:
+        return Verdict(
+            StopReason.UNEXPLAINED,
+            f"no rank stands out: the widest gap in the spectrum is only a factor of {gap:.3g}",
+        )
+    # of 15 such fits more measurements helped 12, more starts 2
+    return Verdict(
+        StopReason.UNDETERMINED,
+        "fits to parts of the measurements do not agree: they are too few, or the fit is stuck",
+    )
 
 
 def _is_supported(scan: Scan, k: int) -> bool:
@@ -157,13 +192,15 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
 
     A spectrum of one value has no gap: the noise must be small.
     """
-    if is_exact(fit) or 10.0 <= gap < np.inf:
-        return Verdict(True)
-    if gap < np.inf:
-        return Verdict(False, f"the widest gap in the spectrum is only a factor of {gap:.3g} (at rank {guess})")
-    if fit.scale > _MOST_ALONE:
-        return Verdict(False, f"what one direction leaves is {fit.scale:.2g} of the size of the data")
-    return Verdict(True)
+    if is_exact(fit):
+        return Verdict(StopReason.EXACT)
+    if gap < 10.0:
+        return Verdict(
+            StopReason.UNPOLISHED, f"the widest gap in the spectrum is only a factor of {gap:.3g} (at rank {guess})"
+        )
+    if gap == np.inf and fit.scale > _MOST_ALONE:
+        return Verdict(StopReason.UNPOLISHED, f"what one direction leaves is {fit.scale:.2g} of the size of the data")
+    return Verdict(StopReason.NOISY)
 
 
 def judge_exact(fit: Fit, problem: Problem) -> Verdict:
@@ -177,13 +214,15 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     share = len(met) / informative_count(fit)
     if share < _MOST and len(np.unique(met)) < 0.5 * len(met):
         return Verdict(
-            False, f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back"
+            StopReason.UNDETERMINED,
+            f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back",
         )
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
         return Verdict(
-            False, f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign"
+            StopReason.UNDETERMINED,
+            f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign",
         )
-    return Verdict(True)
+    return Verdict(StopReason.EXACT)
 
 
 def _signs_are_open(fit: Fit, base: Measurements, tolerance: float) -> bool:

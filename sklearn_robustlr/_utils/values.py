@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,11 +30,67 @@ class Masks(NamedTuple):
     columns: np.ndarray
 
 
-class Verdict(NamedTuple):
-    """Whether a fit is to be trusted; if not, why."""
+class StopReason(StrEnum):
+    """Why a fit ended as it did: the codes of the attribute ``stop_reason_``.
 
-    converged: bool
-    reason: str = ""
+    That attribute is a plain string, and equal to one of these members. The section "Reading the verdict" of the user
+    guide says what to do about each.
+
+    Attributes
+    ----------
+    EXACT
+        "exact": far more is met exactly than chance and the degrees of freedom can explain.
+    NOISY
+        "noisy": a sharp rank, and noise beside it.
+    APPROXIMATE
+        "approximate": a useful approximation of a matrix whose spectrum decays, so that it has no sharp rank.
+    UNDETERMINED
+        "undetermined": the data allow several answers: inliers are too few, or signs or stuck values are open.
+    STUCK
+        "stuck": the fit is a poor local solution, and another start may lead to a better one.
+    UNEXPLAINED
+        "unexplained": structure is left beyond the rank, or no rank stands out from the noise.
+    UNPOLISHED
+        "unpolished": the sub-gradient method alone (``polish=False``) came to no clear rank.
+    INTERRUPTED
+        "interrupted": a callback asked for an end.
+    converged : bool
+        Whether a fit that ended so is to be trusted, as the first three are.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr import StopReason
+    >>> [str(code) for code in StopReason if code.converged]
+    ['exact', 'noisy', 'approximate']
+    >>> StopReason("stuck").converged, StopReason.STUCK == "stuck"
+    (False, True)
+    """
+
+    EXACT = "exact"
+    NOISY = "noisy"
+    APPROXIMATE = "approximate"
+    UNDETERMINED = "undetermined"
+    STUCK = "stuck"
+    UNEXPLAINED = "unexplained"
+    UNPOLISHED = "unpolished"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def converged(self) -> bool:
+        """Whether a fit that ended so is to be trusted."""
+        return self in (StopReason.EXACT, StopReason.NOISY, StopReason.APPROXIMATE)
+
+
+class Verdict(NamedTuple):
+    """Why a fit ended as it did and, where it is not to be trusted, what is wrong, in a sentence with its figures."""
+
+    code: StopReason
+    message: str = ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is to be trusted."""
+        return self.code.converged
 
 
 #: Callback of a stage: given its name and the factors so far, it returns True to ask for an end.

@@ -34,7 +34,7 @@ def test_fitted_matrix_estimators(estimator, form, small):
     html = shown(estimator)
     n_outliers, n_values = small.outliers.sum(), small.observed.sum()
     assert f"{n_outliers / n_values:.1%} ({n_outliers} of {n_values})" in html
-    assert ">2</td>" in html and ">converged</b>: exact fit" in html and f"{estimator.scale_:.3g}" in html
+    assert ">2</td>" in html and ">converged</b>: exact</td>" in html and f"{estimator.scale_:.3g}" in html
     assert "sk-top-container" in html and "init_scale" in html  # scikit-learn's own
 
 
@@ -44,9 +44,10 @@ def test_fitted_recovery_that_did_not_converge():
         warnings.simplefilter("ignore")
         model = RobustLowRankRecovery(shape=(20, 20)).fit(problem.data, problem.target)
     html = shown(model)
-    assert ">not converged</b>" in html and "of 60)" in html
-    model.stop_reason_ = "<script>1 & 2</script>"
-    assert "&lt;script&gt;1 &amp; 2&lt;/script&gt;" in shown(model).split("</table>")[0]
+    assert ">not converged</b>: undetermined: too few inliers" in html and "of 60)" in html
+    for name in ("stop_reason_", "_stop_message"):
+        setattr(model, name, f"<script>1 & {name}</script>")
+        assert f"&lt;script&gt;1 &amp; {name}&lt;/script&gt;" in shown(model).split("</table>")[0]
 
 
 @pytest.mark.parametrize("estimator", [RobustLowRankRecovery(), RobustMatrixCompletion(), RobustPCA()])

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_measurements
 
 
 @each
@@ -42,7 +43,7 @@ def test_requests_to_stop_are_honoured():
     model.rank = 1
     with pytest.warns(ConvergenceWarning, match="a callback asked it to stop"):
         model.fit(*data)
-    assert not model.converged_
+    assert not model.converged_ and model.stop_reason_ == "interrupted"
 
 
 def own_score(estimator, X, y):
@@ -93,11 +94,20 @@ def test_one_line_a_start(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
     assert sum("given up" in line for line in lines) == 1
-    assert sum("rank 3" in line and "noise scale 0.0972" in line and "converged" in line for line in lines) == 2
+    assert (
+        sum("rank 3" in line and "noise scale 0.0972" in line and ", converged (noisy)," in line for line in lines) == 2
+    )
 
 
 def test_verbose_prints_one_line(sensing, capsys):
     RobustLowRankRecovery(shape=(20, 15), verbose=1).fit(sensing.data, sensing.target)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
-    assert "rank 2" in out
+    assert "rank 2" in out and ", converged (exact)," in out
+
+
+def test_verbose_says_what_is_wrong(capsys):
+    few = make_measurements(60, shape=(20, 20), rank=3, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        RobustLowRankRecovery(shape=(20, 20), verbose=1).fit(few.data, few.target)
+    assert ", not converged (undetermined: too few inliers: about " in capsys.readouterr().out

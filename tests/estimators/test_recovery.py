@@ -116,7 +116,7 @@ def test_fitted_attributes(sensing, recovery):
     assert_allclose(recovery.left_.T @ recovery.left_, np.eye(2), atol=1e-12)
     assert_allclose(recovery.singular_values_, np.linalg.svd(sensing.coef)[1][:2])
     assert recovery.coef_.shape == recovery.shape_ == (20, 15)
-    assert recovery.stop_reason_ == "exact fit"
+    assert recovery.stop_reason_ == "exact"
     assert recovery.restart_scores_.shape == (1,)
     history = recovery.history_
     assert len({len(v) for v in history.values()}) == 1

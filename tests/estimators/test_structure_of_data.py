@@ -111,7 +111,7 @@ def test_rounded_data_full_of_ties_are_not_taken_for_exact():
     """Half of the pixels of the digits are zero: meeting those is no evidence, and rounding is noise."""
     X = load_digits().data[:300]
     fitted = RobustPCA(4).fit(X)
-    assert fitted.stop_reason_ != "exact fit"
+    assert fitted.stop_reason_ != "exact"
     assert fitted.n_components_ >= 3
     assert fitted.scale_ >= 0.28
     assert fitted.outliers_.mean() < 0.25
