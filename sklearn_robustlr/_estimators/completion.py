@@ -35,6 +35,11 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         What `transform` replaces by the low-rank estimate: missing and flagged entries; missing entries only;
         or all. What is not replaced comes back bit for bit. In rows and columns that are not identifiable nothing
         is flagged.
+    absent : {"missing", "zero"}, default="missing"
+        What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
+        one-hot columns. With "zero" a sparse X is made dense (memory is asked for first) and all that is returned and
+        learnt is as of ``X.toarray()``, dense arrays among it. A stored NaN is missing either way. Of a dense X, NaN
+        is missing whatever this says.
     {init_scale}
     {step_size}
     {max_iter}
@@ -100,6 +105,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         rank=None,
         *,
         replace="outliers",
+        absent="missing",
         init_scale=1e-3,
         step_size="auto",
         max_iter=300,
@@ -114,6 +120,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     ):
         self.rank = rank
         self.replace = replace
+        self.absent = absent
         self.init_scale = init_scale
         self.step_size = step_size
         self.max_iter = max_iter
@@ -163,13 +170,14 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN or not stored where missing.
+            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
 
         Returns
         -------
         repaired : ndarray or CSR matrix of shape (n_samples, n_features)
-            As `replace` says. Of a sparse X only the stored entries are repaired, for the filled matrix
-            would be dense; :meth:`predict_entries` gives any of the others.
+            As `replace` says. Of a sparse X with missing entries (``absent="missing"``) only the stored ones are
+            repaired, and the result is sparse, for the filled matrix would be dense; :meth:`predict_entries` gives any
+            of the others. Otherwise it is dense.
 
         Raises
         ------

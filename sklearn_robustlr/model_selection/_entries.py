@@ -276,6 +276,8 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
             raise ValueError(f"X must hold each pair (i, j) at most once, but {len(y) - matrix.nnz} are repeated.")
         self.estimator_ = clone(self.estimator)
         if hasattr(self.estimator_, "predict_entries"):
+            if getattr(self.estimator_, "absent", None) == "zero":  # here, what is not given is not known
+                self.estimator_.set_params(absent="missing")
             self.estimator_.fit(matrix)
             return self
         matrix = np.full(self.shape_, np.nan, dtype=y.dtype)

@@ -18,10 +18,11 @@ COMPLETION = [
     RobustMatrixCompletion(),
     RobustMatrixCompletion(rank=1, replace="missing"),
     RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
+    RobustMatrixCompletion(absent="zero"),
 ]
 PCA = [
     RobustPCA(),
-    RobustPCA(center=False),
+    RobustPCA(center=False, absent="missing"),
     RobustPCA(1, polish=False, init_scale=0.1),
 ]
 
