@@ -218,7 +218,7 @@ def resolve_shape(shape: Any, n_features: int, measurements: str) -> tuple[int, 
         raise ValueError(
             f"with measurements='entries' a row of X is a pair (i, j) of indices, but X has {n_features} features."
         )
-    return given  # None: from the largest indices
+    return given  # None: from the indices
 
 
 class Indices(NamedTuple):
@@ -236,16 +236,21 @@ class Measured(NamedTuple):
     order: np.ndarray | None
 
 
-def check_entries(X: np.ndarray, shape: tuple[int, int] | None) -> Indices:
-    """Check pairs of indices.
-
-    Duplicate pairs are legal: each is a measurement of its own.
-    """
+def check_pairs(X: np.ndarray) -> None:
+    """Check that pairs are of non-negative integers, of whatever type."""
     if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
         bad = float(X[np.floor(X) != X][0])
         raise ValueError(f"X must hold pairs (i, j) of integer indices, got {bad}.")
     if X.size and X.min() < 0:
         raise ValueError(f"X must hold pairs (i, j) of non-negative indices, got {int(X.min())}.")
+
+
+def check_entries(X: np.ndarray, shape: tuple[int, int] | None) -> Indices:
+    """Check pairs of indices.
+
+    Duplicate pairs are legal: each is a measurement of its own.
+    """
+    check_pairs(X)
     top = X.max(axis=0) if len(X) else np.array([-1, -1])
     if shape is None:
         if max(top) >= np.iinfo(np.int32).max:
