@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .docs import documented
 from .matrix import MatrixMixin
-from .validation import check_choice
+from .validation import check_choice, check_limits
 
 REPLACE = ("outliers", "missing", "all")
 
@@ -35,6 +35,17 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         What `transform` replaces by the low-rank estimate: missing and flagged entries; missing entries only;
         or all. What is not replaced comes back bit for bit. In rows and columns that are not identifiable nothing
         is flagged.
+    absent : {"missing", "zero"}, default="missing"
+        What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
+        one-hot columns. With "zero" a sparse X is made dense (memory is asked for first) and all that is returned and
+        learnt is as of ``X.toarray()``, dense arrays among it. A stored NaN is missing either way. Of a dense X, NaN
+        is missing whatever this says.
+    min_value, max_value : float, array-like of shape (n_features,), or None, default=None
+        Least and largest value that an estimate may have, for all columns or for each. What is imputed or replaced is
+        clipped to them by `transform`, `predict_entries` and `fit_transform`; what is not replaced is not. None: where
+        the fit is approximate, the range of what `fit` has seen of the column (widened to the other limit, where that
+        is given); none where its rank is sharp, for estimates beyond the range are right then. So ``max_value=np.inf``
+        lifts the bound. The fit does not depend on them, and they are read whenever estimates are made.
     {init_scale}
     {step_size}
     {max_iter}
@@ -57,7 +68,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     right_ : ndarray of shape (n_features, k)
         Its right singular vectors, the row space that new rows are regressed on.
     location_ : ndarray of shape (n_features,)
-        Mean of the columns of the estimate, what a row without any entry is filled with.
+        Mean of the columns of the estimate, what a row without any entry is filled with (within the limits).
     {outliers_matrix}
     {scale_}
     {threshold_}
@@ -101,6 +112,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         rank=None,
         *,
         replace="outliers",
+        absent="missing",
+        min_value=None,
+        max_value=None,
         init_scale=1e-3,
         step_size="auto",
         max_iter=300,
@@ -115,6 +129,9 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
     ):
         self.rank = rank
         self.replace = replace
+        self.absent = absent
+        self.min_value = min_value
+        self.max_value = max_value
         self.init_scale = init_scale
         self.step_size = step_size
         self.max_iter = max_iter
@@ -151,6 +168,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         """
         check_choice("replace", self.replace, REPLACE)
         X, entries = self._entries(X, reset=True)
+        check_limits(self.min_value, self.max_value, entries.shape[1])
         options = replace(self._options(entries.shape), approximate=True)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
@@ -164,13 +182,14 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN or not stored where missing.
+            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
 
         Returns
         -------
         repaired : ndarray or CSR matrix of shape (n_samples, n_features)
-            As `replace` says. Of a sparse X only the stored entries are repaired, for the filled matrix
-            would be dense; :meth:`predict_entries` gives any of the others.
+            As `replace` says. Of a sparse X with missing entries (``absent="missing"``) only the stored ones are
+            repaired, and the result is sparse, for the filled matrix would be dense; :meth:`predict_entries` gives any
+            of the others. Otherwise it is dense. Estimates are clipped as `min_value` and `max_value` say.
 
         Raises
         ------
@@ -195,12 +214,10 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         wrong = None if threshold is None else self._space.gross(entries, fit)
         if entries.is_sparse:
             values = entries.y.copy()
-            if wrong is not None:
-                values[wrong] += fit.residual[wrong]
-            elif self.replace == "all":
-                values += fit.residual
+            replaced = wrong if wrong is not None else np.full(len(values), self.replace == "all")
+            values[replaced] = self._within_limits(values[replaced] + fit.residual[replaced], entries.cols[replaced])
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
-        estimate = self._space.predict(fit.factors)
+        estimate = self._within_limits(self._space.predict(fit.factors))
         if self.replace == "all":
             return estimate.astype(X.dtype, copy=False)
         replaced = ~np.isfinite(X)
@@ -209,6 +226,19 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         out = np.array(X)
         out[replaced] = estimate[replaced]
         return out
+
+    def _within_limits(self, estimates: np.ndarray, columns: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Estimates of entries of some columns, clipped to the limits given, or to what is seen of the column."""
+        low, high = check_limits(self.min_value, self.max_value, self.n_features_in_)
+        seen = self._space.seen_range
+        if seen is not None:
+            least = seen[0] if high is None else np.minimum(seen[0], high)
+            most = seen[1] if low is None else np.maximum(seen[1], low)
+            low, high = least if low is None else low, most if high is None else high
+        if low is None and high is None:
+            return estimates
+        low, high = (None if limit is None else limit[columns] for limit in (low, high))
+        return np.clip(estimates, low, high).astype(estimates.dtype, copy=False)
 
     def predict_entries(self, rows, columns):
         """Low-rank estimate of single entries of the fitted matrix, without forming it.
@@ -221,7 +251,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            The estimates.
+            The estimates, clipped as those of :meth:`transform`.
 
         Raises
         ------
@@ -247,4 +277,5 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
                 raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
             if len(i) and (i.min() < 0 or i.max() >= size):
                 raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
-        return np.einsum("ij,j,ij->i", self.left_[index[0]], self.singular_values_, self.right_[index[1]])
+        estimates = np.einsum("ij,j,ij->i", self.left_[index[0]], self.singular_values_, self.right_[index[1]])
+        return self._within_limits(estimates, index[1])

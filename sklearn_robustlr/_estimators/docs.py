@@ -66,7 +66,8 @@ _ENTRIES = {
         """,
     "outliers_matrix": """
         outliers_ : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            Observed entries of the fitted matrix flagged as gross errors: residual beyond `threshold_`.
+            Observed entries of the fitted matrix flagged as gross errors: residual beyond `threshold_`. Sparse where X
+            was sparse and what it did not store was missing.
         """,
     "scale_": """
         scale_ : float
@@ -124,7 +125,7 @@ _ENTRIES = {
     "fit_matrix": """
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Matrix with NaN where missing; float32 is kept. Of a sparse matrix the stored entries are observed, zeros
-            among them, and a stored NaN is missing.
+            among them, a stored NaN is missing, and `absent` says what the entries are that are not stored.
         y : None
             Ignored.
         start : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
@@ -143,7 +144,8 @@ _ENTRIES = {
         """,
     "undetermined_warning": """
         UserWarning
-            If rows or columns have too few inliers to be identifiable.
+            If rows or columns have too few inliers to be identifiable; or if all stored values of a sparse X are equal
+            and the others are read as missing.
         """,
 }
 

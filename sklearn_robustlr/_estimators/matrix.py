@@ -17,8 +17,10 @@ from .._utils.values import Factors, Options
 from ..metrics import robust_r2_score
 from . import memory
 from .base import USER, FitMixin
-from .validation import check_start
+from .validation import check_choice, check_start
 
+# What entries that a sparse matrix does not store may be.
+ABSENT = ("missing", "zero")
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
 
@@ -34,6 +36,7 @@ class Judged(NamedTuple):
 class MatrixMixin(FitMixin):
     """Fit a matrix with missing and corrupted entries, and regress new rows on its row space."""
 
+    absent: str
     rank_: int
     threshold_: float
     warm_start: bool
@@ -46,7 +49,8 @@ class MatrixMixin(FitMixin):
         return tags
 
     def _entries(self, X: Any, *, reset: bool) -> tuple[Any, Entries]:
-        """Validated X and its observed entries."""
+        """Validated X, dense where absent entries are zeros, and its observed entries."""
+        absent = check_choice("absent", self.absent, ABSENT)
         with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
             X = validate_data(
                 self,
@@ -57,9 +61,15 @@ class MatrixMixin(FitMixin):
                 order="C",
                 ensure_all_finite="allow-nan",
             )
-        if reset:
+        if sparse.issparse(X) and absent == "zero":
+            memory.require_dense(X, fit=reset)
+            X = X.toarray()
+        elif reset:
             memory.require(memory.matrix_need(X))
-        return X, Entries(X)
+        entries = Entries(X)
+        if reset and entries.is_sparse:
+            _warn_of_one_value(entries)
+        return X, entries
 
     def _fit_matrix(self, entries: Entries, options: Options, start: Any) -> MatrixFit:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
@@ -135,7 +145,7 @@ class MatrixMixin(FitMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN or not stored where missing.
+            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
         y : None
             Ignored.
 
@@ -172,3 +182,16 @@ class MatrixMixin(FitMixin):
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted)
+
+
+def _warn_of_one_value(entries: Entries) -> None:
+    """Warn of a sparse matrix that stores one value alone: what is not stored is hardly missing then."""
+    n, value = len(entries.y), entries.y[:1]
+    if 1 < n < np.prod(entries.shape, dtype=float) and np.all(entries.y == value):
+        warnings.warn(
+            f"All {n} stored values of the sparse X are {value[0]:g}, and what is not stored is read as missing: "
+            f"a matrix of that value everywhere explains them. If such an entry is a zero, as in one-hot columns or "
+            f"implicit feedback, set absent='zero'.",
+            UserWarning,
+            stacklevel=USER + 1,
+        )

@@ -25,8 +25,11 @@ def factors_need(shape: tuple[int, int]) -> float:
     return 16 * min(FIRST_WIDTH, *shape) * sum(shape)
 
 
-def matrix_need(X: Any) -> float:
-    """Bytes that a fit of the observed entries of a matrix takes beside it; an upper bound where that is little."""
+def matrix_need(X: Any, *, as_dense: bool = False) -> float:
+    """Bytes that a fit of the observed entries of a matrix takes beside it; an upper bound where that is little.
+
+    `as_dense`: a sparse one is made dense first.
+    """
     itemsize = X.dtype.itemsize
 
     def need(n_values, *, full, copied):
@@ -38,6 +41,10 @@ def matrix_need(X: Any) -> float:
         settle = n_values * (15 + itemsize / 4 if full else 13 + itemsize)
         return max(fit, settle) + (n_values * (itemsize + 4) if copied else 0) + factors_need(X.shape)
 
+    if sparse.issparse(X) and as_dense:
+        n_missing = np.count_nonzero(np.isnan(X.data))
+        n_values = np.prod(X.shape, dtype=float) - n_missing
+        return dense_form(X) + need(n_values, full=not n_missing, copied=bool(n_missing))
     if sparse.issparse(X):
         return need(X.nnz, full=False, copied=False)
     most = need(X.size, full=False, copied=True)
@@ -46,6 +53,11 @@ def matrix_need(X: Any) -> float:
     n_values = np.count_nonzero(np.isfinite(X))
     full = n_values == X.size
     return need(n_values, full=full, copied=not full)
+
+
+def dense_form(X: Any) -> float:
+    """Bytes of a sparse matrix as a dense array."""
+    return X.dtype.itemsize * np.prod(X.shape, dtype=float)
 
 
 def measurements_need(kind: str, shape: tuple[int, int], n_samples: int, n_values: int, itemsize: int) -> float:
@@ -65,13 +77,21 @@ def is_there(needed: float) -> bool:
     return there is None or needed <= there
 
 
-def require(needed: float) -> None:
-    """Raise MemoryError where a fit takes more bytes than there are."""
+def require(needed: float, task: str = "a fit of these data") -> None:
+    """Raise MemoryError where a task takes more bytes than there are."""
     if not is_there(needed):
         raise MemoryError(
-            f"a fit of these data takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
-            f"{(available() or 0) / 1e9:.3g} GB are available: fit fewer data, or where there is more memory."
+            f"{task} takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
+            f"{(available() or 0) / 1e9:.3g} GB are available: take fewer data, or more memory."
         )
+
+
+def require_dense(X: Any, *, fit: bool) -> None:
+    """The same for a sparse matrix whose absent entries are zeros: its dense form, and the fit of that."""
+    if fit:
+        require(matrix_need(X, as_dense=True), "a fit of these data as a dense array (absent='zero')")
+    else:
+        require(dense_form(X), "the dense array of these data (absent='zero')")
 
 
 def available(root: str | Path = "/") -> int | None:

@@ -35,6 +35,11 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         structure just beyond those kept is not taken for errors.
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
+    absent : {"zero", "missing"}, default="zero"
+        What an entry is that a sparse X does not store: an observed zero, as PCA and TruncatedSVD of scikit-learn read
+        it, or missing, as in ratings. With "zero" a sparse X is made dense (memory is asked for first), and the
+        results are those of ``X.toarray()``. A stored NaN is missing either way. Of a dense X, NaN is missing whatever
+        this says.
     {init_scale}
     {step_size}
     {max_iter}
@@ -114,6 +119,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         n_components=None,
         *,
         center=True,
+        absent="zero",
         init_scale=1e-3,
         step_size="auto",
         max_iter=300,
@@ -128,6 +134,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     ):
         self.n_components = n_components
         self.center = center
+        self.absent = absent
         self.init_scale = init_scale
         self.step_size = step_size
         self.max_iter = max_iter
@@ -201,7 +208,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN or not stored where missing.
+            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
 
         Returns
         -------

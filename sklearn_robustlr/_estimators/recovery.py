@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +21,7 @@ from ..metrics import robust_r2_score
 from . import memory
 from .base import FitMixin
 from .docs import documented
+from .ids import Ids, take
 from .validation import (
     MEASUREMENTS,
     check_choice,
@@ -54,7 +55,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         as a measurement of its own).
     shape : tuple (d1, d2) or None, default=None
         Shape of the matrix. None: for "matrix", the number of features factored as squarely as it
-        divides; for "rank_one", two equal halves; for "entries", the largest indices plus 1.
+        divides; for "rank_one", two equal halves; for "entries", one row for each i that occurs and one column for
+        each j: then they are ids, any non-negative integers, such as those of users and items (see `row_ids_`). With
+        a shape given they are indices, from 0.
     symmetric : bool, default=False
         True: X is symmetric positive semi-definite, X = U U^T, as in [1]_.
     {init_scale}
@@ -82,6 +85,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         The estimate (computed on demand).
     shape_ : tuple (d1, d2)
         Its shape.
+    row_ids_, column_ids_ : ndarray of int64, shapes (d1,) and (d2,), or None
+        For "entries" without a `shape`, the ids of the rows and of the columns of the estimate, of `left_` and of
+        `right_`: those that occur in X, sorted (with `symmetric`, those that occur in either place). Otherwise None.
     outliers_ : ndarray of bool, shape (n_samples,)
         Measurements flagged as gross errors: residual beyond `threshold_`.
     {scale_}
@@ -118,6 +124,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     True
     """
 
+    row_ids_: Any
+    column_ids_: Any
     __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
 
     def __init__(
@@ -206,17 +214,22 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         symmetric = check_flag("symmetric", self.symmetric)
         shape = resolve_shape(self.shape, X.shape[1], self.measurements)
         kind = "sparse" if sparse.issparse(X) else self.measurements
-        size = shape or (1, 1)  # of entries without a shape: it is not the most of it
-        memory.require(memory.measurements_need(kind, size, X.shape[0], X.size, X.dtype.itemsize))
-        operator, order = make_measurements_object(X, y, shape, self.measurements)
+        ids = None
+        if shape is None:
+            ids = Ids.of(X, shared=symmetric)
+            shape = ids.shape
+        memory.require(memory.measurements_need(kind, shape, X.shape[0], X.size, X.dtype.itemsize))
+        placed = X if ids is None else ids.places(X)
+        operator, order = make_measurements_object(placed, y, shape, self.measurements)
         if symmetric and operator.shape[0] != operator.shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = self._options(operator.shape, symmetric=symmetric)
         if start is not None:
             start = check_start(start, operator.shape, operator.dtype)
-        elif self.warm_start and getattr(self, "shape_", None) == operator.shape:
+        elif self.warm_start and getattr(self, "shape_", None) == operator.shape and self._has_ids(ids):
             start = Factors(self.left_ * self.singular_values_, self.right_)
         self.shape_ = operator.shape
+        self.row_ids_, self.column_ids_ = ids or (None, None)
         with self._listening(options, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
@@ -227,6 +240,11 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 fit = replace(fit, outliers=outliers)
             self._set_fitted(fit, left_=fit.left, right_=fit.right)
         return self
+
+    def _has_ids(self, ids: Ids | None) -> bool:
+        """Whether the last fit was of rows and columns of these ids."""
+        rows, columns = ids or (None, None)
+        return np.array_equal(self.row_ids_, rows) and np.array_equal(self.column_ids_, columns)  # type: ignore[arg-type]
 
     def _snapshot(self, left, s, right):
         """Attributes of an estimator that predicts from these singular triplets."""
@@ -277,8 +295,11 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _features(self, X):
         left, right = self.left_, self.right_
         if self.measurements == "entries":
-            rows, cols, _ = check_entries(X, self.shape_)
-            return left[rows] * right[cols]
+            if self.row_ids_ is None:
+                rows, cols, _ = check_entries(X, self.shape_)
+            else:
+                rows, cols = Ids(self.row_ids_, self.column_ids_).places(X).T
+            return take(left, rows) * take(right, cols)
         if self.measurements == "rank_one":
             return (X[:, : self.shape_[0]] @ left) * (X[:, self.shape_[0] :] @ right)
         k = left.shape[1]
@@ -288,6 +309,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def predict(self, X):
         """Predict the values of measurements, ``<A_i, coef_>``.
+
+        An entry in a row of which `fit` has seen nothing, where rows have ids, is that of a typical row: its
+        coefficients are the medians of those of all rows (of `left_`). So a new user is predicted by what is usual for
+        the item. The same holds for columns, and ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known.
 
         Parameters
         ----------

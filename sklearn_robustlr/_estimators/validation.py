@@ -96,6 +96,40 @@ def check_folder(name: str, value: Any) -> Any:
     return value
 
 
+class Limits(NamedTuple):
+    """Least and largest value of each column, arrays of shape (n_features,); None where there is no such limit."""
+
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+
+def check_limits(min_value: Any, max_value: Any, n_features: int) -> Limits:
+    """Check the limits of estimates, each None, a number, or one number a column."""
+    low, high = (_check_limit(*named, n_features) for named in (("min_value", min_value), ("max_value", max_value)))
+    least = np.full(n_features, -np.inf) if low is None else low
+    most = np.full(n_features, np.inf) if high is None else high
+    for j in np.flatnonzero(least >= most)[:1]:
+        raise ValueError(f"min_value must be less than max_value, got {least[j]:g} and {most[j]:g} for column {j}.")
+    return Limits(low, high)
+
+
+def _check_limit(name: str, value: Any, n_features: int) -> np.ndarray | None:
+    if value is None:
+        return None
+    wanted = f"{name} must be None, a number, or {n_features} numbers, one for each column of X"
+    try:
+        limit = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        limit = np.asarray(value, dtype=object)
+    if limit.dtype.kind not in "iuf":
+        raise TypeError(f"{wanted}, got {value!r}.")
+    if limit.shape not in ((), (n_features,)):
+        raise ValueError(f"{wanted}, got an array of shape {limit.shape}.")
+    if np.isnan(limit).any():
+        raise ValueError(f"{name} must not hold NaN: use {'-' if name == 'min_value' else ''}inf for no limit.")
+    return np.broadcast_to(limit.astype(np.float64), n_features)
+
+
 def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
     """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
     name = "rank" if hasattr(estimator, "rank") else "n_components"
@@ -184,7 +218,7 @@ def resolve_shape(shape: Any, n_features: int, measurements: str) -> tuple[int, 
         raise ValueError(
             f"with measurements='entries' a row of X is a pair (i, j) of indices, but X has {n_features} features."
         )
-    return given  # None: from the largest indices
+    return given  # None: from the indices
 
 
 class Indices(NamedTuple):
@@ -202,16 +236,21 @@ class Measured(NamedTuple):
     order: np.ndarray | None
 
 
-def check_entries(X: np.ndarray, shape: tuple[int, int] | None) -> Indices:
-    """Check pairs of indices.
-
-    Duplicate pairs are legal: each is a measurement of its own.
-    """
+def check_pairs(X: np.ndarray) -> None:
+    """Check that pairs are of non-negative integers, of whatever type."""
     if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
         bad = float(X[np.floor(X) != X][0])
         raise ValueError(f"X must hold pairs (i, j) of integer indices, got {bad}.")
     if X.size and X.min() < 0:
         raise ValueError(f"X must hold pairs (i, j) of non-negative indices, got {int(X.min())}.")
+
+
+def check_entries(X: np.ndarray, shape: tuple[int, int] | None) -> Indices:
+    """Check pairs of indices.
+
+    Duplicate pairs are legal: each is a measurement of its own.
+    """
+    check_pairs(X)
     top = X.max(axis=0) if len(X) else np.array([-1, -1])
     if shape is None:
         if max(top) >= np.iinfo(np.int32).max:

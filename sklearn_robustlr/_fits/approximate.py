@@ -103,12 +103,14 @@ class LazyModel:
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where medians or the other fit predict held-out entries as well."""
-        if self.averaged is None or not self.averaged.error < self.averaged.baseline:
+        if self.averaged is None:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
-        if fit.verdict is not DECAYS and not self.averaged.error < _BETTER * self._error_of(
-            triplets, fit.threshold, fit.heavy_tailed
-        ):
+        # one that says that no rank is sharp is no fit yet
+        other = np.inf if fit.verdict is DECAYS else self._error_of(triplets, fit.threshold, fit.heavy_tailed)
+        error, baseline = self.averaged.error, self.averaged.baseline
+        better = error < min(_FAR_BETTER * other, _USEFUL * baseline)
+        if not (better or (not fit.converged and error < min(_BETTER * other, baseline))):
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
 

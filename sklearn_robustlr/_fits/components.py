@@ -91,7 +91,7 @@ def table_components(
 
 def repaired_rows(entries: Entries, space: ModelSpace, factors: np.ndarray, outliers: np.ndarray) -> np.ndarray:
     """Rows with the estimates in place of what is missing or an outlier, as a dense matrix of floats."""
-    rows = space.predict(factors)
+    rows = np.clip(space.predict(factors), *space.seen_range)
     rows[entries.rows[~outliers], entries.cols[~outliers]] = entries.y[~outliers]
     return rows
 

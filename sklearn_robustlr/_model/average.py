@@ -32,9 +32,8 @@ class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
-    `high` the range of what is seen of each column: estimates stay in it. `basis` are orthonormal columns, `center` is
-    the mean of the coefficients of the fitted rows. `column_errors` are root mean squares of held-out errors, in even
-    units.
+    `high` the range of what is seen of each column. `basis` are orthonormal columns, `center` is the mean of the
+    coefficients of the fitted rows. `column_errors` are root mean squares of held-out errors, in even units.
     """
 
     members: tuple[Columns, ...]
@@ -111,8 +110,13 @@ class ModelSpace:
         return regression.beyond
 
     def predict(self, factors: np.ndarray) -> np.ndarray:
-        """Estimates of all entries of rows, within the range of what is seen of their columns."""
-        return np.clip(factors @ self.basis.T, self.low, self.high)
+        """Estimates of all entries of rows, not held to the range of what is seen."""
+        return factors @ self.basis.T
+
+    @property
+    def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and largest value that is seen of each column, which its estimates are to stay between."""
+        return self.low, self.high
 
 
 @dataclass(frozen=True)

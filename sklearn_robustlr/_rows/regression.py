@@ -61,6 +61,9 @@ class RowSpace:
     efficient: bool
     known: np.ndarray | None = None
 
+    #: Where the rank is sharp, estimates beyond what is seen of a column are right.
+    seen_range = None
+
     @classmethod
     def learn(
         cls,

@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._estimators.base import VersionMixin
+from .._estimators.ids import Ids
 from .._estimators.validation import check_entries, check_integer, resolve_shape
 from .._kernels.entries import deal_entries
 from .._operators.observed import Entries
@@ -59,12 +60,17 @@ def to_entries(X):
     return np.column_stack([entries.rows, entries.cols]), np.array(entries.y)
 
 
-def _check_pairs(X, shape):
-    """Rows and columns of index pairs, and the shape of the matrix, from checked input."""
+def _check_width(X):
+    """Check that rows are pairs."""
     if X.shape[1] != 2:
         raise ValueError(
             f"X must hold pairs (i, j) of indices, but has {X.shape[1]} columns: to_entries makes them from a matrix."
         )
+
+
+def _check_indices(X, shape):
+    """Rows and columns of index pairs, and the shape of the matrix, from checked input."""
+    _check_width(X)
     return check_entries(X, resolve_shape(shape, 2, "entries"))
 
 
@@ -137,7 +143,7 @@ class EntryKFold(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of int, shape (n_entries, 2)
-            Pairs (i, j), as from :func:`to_entries`.
+            Pairs (i, j), as from :func:`to_entries`, or of ids.
         y, groups : object
             Ignored.
 
@@ -168,7 +174,8 @@ class EntryKFold(BaseCrossValidator):
 
     def _deal(self, X):
         """Fold of each entry."""
-        rows, cols, _ = _check_pairs(X, None)
+        _check_width(X)
+        rows, cols = np.ascontiguousarray(Ids.of(X).places(X).T)  # ids of any size, but no more than there are entries
         if len(X) < self.n_splits:
             raise ValueError(f"n_splits={self.n_splits} needs as many entries at least, but X has {len(X)}.")
         order = check_random_state(self.random_state).permutation(len(X))
@@ -195,7 +202,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         that does not change the units, such as an imputer.
     shape : tuple (d1, d2) or None, default=None
         Shape of the matrix. None: the largest indices plus 1. Give it under cross-validation, where the largest may
-        be in the test set.
+        be in the test set. (Ids are for :class:`RobustLowRankRecovery`, which has a row only for those that occur.)
 
     Attributes
     ----------
@@ -266,7 +273,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
                [1., 2.]])
         """
         X, y = validate_data(self, X, y, dtype="numeric", y_numeric=True)
-        rows, cols, self.shape_ = _check_pairs(X, self.shape)
+        rows, cols, self.shape_ = _check_indices(X, self.shape)
         y = y if y.dtype == np.float32 else y.astype(np.float64)
         with np.errstate(invalid="ignore"):
             assert_all_finite(y, input_name="y")  # objects were not looked at
@@ -276,6 +283,8 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
             raise ValueError(f"X must hold each pair (i, j) at most once, but {len(y) - matrix.nnz} are repeated.")
         self.estimator_ = clone(self.estimator)
         if hasattr(self.estimator_, "predict_entries"):
+            if getattr(self.estimator_, "absent", None) == "zero":  # here, what is not given is not known
+                self.estimator_.set_params(absent="missing")
             self.estimator_.fit(matrix)
             return self
         matrix = np.full(self.shape_, np.nan, dtype=y.dtype)
@@ -317,7 +326,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         array([2.])
         """
         check_is_fitted(self)
-        rows, cols, _ = _check_pairs(validate_data(self, X, reset=False, dtype="numeric"), self.shape_)
+        rows, cols, _ = _check_indices(validate_data(self, X, reset=False, dtype="numeric"), self.shape_)
         if hasattr(self.estimator_, "predict_entries"):
             return self.estimator_.predict_entries(rows, cols)
         return self.filled_[rows, cols]

@@ -27,7 +27,7 @@ def shown(estimator):
     return html
 
 
-@pytest.mark.parametrize("estimator", [RobustMatrixCompletion(), RobustPCA()])
+@pytest.mark.parametrize("estimator", [RobustMatrixCompletion(), RobustPCA(absent="missing")])
 @pytest.mark.parametrize("form", [np.asarray, lambda X: sparse.csr_matrix(np.nan_to_num(X))])
 def test_fitted_matrix_estimators(estimator, form, small):
     estimator.fit(form(small.data))

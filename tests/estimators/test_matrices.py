@@ -67,7 +67,7 @@ def test_sparse_stored_is_observed(noiseless, completion, pca, kind):
     assert_allclose(out.toarray()[noiseless.observed], noiseless.clean[noiseless.observed], atol=1e-8)
     i, j = np.nonzero(~noiseless.observed)
     assert_allclose(fitted.predict_entries(i, j), noiseless.clean[i, j], atol=1e-8)
-    assert_allclose(RobustPCA().fit(X).transform(X), pca.transform(noiseless.data), atol=1e-8)
+    assert_allclose(RobustPCA(absent="missing").fit(X).transform(X), pca.transform(noiseless.data), atol=1e-8)
 
 
 def test_sparse_stored_zero_is_a_value_and_stored_nan_is_missing(noiseless, rng):
@@ -147,7 +147,7 @@ def test_pickle(estimator, noisy):
 )
 def test_bad_data(estimator, data, message):
     with pytest.raises(ValueError, match=message):
-        clone(estimator).fit(data)
+        clone(estimator).set_params(absent="missing").fit(data)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,7 @@ def test_bad_data(estimator, data, message):
         ({"rank": 61}, ValueError, "rank must be from 1 to min.shape. = 60, got 61"),
         ({"rank": 2.5}, TypeError, "rank must be an integer or None, got 2.5"),
         ({"replace": "both"}, ValueError, "replace must be one of .*, got 'both'"),
+        ({"absent": None}, ValueError, "absent must be one of .'missing', 'zero'., got None"),
         ({"init_scale": 0}, ValueError, "init_scale must be from 1e-15 to 10, got 0"),
         ({"step_size": "fast"}, ValueError, "step_size must be one of"),
         ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),

@@ -55,6 +55,7 @@ CASES = {
     "full float32": (RobustPCA(), lambda: matrix((900, 800), 1.0, np.float32)),
     "large": (RobustMatrixCompletion(), lambda: matrix((2000, 1800), 1.0)),
     "missing": (RobustMatrixCompletion(), lambda: matrix((1200, 1200), 0.35)),
+    "zeros": (RobustPCA(), lambda: matrix((750, 700), 1.0, kind=sparse.csr_matrix)),
     "stored": (RobustMatrixCompletion(), lambda: matrix((2200, 2200), 0.3, kind=sparse.csr_matrix)),
 }
 

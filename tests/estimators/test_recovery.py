@@ -186,7 +186,7 @@ def test_zero_targets_are_the_zero_matrix(rng):
 
 def test_predicting_entries_outside_the_matrix():
     p = make_corrupted_matrix((30, 20), rank=1, outliers=0.1, random_state=0)
-    fitted = RobustLowRankRecovery(measurements="entries").fit(*entries_of(p))
-    assert fitted.shape_ == (30, 20)
+    fitted = RobustLowRankRecovery(measurements="entries", shape=(30, 20)).fit(*entries_of(p))
+    assert fitted.row_ids_ is None and fitted.column_ids_ is None
     with pytest.raises(ValueError, match="row index 30"):
         fitted.predict([[30, 0]])

@@ -86,7 +86,9 @@ BAD_DATA = [
     (PAIRS - 1, Y20, {"measurements": "entries"}, "non-negative"),
     (PAIRS, Y20, {"measurements": "entries", "shape": (5, 3)}, "column index 4"),
     (PAIRS, Y20, {"measurements": "entries", "shape": (3, 5)}, "row index 4"),
-    (PAIRS * 1e12, Y20, {"measurements": "entries"}, "above the largest"),
+    (PAIRS * 1e16, Y20, {"measurements": "entries"}, "the id 40000000000000000, .*float64 .* give ids as integers"),
+    (PAIRS.astype(np.float32) * 1e8, Y20, {"measurements": "entries"}, "the id 4.*float32 .* give ids as integers"),
+    (PAIRS.astype(np.uint64) << 62, Y20, {"measurements": "entries"}, "above the largest supported, 922337"),
     (sparse.csr_array(X20[:, :4]), Y20, {"measurements": "rank_one"}, "[Ss]parse"),
 ]
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
@@ -18,10 +19,11 @@ COMPLETION = [
     RobustMatrixCompletion(),
     RobustMatrixCompletion(rank=1, replace="missing"),
     RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
+    RobustMatrixCompletion(absent="zero", min_value=-1e3, max_value=np.inf),
 ]
 PCA = [
     RobustPCA(),
-    RobustPCA(center=False),
+    RobustPCA(center=False, absent="missing"),
     RobustPCA(1, polish=False, init_scale=0.1),
 ]
 

@@ -1,0 +1,150 @@
+"""Limits of estimates: the range of what is seen where a fit is approximate, and what `min_value`, `max_value` say."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+REPLACE = ("outliers", "missing", "all")
+
+
+def every(shape):
+    """Rows and columns of all entries."""
+    return np.indices(shape).reshape(2, -1)
+
+
+@pytest.fixture(scope="module", params=[np.float64, np.float32])
+def table(request):
+    """A table with holes, its approximate fit, and a row that asks for more than was ever seen."""
+    rng = np.random.RandomState(0)
+    X = load_iris().data.astype(request.param)
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = RobustMatrixCompletion(replace="all").fit(X)
+    assert model.stop_reason_.startswith("approximate")
+    return X, model, np.array([[10.0, np.nan, 9.0, np.nan]], request.param)
+
+
+def change(model, **params):
+    """The same fit with other parameters."""
+    other = clone(model).set_params(**params)
+    vars(other).update({name: value for name, value in vars(model).items() if name.endswith("_") or name == "_space"})
+    return other
+
+
+@pytest.mark.parametrize("replace", REPLACE)
+def test_estimates_of_an_approximate_fit_stay_in_the_range_seen(table, replace):
+    X, model, strange = table
+    low, high = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
+    free = change(model, min_value=-np.inf, max_value=np.inf, replace=replace)
+    for rows in (X, strange):
+        out, without = change(model, replace=replace).transform(rows), free.transform(rows)
+        replaced = np.ones(rows.shape, bool) if replace == "all" else without != rows
+        assert_array_equal(out[replaced], np.clip(without, low, high)[replaced])
+        assert out.dtype == rows.dtype
+        assert_array_equal(out[~replaced], rows[~replaced])
+    assert not np.array_equal(out, without)  # of the strange row
+    stored = sparse.csr_array((strange[[0, 0], [0, 2]], ([0, 0], [0, 2])), shape=strange.shape)
+    assert_allclose(change(model, replace=replace).transform(stored).data, out[0, [0, 2]], rtol=1e-6)
+
+
+def test_entries_are_predicted_as_they_are_filled_in(table):
+    X, model, _ = table
+    rows, columns = every(X.shape)
+    tolerance = 1e-12 if X.dtype == np.float64 else 1e-5
+    limits = [{}, {"max_value": np.inf}, {"min_value": 0.5, "max_value": [5.0, 3.0, 4.0, 1.0]}]
+    for params in limits:
+        told = change(model, **params)
+        filled = told.transform(X)
+        predicted = told.predict_entries(rows, columns)
+        assert predicted.dtype == X.dtype
+        assert_allclose(predicted.reshape(X.shape), filled, atol=tolerance)
+    free = change(model, min_value=-np.inf, max_value=np.inf).predict_entries(rows, columns)
+    assert np.any(free != model.predict_entries(rows, columns))  # some are beyond what was seen
+
+
+def test_a_limit_widens_the_range_seen_and_narrows_it(table):
+    X, model, strange = table
+    free = change(model, min_value=-np.inf, max_value=np.inf).transform(strange)
+    top = np.nanmax(X, axis=0)
+    assert np.any(free > top)
+    assert_array_equal(change(model, max_value=np.inf).transform(strange), np.maximum(free, np.nanmin(X, axis=0)))
+    assert_array_equal(change(model, max_value=2.0).transform(strange), np.full((1, 4), 2.0))
+    # a least value beyond all that was seen
+    assert_array_equal(change(model, min_value=top + 50).transform(strange), (top + 50)[None])
+    assert_array_equal(change(model, max_value=-7.0).transform(strange), np.full((1, 4), -7.0))
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+def test_estimates_of_a_sharp_rank_are_clipped_where_limits_are_given(noiseless, noisy, form):
+    for problem in (noiseless, noisy):
+        X, seen = problem.data, problem.observed
+        low, high = np.quantile(problem.clean, [0.1, 0.9])
+        if form == "sparse":
+            X = sparse.csr_array((X[seen], np.nonzero(seen)), shape=X.shape)
+        model = RobustMatrixCompletion().fit(X)
+        flags = model.outliers_.toarray() if form == "sparse" else model.outliers_
+        for replace in REPLACE:
+            free = change(model, replace=replace).transform(X)
+            held = change(model, replace=replace, min_value=low, max_value=high).transform(X)
+            if form == "sparse":
+                assert_array_equal(held.indices, free.indices)
+                free, held = free.toarray(), held.toarray()
+            replaced = {"outliers": flags, "missing": False, "all": seen}[replace] | (~seen & (form == "dense"))
+            assert_array_equal(held, np.where(replaced, np.clip(free, low, high), free))
+            assert replace == "missing" or np.any(held != free)
+        rows, columns = every(flags.shape)
+        free = model.predict_entries(rows, columns)
+        held = change(model, min_value=low, max_value=high).predict_entries(rows, columns)
+        assert_array_equal(held, np.clip(free, low, high))
+
+
+def test_estimates_of_a_sharp_rank_may_be_beyond_what_is_seen(noiseless):
+    """The largest values are missing: they come back."""
+    X = noiseless.data.copy()
+    X[noiseless.clean > 0.7 * noiseless.clean.max()] = np.nan
+    inliers = np.isfinite(X) & ~noiseless.outliers
+    out = RobustMatrixCompletion(replace="all").fit_transform(X)
+    assert out.max() > 1.2 * X[inliers].max()
+    assert_allclose(out, noiseless.clean, atol=1e-8)
+    assert RobustMatrixCompletion(replace="all", max_value=1.0).fit_transform(X).max() == 1.0
+
+
+def test_the_fit_does_not_depend_on_limits(noisy, noisy_completion):
+    other = RobustMatrixCompletion(min_value=0.0, max_value=np.linspace(1, 2, 80)).fit(noisy.data)
+    for name in ("left_", "singular_values_", "right_", "location_", "outliers_", "scale_"):
+        assert_array_equal(getattr(other, name), getattr(noisy_completion, name))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"min_value": 1.0, "max_value": 1.0}, ValueError, "less than max_value, got 1 and 1 for column 0"),
+        ({"min_value": 0, "max_value": [1, 2, -3, 4]}, ValueError, "got 0 and -3 for column 2"),
+        ({"min_value": np.inf}, ValueError, "got inf and inf for column 0"),
+        ({"max_value": [-np.inf, 1, 1, 1]}, ValueError, "got -inf and -inf for column 0"),
+        ({"max_value": [1, 2, 3]}, ValueError, r"max_value must be .* 4 numbers, .* got an array of shape \(3,\)"),
+        ({"min_value": [[1, 2, 3, 4]]}, ValueError, r"min_value .* got an array of shape \(1, 4\)"),
+        ({"min_value": [0, np.nan, 0, 0]}, ValueError, "min_value must not hold NaN: use -inf for no limit"),
+        ({"max_value": np.nan}, ValueError, "max_value must not hold NaN: use inf for no limit"),
+        ({"max_value": "seen"}, TypeError, "max_value must be None, a number, or 4 numbers, .* got 'seen'"),
+        ({"max_value": True}, TypeError, "got True"),
+        ({"max_value": [1, None, 3, 4]}, TypeError, "max_value must be None, a number, or 4 numbers"),
+        ({"min_value": [[1], [2, 3], 4, 5]}, TypeError, "min_value must be"),
+    ],
+)
+def test_limits_that_are_none_are_refused_by_fit_and_later(table, parameters, error, message):
+    X, model, _ = table
+    with pytest.raises(error, match=message):
+        RobustMatrixCompletion(**parameters).fit(X)
+    for use in (lambda told: told.transform(X), lambda told: told.predict_entries([0], [0])):
+        with pytest.raises(error, match=message):
+            use(change(model, **parameters))
