@@ -80,13 +80,34 @@ def table_components(
     kept = np.bincount(entries.cols[~found.fit.outliers], minlength=d)
     lacking = (n - kept) * (space.scale * space.column_errors / unit) ** 2
     products = rows.T @ rows + np.diag(lacking)
+    products = rows.T @ rows + np.diag(lacking)
     power, v = np.linalg.eigh(products)
     most = min(n, d)
     values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
-    k = min(max(space.n_directions, 1), most) if n_components is None else min(n_components, most)
-    return _components(
-        v, values * unit, mean * unit, k=k, noise=0.0, unit=float(values[0]) * unit or 1.0, n=n, dtype=entries.dtype
-    )
+    if n_components is None:
+        even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
+        evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
+        k = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
+    else:
+        k = min(n_components, most)
+    whole = float(values[0]) * unit or 1.0
+    return _components(v, values * unit, mean * unit, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)
+
+
+def _count_directions(power: np.ndarray, n: int) -> int:
+    """Number of leading eigenvalues of the covariance of n rows, each beyond what it would be if it were noise.
+
+    The largest eigenvalue of noise of variance s^2 in p columns is s^2 (1 + sqrt(p / n))^2, up to chance (S. Kritchman
+    and B. Nadler, "Determining the number of components in a factor model from limited noisy data", Chemometrics and
+    Intelligent Laboratory Systems 94, 2008).
+    """
+    k = 0
+    while k + 1 < len(power):
+        rest = power[k:]
+        if rest[0] <= np.mean(rest) * (1.0 + np.sqrt(len(rest) / n)) ** 2:
+            break
+        k += 1
+    return max(k, 1)
 
 
 def repaired_rows(entries: Entries, space: ModelSpace, factors: np.ndarray, outliers: np.ndarray) -> np.ndarray:
