@@ -15,14 +15,14 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
 from .._utils.linalg import SVD, product_svd
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
-from .._utils.values import Fit, Options, StopReason, Verdict
-from .measurements import LowRankFit, outlier_threshold
+from .._utils.values import Options, StopReason, Verdict
+from .measurements import LowRankFit
 
 # Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
 _USEFUL = 0.9
-# Held-out error of the model, in units of that of a fit that did not converge, up to which it takes its place: less is
-# within chance (a photograph: 0.975, and the fit of a sharp rank is the closer one). And that up to which no further
-# look at a fit in doubt is worth its time: of 200 matrices with 25 to 50 % gross errors 45 were in doubt, none lost.
+# Held-out error of the model, in units of that of another fit, up to which it takes the place of one that did not
+# converge: less is within chance (a photograph: 0.975, and the fit of a sharp rank is the closer one); and of one that
+# did.
 _BETTER, _FAR_BETTER = 0.97, 0.9
 # Power of a direction, in units of the most that noise has: below the first a spectrum that comes down to it decays
 # into the noise, above the second there is no gap before it.
@@ -33,18 +33,18 @@ _FEWEST, _EXTREME = 400, 1e100
 _LEAST_FREE = 1e-3
 
 
-def predicted_error(entries: Entries, fit: SVD, row_scale: float, heavy_tailed: bool, averaged: Averaged) -> float:
+def predicted_error(fit: SVD, row_scale: float, heavy_tailed: bool, averaged: Averaged) -> float:
     """Mean absolute error that a fit makes at held-out entries, in units of the scale of each column.
 
     Its rows are regressed on the other entries. Its columns have seen them: an error is divided by one minus the
     leverage of its entry in the regression of its column.
     """
-    held = averaged.held
-    space = RowSpace.learn(fit.v, fit.u * fit.s, slice(None), row_scale, efficient=not heavy_tailed)
+    entries, held = averaged.entries, averaged.held
+    u = fit.u[averaged.rows].astype(np.float64)
+    space = RowSpace.learn(fit.v, u * fit.s, slice(None), row_scale, efficient=not heavy_tailed)
     rows = space.regress(entries.subset(~held)).factors
     rest = entries.subset(held)
     missed = np.abs(space.residual(rest, rows).astype(np.float64)) / averaged.space.scale[rest.cols]
-    u = fit.u.astype(np.float64)
     gram = np.linalg.pinv(u.T @ u)
     seen = entries.counts(np.ones(len(entries.y), dtype=bool))[1] / entries.shape[0]
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
@@ -83,7 +83,7 @@ class LazyModel:
         Not where a gap in the spectrum of the sub-gradient method is one in that of the model too. Where it is that of
         the mean of the data or of the units of its columns, it is not.
         """
-        if self.averaged is None or problem.base.shape != self._entries.shape:
+        if self.averaged is None or not self.is_useful(problem):
             return False
         signal = self.averaged.signal[self.averaged.signal > 1.0]
         # the model has the mean apart, and only so many directions
@@ -93,13 +93,11 @@ class LazyModel:
         blurred = len(signal) == len(self.averaged.signal) or (len(signal) > 0 and signal[-1] < _FAINT)
         return useful and bool(blurred) and not confirmed
 
-    def outdoes(self, problem: Problem, fit: Fit) -> bool:
-        """Whether the model is useful and predicts held-out entries far better than a fit of all of them."""
+    def is_useful(self, problem: Problem) -> bool:
+        """Whether the model is a useful approximation of the data of a problem, which are all of them."""
         if self.averaged is None or problem.base.shape != self._entries.shape:
             return False
-        reach = outlier_threshold(fit) * problem.scale
-        other = self._error_of(problem.finalise(fit.u, fit.s, fit.v), reach, fit.heavy_tailed)
-        return self.averaged.error < _FAR_BETTER * min(other, self.averaged.baseline)
+        return self.averaged.error < _USEFUL * self.averaged.baseline
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where medians or the other fit predict held-out entries as well."""
@@ -119,16 +117,22 @@ class LazyModel:
         if not (np.isfinite(threshold) and fit.s.any()):
             return np.inf
         row_scale = min(threshold / flag_width(heavy_tailed), np.finfo(np.float64).max)
-        return predicted_error(self._entries, fit, row_scale, heavy_tailed, self.averaged)
+        return predicted_error(fit, row_scale, heavy_tailed, self.averaged)
 
 
 def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:
     """The averaged model as a fit of all rows, in the units of the data."""
     space = averaged.space
     dtype = entries.dtype
-    u, s, v = product_svd(space.regress(entries, n_jobs=options.n_jobs).factors, space.basis)
-    space = replace(space, basis=v, center=(u * s).mean(axis=0))
-    regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, threshold=np.inf)
+    regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
+    u, s, v = product_svd(regression.factors, space.basis)
+    low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
+    np.minimum.at(low, entries.cols, entries.y)
+    np.maximum.at(high, entries.cols, entries.y)
+    seen = low <= high  # of a column without an entry nothing is known
+    low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
+    space = replace(space, basis=v, center=(u * s).mean(axis=0), low=low, high=high)
+    regression = replace(regression, factors=u * s)
     scale = float(np.sqrt(np.mean(space.noise**2)))
     useful = averaged.error / averaged.baseline < _USEFUL
     found = replace(

@@ -216,7 +216,7 @@ def _expected_error(fit: LowRankFit) -> np.ndarray:
     n = len(fit.left)
     factors = (fit.left - fit.left.mean(axis=0)).astype(np.float64)
     spread = (fit.right * (fit.singular_values / np.sqrt(max(n - 1, 1)))).astype(np.float64)
-    top = float(np.abs(spread).max(initial=0.0)) or 1.0  # squares of extremes overflow
+    top = max(float(np.abs(spread).max(initial=0.0)), float(fit.scale)) or 1.0  # squares of extremes overflow
     spread, noise = spread / top, float(fit.scale) / top
     variance = np.einsum("jk,kl,jl->j", spread, factors.T @ factors, spread) + noise**2
     share = degrees_of_freedom((n, len(fit.right)), fit.rank) / max(float(np.sum(~fit.outliers)), 1.0)

@@ -13,10 +13,11 @@ from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .noise import NoiseLaw
-from .posterior import Columns, Table, even, regress, start_columns, sweep_until_settled
+from .posterior import Columns, Table, even, regress, signal, start_columns, sweep_until_settled
 
-# Most directions; most entries that loadings are learnt from (of more, those of some rows); share that is held out.
-_MOST_DIRECTIONS, _MOST_ENTRIES, _HELD_OUT = 20, 30_000, 0.1
+# Most directions; most entries that loadings are learnt from, or those times columns (of more, those of some rows);
+# share that is held out.
+_MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
 # Laws are weighted by exp(-this * relative excess of their held-out error).
@@ -123,13 +124,15 @@ class ModelSpace:
 class Averaged:
     """The averaged model of a matrix: its space, and what its held-out mean absolute error is.
 
-    `error` and that of the medians of columns, `baseline`, are in units of the scale of each column; `held` masks the
-    entries that were held out and are not beyond the fence: these errors are those at them. So are `column_errors`,
-    root mean squares for each column. `signal` is the
-    power of each direction under the likeliest law, in units of the most that a direction of noise has.
+    It was learnt from `entries`, those of the `rows` of a mask. `error` and that of the medians of columns, `baseline`,
+    are in units of the scale of each column; `held` masks the entries that were held out and are not beyond the fence:
+    these errors are those at them. `signal` is the power of each direction under the likeliest law, in units of the
+    most that a direction of noise has.
     """
 
     space: ModelSpace
+    entries: Entries
+    rows: np.ndarray
     error: float
     baseline: float
     held: np.ndarray
@@ -137,30 +140,30 @@ class Averaged:
 
 
 def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
-    """Fit a Gaussian and a robust noise law, and average them by their held-out errors."""
+    """Fit a Gaussian and a robust noise law to some of the rows, and average them by their held-out errors."""
+    rows = _sample_rows(entries)
+    entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
     shift, scale, low, high = _even_units(entries)
     table = Table.of(entries, shift, scale)
     held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
     train, test = table.subset(~held), table.subset(held)
     compared = held & (np.abs(table.values) <= _FENCE)
-    some = _sample_rows(train)
     k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
     members, predictions = [], []
     within = np.abs(test.values) <= _FENCE
     bounds = (low - shift) / scale, (high - shift) / scale
     for robust in (False, True):
-        columns = sweep_until_settled(some, start_columns(some, k, robust))
-        rows = regress(train, columns)
-        predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", rows.means[test.rows], columns.loadings[test.cols])
+        columns = sweep_until_settled(train, start_columns(train, k, robust))
+        means = regress(train, columns).means
+        predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", means[test.rows], columns.loadings[test.cols])
         predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
-        members.append(sweep_until_settled(_sample_rows(table), columns, n_sweeps=_LAST_SWEEPS, free=0))
+        members.append(sweep_until_settled(table, columns, n_sweeps=_LAST_SWEEPS, free=0))
     score = np.mean(np.abs(test.values - predictions), axis=1)
     weights = np.exp(-_DECISIVE * (score / max(score.min(), 1e-300) - 1.0))
     kept = [i for i in range(len(members)) if weights[i] > 1e-3 * weights.max()]
     weights = weights[kept] / weights[kept].sum()
     members = [members[i] for i in kept]
     likeliest = members[int(np.argmax(weights))]
-    signal = _signal(likeliest, len(table.values) / entries.shape[1], entries.shape)
     missed = np.abs(test.values - weights @ np.array(predictions)[kept])[within]
     noise = np.sqrt(weights @ [_inlier_variance(columns.law) for columns in members])
     space = ModelSpace(
@@ -176,10 +179,12 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
     ).with_basis()
     return Averaged(
         space=space,
+        entries=entries,
+        rows=rows,
         error=float(np.mean(missed)),
         baseline=float(np.mean(np.abs(test.values[within]))),
         held=compared,
-        signal=signal,
+        signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
     )
 
 
@@ -189,12 +194,6 @@ def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> 
     count = np.bincount(cols, minlength=len(noise))
     common = np.sum(squares) / max(float(np.sum(noise[cols] ** 2)), np.finfo(np.float64).tiny)
     return np.sqrt((total + _COMMON * common * noise**2) / (count + _COMMON))
-
-
-def _signal(columns: Columns, observed: float, shape: tuple[int, int]) -> np.ndarray:
-    """Power of directions, largest first, in units of the most that noise has; `observed` entries in a column."""
-    power = np.sum(columns.loadings**2 / columns.law.variances[:, None], axis=0)
-    return np.sort(observed * power)[::-1] / np.sum(np.sqrt(shape)) ** 2
 
 
 def _inlier_variance(law: NoiseLaw) -> np.ndarray:
@@ -222,13 +221,8 @@ def _even_units(entries: Entries) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     return shift, scale, low, high
 
 
-def _sample_rows(table: Table) -> Table:
-    """The entries of evenly spaced rows, about as many as loadings are learnt from; all where there are few."""
-    stride = -(-len(table.values) // _MOST_ENTRIES)
-    if stride == 1:
-        return table
-    keep = np.arange(table.shape[0]) % stride == 0
-    mask = keep[table.rows]
-    count = np.diff(table.indptr)[keep]
-    indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
-    return Table(indptr, table.cols[mask], table.values[mask], (int(keep.sum()), table.shape[1]))
+def _sample_rows(entries: Entries) -> np.ndarray:
+    """Mask of evenly spaced rows with about as many entries as loadings are learnt from; all where there are few."""
+    n, p = entries.shape
+    stride = -(-len(entries.y) // max(_MOST_ENTRIES, _COLUMN_ENTRIES * p))
+    return np.arange(n) % stride == 0

@@ -13,8 +13,8 @@ from .._utils.linalg import pack, unpack
 from .._utils.threads import check_interrupt
 from .noise import NoiseLaw
 
-# Precision of a direction, in units of that of the first, beyond which it is dropped.
-_NEGLIGIBLE = 1e6
+# Power of a direction, in units of the most that noise has, below which it is dropped.
+_NEGLIGIBLE = 0.1
 # Sweeps before the prior shrinks directions: what is weak at first may still be learnt.
 _FREE = 30
 # Change of the mean logarithm of the variances below which sweeps end.
@@ -175,8 +175,13 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
         residual = table.values - fitted
         m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
-        u, v, d, precision = _rotate(u, c, v, d, shrink=shrink)
-        k = v.shape[1]
+        u, v, d, precision = _rotate(u, c, v, d)
+        if shrink:
+            keep = signal(v, law, table) > _NEGLIGIBLE
+            keep[0] = True
+            v, precision = v[:, keep], precision[keep]
+            d = pack(unpack(d)[:, keep][:, :, keep])
+            k = v.shape[1]
         now = float(np.mean(np.log(law.variances)))
         settled = abs(now - last) < _SETTLED
         if settled and shrink:
@@ -187,18 +192,21 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 90, f
     return Columns(v, d, m, law)
 
 
+def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
+    """Power of each direction, in units of the most that a direction of noise has."""
+    power = np.sum(loadings**2 / law.variances[:, None], axis=0)
+    return len(table.values) / table.shape[1] * power / np.sum(np.sqrt(table.shape)) ** 2
+
+
 def _rotate(
-    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray, *, shrink: bool
+    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Whiten rows, rotate directions to a diagonal E[V^T V], drop what is negligible; (u, v, d, prior precisions)."""
+    """Whiten rows and rotate directions to a diagonal E[V^T V]; (u, v, d, prior precisions)."""
     n, p = len(u), len(v)
     root = np.linalg.cholesky((u.T @ u + unpack(c.sum(axis=0))) / n)
     power = root.T @ (v.T @ v + unpack(d.sum(axis=0))) @ root
     values, turn = np.linalg.eigh(power)
     values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
-    if shrink:
-        turn = turn[:, values * _NEGLIGIBLE > values[0]]
     whiten = np.linalg.solve(root, np.eye(len(root))).T @ turn
     forward = root @ turn
-    precision = p / values[: turn.shape[1]]
-    return u @ whiten, v @ forward, pack(forward.T @ unpack(d) @ forward), precision
+    return u @ whiten, v @ forward, pack(forward.T @ unpack(d) @ forward), p / values

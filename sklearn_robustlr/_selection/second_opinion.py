@@ -92,6 +92,8 @@ def _from_part(problem: Problem, among: np.ndarray, limit: int, options: Options
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return Candidate(fit, judge_exact(fit, problem)) if is_exact(fit) else None
+    if options.screening:
+        return None
     # from few measurements a single direction may be all that shows: it has no gap
     return scan_on(problem, fit, limit, options, gap=gap if gap < np.inf else 1.0)
 

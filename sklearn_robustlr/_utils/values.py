@@ -136,8 +136,8 @@ class Rival(Protocol):
         """Whether there is no sharp rank to look for, although a `gap` speaks for rank `guess`."""
         ...
 
-    def outdoes(self, problem: Any, fit: Fit) -> bool:
-        """Whether it predicts the data far better than a fit, so that no further look at that is worth its time."""
+    def is_useful(self, problem: Any) -> bool:
+        """Whether it approximates the data well, so that no further look at a fit in doubt is worth its time."""
         ...
 
 

@@ -17,9 +17,8 @@ RECOVERY = [
 ]
 COMPLETION = [
     RobustMatrixCompletion(),
-    RobustMatrixCompletion(rank=1, replace="missing"),
+    RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf),
     RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
-    RobustMatrixCompletion(absent="zero", min_value=-1e3, max_value=np.inf),
 ]
 PCA = [
     RobustPCA(),

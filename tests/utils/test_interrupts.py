@@ -24,7 +24,7 @@ work = [
 before = work[0]()
 for task in work:
     RobustPCA(**options).fit(small)  # compiled
-    for delay in (0.02, 0.6, 1.1):
+    for delay in (0.02, 0.8):
         timer = threading.Timer(delay, lambda: (sent.append(time.perf_counter()), os.kill(os.getpid(), signal.SIGINT)))
         sent = []
         timer.start()
@@ -48,7 +48,7 @@ def test_interrupt_returns_control_within_a_second_and_leaves_the_process_sane(o
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     seconds = [float(line) for line in run.stdout.split()]
-    assert len(seconds) == 9 and max(seconds) < 1.0, seconds
+    assert len(seconds) == 6 and max(seconds) < 1.0, seconds
 
 
 COLD = """
