@@ -87,10 +87,10 @@ class LazyModel:
             return False
         signal = self.averaged.signal[self.averaged.signal > 1.0]
         # the model has the mean apart, and only so many directions
-        shown = len(signal) >= min(guess - 1, len(self.averaged.signal)) or gap >= CLEAR_GAP
+        shown = len(signal) >= min(guess - 1, self.averaged.most) or gap >= CLEAR_GAP
         confirmed = gap >= SMALL_GAP and shown and np.all(signal[guess:] < _PLAIN)
         useful = self.averaged.error < _USEFUL * self.averaged.baseline
-        blurred = len(signal) == len(self.averaged.signal) or (len(signal) > 0 and signal[-1] < _FAINT)
+        blurred = len(signal) == self.averaged.most or (len(signal) > 0 and signal[-1] < _FAINT)
         return useful and bool(blurred) and not confirmed
 
     def is_useful(self, problem: Problem) -> bool:

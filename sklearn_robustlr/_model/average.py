@@ -127,7 +127,7 @@ class Averaged:
     It was learnt from `entries`, those of the `rows` of a mask. `error` and that of the medians of columns, `baseline`,
     are in units of the scale of each column; `held` masks the entries that were held out and are not beyond the fence:
     these errors are those at them. `signal` is the power of each direction under the likeliest law, in units of the
-    most that a direction of noise has.
+    most that a direction of noise has; there may be `most` of them.
     """
 
     space: ModelSpace
@@ -137,6 +137,7 @@ class Averaged:
     baseline: float
     held: np.ndarray
     signal: np.ndarray
+    most: int
 
 
 def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
@@ -185,6 +186,7 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         baseline=float(np.mean(np.abs(test.values[within]))),
         held=compared,
         signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
+        most=k,
     )
 
 

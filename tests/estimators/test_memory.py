@@ -60,10 +60,10 @@ CASES = {
 }
 
 
-SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in CASES if case not in ("sparse", "missing")]
+SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "sparse"]
 
 
-@pytest.mark.parametrize("case", ["sparse", "missing", *SLOW])
+@pytest.mark.parametrize("case", ["sparse", *SLOW])
 def test_the_estimate_is_that_of_a_fit(case, available_memory):
     """Within a factor of 1.5, beyond 50 MB, with noise."""
     estimator, data = clone(CASES[case][0]), CASES[case][1]()

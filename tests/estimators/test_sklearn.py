@@ -10,20 +10,26 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, Robu
 
 RECOVERY = [
     RobustLowRankRecovery(),
-    RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50),
     RobustLowRankRecovery(polish=False),
-    RobustLowRankRecovery(step_size="constant", tol=1e-2),
-    RobustLowRankRecovery(step_size="polyak", init_scale=0.1),
+    RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50, polish=False),
 ]
 COMPLETION = [
     RobustMatrixCompletion(),
-    RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf),
     RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
+    RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf, polish=False),
 ]
 PCA = [
     RobustPCA(),
+    RobustPCA(1, center=False, absent="missing", polish=False, init_scale=0.1),
+]
+MORE = [
+    RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50),
+    RobustLowRankRecovery(step_size="constant", tol=1e-2),
+    RobustLowRankRecovery(step_size="polyak", init_scale=0.1),
+    RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf),
+    RobustMatrixCompletion(replace="all", n_init=2),
     RobustPCA(center=False, absent="missing"),
-    RobustPCA(1, polish=False, init_scale=0.1),
+    RobustPCA(2, n_init=2),
 ]
 
 
@@ -37,8 +43,8 @@ def test_battery(estimator, check):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
-@parametrize_with_checks([RobustMatrixCompletion(replace="all", n_init=2), RobustPCA(2, n_init=2)])
-def test_battery_of_several_starts(estimator, check):
+@parametrize_with_checks(MORE)
+def test_battery_of_more(estimator, check):
     check(estimator)
 
 

@@ -12,8 +12,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_robustlr import RobustLowRankRecovery, RobustPCA
 from sklearn_robustlr.metrics import relative_recovery_error
 
-# Those that take five seconds and more each.
-LONG = {"moves-beside-a-gap", "near-its-opposite", "weak-beside-noise"}
+# Those that take three seconds and more each.
+LONG = {
+    "full-one-sided-120127",
+    "heavy-tailed-4",
+    "moves-beside-a-gap",
+    "near-its-opposite",
+    "one-column",
+    "parts",
+    "rank-that-gains",
+    "stuck-column",
+    "weak-beside-noise",
+    "weak-direction",
+}
 EACH = [pytest.param(found, id=found.id, marks=[pytest.mark.slow] * (found.id in LONG)) for found in FITS]
 ASKED = {
     "error",
