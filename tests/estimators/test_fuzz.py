@@ -34,19 +34,19 @@ def examples(count, *, new=False):
     )
 
 
-@examples(70)
+@examples(50)
 @given(MATRICES, COMPLETION, STARTS)
 def test_completion(recipe, drawn, start):
     check_matrix(RobustMatrixCompletion, recipe, *drawn, start)
 
 
-@examples(70)
+@examples(50)
 @given(MATRICES, PCA, STARTS)
 def test_pca(recipe, drawn, start):
     check_matrix(RobustPCA, recipe, *drawn, start)
 
 
-@examples(120)
+@examples(80)
 @given(MEASURED, RECOVERY, STARTS)
 def test_recovery(recipe, drawn, start):
     check_measurements(recipe, *drawn, start)

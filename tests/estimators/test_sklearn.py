@@ -11,7 +11,7 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, Robu
 RECOVERY = [
     RobustLowRankRecovery(),
     RobustLowRankRecovery(polish=False),
-    RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50, polish=False),
+    RobustLowRankRecovery(n_init=2, step_size="geometric", max_iter=50, polish=False),
 ]
 COMPLETION = [
     RobustMatrixCompletion(),
