@@ -10,8 +10,7 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, Robu
 
 RECOVERY = [
     RobustLowRankRecovery(),
-    RobustLowRankRecovery(polish=False),
-    RobustLowRankRecovery(n_init=2, step_size="geometric", max_iter=50, polish=False),
+    RobustLowRankRecovery(n_init=2, polish=False),
 ]
 COMPLETION = [
     RobustMatrixCompletion(),

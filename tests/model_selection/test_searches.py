@@ -78,7 +78,7 @@ STAGE = {"polish": False, "max_iter": 1000}
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
-@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["recovery", "completion"])
 def test_score_curve_over_init_scale_tells_the_truth(kind, noise):
     """Of the over-parameterised stage alone: where the held-out score is near the best, so is the true error."""

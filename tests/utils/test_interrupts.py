@@ -42,7 +42,9 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process of its own on Windows")
-@pytest.mark.parametrize("options", ["{}", "{'n_init': 8, 'n_jobs': 2, 'random_state': 0}"])
+@pytest.mark.parametrize(
+    "options", [pytest.param("{}", marks=pytest.mark.slow), "{'n_init': 8, 'n_jobs': 2, 'random_state': 0}"]
+)
 def test_interrupt_returns_control_within_a_second_and_leaves_the_process_sane(options):
     code = textwrap.dedent(SCRIPT).replace("{options}", options)
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
