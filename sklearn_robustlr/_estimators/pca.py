@@ -23,8 +23,9 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
     The low-rank part of the matrix, mean included, is found first, as by :class:`RobustMatrixCompletion` [1]_; its
-    ordinary principal components are those of the matrix without the errors [2]_. There are as many components as the
-    low-rank part has, unless fewer are asked for. The interface is that of
+    ordinary principal components are those of the matrix without the errors [2]_. Where its rank is sharp, there are as
+    many components as it has, unless fewer are asked for. Where its spectrum decays, they are those of the repaired
+    table: of complete data without errors, the components of PCA. The interface is that of
     :class:`sklearn.decomposition.PCA`.
 
     Parameters
