@@ -235,7 +235,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries)
         if isinstance(self._space, ModelSpace):  # what is observed and no outlier counts as it is
-            rows = repaired_rows(entries, self._space, fit.factors, fit.beyond)
+            rows = repaired_rows(entries, self._space, self._space.predict(fit.factors), fit.beyond)
             return ((rows - self.mean_) @ self.components_.T).astype(X.dtype, copy=False)
         factors = fit.factors
         axes = self._space.basis.T @ self.components_.T

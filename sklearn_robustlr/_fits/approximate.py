@@ -29,6 +29,8 @@ _BETTER, _FAR_BETTER = 0.97, 0.9
 _FAINT, _PLAIN = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 400, 1e100
+# Noise, in units of the scale of the columns, below which a fit is one without noise.
+_CHANCE = 1e-6
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
 
@@ -104,8 +106,10 @@ class LazyModel:
         if self.averaged is None:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
-        # one that says that no rank is sharp is no fit yet
-        other = np.inf if fit.verdict is DECAYS else self._error_of(triplets, fit.threshold, fit.heavy_tailed)
+        # one that says that no rank is sharp is no fit yet; one that is exact by chance tells nothing of the rest
+        chance = not fit.converged and fit.scale < _CHANCE * float(np.median(self.averaged.space.scale))
+        none = fit.verdict is DECAYS or chance
+        other = np.inf if none else self._error_of(triplets, fit.threshold, fit.heavy_tailed)
         error, baseline = self.averaged.error, self.averaged.baseline
         better = error < min(_FAR_BETTER * other, _USEFUL * baseline)
         if not (better or (not fit.converged and error < min(_BETTER * other, baseline))):
@@ -126,13 +130,14 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
     dtype = entries.dtype
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
     u, s, v = product_svd(regression.factors, space.basis)
+    kept = s > 1e-12 * s[0]
+    u, s, v = u[:, kept], s[kept], v[:, kept]
     low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
     np.minimum.at(low, entries.cols, entries.y)
     np.maximum.at(high, entries.cols, entries.y)
     seen = low <= high  # of a column without an entry nothing is known
     low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
-    space = replace(space, basis=v, center=(u * s).mean(axis=0), low=low, high=high)
-    regression = replace(regression, factors=u * s)
+    space = replace(space, center=regression.factors.mean(axis=0), low=low, high=high)
     scale = float(np.sqrt(np.mean(space.noise**2)))
     useful = averaged.error / averaged.baseline < _USEFUL
     found = replace(

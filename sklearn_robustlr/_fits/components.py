@@ -71,13 +71,14 @@ def table_components(
     """
     space = found.space
     assert isinstance(space, ModelSpace)
-    rows = repaired_rows(entries, space, found.fit.factors.left, found.fit.outliers)
+    fit = found.fit
+    rows = repaired_rows(entries, space, fit.factors.left @ fit.right.T, fit.outliers)
     n, d = rows.shape
     unit = float(np.abs(rows).max()) or 1.0
     rows /= unit
     mean = rows.mean(axis=0) if center else np.zeros(d)
     rows -= mean
-    kept = np.bincount(entries.cols[~found.fit.outliers], minlength=d)
+    kept = np.bincount(entries.cols[~fit.outliers], minlength=d)
     lacking = (n - kept) * (space.scale * space.column_errors / unit) ** 2
     products = rows.T @ rows + np.diag(lacking)
     products = rows.T @ rows + np.diag(lacking)
@@ -110,9 +111,9 @@ def _count_directions(power: np.ndarray, n: int) -> int:
     return max(k, 1)
 
 
-def repaired_rows(entries: Entries, space: ModelSpace, factors: np.ndarray, outliers: np.ndarray) -> np.ndarray:
+def repaired_rows(entries: Entries, space: ModelSpace, estimates: np.ndarray, outliers: np.ndarray) -> np.ndarray:
     """Rows with the estimates in place of what is missing or an outlier, as a dense matrix of floats."""
-    rows = np.clip(space.predict(factors), *space.seen_range)
+    rows = np.clip(estimates.astype(np.float64), *space.seen_range)
     rows[entries.rows[~outliers], entries.cols[~outliers]] = entries.y[~outliers]
     return rows
 

@@ -13,10 +13,16 @@ from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.linalg import degrees_of_freedom
+from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
+
+# Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
+_BESIDE = 1e3
+# Entries, and rows, that are looked at for that.
+_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class MatrixFit:
 
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
     """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
+    shift = _far_medians(entries)
+    if shift is not None:
+        return _fit_beside(entries, shift, options)
     if start is None:
         found = search_small_blocks(entries, options)
         if found.extension is not None:
@@ -62,6 +71,40 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     else:
         fit = fit_location(entries, options.n_init)
     return _settle(entries, kept, fit, options)
+
+
+def _far_medians(entries: Entries) -> np.ndarray | None:
+    """Medians of the columns, where most are so large that what is exact beside them is not in itself; else None."""
+    first = entries.part(np.arange(entries.shape[0]) < _LOOKED_AT, np.ones(entries.shape[1], dtype=bool))
+    top = np.abs(first.y).max(initial=0.0)
+    if not top > 0.0:
+        return None
+    y = first.y / top  # sums of extremes overflow
+    size = float(np.median(np.abs(y)))
+    quartiles = [np.quantile(y[first.cols == j], (0.25, 0.75)) for j in np.unique(first.cols)]
+    spread = float(np.median([high - low for low, high in quartiles]))
+    if not 0.0 < spread < _BESIDE * exact_tolerance(entries.dtype) * size:
+        return None
+    shift = np.zeros(entries.shape[1], entries.dtype)
+    for j in np.unique(entries.cols):
+        shift[j] = np.median(entries.y[entries.cols == j])
+    return shift
+
+
+def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
+    """Fit what is left of the entries beside a value for each column, which is one direction more."""
+    rest = Entries.of(entries.indptr, entries.cols, entries.y - shift[entries.cols], entries.shape)
+    found = fit_matrix(rest, options)
+    if isinstance(found.space, ModelSpace):  # that has the medians apart
+        approximation = LazyModel(entries, options).instead_of(replace(found.fit, verdict=DECAYS))
+        if approximation is not None:
+            return _judge_approximation(entries, approximation)
+    ones = np.ones((entries.shape[0], 1), entries.dtype)
+    left, right = np.hstack([found.fit.factors.left, ones]), np.column_stack([found.fit.right, shift])
+    rounding = 10.0 * float(np.finfo(entries.dtype).eps * np.abs(shift).max())
+    fit = found.fit.with_factors(left, right)
+    fit = replace(fit, rank=len(fit.singular_values), threshold=max(fit.threshold, FLAG_WIDTH * rounding))
+    return _settle(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
 
 
 def start_from_block(entries: Entries, options: Options) -> Factors | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -33,8 +33,8 @@ class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
-    `high` the range of what is seen of each column. `basis` are orthonormal columns, `center` is the mean of the
-    coefficients of the fitted rows. `column_errors` are root mean squares of held-out errors, in even units.
+    `high` the range of what is seen of each column. `center` is the mean of the coefficients of the
+    fitted rows. `column_errors` are root mean squares of held-out errors, in even units.
     """
 
     members: tuple[Columns, ...]
@@ -43,7 +43,6 @@ class ModelSpace:
     scale: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    basis: np.ndarray
     center: np.ndarray
     column_errors: np.ndarray
 
@@ -52,15 +51,23 @@ class ModelSpace:
 
     @cached_property
     def _stacked(self) -> np.ndarray:
-        """Columns of all members in the units of the data: row i is their product with (1, u_1i, u_2i, ...)."""
-        mean = self.shift + self.scale * sum(w * c.mean for w, c in zip(self.weights, self.members, strict=True))
-        parts = [w * self.scale[:, None] * c.loadings for w, c in zip(self.weights, self.members, strict=True)]
-        return np.column_stack([mean, *parts])
+        """Columns of all members in even units: row i is their product with (1, u_1i, u_2i, ...)."""
+        mean = sum(w * c.mean for w, c in zip(self.weights, self.members, strict=True))
+        return np.column_stack([mean, *(w * c.loadings for w, c in zip(self.weights, self.members, strict=True))])
 
-    def with_basis(self) -> ModelSpace:
-        """The same, with an orthonormal basis of the estimates of all rows."""
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """Orthonormal basis of the estimates of all rows in even units."""
         u, s, _ = np.linalg.svd(self._stacked, full_matrices=False)
-        return replace(self, basis=u[:, s > 1e-12 * s[0]])
+        return u[:, s > 1e-12 * s[0]]
+
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Columns whose combinations are the estimates; the first, with coefficient one, are the medians.
+
+        They are not orthonormal: in the units of the data a column of small units would be lost beside one of large.
+        """
+        return np.column_stack([self.shift, self.scale[:, None] * self._directions])
 
     @property
     def rank(self) -> int:
@@ -95,7 +102,7 @@ class ModelSpace:
         pairs = list(pairwise(entries.bounds()))
         with interruptible() as token:
             run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
-        factors = stacked @ (self._stacked.T @ self.basis)
+        factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
         rest = self.residual(entries, factors)
         beyond = gross & (np.abs(rest) > FLAG_WIDTH * self.noise[entries.cols])
         met = np.diff(entries.indptr) - np.bincount(entries.rows[beyond], minlength=n)
@@ -174,10 +181,9 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         scale=scale,
         low=low,
         high=high,
-        basis=np.zeros((0, 0)),
         center=np.zeros(0),
         column_errors=_column_errors(missed**2, test.cols[within], noise),
-    ).with_basis()
+    )
     return Averaged(
         space=space,
         entries=entries,

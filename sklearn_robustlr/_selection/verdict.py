@@ -204,10 +204,11 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
 
 
 def judge_exact(fit: Fit, problem: Problem) -> Verdict:
-    """Judge an exact fit: it is right, with two exceptions.
+    """Judge an exact fit: it is right, with three exceptions.
 
-    What it meets is the same few values, such as those of sensors that are stuck; or the entries that it does not meet
-    agree with it but for the sign, and it meets no more than rows and columns of random signs might.
+    What it meets is the same few values, such as those of sensors that are stuck; or all values are a few, and it says
+    less of them than it takes to write it down; or the entries that it does not meet agree with it but for the sign,
+    and it meets no more than rows and columns of random signs might.
     """
     y = problem.base.y
     met = y[is_met(fit)]
@@ -217,12 +218,34 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
             StopReason.UNDETERMINED,
             f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back",
         )
+    if _is_met_by_ties(fit, y):
+        return Verdict(
+            StopReason.UNDETERMINED,
+            f"the data have only few values, and meeting {share:.0%} of them exactly may be chance",
+        )
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
         return Verdict(
             StopReason.UNDETERMINED,
             f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign",
         )
     return Verdict(StopReason.EXACT)
+
+
+def _is_met_by_ties(fit: Fit, y: np.ndarray) -> bool:
+    """Whether an exact fit of values that mostly repeat takes longer to write down than they do (description length).
+
+    A value met saves its entropy, which is one bit where there are two values; which ones are met has to be told, and
+    half the logarithm of the number of measurements for each degree of freedom.
+    """
+    _, count = np.unique(y, return_counts=True)
+    n = len(y)
+    met = np.count_nonzero(np.abs(fit.residual) <= exact_tolerance(y.dtype)) / n
+    if len(count) > 0.5 * n or met == 1.0:
+        return False
+    share = count / n
+    told = sum(-q * np.log2(q) for q in (met, 1.0 - met) if q > 0.0)
+    saved = met * float(-(share @ np.log2(share))) - told
+    return n * saved < 0.5 * np.log2(n) * fit.dof
 
 
 def _signs_are_open(fit: Fit, base: Measurements, tolerance: float) -> bool:
