@@ -238,10 +238,10 @@ def _is_met_by_ties(fit: Fit, y: np.ndarray) -> bool:
     half the logarithm of the number of measurements for each degree of freedom.
     """
     _, count = np.unique(y, return_counts=True)
-    n = len(y)
-    met = np.count_nonzero(np.abs(fit.residual) <= exact_tolerance(y.dtype)) / n
-    if len(count) > 0.5 * n or met == 1.0:
+    n, missed = len(y), y[np.abs(fit.residual) > exact_tolerance(y.dtype)]
+    if len(count) > 0.5 * n or len(np.unique(missed)) >= 0.5 * len(missed):  # what is missed are errors, no values
         return False
+    met = 1.0 - len(missed) / n
     share = count / n
     told = sum(-q * np.log2(q) for q in (met, 1.0 - met) if q > 0.0)
     saved = met * float(-(share @ np.log2(share))) - told
