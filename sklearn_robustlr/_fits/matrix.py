@@ -12,7 +12,7 @@ from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
-from .._utils.linalg import degrees_of_freedom
+from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
@@ -101,9 +101,12 @@ def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> Matrix
             return _judge_approximation(entries, approximation)
     ones = np.ones((entries.shape[0], 1), entries.dtype)
     left, right = np.hstack([found.fit.factors.left, ones]), np.column_stack([found.fit.right, shift])
-    rounding = 10.0 * float(np.finfo(entries.dtype).eps * np.abs(shift).max())
-    fit = found.fit.with_factors(left, right)
-    fit = replace(fit, rank=len(fit.singular_values), threshold=max(fit.threshold, FLAG_WIDTH * rounding))
+    u, s, v = product_svd(left.astype(np.float64), right.astype(np.float64))
+    eps = float(np.finfo(entries.dtype).eps)
+    kept = s > eps * sum(entries.shape) * s[0]  # the fit beside it may have the direction of the medians too
+    fit = replace(found.fit.with_factors(u[:, kept] * s[kept], v[:, kept]), rank=int(kept.sum()))
+    rounding = 10.0 * eps * float(np.abs(shift).max())
+    fit = replace(fit, threshold=max(fit.threshold, FLAG_WIDTH * rounding))
     return _settle(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
 
 

@@ -237,14 +237,16 @@ def _is_met_by_ties(fit: Fit, y: np.ndarray) -> bool:
     A value met saves its entropy, which is one bit where there are two values; which ones are met has to be told, and
     half the logarithm of the number of measurements for each degree of freedom.
     """
+    told = slice(None) if fit.informative is None else fit.informative
+    y, residual = y[told], fit.residual[told]
     _, count = np.unique(y, return_counts=True)
-    n, missed = len(y), y[np.abs(fit.residual) > exact_tolerance(y.dtype)]
+    n, missed = len(y), y[np.abs(residual) > exact_tolerance(y.dtype)]
     if len(count) > 0.5 * n or len(np.unique(missed)) >= 0.5 * len(missed):  # what is missed are errors, no values
         return False
     met = 1.0 - len(missed) / n
     share = count / n
-    told = sum(-q * np.log2(q) for q in (met, 1.0 - met) if q > 0.0)
-    saved = met * float(-(share @ np.log2(share))) - told
+    which = sum(-q * np.log2(q) for q in (met, 1.0 - met) if q > 0.0)
+    saved = met * float(-(share @ np.log2(share))) - which
     return n * saved < 0.5 * np.log2(n) * fit.dof
 
 

@@ -173,7 +173,11 @@ def test_held_out_entries_are_predicted(filler, matrix):
 
 @pytest.mark.parametrize(
     "imputer",
-    [SimpleImputer(strategy="median"), KNNImputer(), IterativeImputer(max_iter=2, tol=1e9, random_state=0)],
+    [
+        SimpleImputer(strategy="median"),
+        KNNImputer(),
+        IterativeImputer(max_iter=1, tol=1e9, n_nearest_features=10, random_state=0),
+    ],
     ids=lambda imputer: type(imputer).__name__,
 )
 def test_imputers_of_scikit_learn_are_judged_too(imputer, matrix):

@@ -39,7 +39,7 @@ def test_residuals_of_noise_have_nothing_in_common(kind):
     assert found[:, 1].min() > 1.0
 
 
-@pytest.mark.parametrize("multiple", [5, 8, 20])
+@pytest.mark.parametrize("multiple", [pytest.param(5, marks=pytest.mark.slow), 8, 20])
 def test_noise_scale_is_unbiased(multiple):
     ratios = []
     for seed in range(8):

@@ -12,15 +12,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_robustlr import RobustLowRankRecovery, RobustPCA
 from sklearn_robustlr.metrics import relative_recovery_error
 
-# Those that take three seconds and more each.
+# Those that take two seconds and more each.
 LONG = {
     "full-one-sided-120127",
+    "full-one-sided-150205",
+    "half-huge-10-2",
+    "half-huge-10-None",
     "heavy-tailed-4",
     "moves-beside-a-gap",
     "near-its-opposite",
+    "noise-hides-all",
     "one-column",
+    "one-sided-block",
+    "opposite",
     "parts",
+    "rank-not-determined",
     "rank-that-gains",
+    "row-of-few-inliers",
+    "starts-until-one-passes",
     "stuck-column",
     "weak-beside-noise",
     "weak-direction",
