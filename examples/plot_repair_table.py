@@ -2,10 +2,10 @@
 Repair a damaged table
 ======================
 
-A real table: 30 measurements of the cell nuclei of 569 tissue samples. Here 20 % of the values are missing (NaN), and in
-5 % of the others the decimal point has slipped by one place. :class:`~sklearn_robustlr.RobustMatrixCompletion` is used
-as an imputer. It is not given which values are wrong, how many, or how many patterns the table is made of; nor does it
-matter in which units a column is measured.
+A real table: 30 measurements of the cell nuclei of 569 tissue samples. Here 20 % of the values are missing (NaN), and
+in 5 % of the others the decimal point has slipped by one place. :class:`~sklearn_robustlr.RobustMatrixCompletion` is
+used as an imputer. It is not given which values are wrong, how many, or how many patterns the table is made of; nor
+does it matter in which units a column is measured.
 
 What to look at: in the picture, each column is shown in units of its own spread. The repaired table looks like that
 before the damage, the tables of the other imputers keep the wrong values, and what they fill in is drawn towards them.

@@ -36,7 +36,8 @@ def fence(X):
     """The same without what lies more than 1.5 interquartile ranges beyond the quartiles (Tukey)."""
     low, high = np.nanpercentile(X, [25, 75], axis=0)
     reach = 1.5 * (high - low)
-    return np.where((X < low - reach) | (X > high + reach), np.nan, X)
+    inside = np.clip(X, low - reach, high + reach)
+    return np.where(inside == X, X, np.nan)
 
 
 def iterative():
@@ -55,7 +56,8 @@ PEERS = {
 def load(name):
     """The table, without columns that hardly vary."""
     X = TABLES[name]().data.astype(float)
-    return X[:, np.mean(X != np.median(X, axis=0), axis=0) > 0.3]
+    away = np.abs(X - np.median(X, axis=0)) > 0
+    return X[:, away.mean(axis=0) > 0.3]
 
 
 def spread(X):
@@ -153,7 +155,7 @@ def main():
         for kind in KINDS:
             figures[f"{name} {kind}"] = over_processes(run, [(name, kind, seed) for seed in args.seeds], args.jobs)
             table.print({"table": name, "damage": kind, **summarise(figures[f"{name} {kind}"])})
-    table.print({"table": "all", "damage": "all", **summarise(sum(figures.values(), []))})
+    table.print({"table": "all", "damage": "all", **summarise([r for results in figures.values() for r in results])})
     write_json(args.json, figures)
 
 

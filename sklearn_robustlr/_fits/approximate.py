@@ -103,7 +103,8 @@ class LazyModel:
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where medians or the other fit predict held-out entries as well."""
-        if self.averaged is None:
+        asked = "averaged" in vars(self)  # where no stage has had a doubt, a fit that has converged stands
+        if (fit.converged and not asked) or self.averaged is None:
             return None
         triplets = SVD(fit.left, fit.singular_values, fit.right)
         # one that says that no rank is sharp is no fit yet; one that is exact by chance tells nothing of the rest

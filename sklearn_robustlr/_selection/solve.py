@@ -29,6 +29,8 @@ _PREVIEW = 14
 # An exact fit that meets more than this share of the values that do not repeat is right: those that repeat have not
 # drawn it aside.
 _MOST_MET = 0.9
+# Largest rank whose fit costs less than another model does.
+_CHEAP = 8
 # Share of the measurements, and their number, beyond which a value occurs often.
 _OFTEN, _FEWEST_OFTEN = 0.005, 10
 
@@ -152,9 +154,9 @@ def finish(
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
     scan = Scan(problem, left, right, options, watch=watch)
-    # of a clear gap and an exact fit, another model would tell nothing new
-    sharp = ratio >= CLEAR_GAP and is_exact(scan.fit(min(guess + shift, limit)))
-    decays = not sharp and _has_decaying_spectrum(problem, guess, ratio, options)
+    decays = not _is_sharp(scan, min(guess + shift, limit), ratio, options) and _has_decaying_spectrum(
+        problem, guess, ratio, options
+    )
     # where no rank is sharp only an exact fit would be better than another model
     small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
@@ -174,6 +176,14 @@ def finish(
     if options.screening and doubtful and found.converged and not is_exact(found.fit):
         found = replace(found, verdict=DOUBTFUL)
     return Solution.of(found, n_iter, history)
+
+
+def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
+    """Whether the fit of the rank that a gap speaks for leaves nothing: another model would tell nothing new."""
+    if gap < (SMALL_GAP if k <= _CHEAP and not options.screening else CLEAR_GAP):
+        return False
+    fit = scan.fit(k)
+    return is_exact(fit) or not (options.screening or fit.heavy_tailed or scan.has_structure_left(k))
 
 
 def _is_outdone(problem: Problem, found: Candidate, options: Options) -> bool:
