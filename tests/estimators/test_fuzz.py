@@ -34,19 +34,19 @@ def examples(count, *, new=False):
     )
 
 
-@examples(25)
+@examples(20)
 @given(MATRICES, COMPLETION, STARTS)
 def test_completion(recipe, drawn, start):
     check_matrix(RobustMatrixCompletion, recipe, *drawn, start)
 
 
-@examples(25)
+@examples(20)
 @given(MATRICES, PCA, STARTS)
 def test_pca(recipe, drawn, start):
     check_matrix(RobustPCA, recipe, *drawn, start)
 
 
-@examples(40)
+@examples(30)
 @given(MEASURED, RECOVERY, STARTS)
 def test_recovery(recipe, drawn, start):
     check_measurements(recipe, *drawn, start)
