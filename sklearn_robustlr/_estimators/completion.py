@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -169,7 +168,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         check_choice("replace", self.replace, REPLACE)
         X, entries = self._entries(X, reset=True)
         check_limits(self.min_value, self.max_value, entries.shape[1])
-        options = replace(self._options(entries.shape), approximate=True)
+        options = self._options(entries.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             result = self._fit_matrix(entries, options, start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -172,7 +172,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         center = check_flag("center", self.center)
         X, entries = self._entries(X, reset=True)
-        options = replace(self._options(entries.shape), approximate=True)
+        options = self._options(entries.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             result = self._fit_matrix(entries, options, start)
@@ -235,8 +235,12 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries)
         if isinstance(self._space, ModelSpace):  # what is observed and no outlier counts as it is
-            rows = repaired_rows(entries, self._space, self._space.predict(fit.factors), fit.beyond)
-            return ((rows - self.mean_) @ self.components_.T).astype(X.dtype, copy=False)
+            scores = np.empty((entries.shape[0], self.n_components_), X.dtype)
+            for lo, hi in pairwise(entries.bounds()):
+                estimates = self._space.predict(fit.factors[lo:hi])
+                rows = repaired_rows(entries, self._space, estimates, fit.beyond, lo, hi)
+                scores[lo:hi] = (rows - self.mean_) @ self.components_.T
+            return scores
         factors = fit.factors
         axes = self._space.basis.T @ self.components_.T
         scores = factors @ axes - self.mean_ @ self.components_.T

@@ -13,37 +13,36 @@ from .._operators.observed import Entries
 from .._operators.units import Problem
 from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
-from .._utils.linalg import SVD, product_svd
+from .._utils.linalg import product_svd
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
 from .._utils.values import Options, StopReason, Verdict
 from .measurements import LowRankFit
 
-# Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
-_USEFUL = 0.9
-# Held-out error of the model, in units of that of another fit, up to which it takes the place of one that did not
-# converge: less is within chance (a photograph: 0.975, and the fit of a sharp rank is the closer one); and of one that
-# did.
-_BETTER, _FAR_BETTER = 0.97, 0.9
+# Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
+_BETTER = 0.9
 # Power of a direction, in units of the most that noise has: below the first a spectrum that comes down to it decays
 # into the noise, above the second there is no gap before it.
 _FAINT, _PLAIN = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 400, 1e100
-# Noise, in units of the scale of the columns, below which a fit is one without noise.
-_CHANCE = 1e-6
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
 
 
-def predicted_error(fit: SVD, row_scale: float, heavy_tailed: bool, averaged: Averaged) -> float:
+def predicted_error(fit: LowRankFit, averaged: Averaged) -> float:
     """Mean absolute error that a fit makes at held-out entries, in units of the scale of each column.
 
     Its rows are regressed on the other entries. Its columns have seen them: an error is divided by one minus the
-    leverage of its entry in the regression of its column.
+    leverage of its entry in the regression of its column. One that has not converged although it is exact has met what
+    it meets by chance, and tells nothing of the rest.
     """
     entries, held = averaged.entries, averaged.held
-    u = fit.u[averaged.rows].astype(np.float64)
-    space = RowSpace.learn(fit.v, u * fit.s, slice(None), row_scale, efficient=not heavy_tailed)
+    u = fit.left[averaged.rows].astype(np.float64)
+    row_scale = min(fit.threshold / flag_width(fit.heavy_tailed), np.finfo(np.float64).max)
+    left = u * fit.singular_values
+    space = RowSpace.learn(fit.right, left, slice(None), row_scale, efficient=not fit.heavy_tailed)
+    if space.is_clean and not fit.converged:
+        return np.inf
     rows = space.regress(entries.subset(~held)).factors
     rest = entries.subset(held)
     missed = np.abs(space.residual(rest, rows).astype(np.float64)) / averaged.space.scale[rest.cols]
@@ -91,38 +90,27 @@ class LazyModel:
         # the model has the mean apart, and only so many directions
         shown = len(signal) >= min(guess - 1, self.averaged.most) or gap >= CLEAR_GAP
         confirmed = gap >= SMALL_GAP and shown and np.all(signal[guess:] < _PLAIN)
-        useful = self.averaged.error < _USEFUL * self.averaged.baseline
         blurred = len(signal) == self.averaged.most or (len(signal) > 0 and signal[-1] < _FAINT)
-        return useful and bool(blurred) and not confirmed
+        return bool(blurred) and not confirmed
 
     def is_useful(self, problem: Problem) -> bool:
         """Whether the model is a useful approximation of the data of a problem, which are all of them."""
         if self.averaged is None or problem.base.shape != self._entries.shape:
             return False
-        return self.averaged.error < _USEFUL * self.averaged.baseline
+        return self.averaged.is_useful
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where medians or the other fit predict held-out entries as well."""
-        asked = "averaged" in vars(self)  # where no stage has had a doubt, a fit that has converged stands
-        if (fit.converged and not asked) or self.averaged is None:
+        if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED or self.averaged is None:
             return None
-        triplets = SVD(fit.left, fit.singular_values, fit.right)
-        # one that says that no rank is sharp is no fit yet; one that is exact by chance tells nothing of the rest
-        chance = not fit.converged and fit.scale < _CHANCE * float(np.median(self.averaged.space.scale))
-        none = fit.verdict is DECAYS or chance
-        other = np.inf if none else self._error_of(triplets, fit.threshold, fit.heavy_tailed)
-        error, baseline = self.averaged.error, self.averaged.baseline
-        better = error < min(_FAR_BETTER * other, _USEFUL * baseline)
-        if not (better or (not fit.converged and error < min(_BETTER * other, baseline))):
+        # one that says that no rank is sharp is no fit yet
+        usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
+        error, other = self.averaged.error, predicted_error(fit, self.averaged) if usable else np.inf
+        if fit.converged and not (self.averaged.is_useful and error < _BETTER * other):
+            return None
+        if not error < min(other, self.averaged.baseline):
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
-
-    def _error_of(self, fit: SVD, threshold: float, heavy_tailed: bool) -> float:
-        assert self.averaged is not None
-        if not (np.isfinite(threshold) and fit.s.any()):
-            return np.inf
-        row_scale = min(threshold / flag_width(heavy_tailed), np.finfo(np.float64).max)
-        return predicted_error(fit, row_scale, heavy_tailed, self.averaged)
 
 
 def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:
@@ -140,7 +128,6 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
     low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
     space = replace(space, center=regression.factors.mean(axis=0), low=low, high=high)
     scale = float(np.sqrt(np.mean(space.noise**2)))
-    useful = averaged.error / averaged.baseline < _USEFUL
     found = replace(
         fit,
         left=u.astype(dtype),
@@ -151,6 +138,6 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
         threshold=FLAG_WIDTH * scale,
         heavy_tailed=False,
         outliers=regression.beyond,
-        verdict=Verdict(StopReason.APPROXIMATE) if useful else fit.verdict,
+        verdict=Verdict(StopReason.APPROXIMATE) if averaged.is_useful else fit.verdict,
     )
     return Approximation(found, space, regression)

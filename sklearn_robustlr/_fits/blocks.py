@@ -134,7 +134,7 @@ def fit_block(entries: Entries, options: Options, start: Factors | None) -> LowR
     fit = fit_part(entries, masks, options, start).in_user_units()
     if fit.rank == 0:
         return None
-    if fit.verdict is DECAYS:  # another model will take its place
+    if fit.verdict == DECAYS:  # another model will take its place
         return fit
     share = float(np.mean(fit.outliers))
     left, right = Block(fit, masks).extend(entries, options)

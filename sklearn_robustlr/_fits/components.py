@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Components:
 def principal_components(
     left: np.ndarray,
     s: np.ndarray,
-    space: RowSpace | ModelSpace,
+    space: RowSpace,
     *,
     rank: int,
     n_components: int | None = None,
@@ -69,19 +70,22 @@ def table_components(
     another entry varies less than the entry would, and the variance it lacks is added to that of its column. Without
     `n_components`, the directions that stand out of the noise are kept.
     """
-    space = found.space
+    space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
-    fit = found.fit
-    rows = repaired_rows(entries, space, fit.factors.left @ fit.right.T, fit.outliers)
-    n, d = rows.shape
-    unit = float(np.abs(rows).max()) or 1.0
-    rows /= unit
-    mean = rows.mean(axis=0) if center else np.zeros(d)
-    rows -= mean
+    left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
+    n, d = entries.shape
+    unit = float(max(np.abs(space.low - space.shift).max(), np.abs(space.high - space.shift).max())) or 1.0
+    total, products = np.zeros(d), np.zeros((d, d))
+    for lo, hi in pairwise(entries.bounds()):
+        rows = repaired_rows(entries, space, left[lo:hi] @ right.T, fit.outliers, lo, hi)
+        rows = (rows - space.shift) / unit
+        total += rows.sum(axis=0)
+        products += rows.T @ rows
+    mean = total / n if center else -space.shift / unit
+    # about the mean, or about zero
+    products -= np.outer(total, mean) + np.outer(mean, total) - n * np.outer(mean, mean)
     kept = np.bincount(entries.cols[~fit.outliers], minlength=d)
-    lacking = (n - kept) * (space.scale * space.column_errors / unit) ** 2
-    products = rows.T @ rows + np.diag(lacking)
-    products = rows.T @ rows + np.diag(lacking)
+    products += np.diag((n - kept) * (space.scale * space.column_errors / unit) ** 2)
     power, v = np.linalg.eigh(products)
     most = min(n, d)
     values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
@@ -92,7 +96,8 @@ def table_components(
     else:
         k = min(n_components, most)
     whole = float(values[0]) * unit or 1.0
-    return _components(v, values * unit, mean * unit, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)
+    mean = mean * unit + space.shift
+    return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)
 
 
 def _count_directions(power: np.ndarray, n: int) -> int:
@@ -111,10 +116,14 @@ def _count_directions(power: np.ndarray, n: int) -> int:
     return max(k, 1)
 
 
-def repaired_rows(entries: Entries, space: ModelSpace, estimates: np.ndarray, outliers: np.ndarray) -> np.ndarray:
-    """Rows with the estimates in place of what is missing or an outlier, as a dense matrix of floats."""
-    rows = np.clip(estimates.astype(np.float64), *space.seen_range)
-    rows[entries.rows[~outliers], entries.cols[~outliers]] = entries.y[~outliers]
+def repaired_rows(
+    entries: Entries, space: ModelSpace, estimates: np.ndarray, outliers: np.ndarray, lo: int, hi: int
+) -> np.ndarray:
+    """Rows lo to hi, with their estimates in place of what is missing or an outlier, as a dense matrix of floats."""
+    rows = np.clip(estimates, *space.seen_range)
+    some = slice(entries.indptr[lo], entries.indptr[hi])
+    seen = ~outliers[some]
+    rows[entries.rows[some][seen] - lo, entries.cols[some][seen]] = entries.y[some][seen]
     return rows
 
 

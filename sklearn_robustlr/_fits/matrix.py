@@ -20,7 +20,7 @@ from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
-_BESIDE = 1e3
+_BESIDE = 100.0
 # Entries, and rows, that are looked at for that.
 _LOOKED_AT = 1000
 
@@ -48,6 +48,7 @@ class MatrixFit:
 
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
     """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
+    options = replace(options, approximate=True)
     shift = _far_medians(entries)
     if shift is not None:
         return _fit_beside(entries, shift, options)
@@ -66,7 +67,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
-        if fit.verdict is DECAYS:  # of a block, or where the medians of all predict as well
+        if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, approximate=False), start)
     else:
         fit = fit_location(entries, options.n_init)

@@ -21,7 +21,7 @@ class LowRankFit:
     """A fit in the user's units: X = left diag(singular_values) right^T.
 
     `outliers` are the flags of the measurements in their order, `scale` is the noise scale, `threshold` the residual
-    beyond which a value is flagged.
+    beyond which a value is flagged. `sharp`: no stage of the fit had a doubt that its rank is the true one.
     """
 
     left: np.ndarray
@@ -36,6 +36,7 @@ class LowRankFit:
     n_iter: int
     history: dict
     restart_scores: np.ndarray
+    sharp: bool = False
 
     @property
     def converged(self) -> bool:
@@ -91,6 +92,7 @@ class Outcome:
             n_iter=best.n_iter,
             history=best.history.as_arrays(problem),
             restart_scores=self.scores,
+            sharp=best.sharp,
         )
 
 

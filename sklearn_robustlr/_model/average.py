@@ -22,6 +22,8 @@ _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.
 _FENCE = 3.0
 # Laws are weighted by exp(-this * relative excess of their held-out error).
 _DECISIVE = 20.0
+# Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
+_USEFUL = 0.9
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
 # Sweeps over all entries after those over what is not held out.
@@ -145,6 +147,11 @@ class Averaged:
     held: np.ndarray
     signal: np.ndarray
     most: int
+
+    @property
+    def is_useful(self) -> bool:
+        """Whether it predicts held-out entries better than the medians of the columns beyond doubt."""
+        return self.error < _USEFUL * self.baseline
 
 
 def fit_average(entries: Entries, rank: int | None = None) -> Averaged:

@@ -23,18 +23,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Solution:
-    """What one start came to."""
+    """What one start came to; `sharp`: no stage had a doubt that its rank is the true one."""
 
     fit: Fit
     rank: int
     verdict: Verdict
     n_iter: int
     history: History
+    sharp: bool = False
 
     @classmethod
-    def of(cls, candidate: Candidate, n_iter: int, history: History) -> Solution:
+    def of(cls, candidate: Candidate, n_iter: int, history: History, *, sharp: bool = False) -> Solution:
         """The solution of a candidate, whose sub-gradient stage took so many iterations."""
-        return cls(candidate.fit, candidate.fit.rank, candidate.verdict, n_iter, history)
+        return cls(candidate.fit, candidate.fit.rank, candidate.verdict, n_iter, history, sharp)
 
     @property
     def converged(self) -> bool:

@@ -154,9 +154,8 @@ def finish(
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
     scan = Scan(problem, left, right, options, watch=watch)
-    decays = not _is_sharp(scan, min(guess + shift, limit), ratio, options) and _has_decaying_spectrum(
-        problem, guess, ratio, options
-    )
+    sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
+    decays = not sharp and _has_decaying_spectrum(problem, guess, ratio, options)
     # where no rank is sharp only an exact fit would be better than another model
     small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
@@ -175,7 +174,7 @@ def finish(
         found = second_opinion(problem, found, limit, options, drowned, search=search)
     if options.screening and doubtful and found.converged and not is_exact(found.fit):
         found = replace(found, verdict=DOUBTFUL)
-    return Solution.of(found, n_iter, history)
+    return Solution.of(found, n_iter, history, sharp=sharp and found.converged)
 
 
 def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
@@ -223,7 +222,7 @@ def solve_warm(problem: Problem, options: Options, start: Factors, *, watch: Wat
     ordinary = is_exact(fit) or all(has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
     if found.converged and not (ordinary and not is_doubtful(fit)):
         found = replace(found, verdict=DOUBTFUL)
-    return Solution.of(found, 1, history)
+    return Solution.of(found, 1, history, sharp=found.converged)
 
 
 def _unpolished(problem: Problem, left: np.ndarray, right: np.ndarray, options: Options) -> Fit:
