@@ -24,7 +24,7 @@ _BETTER = 0.9
 # into the noise, above the second there is no gap before it.
 _FAINT, _PLAIN = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
-_FEWEST, _EXTREME = 400, 1e100
+_FEWEST, _EXTREME = 100, 1e100
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
 
@@ -100,7 +100,7 @@ class LazyModel:
         return self.averaged.is_useful
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
-        """The model as a fit; None where medians or the other fit predict held-out entries as well."""
+        """The model as a fit; None where the other fit predicts held-out entries as well."""
         if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED or self.averaged is None:
             return None
         # one that says that no rank is sharp is no fit yet
@@ -108,7 +108,7 @@ class LazyModel:
         error, other = self.averaged.error, predicted_error(fit, self.averaged) if usable else np.inf
         if fit.converged and not (self.averaged.is_useful and error < _BETTER * other):
             return None
-        if not error < min(other, self.averaged.baseline):
+        if not error < other:
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
 

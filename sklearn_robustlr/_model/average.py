@@ -1,4 +1,4 @@
-"""Several noise laws fitted to one matrix and averaged by their held-out errors."""
+"""Several noise laws fitted to one matrix, averaged with the medians of its columns by their held-out errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ModelSpace:
     def _directions(self) -> np.ndarray:
         """Orthonormal basis of the estimates of all rows in even units."""
         u, s, _ = np.linalg.svd(self._stacked, full_matrices=False)
-        return u[:, s > 1e-12 * s[0]]
+        return u[:, s > 1e-12 * s[0]]  # none where the medians are alone
 
     @cached_property
     def basis(self) -> np.ndarray:
@@ -155,7 +155,7 @@ class Averaged:
 
 
 def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
-    """Fit a Gaussian and a robust noise law to some of the rows, and average them by their held-out errors."""
+    """Fit two noise laws to some of the rows, and average them and the medians by their held-out errors."""
     rows = _sample_rows(entries)
     entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
     shift, scale, low, high = _even_units(entries)
@@ -173,6 +173,8 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", means[test.rows], columns.loadings[test.cols])
         predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
         members.append(sweep_until_settled(table, columns, n_sweeps=_LAST_SWEEPS, free=0))
+    members.append(_no_directions(table))
+    predictions.append(np.zeros(len(test.values)))
     score = np.mean(np.abs(test.values - predictions), axis=1)
     weights = np.exp(-_DECISIVE * (score / max(score.min(), 1e-300) - 1.0))
     kept = [i for i in range(len(members)) if weights[i] > 1e-3 * weights.max()]
@@ -201,6 +203,15 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
         most=k,
     )
+
+
+def _no_directions(table: Table) -> Columns:
+    """The medians alone, rank 0: what no average of models is to be worse than."""
+    p, cols, squares = table.shape[1], table.cols, table.values**2
+    law = NoiseLaw.start(np.ones(p), True)
+    for _ in range(_LAST_SWEEPS):
+        law = law.update(squares, law.weigh(squares, cols), cols)
+    return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> np.ndarray:
