@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from .._fits.measurements import noise_scale, outlier_threshold
+from .._selection.verdict import DECAYS
 
 
 class Progress:
@@ -63,6 +64,8 @@ def describe(problem, solution, whole):
     words = [] if whole else ["block of {} x {}".format(*problem.base.shape)]
     if solution is None:
         return [*words, "given up"]
+    if solution.verdict == DECAYS:  # it has not been fitted; an approximation takes its place
+        return [*words, solution.verdict.message]
     fit = solution.fit
     words += [
         f"rank {solution.rank}",

@@ -1,11 +1,14 @@
 """Tables whose spectra decay: units, offsets, ties, the error that is promised, and components as those of PCA."""
 
+import joblib
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from cases import Recorder
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import subspace_angles
-from sklearn.datasets import load_diabetes, load_wine
+from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
@@ -63,6 +66,42 @@ def test_the_error_that_is_promised_is_that_of_what_is_hidden(wine):
     assert np.sqrt(np.mean(model.expected_error_**2)) == pytest.approx(error, rel=0.25)
 
 
+def test_no_rank_is_looked_for_where_the_spectrum_decays(wine, capsys):
+    RobustMatrixCompletion(verbose=1).fit(wine[1])
+    said = capsys.readouterr().out
+    assert "there is no sharp rank" in said and "not converged" not in said
+
+
+def test_a_table_that_was_stopped_says_so(wine):
+    model = RobustMatrixCompletion().set_callbacks(Recorder(stop_at="model"))
+    with pytest.warns(ConvergenceWarning, match="asked it to stop"):
+        model.fit(wine[1])
+    assert model.stop_reason_ == "interrupted"
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_starts_in_workers_come_to_the_same(backend):
+    data = load_iris().data
+    data = (data - data.mean(axis=0)) / data.std(axis=0)
+    alone = RobustMatrixCompletion(n_init=2, random_state=0).fit(data)
+    with joblib.parallel_config(backend=backend):
+        apart = RobustMatrixCompletion(n_init=2, n_jobs=2, random_state=0).fit(data)
+    assert alone.stop_reason_ == apart.stop_reason_ == "approximate"
+    assert_array_equal(alone.transform(data), apart.transform(data))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(seed):
+    rng = np.random.RandomState(seed)
+    truth = rng.standard_t(3, (60, 8))
+    hidden = rng.uniform(size=truth.shape) < 0.3
+    data = np.where(hidden, np.nan, truth)
+    repaired = RobustMatrixCompletion(replace="all").fit_transform(data)
+    ours, medians = (np.sqrt(np.mean((guess - truth)[hidden] ** 2)) for guess in (repaired, np.nanmedian(data, axis=0)))
+    assert ours < 1.02 * medians
+
+
 @pytest.mark.parametrize("kind", ["zeros and ones", "signs", "grades"])
 def test_few_values_are_not_called_exact_nor_overwritten(kind):
     rng = np.random.RandomState(0)
@@ -89,6 +128,18 @@ def test_components_of_a_clean_table_are_those_of_pca(n_components):
     assert_allclose(ratio, 1.0, rtol=0.2)  # a few entries that are far out are taken for errors
     assert np.degrees(subspace_angles(robust.components_[:2].T, plain.components_[:2].T).max()) < 5.0
     assert_allclose(robust.mean_, data.mean(axis=0), atol=0.05 * data.std())
+
+
+def test_variance_of_what_is_missing_is_not_lost():
+    rng = np.random.RandomState(0)
+    truth = (
+        rng.standard_normal((300, 12)) / np.sqrt(1.0 + np.arange(12)) @ np.linalg.qr(rng.standard_normal((12, 12)))[0]
+    )
+    data = np.where(rng.uniform(size=truth.shape) < 0.3, np.nan, truth)
+    model = RobustPCA(11).fit(data)
+    assert model.stop_reason_ == "approximate"
+    total = model.explained_variance_.sum() / model.explained_variance_ratio_.sum()
+    assert total == pytest.approx(truth.var(axis=0, ddof=1).sum(), rel=0.07)
 
 
 def test_five_directions_in_ten_columns_are_found():
