@@ -15,7 +15,7 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
 from .._utils.linalg import product_svd
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
-from .._utils.values import Options, StopReason, Verdict
+from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
 
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
@@ -61,10 +61,21 @@ class Approximation(NamedTuple):
 
 
 class LazyModel:
-    """The averaged model of a matrix, fitted once where it is asked for."""
+    """The averaged model of a matrix, fitted once where it is asked for, from the first start that it is given."""
 
     def __init__(self, entries: Entries, options: Options):
         self._entries, self._options = entries, options
+        self._start: Factors | None = None
+
+    def begin_at(self, problem: Problem, factors: Factors) -> None:
+        """Where to begin, beside the leading directions of the matrix: factors in the coordinates of `problem.work`."""
+        if self._start is None and self._is_of(problem):
+            u, s, v = problem.to_user_units(*factors)
+            self._start = Factors(u * s, v)
+
+    def _is_of(self, problem: Problem) -> bool:
+        """Whether a problem is that of all entries of the matrix."""
+        return problem.base.shape == self._entries.shape
 
     @cached_property
     def averaged(self) -> Averaged | None:
@@ -76,7 +87,7 @@ class LazyModel:
             and len(y) >= _FEWEST
             and 1.0 / _EXTREME < float(np.abs(y).max()) < _EXTREME
         )
-        return fit_average(self._entries, self._options.rank) if fits else None
+        return fit_average(self._entries, self._options.rank, self._start) if fits else None
 
     def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float) -> bool:
         """Whether the model is useful, and its weakest direction lost in the noise, or all are used: no rank is sharp.
@@ -84,7 +95,7 @@ class LazyModel:
         Not where a gap in the spectrum of the sub-gradient method is one in that of the model too. Where it is that of
         the mean of the data or of the units of its columns, it is not.
         """
-        if self.averaged is None or not self.is_useful(problem):
+        if not self.is_useful(problem) or self.averaged is None:
             return False
         signal = self.averaged.signal[self.averaged.signal > 1.0]
         # the model has the mean apart, and only so many directions
@@ -95,13 +106,15 @@ class LazyModel:
 
     def is_useful(self, problem: Problem) -> bool:
         """Whether the model is a useful approximation of the data of a problem, which are all of them."""
-        if self.averaged is None or problem.base.shape != self._entries.shape:
-            return False
-        return self.averaged.is_useful
+        return self._is_of(problem) and self.averaged is not None and self.averaged.is_useful
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
-        if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED or self.averaged is None:
+        if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED:
+            return None
+        if self._start is None and fit.verdict != DECAYS:
+            self._start = fit.factors
+        if self.averaged is None:
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()

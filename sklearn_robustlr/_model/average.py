@@ -7,21 +7,24 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.optimize import linprog
 
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
+from .._utils.values import Factors
 from .noise import NoiseLaw
-from .posterior import Columns, Table, even, regress, signal, start_columns, sweep_until_settled
+from .posterior import Columns, Table, columns_of, even, regress, signal, start_columns, sweep_until_settled
+from .stuck import StuckValues, find_stuck_values
 
 # Most directions; most entries that loadings are learnt from, or those times columns (of more, those of some rows);
 # share that is held out.
 _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
-# Laws are weighted by exp(-this * relative excess of their held-out error).
-_DECISIVE = 20.0
+# Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
+_LEAST_WEIGHT, _FAR = 0.02, 1e4
 # Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
 _USEFUL = 0.9
 # Weight of what is common beside the held-out errors of a column, in entries.
@@ -36,7 +39,7 @@ class ModelSpace:
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
     `high` the range of what is seen of each column. `center` is the mean of the coefficients of the
-    fitted rows. `column_errors` are root mean squares of held-out errors, in even units.
+    fitted rows. Entries with one of the `stuck` values count as missing, and are flagged. `column_errors` are root mean squares of held-out errors, in even units.
     """
 
     members: tuple[Columns, ...]
@@ -46,6 +49,7 @@ class ModelSpace:
     low: np.ndarray
     high: np.ndarray
     center: np.ndarray
+    stuck: StuckValues
     column_errors: np.ndarray
 
     #: Entries have noise: none is met exactly.
@@ -79,7 +83,7 @@ class ModelSpace:
     @cached_property
     def noise(self) -> np.ndarray:
         """Standard deviation of the noise of the inliers of each column, in the units of the data."""
-        variances = [w * _inlier_variance(c.law) for w, c in zip(self.weights, self.members, strict=True)]
+        variances = [w * c.law.inlier_variances for w, c in zip(self.weights, self.members, strict=True)]
         return self.scale * np.sqrt(sum(variances))
 
     def regress(
@@ -87,6 +91,8 @@ class ModelSpace:
     ) -> Regression:
         """Posterior means of rows, each alone; entries are flagged by the noise of their column."""
         n = entries.shape[0]
+        every, stuck = entries, self.stuck.among(entries)
+        entries = entries.subset(~stuck) if stuck.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
         gross = np.empty(len(entries.y), dtype=bool)
 
@@ -105,9 +111,10 @@ class ModelSpace:
         with interruptible() as token:
             run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
         factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
-        rest = self.residual(entries, factors)
-        beyond = gross & (np.abs(rest) > FLAG_WIDTH * self.noise[entries.cols])
-        met = np.diff(entries.indptr) - np.bincount(entries.rows[beyond], minlength=n)
+        rest = self.residual(every, factors)
+        stuck[~stuck] = gross & (np.abs(rest[~stuck]) > FLAG_WIDTH * self.noise[entries.cols])
+        beyond = stuck
+        met = np.diff(every.indptr) - np.bincount(every.rows[beyond], minlength=n)
         return Regression(factors, met, rest if residual else rest[:0], beyond)
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
@@ -154,35 +161,53 @@ class Averaged:
         return self.error < _USEFUL * self.baseline
 
 
-def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
-    """Fit two noise laws to some of the rows, and average them and the medians by their held-out errors."""
+def fit_average(entries: Entries, rank: int | None = None, start: Factors | None = None) -> Averaged:
+    """Fit noise laws to some of the rows, and average them and the medians by their held-out errors.
+
+    `start` are factors of an estimate of all rows: where the leading directions of the matrix are those of gross
+    errors, a robust law comes to a good solution from there alone.
+    """
     rows = _sample_rows(entries)
     entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
     shift, scale, low, high = _even_units(entries)
     table = Table.of(entries, shift, scale)
+    k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
+    stuck = find_stuck_values(entries, table, k)
+    if len(stuck.cols):
+        entries = entries.subset(~stuck.among(entries))
+        table = Table.of(entries, shift, scale)
     held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
     train, test = table.subset(~held), table.subset(held)
-    compared = held & (np.abs(table.values) <= _FENCE)
-    k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
-    members, predictions = [], []
-    within = np.abs(test.values) <= _FENCE
+    starts = [start_columns(train, k, robust) for robust in (False, True)]
+    if start is not None:
+        # the medians are one more direction of it
+        left = np.column_stack([start.left[rows].astype(np.float64), -np.ones(entries.shape[0])])
+        with np.errstate(over="ignore"):
+            estimate = columns_of(train, left, np.column_stack([start.right / scale[:, None], shift / scale]), k)
+        starts += [] if estimate is None else [estimate]
     bounds = (low - shift) / scale, (high - shift) / scale
-    for robust in (False, True):
-        columns = sweep_until_settled(train, start_columns(train, k, robust))
+    members, predictions = [], []
+    for begin in starts:
+        columns = sweep_until_settled(train, begin)
         means = regress(train, columns).means
         predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", means[test.rows], columns.loadings[test.cols])
         predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
-        members.append(sweep_until_settled(table, columns, n_sweeps=_LAST_SWEEPS, free=0))
+        members.append(columns)
     members.append(_no_directions(table))
     predictions.append(np.zeros(len(test.values)))
-    score = np.mean(np.abs(test.values - predictions), axis=1)
-    weights = np.exp(-_DECISIVE * (score / max(score.min(), 1e-300) - 1.0))
-    kept = [i for i in range(len(members)) if weights[i] > 1e-3 * weights.max()]
+    missed = np.array(predictions) - test.values
+    weights = least_absolute_weights(missed)
+    kept = np.flatnonzero(weights > _LEAST_WEIGHT)
     weights = weights[kept] / weights[kept].sum()
     members = [members[i] for i in kept]
+    members = [
+        sweep_until_settled(table, columns, n_sweeps=_LAST_SWEEPS, free=0) if columns.loadings.any() else columns
+        for columns in members
+    ]
+    within = np.abs(test.values) <= _FENCE
+    error = np.abs(weights @ missed[kept])[within]
+    noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in members])
     likeliest = members[int(np.argmax(weights))]
-    missed = np.abs(test.values - weights @ np.array(predictions)[kept])[within]
-    noise = np.sqrt(weights @ [_inlier_variance(columns.law) for columns in members])
     space = ModelSpace(
         members=tuple(members),
         weights=weights,
@@ -191,18 +216,40 @@ def fit_average(entries: Entries, rank: int | None = None) -> Averaged:
         low=low,
         high=high,
         center=np.zeros(0),
-        column_errors=_column_errors(missed**2, test.cols[within], noise),
+        stuck=stuck,
+        column_errors=_column_errors(error**2, test.cols[within], noise),
     )
     return Averaged(
         space=space,
         entries=entries,
         rows=rows,
-        error=float(np.mean(missed)),
+        error=float(np.mean(error)),
         baseline=float(np.mean(np.abs(test.values[within]))),
-        held=compared,
+        held=held & (np.abs(table.values) <= _FENCE),
         signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
         most=k,
     )
+
+
+def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
+    """Weights of the average of predictions (members, entries) with the least absolute held-out error: a linear program.
+
+    Its dual is solved, which has one constraint a member. This is stacking (Wolpert 1992, Breiman 1996).
+    """
+    size = float(np.mean(np.abs(missed), axis=1).min()) or 1.0
+    scaled = np.clip(missed / size, -_FAR, _FAR)
+    n_members, n = scaled.shape
+    solution = linprog(
+        np.append(np.zeros(n), -1.0),
+        A_ub=np.column_stack([scaled, np.ones(n_members)]),
+        b_ub=np.zeros(n_members),
+        bounds=[(-1.0, 1.0)] * n + [(None, None)],
+        method="highs",
+    )
+    if solution.status != 0:  # the best alone
+        return (np.arange(n_members) == np.argmin(np.mean(np.abs(missed), axis=1))).astype(np.float64)
+    weights = np.maximum(-solution.ineqlin.marginals, 0.0)
+    return weights / weights.sum()
 
 
 def _no_directions(table: Table) -> Columns:
@@ -220,14 +267,6 @@ def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> 
     count = np.bincount(cols, minlength=len(noise))
     common = np.sum(squares) / max(float(np.sum(noise[cols] ** 2)), np.finfo(np.float64).tiny)
     return np.sqrt((total + _COMMON * common * noise**2) / (count + _COMMON))
-
-
-def _inlier_variance(law: NoiseLaw) -> np.ndarray:
-    """Variance of core and wide together, one a column."""
-    if not law.robust:
-        return law.variances
-    core, wide, _ = law.shares
-    return law.variances * (core + 10.0 * wide) / (core + wide)
 
 
 def _even_units(entries: Entries) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

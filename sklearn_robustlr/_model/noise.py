@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Variance of the wide part in units of that of the core.
-_WIDE = 10.0
+# Variance of the wide part in units of that of the core, and least spread of the gross part, in noise scales of the
+# column. Of nine real tables with five kinds of damage the error, beside the best of twelve peers, is 1.030; with 10
+# and 3 it is 1.059, with 100 and 3 1.041, with 30 and 30 1.038.
+_WIDE, _LEAST_SPREAD = 30.0, 10.0
 # Weight of the common variance beside that of a column, in entries.
 _COMMON = 5.0
-# Least spread of the gross part, in noise scales of the column.
-_LEAST_SPREAD = 3.0
 # Pseudo-counts of core, wide and gross.
 _COUNTS = np.array([1.0, 1.0, 0.1])
 # Least variance, in units of that of the data.
@@ -30,7 +30,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class NoiseLaw:
-    """Noise of a column: N(0, s^2), N(0, 10 s^2) or a Cauchy law of its own spread, with estimated shares.
+    """Noise of a column: N(0, s^2), N(0, 30 s^2) or a Cauchy law of its own spread, with estimated shares.
 
     The wide part keeps the core from collapsing onto the best-fitting entries where data are only nearly low-rank. A
     law that is not `robust` has the core alone. `variances` are those of the core, one a column.
@@ -40,6 +40,14 @@ class NoiseLaw:
     robust: bool
     shares: np.ndarray
     spread: float
+
+    @property
+    def inlier_variances(self) -> np.ndarray:
+        """Variances of core and wide together, one a column."""
+        if not self.robust:
+            return self.variances
+        core, wide, _ = self.shares
+        return self.variances * (core + _WIDE * wide) / (core + wide)
 
     @classmethod
     def start(cls, variances: np.ndarray, robust: bool) -> NoiseLaw:
@@ -54,7 +62,7 @@ class NoiseLaw:
             return Weights(1.0 / variance, one, one, np.zeros_like(squares))
         z = squares / variance
         core = self.shares[0] * np.exp(-0.5 * np.minimum(z, 1400.0))
-        wide = self.shares[1] / np.sqrt(_WIDE) * np.exp(-0.5 / _WIDE * np.minimum(z, 14000.0))
+        wide = self.shares[1] / np.sqrt(_WIDE) * np.exp(-0.5 / _WIDE * np.minimum(z, 1400.0 * _WIDE))
         gross = self.shares[2] * np.sqrt(2.0 / np.pi) / (self.spread * (1.0 + z / self.spread**2))
         total = core + wide + gross
         effective = (core + wide / _WIDE) / total
@@ -69,7 +77,7 @@ class NoiseLaw:
         variances = np.maximum((power + _COMMON * common) / (count + _COMMON), _LEAST_VARIANCE)
         if not self.robust:
             return replace(self, variances=variances)
-        # effective is core plus a tenth of wide, counted is core plus wide
+        # effective is core plus a thirtieth of wide, counted is core plus wide
         wide = (weights.counted - weights.effective) / (1.0 - 1.0 / _WIDE)
         counts = _COUNTS + np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
         return replace(

@@ -9,7 +9,8 @@ import numpy as np
 
 from .._kernels.posterior import entry_moments, posterior_rows
 from .._operators.observed import Entries
-from .._utils.linalg import pack, unpack
+from .._utils.linalg import pack, product_svd, unpack
+from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
 from .noise import NoiseLaw
 
@@ -100,11 +101,30 @@ def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> C
     u, s, vt = np.linalg.svd(np.clip(table.dense(), -clip, clip), full_matrices=False)
     k = min(k, len(s))
     density = len(table.values) / max(n * p, 1)
-    loadings = vt[:k].T * (s[:k] / (np.sqrt(n) * density))
-    residual = table.values - np.einsum("pk,pk->p", (u[:, :k] * np.sqrt(n))[table.rows], loadings[table.cols])
-    scale = max(float(np.median(np.abs(residual))) / 0.6745, 1e-3)
-    law = NoiseLaw.start(np.full(p, scale**2), robust)
-    return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), np.zeros(p), law)
+    return _columns_at(table, u[:, :k] * np.sqrt(n), vt[:k].T * (s[:k] / (np.sqrt(n) * density)), np.zeros(p), robust)
+
+
+def columns_of(table: Table, left: np.ndarray, right: np.ndarray, k: int) -> Columns | None:
+    """Loadings of the leading directions of an estimate left right^T in even units, under a robust law.
+
+    None where it is the same in all rows, or no number.
+    """
+    n = len(left)
+    mean = right @ left.mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(np.linalg.norm(left) * np.linalg.norm(right)):
+            return None
+    u, s, v = product_svd(left - left.mean(axis=0), right)
+    k = min(k, int(np.count_nonzero(s > _FLAT * s[0])))
+    return _columns_at(table, u[:, :k] * np.sqrt(n), v[:, :k] * (s[:k] / np.sqrt(n)), mean, True) if k else None
+
+
+def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndarray, robust: bool) -> Columns:
+    """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves."""
+    p, k = loadings.shape
+    residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
+    scale = max(float(np.median(np.abs(residual))) / NORMAL_MEDIAN, 1e-3)
+    return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(np.full(p, scale**2), robust))
 
 
 @dataclass(frozen=True)

@@ -155,8 +155,9 @@ def finish(
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
     scan = Scan(problem, left, right, options, watch=watch)
     sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
-    if not sharp and watch is not None and options.rival is not None:
-        scan.stopped |= bool(watch("model", Factors(left, right)))
+    if not sharp and options.rival is not None:
+        options.rival.begin_at(problem, Factors(left, right))
+        scan.stopped |= watch is not None and bool(watch("model", Factors(left, right)))
     decays = not (sharp or scan.stopped) and _has_decaying_spectrum(problem, guess, ratio, options)
     # where no rank is sharp only an exact fit would be better than another model
     small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None

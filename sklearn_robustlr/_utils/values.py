@@ -132,6 +132,10 @@ class Options:
 class Rival(Protocol):
     """Another model of the data: what it says of the stages that look for a sharp rank."""
 
+    def begin_at(self, problem: Any, factors: Factors) -> None:
+        """Be told where to begin; the first start that it is given counts."""
+        ...
+
     def has_decaying_spectrum(self, problem: Any, guess: int, gap: float) -> bool:
         """Whether there is no sharp rank to look for, although a `gap` speaks for rank `guess`."""
         ...

@@ -1,0 +1,88 @@
+"""Values that keep coming back in a column and do not follow the rest of their rows, as those of a stuck sensor."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._operators.observed import Entries
+from .posterior import Table, regress, start_columns, sweep_until_settled
+
+# What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.
+_FEWEST, _LEAST_SHARE, _TIMES = 10, 0.05, 4.0
+# Share of the other entries beyond it on either side: zeros and limits of a range repeat by nature.
+_BEYOND = 0.05
+# Spread of a column around a value, in units of the errors of predictions, from which these can tell. Of nine real
+# tables with a stuck fifth of their columns 1,800 of 3,500 stuck entries are found, in tables without 0.
+_TELLING = 4.0
+# Share of the other entries that is held out, for those errors.
+_HELD_OUT = 0.1
+
+
+class StuckValues(NamedTuple):
+    """Values of columns that are no measurements: pairs, in the order of the columns."""
+
+    cols: np.ndarray
+    values: np.ndarray
+
+    def among(self, entries: Entries) -> np.ndarray:
+        """Mask of the entries that have one of them."""
+        mask = np.zeros(len(entries.y), dtype=bool)
+        for j, value in zip(self.cols, self.values, strict=True):
+            mask |= (entries.cols == j) & (entries.y == value)
+        return mask
+
+
+def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
+    """Find the values of a column that keep coming back where the rest of the row speaks for another value.
+
+    What repeats is left out, the rest fitted, and what it predicts compared: values that follow their rows are missed
+    by no more than others are, those of a stuck sensor by as much as the column varies around them.
+    """
+    kinds = _repeated(table)
+    if not kinds.any():
+        return StuckValues(np.zeros(0, dtype=np.int64), np.zeros(0, entries.dtype))
+    others = np.flatnonzero(kinds == 0)
+    held = np.random.RandomState(1).uniform(size=len(others)) < _HELD_OUT
+    keep = np.zeros(len(kinds), dtype=bool)
+    keep[others[~held]] = True
+    rest = table.subset(keep)
+    columns = sweep_until_settled(rest, start_columns(rest, k, True))
+    means = regress(rest, columns).means
+    predicted = columns.mean[table.cols] + np.einsum("pk,pk->p", means[table.rows], columns.loadings[table.cols])
+    missed = np.abs(table.values - predicted)
+    unseen = np.zeros(len(kinds), dtype=bool)
+    unseen[others[held]] = True
+    found = []
+    for kind in range(1, kinds.max() + 1):
+        own = np.flatnonzero(kinds == kind)
+        same = table.cols == table.cols[own[0]]
+        if not (unseen & same).any():
+            continue
+        error = float(np.median(missed[unseen & same]))
+        spread = float(np.median(np.abs(table.values[own[0]] - predicted[(kinds == 0) & same])))
+        if spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread):
+            found.append(own[0])
+    return StuckValues(entries.cols[found], entries.y[found])
+
+
+def _repeated(table: Table) -> np.ndarray:
+    """For each entry 0, or the number of the value of its column that comes back too often to be a measurement."""
+    kinds = np.zeros(len(table.values), dtype=np.int64)
+    n_kinds = 0
+    bounds = table.column_bounds
+    for j in range(table.shape[1]):
+        own = table.by_column[bounds[j] : bounds[j + 1]]
+        values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
+        least = max(_FEWEST, _LEAST_SHARE * len(own))
+        usual = count[index]
+        for i in np.argsort(-count, kind="stable"):
+            others = usual[(index != i) & (kinds[own] == 0)]
+            if count[i] < least or not len(others) or count[i] < _TIMES * np.median(others):
+                break
+            below = count[:i].sum() / (len(own) - count[i])
+            if _BEYOND <= below <= 1.0 - _BEYOND:
+                n_kinds += 1
+                kinds[own[index == i]] = n_kinds
+    return kinds
