@@ -20,9 +20,10 @@ from .measurements import LowRankFit
 
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
 _BETTER = 0.9
-# Power of a direction, in units of the most that noise has: below the first a spectrum that comes down to it decays
-# into the noise, above the second there is no gap before it.
-_FAINT, _PLAIN = 2.0, 5.0
+# Power of a direction, in units of the most that noise has, below which a spectrum that comes down to it decays into
+# the noise. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, the model of 39 ends above 5; of
+# 40 real tables that of 9.
+_FAINT = 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 100, 1e100
 # Least share of an entry that is not its own leverage.
@@ -90,19 +91,32 @@ class LazyModel:
         return fit_average(self._entries, self._options.rank, self._start) if fits else None
 
     def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float) -> bool:
-        """Whether the model is useful, and its weakest direction lost in the noise, or all are used: no rank is sharp.
+        """Whether the model is useful, and its spectrum comes down to the noise, or has no end: no rank is sharp.
 
-        Not where a gap in the spectrum of the sub-gradient method is one in that of the model too. Where it is that of
-        the mean of the data or of the units of its columns, it is not.
+        Not where it ends where a gap in that of the sub-gradient method is. Where such a gap is that of the mean of the
+        data or of the units of its columns, it does not.
         """
         if not self.is_useful(problem) or self.averaged is None:
             return False
-        signal = self.averaged.signal[self.averaged.signal > 1.0]
-        # the model has the mean apart, and only so many directions
-        shown = len(signal) >= min(guess - 1, self.averaged.most) or gap >= CLEAR_GAP
-        confirmed = gap >= SMALL_GAP and shown and np.all(signal[guess:] < _PLAIN)
-        blurred = len(signal) == self.averaged.most or (len(signal) > 0 and signal[-1] < _FAINT)
-        return bool(blurred) and not confirmed
+        signal = self.averaged.signal
+        seen = int(np.count_nonzero(signal > 1.0))
+        shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
+        shown |= gap >= CLEAR_GAP and bool(np.all(signal[guess:] < _FAINT))
+        blurred = seen == self.averaged.most or (seen > 0 and signal[seen - 1] < _FAINT)
+        return bool(blurred) and not shown
+
+    def start(self, problem: Problem) -> Factors | None:
+        """The likeliest of its members as factors in the coordinates of `problem.work`; None where it is of no use.
+
+        They have the directions that are beyond the noise, and that of the mean.
+        """
+        if not self.is_useful(problem) or self.averaged is None:
+            return None
+        space = self.averaged.space.likeliest
+        regression = space.regress(self._entries, n_jobs=self._options.n_jobs)
+        k = 1 + int(np.count_nonzero(self.averaged.signal > 1.0))
+        u, s, v = product_svd(regression.factors, space.basis, k)
+        return problem.from_user_units(u * s, v)
 
     def is_useful(self, problem: Problem) -> bool:
         """Whether the model is a useful approximation of the data of a problem, which are all of them."""

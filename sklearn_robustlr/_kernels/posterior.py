@@ -8,6 +8,9 @@ import numpy as np
 
 from .jit import REASSOCIATE, jit
 
+# Matrices that are inverted side by side, and least pivot in units of the diagonal.
+_LANES, _LEAST_PIVOT = 32, 1e-14
+
 
 @jit(fastmath=REASSOCIATE)
 def _second_moments(mean, cov):
@@ -24,45 +27,37 @@ def _second_moments(mean, cov):
 
 
 @jit(fastmath=REASSOCIATE)
-def _invert_four(g):
-    """Invert four symmetric positive definite matrices side by side, lower triangles of g (k, k, 4), in place.
+def _invert_lanes(g, floor, pivot, reciprocal, factor):
+    """Invert minus symmetric positive definite matrices side by side, lower triangles of g (k, k, lanes), in place.
 
-    Four sums at a time fill a vector register, which the sums of one matrix, short and of odd lengths, do not.
+    Gauss-Jordan elimination without a choice of pivots, which such matrices do not need. The inner loops go over the
+    lanes: they are long, and the same in all. A pivot is at least `floor`, of each diagonal element, where rounding
+    has eaten it. `pivot` (k, lanes), `reciprocal` and `factor` (lanes) are overwritten.
     """
-    k = g.shape[0]
-    for c in range(k):  # the Cholesky factor L, with the reciprocals of its diagonal
-        for d in range(c + 1):
-            t0, t1, t2, t3 = g[c, d, 0], g[c, d, 1], g[c, d, 2], g[c, d, 3]
-            for e in range(d):
-                t0 -= g[c, e, 0] * g[d, e, 0]
-                t1 -= g[c, e, 1] * g[d, e, 1]
-                t2 -= g[c, e, 2] * g[d, e, 2]
-                t3 -= g[c, e, 3] * g[d, e, 3]
-            if d < c:
-                g[c, d, 0], g[c, d, 1] = t0 * g[d, d, 0], t1 * g[d, d, 1]
-                g[c, d, 2], g[c, d, 3] = t2 * g[d, d, 2], t3 * g[d, d, 3]
-            else:
-                g[c, c, 0], g[c, c, 1] = 1.0 / np.sqrt(max(t0, 1e-300)), 1.0 / np.sqrt(max(t1, 1e-300))
-                g[c, c, 2], g[c, c, 3] = 1.0 / np.sqrt(max(t2, 1e-300)), 1.0 / np.sqrt(max(t3, 1e-300))
-    for c in range(k):  # the transpose of its inverse, in the upper triangle
-        for d in range(c):
-            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
-            for e in range(d, c):
-                t0 -= g[c, e, 0] * g[d, e, 0]
-                t1 -= g[c, e, 1] * g[d, e, 1]
-                t2 -= g[c, e, 2] * g[d, e, 2]
-                t3 -= g[c, e, 3] * g[d, e, 3]
-            g[d, c, 0], g[d, c, 1] = t0 * g[c, c, 0], t1 * g[c, c, 1]
-            g[d, c, 2], g[d, c, 3] = t2 * g[c, c, 2], t3 * g[c, c, 3]
-    for d in range(k):  # its product with its transpose, in the lower triangle; the diagonal is overwritten last
-        for c in range(k - 1, d - 1, -1):
-            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
-            for e in range(c, k):
-                t0 += g[c, e, 0] * g[d, e, 0]
-                t1 += g[c, e, 1] * g[d, e, 1]
-                t2 += g[c, e, 2] * g[d, e, 2]
-                t3 += g[c, e, 3] * g[d, e, 3]
-            g[c, d, 0], g[c, d, 1], g[c, d, 2], g[c, d, 3] = t0, t1, t2, t3
+    k, n_lanes = g.shape[0], g.shape[2]
+    for c in range(k):
+        for d in range(k):
+            source, row = g[max(c, d), min(c, d)], pivot[d]
+            for i in range(n_lanes):
+                row[i] = source[i]
+        own, least = pivot[c], floor[c]
+        for i in range(n_lanes):
+            reciprocal[i] = 1.0 / max(own[i], least[i])
+        for d in range(k):
+            row = pivot[d]
+            for i in range(n_lanes):
+                factor[i] = row[i] * reciprocal[i]
+            for e in range(d + 1):
+                into, other = g[d, e], pivot[e]
+                for i in range(n_lanes):
+                    into[i] -= factor[i] * other[i]
+        for d in range(k):
+            into, row = g[max(c, d), min(c, d)], pivot[d]
+            for i in range(n_lanes):
+                into[i] = row[i] * reciprocal[i]
+        into = g[c, c]
+        for i in range(n_lanes):
+            into[i] = -reciprocal[i]
 
 
 @jit(fastmath=REASSOCIATE)
@@ -75,9 +70,11 @@ def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, c
     """
     n, k = indptr.shape[0] - 1, basis.shape[1]
     second = _second_moments(basis, spread)
-    total, moment, g = np.empty(spread.shape[1]), np.empty((4, k)), np.empty((k, k, 4))
-    for first in range(0, n, 4):
-        for lane in range(4):
+    total, moment, g = np.empty(spread.shape[1]), np.empty((_LANES, k)), np.empty((k, k, _LANES))
+    floor, pivot = np.empty((k, _LANES)), np.empty((k, _LANES))
+    reciprocal, factor = np.empty(_LANES), np.empty(_LANES)
+    for first in range(0, n, _LANES):
+        for lane in range(_LANES):
             b = moment[lane]
             total[:] = 0.0
             b[:] = 0.0
@@ -97,20 +94,21 @@ def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, c
                     g[c, d, lane] = total[r]
                     r += 1
                 g[c, c, lane] += prior[c]
-        _invert_four(g)
-        for lane in range(min(4, n - first)):
+                floor[c, lane] = _LEAST_PIVOT * g[c, c, lane]
+        _invert_lanes(g, floor, pivot, reciprocal, factor)
+        for lane in range(min(_LANES, n - first)):
             b, x, packed = moment[lane], mean[first + lane], cov[first + lane]
             x[:] = 0.0
             r = 0
             for c in range(k):
                 for d in range(c):
-                    value = g[c, d, lane]
+                    value = -g[c, d, lane]
                     packed[r] = value
                     x[c] += value * b[d]
                     x[d] += value * b[c]
                     r += 1
-                packed[r] = g[c, c, lane]
-                x[c] += g[c, c, lane] * b[c]
+                packed[r] = -g[c, c, lane]
+                x[c] += packed[r] * b[c]
                 r += 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ _USEFUL = 0.9
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
 # Sweeps over all entries after those over what is not held out.
-_LAST_SWEEPS = 15
+_LAST_SWEEPS = 6
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class ModelSpace:
         They are not orthonormal: in the units of the data a column of small units would be lost beside one of large.
         """
         return np.column_stack([self.shift, self.scale[:, None] * self._directions])
+
+    @property
+    def likeliest(self) -> ModelSpace:
+        """The member of the largest weight alone."""
+        best = int(np.argmax(self.weights))
+        return replace(self, members=(self.members[best],), weights=np.ones(1))
 
     @property
     def rank(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -34,8 +35,9 @@ from .evidence import (
 )
 from .leverage import has_high_leverage, high_leverage, localised_mass
 
-# Fits that a screening scan makes until one is exact.
-_PATIENCE = 6
+#: Fits that a screening scan makes until one is exact, and one that another model may end until its rank is found. Of
+#: 136 matrices of a sharp rank the scan of one makes more.
+PATIENCE = 6
 # Where only an exact fit is wanted: of nine dense problems as many exact fits as with the schedule that is kept for
 # the others, with 70 tangent spaces instead of 117; of 180 blocks of matrices 163 instead of 161, with 250 passes
 # instead of 410.
@@ -75,8 +77,18 @@ class Scan:
         self._warm, self._residual = (None if warm is None else left.shape[1]), warm
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = False
+        self._patience, self._n_made = PATIENCE if options.screening else None, 0  # None: as many as it takes
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._watch = watch
+
+    @contextmanager
+    def patient_for(self, n_fits: int) -> Iterator[None]:
+        """Give up after so many fits, none of them exact; what is made within is kept."""
+        before, self._patience = self._patience, n_fits
+        try:
+            yield
+        finally:
+            self._patience, self.gave_up = before, False
 
     def start(self, k: int) -> SVD:
         """Truncation of the given factors; ranks beyond their width are filled up from the residual."""
@@ -92,6 +104,7 @@ class Scan:
     def fit(self, k: int) -> Fit:
         """The fit of rank k, made where it has not been."""
         if k not in self.fits:
+            self._n_made += 1
             if k == self._warm:
                 symmetric = self._options.symmetric
                 start = product_svd(self._left, self._right, symmetric=symmetric)
@@ -117,6 +130,7 @@ class Scan:
 
         With half of the measurements wrong the first steps of a descent are long, and may lead astray.
         """
+        self._n_made += 2
         again = self.refit(u, s, v)
         near = self.estimate(*self._problem.to_base(u, s, v, symmetric=self._options.symmetric))
         return near if improves(near, again) else again
@@ -257,9 +271,9 @@ class Scan:
         return edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
 
     def _must_end(self) -> bool:
-        """Whether the scan is to end: it was asked to, or is screening and has made all the fits it may, none exact."""
+        """Whether the scan is to end: it was asked to, or has made all the fits it may, none of them exact."""
         exact = any(is_exact(fit) for fit in self.fits.values())
-        self.gave_up |= self._options.screening and not exact and len(self.fits) >= _PATIENCE
+        self.gave_up = self._patience is not None and not exact and self._n_made >= self._patience
         return self.gave_up or self.stopped
 
     def prefers_larger(self, k: int, larger: int) -> bool:

@@ -140,8 +140,12 @@ class Rival(Protocol):
         """Whether there is no sharp rank to look for, although a `gap` speaks for rank `guess`."""
         ...
 
+    def start(self, problem: Any) -> Factors | None:
+        """Factors of its estimate in the coordinates of `problem.work`; None where it is of no use."""
+        ...
+
     def is_useful(self, problem: Any) -> bool:
-        """Whether it approximates the data well, so that no further look at a fit in doubt is worth its time."""
+        """Whether it approximates the data well, so that of a fit in doubt only an exact one would be better."""
         ...
 
 
