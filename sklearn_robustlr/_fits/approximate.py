@@ -21,21 +21,25 @@ from .measurements import LowRankFit
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
 _BETTER = 0.9
 # Power of a direction, in units of the most that noise has, below which a spectrum that comes down to it decays into
-# the noise. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, the model of 39 ends above 5; of
-# 40 real tables that of 9.
-_FAINT = 5.0
+# the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, the model
+# of 45 ends above the first, that of 39 above the second; of 40 real tables that of 15 and that of 9.
+_FAINT, _NEAR = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 100, 1e100
+# Share of the held-out errors of the medians that a good approximation saves.
+_GOOD = 0.5
+# Standard errors beyond which an average difference is no chance, and error that counts as none, in units of the median.
+_CERTAIN, _FEW_OF = 2.0, 1e-2
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
 
 
-def predicted_error(fit: LowRankFit, averaged: Averaged) -> float:
-    """Mean absolute error that a fit makes at held-out entries, in units of the scale of each column.
+def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
+    """Absolute errors that a fit makes at held-out entries, in units of the scale of each column; None: not known.
 
-    Its rows are regressed on the other entries. Its columns have seen them: an error is divided by one minus the
-    leverage of its entry in the regression of its column. One that has not converged although it is exact has met what
-    it meets by chance, and tells nothing of the rest.
+    Its rows are regressed on the other entries. Its columns have seen those of the inliers: their errors are divided by
+    one minus the leverage of the entry in the regression of its column. One that has not converged although it is exact
+    has met what it meets by chance, and tells nothing of the rest.
     """
     entries, held = averaged.entries, averaged.held
     u = fit.left[averaged.rows].astype(np.float64)
@@ -43,14 +47,31 @@ def predicted_error(fit: LowRankFit, averaged: Averaged) -> float:
     left = u * fit.singular_values
     space = RowSpace.learn(fit.right, left, slice(None), row_scale, efficient=not fit.heavy_tailed)
     if space.is_clean and not fit.converged:
-        return np.inf
+        return None
     rows = space.regress(entries.subset(~held)).factors
     rest = entries.subset(held)
     missed = np.abs(space.residual(rest, rows).astype(np.float64)) / averaged.space.scale[rest.cols]
     gram = np.linalg.pinv(u.T @ u)
     seen = entries.counts(np.ones(len(entries.y), dtype=bool))[1] / entries.shape[0]
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
-    return float(np.mean(missed / np.maximum(1.0 - leverage, _LEAST_FREE)))
+    residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
+    leverage[residual > fit.threshold] = 0.0
+    return missed / np.maximum(1.0 - leverage, _LEAST_FREE)
+
+
+def predicts_better(one: np.ndarray, other: np.ndarray, *, by: float = 1.0) -> bool | None:
+    """Whether the mean of errors `one` is less than `by` times that of `other`, paired with them; None: it is chance."""
+    gained = by * other - one
+    mean = float(np.mean(gained)) if len(gained) else 0.0
+    if abs(mean) <= _CERTAIN * float(np.std(gained)) / np.sqrt(max(len(gained), 1)):
+        return None
+    return mean > 0.0
+
+
+def is_nearer(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether errors `one` are typically smaller than `other`: by their mean logarithms, which gross ones do not rule."""
+    least = _FEW_OF * float(np.median(np.maximum(one, other))) or np.finfo(np.float64).tiny
+    return bool(np.mean(np.log(one + least)) < np.mean(np.log(other + least)))
 
 
 class Approximation(NamedTuple):
@@ -90,19 +111,19 @@ class LazyModel:
         )
         return fit_average(self._entries, self._options.rank, self._start) if fits else None
 
-    def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float) -> bool:
+    def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether the model is useful, and its spectrum comes down to the noise, or has no end: no rank is sharp.
 
         Not where it ends where a gap in that of the sub-gradient method is. Where such a gap is that of the mean of the
-        data or of the units of its columns, it does not.
+        data or of the units of its columns, it does not. If not `strict` it need not come down as far.
         """
         if not self.is_useful(problem) or self.averaged is None:
             return False
         signal = self.averaged.signal
         seen = int(np.count_nonzero(signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
-        shown |= gap >= CLEAR_GAP and bool(np.all(signal[guess:] < _FAINT))
-        blurred = seen == self.averaged.most or (seen > 0 and signal[seen - 1] < _FAINT)
+        shown |= gap >= CLEAR_GAP and bool(np.all(signal[guess:] < _NEAR))
+        blurred = seen == self.averaged.most or (seen > 0 and signal[seen - 1] < (_FAINT if strict else _NEAR))
         return bool(blurred) and not shown
 
     def start(self, problem: Problem) -> Factors | None:
@@ -122,6 +143,10 @@ class LazyModel:
         """Whether the model is a useful approximation of the data of a problem, which are all of them."""
         return self._is_of(problem) and self.averaged is not None and self.averaged.is_useful
 
+    def is_good(self, problem: Problem) -> bool:
+        """Whether it even halves the errors of the medians."""
+        return self.is_useful(problem) and self.averaged is not None and self.averaged.gained > _GOOD
+
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
         if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED:
@@ -132,10 +157,14 @@ class LazyModel:
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
-        error, other = self.averaged.error, predicted_error(fit, self.averaged) if usable else np.inf
-        if fit.converged and not (self.averaged.is_useful and error < _BETTER * other):
-            return None
-        if not error < other:
+        other = predicted_errors(fit, self.averaged) if usable else None
+        missed = self.averaged.missed
+        if fit.converged:
+            takes_place = self.averaged.is_useful and (other is None or predicts_better(missed, other, by=_BETTER))
+        else:
+            better = other is None or predicts_better(missed, other)
+            takes_place = is_nearer(missed, other) if better is None else better
+        if not takes_place:
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
 

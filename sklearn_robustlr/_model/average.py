@@ -25,8 +25,8 @@ _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.
 _FENCE = 3.0
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
 _LEAST_WEIGHT, _FAR = 0.02, 1e4
-# Held-out error, in units of that of the medians of the columns, up to which an approximation is useful.
-_USEFUL = 0.9
+# Share of the held-out error of the medians of the columns that a useful approximation saves.
+_USEFUL = 0.1
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
 # Sweeps over all entries after those over what is not held out.
@@ -144,27 +144,32 @@ class ModelSpace:
 
 @dataclass(frozen=True)
 class Averaged:
-    """The averaged model of a matrix: its space, and what its held-out mean absolute error is.
+    """The averaged model of a matrix: its space, and what it misses held-out entries by.
 
-    It was learnt from `entries`, those of the `rows` of a mask. `error` and that of the medians of columns, `baseline`,
-    are in units of the scale of each column; `held` masks the entries that were held out and are not beyond the fence:
-    these errors are those at them. `signal` is the power of each direction under the likeliest law, in units of the
+    It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out and are not
+    beyond the fence; `missed` are the absolute errors at them, and `baseline` is the mean of those of the medians, in
+    units of the scale of each column. `signal` is the power of each direction under the likeliest law, in units of the
     most that a direction of noise has; there may be `most` of them.
     """
 
     space: ModelSpace
     entries: Entries
     rows: np.ndarray
-    error: float
-    baseline: float
     held: np.ndarray
+    missed: np.ndarray
+    baseline: float
     signal: np.ndarray
     most: int
 
     @property
     def is_useful(self) -> bool:
         """Whether it predicts held-out entries better than the medians of the columns beyond doubt."""
-        return self.error < _USEFUL * self.baseline
+        return self.gained > _USEFUL
+
+    @property
+    def gained(self) -> float:
+        """Share of the held-out error of the medians of the columns that it saves."""
+        return 1.0 - float(np.mean(self.missed)) / self.baseline if self.baseline > 0.0 and len(self.missed) else 0.0
 
 
 def fit_average(entries: Entries, rank: int | None = None, start: Factors | None = None) -> Averaged:
@@ -229,9 +234,9 @@ def fit_average(entries: Entries, rank: int | None = None, start: Factors | None
         space=space,
         entries=entries,
         rows=rows,
-        error=float(np.mean(error)),
-        baseline=float(np.mean(np.abs(test.values[within]))),
         held=held & (np.abs(table.values) <= _FENCE),
+        missed=error,
+        baseline=float(np.mean(np.abs(test.values[within]))),
         signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
         most=k,
     )

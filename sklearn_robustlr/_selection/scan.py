@@ -82,9 +82,10 @@ class Scan:
         self._watch = watch
 
     @contextmanager
-    def patient_for(self, n_fits: int) -> Iterator[None]:
-        """Give up after so many fits, none of them exact; what is made within is kept."""
-        before, self._patience = self._patience, n_fits
+    def patient_for(self, n_fits: int | None) -> Iterator[None]:
+        """Give up after so many more fits, none of them exact (None: as before); what is made within is kept."""
+        before = self._patience
+        self._patience = before if n_fits is None else n_fits
         try:
             yield
         finally:

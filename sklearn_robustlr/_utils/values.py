@@ -136,16 +136,16 @@ class Rival(Protocol):
         """Be told where to begin; the first start that it is given counts."""
         ...
 
-    def has_decaying_spectrum(self, problem: Any, guess: int, gap: float) -> bool:
-        """Whether there is no sharp rank to look for, although a `gap` speaks for rank `guess`."""
+    def has_decaying_spectrum(self, problem: Any, guess: int, gap: float, *, strict: bool = True) -> bool:
+        """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
         ...
 
     def start(self, problem: Any) -> Factors | None:
         """Factors of its estimate in the coordinates of `problem.work`; None where it is of no use."""
         ...
 
-    def is_useful(self, problem: Any) -> bool:
-        """Whether it approximates the data well, so that of a fit in doubt only an exact one would be better."""
+    def is_good(self, problem: Any) -> bool:
+        """Whether it approximates the data so well that what else there is need not be looked for."""
         ...
 
 
