@@ -44,6 +44,8 @@ class MatrixFit:
     n_observed: int
     expected_error: np.ndarray
     has_core: bool = True
+    #: That of all rows on `space`, where it does not depend on what is asked of it; else None.
+    regression: Regression | None = None
 
 
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
@@ -223,6 +225,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         undetermined_columns=np.flatnonzero(cols == 0),
         n_observed=len(entries.y),
         expected_error=found.space.column_errors if found.fit.converged else np.full(entries.shape[1], np.nan),
+        regression=found.regression,
     )
 
 

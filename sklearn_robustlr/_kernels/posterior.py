@@ -113,6 +113,19 @@ def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, c
 
 
 @jit(fastmath=REASSOCIATE)
+def entry_means(indptr, cols, left, right, mean):
+    """Compute the mean u . v of each entry."""
+    for i in range(indptr.shape[0] - 1):
+        u = left[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            v = right[cols[p]]
+            total = 0.0
+            for c in range(u.shape[0]):
+                total += u[c] * v[c]
+            mean[p] = total
+
+
+@jit(fastmath=REASSOCIATE)
 def entry_moments(indptr, cols, left, left_cov, right, right_cov, mean, variance):
     """Compute the mean u . v and the variance v^T C v + u^T D u + tr(C D) of each entry.
 

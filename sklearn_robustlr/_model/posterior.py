@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._kernels.posterior import entry_moments, posterior_rows
+from .._kernels.posterior import entry_means, entry_moments, posterior_rows
 from .._operators.observed import Entries
 from .._utils.linalg import pack, product_svd, unpack
 from .._utils.rules import NORMAL_MEDIAN
@@ -158,8 +158,10 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int
     for t in range(n_cooling + n_sweeps if law.robust else 1):
         check_interrupt()
         warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0)) if law.robust else law
-        if t:
+        if t > n_cooling:
             entry_moments(indptr, cols, means, covariances, loadings, columns.covariances, fitted, variance)
+        elif t:  # what is left of the heat exceeds the variance
+            entry_means(indptr, cols, means, loadings, fitted)
         weights = warm.weigh((target - fitted) ** 2 + variance, cols)
         gross = weights.gross
         posterior_rows(

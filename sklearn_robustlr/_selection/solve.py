@@ -21,7 +21,7 @@ from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
 from .scan import PATIENCE, Scan
-from .second_opinion import from_small_targets, has_far_less_noise, second_opinion
+from .second_opinion import MOST_HEAVY_TAILED, from_small_targets, has_far_less_noise, second_opinion
 from .verdict import DECAYS, DOUBTFUL, is_doubtful, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
@@ -160,8 +160,9 @@ def finish(
         rival.begin_at(problem, Factors(left, right))
         scan.stopped |= watch is not None and not sharp and bool(watch("model", Factors(left, right)))
     decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(problem, guess, ratio)
-    # where no rank is sharp only an exact fit would be better than another model
-    small = from_small_targets(problem, limit, replace(options, screening=decays)) if drowned else None
+    # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
+    looks = drowned and not (decays and problem.work.size > MOST_HEAVY_TAILED)
+    small = from_small_targets(problem, limit, replace(options, screening=decays)) if looks else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     none_sharp = Candidate(_unpolished(problem, left, right, options), DECAYS)
