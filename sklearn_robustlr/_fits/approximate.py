@@ -9,9 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .._model.average import Averaged, ModelSpace, fit_average
+from .._model.posterior import Table
+from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
-from .._operators.units import Problem
+from .._operators.units import Problem, make_problem
 from .._rows.regression import Regression, RowSpace
+from .._selection.descents import descend_from_tiny
 from .._selection.verdict import DECAYS
 from .._utils.linalg import product_svd
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
@@ -83,17 +86,10 @@ class Approximation(NamedTuple):
 
 
 class LazyModel:
-    """The averaged model of a matrix, fitted once where it is asked for, from the first start that it is given."""
+    """The averaged model of a matrix, fitted once where it is asked for."""
 
     def __init__(self, entries: Entries, options: Options):
         self._entries, self._options = entries, options
-        self._start: Factors | None = None
-
-    def begin_at(self, problem: Problem, factors: Factors) -> None:
-        """Where to begin, beside the leading directions of the matrix: factors in the coordinates of `problem.work`."""
-        if self._start is None and self._is_of(problem):
-            u, s, v = problem.to_user_units(*factors)
-            self._start = Factors(u * s, v)
 
     def _is_of(self, problem: Problem) -> bool:
         """Whether a problem is that of all entries of the matrix."""
@@ -109,7 +105,16 @@ class LazyModel:
             and len(y) >= _FEWEST
             and 1.0 / _EXTREME < float(np.abs(y).max()) < _EXTREME
         )
-        return fit_average(self._entries, self._options.rank, self._start) if fits else None
+        return fit_average(self._entries, self._options.rank, self._descend) if fits else None
+
+    def _descend(self, table: Table) -> Factors | None:
+        """The sub-gradient method from a tiny start, in even units: where it comes to does not depend on the units."""
+        problem = make_problem(EntryMeasurements(table.rows, table.cols, table.values, table.shape))
+        descended = descend_from_tiny(problem, replace(self._options.apart, checkpoint=None))
+        if descended is None:
+            return None
+        u, s, v = problem.to_user_units(descended.left, descended.right)
+        return Factors(u * s, v)
 
     def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether the model is useful, and its spectrum comes down to the noise, or has no end: no rank is sharp.
@@ -151,8 +156,6 @@ class LazyModel:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
         if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED:
             return None
-        if self._start is None and fit.verdict != DECAYS:
-            self._start = fit.factors
         if self.averaged is None:
             return None
         # one that says that no rank is sharp is no fit yet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -172,10 +173,12 @@ class Averaged:
         return 1.0 - float(np.mean(self.missed)) / self.baseline if self.baseline > 0.0 and len(self.missed) else 0.0
 
 
-def fit_average(entries: Entries, rank: int | None = None, start: Factors | None = None) -> Averaged:
+def fit_average(
+    entries: Entries, rank: int | None = None, start: Callable[[Table], Factors | None] | None = None
+) -> Averaged:
     """Fit noise laws to some of the rows, and average them and the medians by their held-out errors.
 
-    `start` are factors of an estimate of all rows: where the leading directions of the matrix are those of gross
+    `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
     errors, a robust law comes to a good solution from there alone.
     """
     rows = _sample_rows(entries)
@@ -190,12 +193,10 @@ def fit_average(entries: Entries, rank: int | None = None, start: Factors | None
     held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
     train, test = table.subset(~held), table.subset(held)
     starts = [start_columns(train, k, robust) for robust in (False, True)]
-    if start is not None:
-        # the medians are one more direction of it
-        left = np.column_stack([start.left[rows].astype(np.float64), -np.ones(entries.shape[0])])
-        with np.errstate(over="ignore"):
-            estimate = columns_of(train, left, np.column_stack([start.right / scale[:, None], shift / scale]), k)
-        starts += [] if estimate is None else [estimate]
+    estimate = None if start is None else start(train)
+    if estimate is not None:
+        begin = columns_of(train, *estimate, k)
+        starts += [] if begin is None else [begin]
     bounds = (low - shift) / scale, (high - shift) / scale
     members, predictions = [], []
     for begin in starts:

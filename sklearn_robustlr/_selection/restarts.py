@@ -236,8 +236,6 @@ def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequenc
     runs = runs[:2]
     solutions = {}
     if options.polish:
-        if options.rival is not None:  # now: of starts that end side by side it is not known which would ask first
-            options.rival.begin_at(train, Factors(runs[0].left, runs[0].right))
         ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None])
         runs = [end.run for end in ended]
         solutions = {end.run.index: end.solution for end in ended}

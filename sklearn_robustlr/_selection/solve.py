@@ -156,9 +156,8 @@ def finish(
     scan = Scan(problem, left, right, options, watch=watch)
     sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
     rival = options.rival if problem.work.entrywise else None
-    if rival is not None:
-        rival.begin_at(problem, Factors(left, right))
-        scan.stopped |= watch is not None and not sharp and bool(watch("model", Factors(left, right)))
+    if not (sharp or rival is None or watch is None):
+        scan.stopped |= bool(watch("model", Factors(left, right)))
     decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(problem, guess, ratio)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     looks = drowned and not (decays and problem.work.size > MOST_HEAVY_TAILED)

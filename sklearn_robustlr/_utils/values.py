@@ -132,10 +132,6 @@ class Options:
 class Rival(Protocol):
     """Another model of the data: what it says of the stages that look for a sharp rank."""
 
-    def begin_at(self, problem: Any, factors: Factors) -> None:
-        """Be told where to begin; the first start that it is given counts."""
-        ...
-
     def has_decaying_spectrum(self, problem: Any, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
         ...
