@@ -168,7 +168,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         {fit_warnings}
         {undetermined_warning}
         """
-        with self._learning(X, start) as (_, _, result):
+        X, entries = self._entries(X, reset=True)
+        with self._learning(X, entries, start) as result:
             self._set_matrix(result, left_=result.fit.left, right_=result.fit.right)
         return self
 
@@ -203,20 +204,20 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         >>> RobustMatrixCompletion().fit_transform(X)[[2, 5], [3, 5]].round(6)
         array([12., 36.])
         """
-        with self._learning(X, start) as (X, entries, result):
+        X, entries = self._entries(X, reset=True)
+        with self._learning(X, entries, start) as result:
             self._set_matrix(result, left_=result.fit.left, right_=result.fit.right)
         return self._repair(X, entries, result.regression)
 
     @contextmanager
-    def _learning(self, X, start):
-        """Yield the checked X, its entries and the fit of them, while callbacks listen."""
+    def _learning(self, X, entries, start):
+        """Yield the fit of the entries of X, while callbacks listen."""
         check_choice("replace", self.replace, REPLACE)
-        X, entries = self._entries(X, reset=True)
         check_limits(self.min_value, self.max_value, entries.shape[1])
         options = self._options(entries.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
-            yield X, entries, self._fit_matrix(entries, options, start)
+            yield self._fit_matrix(entries, options, start)
 
     def transform(self, X):
         """Repair rows, each alone.

@@ -24,14 +24,14 @@ from .measurements import LowRankFit
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
 _BETTER = 0.9
 # Power of a direction, in units of the most that noise has, below which a spectrum that comes down to it decays into
-# the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, the model
-# of 45 ends above the first, that of 39 above the second; of 40 real tables that of 15 and that of 9.
+# the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
+# 45 ends above the first and that of 39 above the second; of 40 real tables that of 15 and that of 9.
 _FAINT, _NEAR = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 100, 1e100
 # Share of the held-out errors of the medians that a good approximation saves.
 _GOOD = 0.5
-# Standard errors beyond which an average difference is no chance, and error that counts as none, in units of the median.
+# Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
 _CERTAIN, _FEW_OF = 2.0, 1e-2
 # Least share of an entry that is not its own leverage.
 _LEAST_FREE = 1e-3
@@ -63,7 +63,7 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
 
 
 def predicts_better(one: np.ndarray, other: np.ndarray, *, by: float = 1.0) -> bool | None:
-    """Whether the mean of errors `one` is less than `by` times that of `other`, paired with them; None: it is chance."""
+    """Whether the mean of errors is less than `by` times that of others, paired with them; None: it is chance."""
     gained = by * other - one
     mean = float(np.mean(gained)) if len(gained) else 0.0
     if abs(mean) <= _CERTAIN * float(np.std(gained)) / np.sqrt(max(len(gained), 1)):
@@ -72,7 +72,7 @@ def predicts_better(one: np.ndarray, other: np.ndarray, *, by: float = 1.0) -> b
 
 
 def is_nearer(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether errors `one` are typically smaller than `other`: by their mean logarithms, which gross ones do not rule."""
+    """Whether errors are typically smaller than others: by their mean logarithms, which gross ones do not rule."""
     least = _FEW_OF * float(np.median(np.maximum(one, other))) or np.finfo(np.float64).tiny
     return bool(np.mean(np.log(one + least)) < np.mean(np.log(other + least)))
 
@@ -128,7 +128,9 @@ class LazyModel:
         seen = int(np.count_nonzero(signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
         shown |= gap >= CLEAR_GAP and bool(np.all(signal[guess:] < _NEAR))
-        blurred = seen == self.averaged.most or (seen > 0 and signal[seen - 1] < (_FAINT if strict else _NEAR))
+        last = signal[max(seen - 2, 0) : seen]  # one alone may be an error
+        faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
+        blurred = seen == self.averaged.most or faint
         return bool(blurred) and not shown
 
     def start(self, problem: Problem) -> Factors | None:
@@ -161,15 +163,19 @@ class LazyModel:
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
         other = predicted_errors(fit, self.averaged) if usable else None
-        missed = self.averaged.missed
-        if fit.converged:
-            takes_place = self.averaged.is_useful and (other is None or predicts_better(missed, other, by=_BETTER))
-        else:
-            better = other is None or predicts_better(missed, other)
-            takes_place = is_nearer(missed, other) if better is None else better
-        if not takes_place:
+        if not self._takes_place_of(fit, other):
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
+
+    def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
+        """Whether the model is better than a fit of these errors; beyond doubt, where that has converged."""
+        if self.averaged is None or (fit.converged and not self.averaged.is_useful):
+            return False
+        if errors is None:
+            return True
+        missed = self.averaged.missed
+        better = predicts_better(missed, errors, by=_BETTER if fit.converged else 1.0)
+        return bool(better) if fit.converged or better is not None else is_nearer(missed, errors)
 
 
 def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:

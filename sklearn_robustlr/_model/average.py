@@ -39,8 +39,9 @@ class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
-    `high` the range of what is seen of each column. `center` is the mean of the coefficients of the
-    fitted rows. Entries with one of the `stuck` values count as missing, and are flagged. `column_errors` are root mean squares of held-out errors, in even units.
+    `high` the range of what is seen of each column. `center` is the mean of the coefficients of the fitted rows.
+    Entries with one of the `stuck` values count as missing, and are flagged. `column_errors` are root mean squares of
+    held-out errors, in even units.
     """
 
     members: tuple[Columns, ...]
@@ -244,9 +245,10 @@ def fit_average(
 
 
 def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
-    """Weights of the average of predictions (members, entries) with the least absolute held-out error: a linear program.
+    """Weights of the average with the least absolute held-out error, from errors (members, entries).
 
-    Its dual is solved, which has one constraint a member. This is stacking (Wolpert 1992, Breiman 1996).
+    That is a linear program. Its dual is solved, which has one constraint a member. This is stacking (D. H. Wolpert,
+    "Stacked generalization", Neural Networks 5, 1992; L. Breiman, "Stacked regressions", Machine Learning 24, 1996).
     """
     size = float(np.mean(np.abs(missed), axis=1).min()) or 1.0
     scaled = np.clip(missed / size, -_FAR, _FAR)

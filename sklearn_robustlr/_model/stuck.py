@@ -74,7 +74,7 @@ def _repeated(table: Table) -> np.ndarray:
     bounds = table.column_bounds
     for j in range(table.shape[1]):
         own = table.by_column[bounds[j] : bounds[j + 1]]
-        values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
+        _, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
         least = max(_FEWEST, _LEAST_SHARE * len(own))
         usual = count[index]
         for i in np.argsort(-count, kind="stable"):

@@ -160,18 +160,18 @@ def finish(
         scan.stopped |= bool(watch("model", Factors(left, right)))
     decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(problem, guess, ratio)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
-    looks = drowned and not (decays and problem.work.size > MOST_HEAVY_TAILED)
-    small = from_small_targets(problem, limit, replace(options, screening=decays)) if looks else None
+    only_exact = replace(options, screening=decays)
+    cheap = not decays or problem.work.size <= MOST_HEAVY_TAILED
+    small = from_small_targets(problem, limit, only_exact) if drowned and cheap else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
-    none_sharp = Candidate(_unpolished(problem, left, right, options), DECAYS)
     if decays:
-        return Solution.of(none_sharp, n_iter, history)
+        return _without_rank(problem, descended, options)
     with scan.patient_for(PATIENCE if rival is not None else None):
         found, gave_up = choose(scan, problem, guess + shift, limit, options, ratio), scan.gave_up
     if gave_up and rival is not None and not options.screening:
         if rival.has_decaying_spectrum(problem, guess, ratio, strict=False):
-            return Solution.of(none_sharp, n_iter, history)
+            return _without_rank(problem, descended, options)
         found, sharp = choose(scan, problem, guess + shift, limit, options, ratio), False
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
@@ -196,6 +196,13 @@ def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
         return False
     fit = scan.fit(k)
     return is_exact(fit) or not (options.screening or fit.heavy_tailed or scan.has_structure_left(k))
+
+
+def _without_rank(problem: Problem, descended: Descent, options: Options) -> Solution:
+    """The end where no rank is sharp: the fit of the sub-gradient method, the place of which a model takes."""
+    left, right, history = descended
+    found = Candidate(_unpolished(problem, left, right, options), DECAYS)
+    return Solution.of(found, history.iteration[-1] + 1, history)
 
 
 def _from_rival(
