@@ -206,6 +206,12 @@ FITS = [
             "outlier_kind": "sign-flip", "condition": 3.156182093906178, "random_state": 190095, "sampling": "uneven"},
         model=FLAGGED,
     ),
+    Found(id="one-sided-beside-a-useful-model", expected={"error": 1e-8, "rank": 4},
+        why="an approximation was useful, so that no other start was made, although an exact fit could be had from it",
+        recipe={
+            "shape": (178, 67), "rank": 4, "observed": 0.6, "outliers": 0.3, "outlier_kind": "one-sided",
+            "random_state": 50037},
+    ),
     Found(id="parts", expected={"error": 0.15, "rank": 5},
         why="the right fit was warned of: in fits to nine tenths a descent was stuck, that from where it began was not",
         recipe={

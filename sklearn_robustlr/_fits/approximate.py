@@ -30,7 +30,7 @@ _FAINT, _NEAR = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
 _FEWEST, _EXTREME = 100, 1e100
 # Share of the held-out errors of the medians that a good approximation saves.
-_GOOD = 0.5
+_GOOD = 0.25
 # Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
 _CERTAIN, _FEW_OF = 2.0, 1e-2
 # Least share of an entry that is not its own leverage.
@@ -151,7 +151,7 @@ class LazyModel:
         return self._is_of(problem) and self.averaged is not None and self.averaged.is_useful
 
     def is_good(self, problem: Problem) -> bool:
-        """Whether it even halves the errors of the medians."""
+        """Whether it saves much of the errors of the medians."""
         return self.is_useful(problem) and self.averaged is not None and self.averaged.gained > _GOOD
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:

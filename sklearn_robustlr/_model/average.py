@@ -149,8 +149,8 @@ class Averaged:
     """The averaged model of a matrix: its space, and what it misses held-out entries by.
 
     It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out and are not
-    beyond the fence; `missed` are the absolute errors at them, and `baseline` is the mean of those of the medians, in
-    units of the scale of each column. `signal` is the power of each direction under the likeliest law, in units of the
+    beyond the fence; `missed` are the absolute errors at them, and `baseline` those of the medians, in units of the scale
+    of each column. `signal` is the power of each direction under the likeliest law, in units of the
     most that a direction of noise has; there may be `most` of them.
     """
 
@@ -159,7 +159,7 @@ class Averaged:
     rows: np.ndarray
     held: np.ndarray
     missed: np.ndarray
-    baseline: float
+    baseline: np.ndarray
     signal: np.ndarray
     most: int
 
@@ -170,8 +170,15 @@ class Averaged:
 
     @property
     def gained(self) -> float:
-        """Share of the held-out error of the medians of the columns that it saves."""
-        return 1.0 - float(np.mean(self.missed)) / self.baseline if self.baseline > 0.0 and len(self.missed) else 0.0
+        """Share of the held-out errors of the medians of the columns that it saves: of their mean and of their median.
+
+        Errors in the data that are not known stand in both and in the way of the mean.
+        """
+        if not self.baseline.any():
+            return 0.0
+        mean = np.mean(self.missed) / np.mean(self.baseline)
+        median = np.median(self.missed) / np.median(self.baseline) if np.median(self.baseline) else mean
+        return 1.0 - float(np.sqrt(mean * median))
 
 
 def fit_average(
@@ -238,7 +245,7 @@ def fit_average(
         rows=rows,
         held=held & (np.abs(table.values) <= _FENCE),
         missed=error,
-        baseline=float(np.mean(np.abs(test.values[within]))),
+        baseline=np.abs(test.values[within]),
         signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
         most=k,
     )
@@ -250,6 +257,8 @@ def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
     That is a linear program. Its dual is solved, which has one constraint a member. This is stacking (D. H. Wolpert,
     "Stacked generalization", Neural Networks 5, 1992; L. Breiman, "Stacked regressions", Machine Learning 24, 1996).
     """
+    if not missed.size:
+        return np.full(len(missed), 1.0 / len(missed))
     size = float(np.mean(np.abs(missed), axis=1).min()) or 1.0
     scaled = np.clip(missed / size, -_FAR, _FAR)
     n_members, n = scaled.shape

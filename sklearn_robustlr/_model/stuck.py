@@ -11,11 +11,13 @@ from .posterior import Table, regress, start_columns, sweep_until_settled
 
 # What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.
 _FEWEST, _LEAST_SHARE, _TIMES = 10, 0.05, 4.0
-# Share of the other entries beyond it on either side: zeros and limits of a range repeat by nature.
-_BEYOND = 0.05
+# Share of the other entries within the fence, in scales of the column, that are beyond it on either side: zeros and
+# limits of a range repeat by nature.
+_BEYOND, _FENCE = 0.05, 3.0
 # Spread of a column around a value, in units of the errors of predictions, from which these can tell. Of nine real
-# tables with a stuck fifth of their columns 1,800 of 3,500 stuck entries are found, in tables without 0.
-_TELLING = 4.0
+# tables with a stuck fifth of their columns 3,308 of 7,838 stuck entries are found (3,056 at 4), and none in tables with
+# other damage.
+_TELLING = 3.0
 # Share of the other entries that is held out, for those errors.
 _HELD_OUT = 0.1
 
@@ -74,15 +76,15 @@ def _repeated(table: Table) -> np.ndarray:
     bounds = table.column_bounds
     for j in range(table.shape[1]):
         own = table.by_column[bounds[j] : bounds[j + 1]]
-        _, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
+        values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
+        within = count * (np.abs(values) <= _FENCE)
         least = max(_FEWEST, _LEAST_SHARE * len(own))
         usual = count[index]
         for i in np.argsort(-count, kind="stable"):
             others = usual[(index != i) & (kinds[own] == 0)]
             if count[i] < least or not len(others) or count[i] < _TIMES * np.median(others):
                 break
-            below = count[:i].sum() / (len(own) - count[i])
-            if _BEYOND <= below <= 1.0 - _BEYOND:
+            if min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * (within.sum() - within[i]):
                 n_kinds += 1
                 kinds[own[index == i]] = n_kinds
     return kinds

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr._kernels.posterior import entry_moments, posterior_rows
+from sklearn_robustlr._kernels.posterior import entry_means, entry_moments, posterior_rows
 from sklearn_robustlr._utils.linalg import pack, unpack
 
 
@@ -34,6 +34,37 @@ def test_posterior_of_rows(rng):
         assert_allclose(mean[i], np.linalg.solve(precision, b.T @ (w * target[own])), rtol=1e-9, atol=1e-12)
     assert_allclose(mean[2], 0.0)
     assert_allclose(cov[2], np.diag(1.0 / prior))
+
+
+def test_posterior_of_more_rows_than_are_inverted_side_by_side(rng):
+    """With directions that next to nothing is known of: the precision is nearly singular."""
+    indptr, cols, target, weight, basis, spread = problem(rng, n=75, p=12, k=9)
+    prior = np.full(9, 1e-3)
+    mean, cov = np.full((75, 9), np.nan), np.full((75, 45), np.nan)
+    posterior_rows(indptr, cols, target, weight, basis, pack(1e-6 * spread), prior, mean, cov)
+    cov = unpack(cov)
+    for i in range(75):
+        own = slice(indptr[i], indptr[i + 1])
+        b, w = basis[cols[own]], weight[own]
+        precision = np.diag(prior) + (b * w[:, None]).T @ b + 1e-6 * np.einsum("p,pkl->kl", w, spread[cols[own]])
+        assert_allclose(cov[i] @ precision, np.eye(9), atol=1e-8)
+        assert_allclose(precision @ mean[i], b.T @ (w * target[own]), atol=1e-7)
+
+
+def test_precisions_that_rounding_has_made_singular_give_numbers():
+    ones = np.ones(3)
+    mean, cov = np.empty((1, 2)), np.empty((1, 3))
+    basis = np.ones((3, 2))
+    entries = np.array([0, 3], np.int32), np.arange(3, dtype=np.int32), ones, 1e12 * ones
+    posterior_rows(*entries, basis, np.zeros((3, 3)), np.full(2, 1e-9), mean, cov)
+    assert np.isfinite(mean).all() and np.isfinite(cov).all()
+
+
+def test_means_of_entries(rng):
+    indptr, cols, _, _, basis, _ = problem(rng)
+    left, mean = rng.standard_normal((7, 3)), np.empty(len(cols))
+    entry_means(indptr, cols, left, basis, mean)
+    assert_allclose(mean, (left @ basis.T)[np.repeat(np.arange(7), np.diff(indptr)), cols])
 
 
 def test_moments_of_entries_are_those_of_products(rng):

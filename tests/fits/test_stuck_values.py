@@ -1,0 +1,93 @@
+"""Sensors that are stuck at a value: it is found, left out and flagged; values that repeat by nature are kept."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+STUCK = {2: 0.3, 7: -0.4}
+
+
+def sensors(rng, n=240, p=12):
+    """A log of sensors that have much in common, in a spectrum that decays."""
+    left = rng.standard_normal((n, p)) / np.arange(1.0, p + 1.0) ** 2
+    return left @ np.linalg.qr(rng.standard_normal((p, p)))[0] + 0.02 * rng.standard_normal((n, p))
+
+
+def stick(truth, rng):
+    """The log with two sensors stuck for a quarter of the time, a fifth of it hidden; masks of both."""
+    data, wrong = truth.copy(), np.zeros(truth.shape, bool)
+    for j, value in STUCK.items():
+        first = rng.randint(len(data) - len(data) // 4)
+        rows = slice(first, first + len(data) // 4)
+        data[rows, j], wrong[rows, j] = np.quantile(truth[:, j], 0.5 + value), True
+    hidden = rng.uniform(size=truth.shape) < 0.2
+    data[hidden] = np.nan
+    return data, wrong & ~hidden, hidden
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def log(request):
+    rng = np.random.RandomState(request.param)
+    truth = sensors(rng)
+    data, wrong, hidden = stick(truth, rng)
+    return truth, data, wrong, hidden, RobustMatrixCompletion().fit(data)
+
+
+def test_stuck_values_are_flagged_and_the_rest_is_not(log):
+    _, data, wrong, _, model = log
+    assert model.converged_
+    assert model.outliers_[wrong].mean() > 0.95
+    assert model.outliers_[~wrong & np.isfinite(data)].mean() < 0.03
+
+
+def test_what_is_hidden_is_as_if_the_stuck_values_were_missing(log):
+    truth, data, wrong, hidden, model = log
+    told = RobustMatrixCompletion().fit(np.where(wrong, np.nan, data))
+    errors = [np.sqrt(np.mean((m.transform(data) - truth)[hidden] ** 2)) for m in (model, told)]
+    assert errors[0] < 1.1 * errors[1]
+    assert np.sqrt(np.mean((model.transform(data) - truth)[wrong] ** 2)) < 0.3 * np.std(truth)
+
+
+def test_a_new_row_with_a_stuck_value_is_that_with_it_missing(log):
+    truth, data, wrong, _, model = log
+    rows = np.flatnonzero(wrong.any(axis=1))[:5]
+    new = truth[rows].copy()
+    new[wrong[rows]] = data[rows][wrong[rows]]
+    repaired = model.transform(new)
+    assert_array_equal(repaired, model.transform(np.where(wrong[rows], np.nan, new)))
+    assert_allclose(repaired[wrong[rows]], truth[rows][wrong[rows]], atol=0.5 * np.std(truth))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["zeros", "limits", "rounded", "fill-in of what is hardly known"])
+def test_values_that_repeat_by_nature_are_kept(kind):
+    rng = np.random.RandomState(3)
+    truth = sensors(rng)
+    if kind == "zeros":
+        data = np.maximum(truth, 0.0)
+    elif kind == "limits":
+        data = np.clip(truth, np.quantile(truth, 0.2, axis=0), np.quantile(truth, 0.8, axis=0))
+    elif kind == "rounded":
+        data = np.round(truth, 1)
+    else:  # where the other columns tell nothing, no value is known to be wrong
+        data = rng.standard_normal(truth.shape)
+        data[:80, 3] = 0.1
+    model = RobustMatrixCompletion().fit(data)
+    repeats = data == [most(column) for column in data.T]
+    assert model.outliers_[repeats].mean() < 0.05
+
+
+def most(column):
+    """The most frequent value."""
+    values, count = np.unique(column, return_counts=True)
+    return values[np.argmax(count)]
+
+
+def test_a_table_is_fitted_and_repaired_at_once(log):
+    _, data, _, _, model = log
+    for replace in ("outliers", "all"):
+        at_once = RobustMatrixCompletion(replace=replace).fit_transform(data)
+        assert_array_equal(at_once, RobustMatrixCompletion(replace=replace).fit(data).transform(data))
+    assert model.stop_reason_ == "approximate"
