@@ -17,7 +17,7 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.descents import descend_from_tiny
 from .._selection.verdict import DECAYS
 from .._utils.linalg import product_svd
-from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, SMALL_GAP, flag_width
+from .._utils.rules import FLAG_WIDTH, SMALL_GAP, flag_width
 from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
 
@@ -127,7 +127,6 @@ class LazyModel:
         signal = self.averaged.signal
         seen = int(np.count_nonzero(signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
-        shown |= gap >= CLEAR_GAP and bool(np.all(signal[guess:] < _NEAR))
         last = signal[max(seen - 2, 0) : seen]  # one alone may be an error
         faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
         blurred = seen == self.averaged.most or faint

@@ -149,9 +149,9 @@ class Averaged:
     """The averaged model of a matrix: its space, and what it misses held-out entries by.
 
     It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out and are not
-    beyond the fence; `missed` are the absolute errors at them, and `baseline` those of the medians, in units of the scale
-    of each column. `signal` is the power of each direction under the likeliest law, in units of the
-    most that a direction of noise has; there may be `most` of them.
+    beyond the fence; `missed` are the absolute errors at them, and `baseline` those of the medians, in units of the
+    scale of each column. `signal` is the power of each direction under the likeliest law, in units of the most that a
+    direction of noise has; there may be `most` of them.
     """
 
     space: ModelSpace

@@ -15,8 +15,8 @@ _FEWEST, _LEAST_SHARE, _TIMES = 10, 0.05, 4.0
 # limits of a range repeat by nature.
 _BEYOND, _FENCE = 0.05, 3.0
 # Spread of a column around a value, in units of the errors of predictions, from which these can tell. Of nine real
-# tables with a stuck fifth of their columns 3,308 of 7,838 stuck entries are found (3,056 at 4), and none in tables with
-# other damage.
+# tables with a stuck fifth of their columns 3,308 of 7,838 stuck entries are found (3,056 at 4), and none in tables
+# with other damage.
 _TELLING = 3.0
 # Share of the other entries that is held out, for those errors.
 _HELD_OUT = 0.1
