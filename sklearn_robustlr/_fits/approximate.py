@@ -27,8 +27,8 @@ _BETTER = 0.9
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
 # 45 ends above the first and that of 39 above the second; of 40 real tables that of 15 and that of 9.
 _FAINT, _NEAR = 2.0, 5.0
-# Entries from which a tenth that is held out tells two fits apart, and sizes whose squares are numbers.
-_FEWEST, _EXTREME = 100, 1e100
+# Entries from which a tenth that is held out tells two fits apart.
+_FEWEST = 100
 # Share of the held-out errors of the medians that a good approximation saves.
 _GOOD = 0.25
 # Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
@@ -99,12 +99,7 @@ class LazyModel:
     def averaged(self) -> Averaged | None:
         """The model; None where there are too few entries, or sizes whose squares are no numbers."""
         y = self._entries.y
-        fits = (
-            self._options.approximate
-            and self._options.polish
-            and len(y) >= _FEWEST
-            and 1.0 / _EXTREME < float(np.abs(y).max()) < _EXTREME
-        )
+        fits = self._options.approximate and self._options.polish and len(y) >= _FEWEST
         return fit_average(self._entries, self._options.rank, self._descend) if fits else None
 
     def _descend(self, table: Table) -> Factors | None:

@@ -74,7 +74,7 @@ def table_components(
     assert isinstance(space, ModelSpace)
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
     n, d = entries.shape
-    unit = float(max(np.abs(space.low - space.shift).max(), np.abs(space.high - space.shift).max())) or 1.0
+    unit = float(space.scale.max())
     total, products = np.zeros(d), np.zeros((d, d))
     for lo, hi in pairwise(entries.bounds()):
         rows = repaired_rows(entries, space, left[lo:hi] @ right.T, fit.outliers, lo, hi)

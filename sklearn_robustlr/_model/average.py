@@ -24,6 +24,8 @@ from .stuck import StuckValues, find_stuck_values
 _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
+# Sizes whose squares are numbers.
+_EXTREME = 1e100
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
 _LEAST_WEIGHT, _FAR = 0.02, 1e4
 # Share of the held-out error of the medians of the columns that a useful approximation saves.
@@ -183,8 +185,10 @@ class Averaged:
 
 def fit_average(
     entries: Entries, rank: int | None = None, start: Callable[[Table], Factors | None] | None = None
-) -> Averaged:
+) -> Averaged | None:
     """Fit noise laws to some of the rows, and average them and the medians by their held-out errors.
+
+    None where columns have sizes whose squares are no numbers.
 
     `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
     errors, a robust law comes to a good solution from there alone.
@@ -192,6 +196,8 @@ def fit_average(
     rows = _sample_rows(entries)
     entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
     shift, scale, low, high = _even_units(entries)
+    if not (1.0 / _EXTREME < scale.min() and max(scale.max(), np.abs(shift).max()) < _EXTREME):
+        return None
     table = Table.of(entries, shift, scale)
     k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
     stuck = find_stuck_values(entries, table, k)

@@ -150,3 +150,13 @@ def test_five_directions_in_ten_columns_are_found():
     model = RobustPCA().fit(data)
     assert model.converged_ and model.n_components_ == 5
     assert_allclose(model.transform(data), (data - model.mean_) @ model.components_.T)
+
+
+def test_components_do_not_depend_on_an_error_beyond_all_measure():
+    rng = np.random.RandomState(0)
+    data = rng.standard_normal((150, 8)) / np.arange(1.0, 9.0) @ np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    without = RobustPCA(3).fit(np.where(np.arange(8) + 8 * np.arange(150)[:, None] == 43, np.nan, data))
+    data[5, 3] = 1e300
+    model = RobustPCA(3).fit(data)
+    assert model.stop_reason_ == "approximate" and model.outliers_[5, 3]
+    assert_allclose(model.explained_variance_, without.explained_variance_, rtol=0.02)
