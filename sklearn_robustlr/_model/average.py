@@ -24,6 +24,10 @@ from .stuck import StuckValues, find_stuck_values
 _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
+# How far beyond the range of the inliers of its column, in units of that, a gross error is hidden from a Gaussian law.
+# Of nine real tables with a fifth of the entries missing the error beside the best of twelve peers is 1.015, and 1.014
+# without; it is 1.050 where 3 ranges hide an entry, for what a robust law takes for gross may be structure.
+_FAR_OFF = 8.0
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
@@ -37,13 +41,42 @@ _LAST_SWEEPS = 6
 
 
 @dataclass(frozen=True)
+class Screen:
+    """Hides from a Gaussian law what a robust one takes for gross and what is far beyond the inliers of its column.
+
+    A single such error spoils its row. `low` and `high` are the range of the inliers of each column, in even units.
+    """
+
+    columns: Columns
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, table: Table, columns: Columns) -> Screen:
+        """The screen of a robust law, with the ranges of what is no gross error in a table."""
+        inlier = regress(table, columns).gross <= 0.5
+        low, high = np.zeros((2, table.shape[1]))
+        np.minimum.at(low, table.cols[inlier], table.values[inlier])
+        np.maximum.at(high, table.cols[inlier], table.values[inlier])
+        return cls(columns, low, high)
+
+    def hides(self, table: Table) -> np.ndarray:
+        """Mask of the entries that are hidden."""
+        reach = _FAR_OFF * (self.high - self.low)
+        outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
+        if not outside.any():
+            return outside
+        return outside & (regress(table, self.columns).gross > 0.5)
+
+
+@dataclass(frozen=True)
 class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
     `high` the range of what is seen of each column. `center` is the mean of the coefficients of the fitted rows.
-    Entries with one of the `stuck` values count as missing, and are flagged. `column_errors` are root mean squares of
-    held-out errors, in even units.
+    Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
+    missing under a Gaussian law. `column_errors` are root mean squares of held-out errors, in even units.
     """
 
     members: tuple[Columns, ...]
@@ -54,10 +87,16 @@ class ModelSpace:
     high: np.ndarray
     center: np.ndarray
     stuck: StuckValues
+    screen: Screen
     column_errors: np.ndarray
 
     #: Entries have noise: none is met exactly.
     is_clean = False
+
+    @property
+    def _is_robust(self) -> bool:
+        """Whether no member follows gross errors."""
+        return all(columns.law.robust for columns in self.members)
 
     @cached_property
     def _stacked(self) -> np.ndarray:
@@ -110,8 +149,9 @@ class ModelSpace:
             indptr, cols, y = entries.block(lo, hi)
             table = Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]))
             chance, means = np.zeros(len(y)), [np.ones((hi - lo, 1))]
+            near = None if self._is_robust else table.subset(~self.screen.hides(table))
             for weight, columns in zip(self.weights, self.members, strict=True):
-                rows = regress(table, columns)
+                rows = regress(table if columns.law.robust or near is None else near, columns)
                 means.append(rows.means)
                 chance += weight * (rows.gross if columns.law.robust else 1.0)
             stacked[lo:hi] = np.hstack(means)
@@ -196,7 +236,7 @@ def fit_average(
     rows = _sample_rows(entries)
     entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
     shift, scale, low, high = _even_units(entries)
-    if not (1.0 / _EXTREME < scale.min() and max(scale.max(), np.abs(shift).max()) < _EXTREME):
+    if not (scale.min() > 1.0 / _EXTREME and max(scale.max(), np.abs(shift).max()) < _EXTREME):
         return None
     table = Table.of(entries, shift, scale)
     k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
@@ -206,16 +246,19 @@ def fit_average(
         table = Table.of(entries, shift, scale)
     held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
     train, test = table.subset(~held), table.subset(held)
-    starts = [start_columns(train, k, robust) for robust in (False, True)]
+    robust = sweep_until_settled(train, start_columns(train, k, True))
+    screen = Screen.of(table, robust)
+    near = ~screen.hides(table)
+    narrow, of_train = table.subset(near), train.subset(near[~held])
+    fitted = [sweep_until_settled(of_train, start_columns(of_train, k, False)), robust]
     estimate = None if start is None else start(train)
     if estimate is not None:
         begin = columns_of(train, *estimate, k)
-        starts += [] if begin is None else [begin]
+        fitted += [] if begin is None else [sweep_until_settled(train, begin)]
     bounds = (low - shift) / scale, (high - shift) / scale
     members, predictions = [], []
-    for begin in starts:
-        columns = sweep_until_settled(train, begin)
-        means = regress(train, columns).means
+    for columns in fitted:
+        means = regress(train if columns.law.robust else of_train, columns).means
         predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", means[test.rows], columns.loadings[test.cols])
         predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
         members.append(columns)
@@ -227,7 +270,9 @@ def fit_average(
     weights = weights[kept] / weights[kept].sum()
     members = [members[i] for i in kept]
     members = [
-        sweep_until_settled(table, columns, n_sweeps=_LAST_SWEEPS, free=0) if columns.loadings.any() else columns
+        sweep_until_settled(table if columns.law.robust else narrow, columns, n_sweeps=_LAST_SWEEPS, free=0)
+        if columns.loadings.any()
+        else columns
         for columns in members
     ]
     within = np.abs(test.values) <= _FENCE
@@ -243,6 +288,7 @@ def fit_average(
         high=high,
         center=np.zeros(0),
         stuck=stuck,
+        screen=screen,
         column_errors=_column_errors(error**2, test.cols[within], noise),
     )
     return Averaged(

@@ -160,3 +160,17 @@ def test_components_do_not_depend_on_an_error_beyond_all_measure():
     model = RobustPCA(3).fit(data)
     assert model.stop_reason_ == "approximate" and model.outliers_[5, 3]
     assert_allclose(model.explained_variance_, without.explained_variance_, rtol=0.02)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e9])
+def test_one_absurd_value_does_not_spoil_its_row(size):
+    rng = np.random.RandomState(1)
+    truth = rng.standard_normal((150, 8)) / np.arange(1.0, 9.0) @ np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    data = truth.copy()
+    data[5, 3], data[5, 4] = size, np.nan
+    model = RobustMatrixCompletion().fit(data)
+    repaired = model.transform(data)[5]
+    without = np.where(data == size, np.nan, data)
+    told = RobustMatrixCompletion().fit_transform(without)
+    assert model.outliers_.sum() == 1 and model.outliers_[5, 3]
+    assert_allclose(repaired, told[5], atol=0.25 * truth.std())
