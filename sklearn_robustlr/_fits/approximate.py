@@ -29,8 +29,8 @@ _BETTER = 0.9
 _FAINT, _NEAR = 2.0, 5.0
 # Entries from which a tenth that is held out tells two fits apart.
 _FEWEST = 100
-# Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was searched
-# for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
+# Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
+# searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
 _GOOD = 0.25
 # Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
 _CERTAIN, _FEW_OF = 2.0, 1e-2
