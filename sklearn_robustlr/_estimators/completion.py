@@ -12,17 +12,16 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from .._fits.matrix import MatrixFit
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .docs import documented
-from .matrix import MatrixMixin
-from .validation import check_choice, check_limits
-
-REPLACE = ("outliers", "missing", "all")
+from .intervals import REPLACE, IntervalMixin, in_form
+from .validation import check_choice, check_flag, check_limits
 
 
 @documented
-class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin, BaseEstimator):
+class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMixin, BaseEstimator):
     """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
 
     The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are
@@ -170,7 +169,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         """
         X, entries = self._entries(X, reset=True)
         with self._learning(X, entries, start) as result:
-            self._set_matrix(result, left_=result.fit.left, right_=result.fit.right)
+            self._set_completed(entries, result)
         return self
 
     @with_callbacks
@@ -206,7 +205,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         """
         X, entries = self._entries(X, reset=True)
         with self._learning(X, entries, start) as result:
-            self._set_matrix(result, left_=result.fit.left, right_=result.fit.right)
+            self._set_completed(entries, result)
         return self._repair(X, entries, result.regression)
 
     @contextmanager
@@ -219,13 +218,20 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         with self._listening(options, X=X, y=X) as options:
             yield self._fit_matrix(entries, options, start)
 
-    def transform(self, X):
+    def _set_completed(self, entries: Entries, result: MatrixFit) -> None:
+        """Set the fitted attributes, and what standard errors are computed from."""
+        own = {"left_": result.fit.left, "right_": result.fit.right}
+        self._set_matrix(result, **own, **self._uncertain(entries, result))
+
+    def transform(self, X, *, return_std=False):
         """Repair rows, each alone.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
+        return_std : bool, default=False
+            Whether to return the standard errors of the estimates too.
 
         Returns
         -------
@@ -233,6 +239,10 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
             As `replace` says. Of a sparse X with missing entries (``absent="missing"``) only the stored ones are
             repaired, and the result is sparse, for the filled matrix would be dense; :meth:`predict_entries` gives any
             of the others. Otherwise it is dense. Estimates are clipped as `min_value` and `max_value` say.
+        std : ndarray or CSR matrix of shape (n_samples, n_features)
+            With ``return_std=True`` alone: standard error of the low-rank estimate at each entry, replaced or not, in
+            the units of the data: the spread of the posterior, without the noise of a single value, which
+            :meth:`predict_interval` has as well. 0 where the fit is exact, infinite where an entry is not identifiable.
 
         Raises
         ------
@@ -251,54 +261,48 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
         """
         check_is_fitted(self)
         check_choice("replace", self.replace, REPLACE)
-        return self._repair(*self._entries(X, reset=False))
+        X, entries = self._entries(X, reset=False)
+        if not check_flag("return_std", return_std):
+            return self._repair(X, entries)
+        fit = self._regress(entries, residual=entries.is_sparse, threshold=self.threshold_)
+        places = entries if entries.is_sparse else None
+        return self._repair(X, entries, fit), in_form(self._spread(entries, fit, places).error, places, X.dtype)
 
     def _repair(self, X, entries: Entries, fit: Regression | None = None):
         """Repair rows by their regression, which is made where it is not given."""
-        threshold = self.threshold_ if self.replace == "outliers" else None
         if fit is None:
+            threshold = self.threshold_ if self.replace == "outliers" else None
             fit = self._regress(entries, residual=entries.is_sparse, threshold=threshold)
-        wrong = None if threshold is None else self._space.gross(entries, fit)
         if entries.is_sparse:
             values = entries.y.copy()
-            replaced = wrong if wrong is not None else np.full(len(values), self.replace == "all")
+            flagged = self.replace == "outliers"
+            replaced = self._space.gross(entries, fit) if flagged else np.full(len(values), self.replace == "all")
             values[replaced] = self._within_limits(values[replaced] + fit.residual[replaced], entries.cols[replaced])
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
         estimate = self._within_limits(self._space.predict(fit.factors))
         if self.replace == "all":
             return estimate.astype(X.dtype, copy=False)
-        replaced = ~np.isfinite(X)
-        if wrong is not None:
-            replaced |= entries.mask(wrong)
+        replaced = self._replaced(X, entries, fit)
         out = np.array(X)
         out[replaced] = estimate[replaced]
         return out
 
-    def _within_limits(self, estimates: np.ndarray, columns: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Estimates of entries of some columns, clipped to the limits given, or to what is seen of the column."""
-        low, high = check_limits(self.min_value, self.max_value, self.n_features_in_)
-        seen = self._space.seen_range
-        if seen is not None:
-            least = seen[0] if high is None else np.minimum(seen[0], high)
-            most = seen[1] if low is None else np.maximum(seen[1], low)
-            low, high = least if low is None else low, most if high is None else high
-        if low is None and high is None:
-            return estimates
-        low, high = (None if limit is None else limit[columns] for limit in (low, high))
-        return np.clip(estimates, low, high).astype(estimates.dtype, copy=False)
-
-    def predict_entries(self, rows, columns):
+    def predict_entries(self, rows, columns, *, return_std=False):
         """Low-rank estimate of single entries of the fitted matrix, without forming it.
 
         Parameters
         ----------
         rows, columns : array-like of int, shape (n_entries,)
             Their indices.
+        return_std : bool, default=False
+            Whether to return the standard errors of the estimates too.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
             The estimates, clipped as those of :meth:`transform`.
+        std : ndarray of shape (n_entries,)
+            With ``return_std=True`` alone: their standard errors, as those of :meth:`transform`.
 
         Raises
         ------
@@ -325,4 +329,7 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, MatrixMixin
             if len(i) and (i.min() < 0 or i.max() >= size):
                 raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
         estimates = np.einsum("ij,j,ij->i", self.left_[index[0]], self.singular_values_, self.right_[index[1]])
-        return self._within_limits(estimates, index[1])
+        estimates = self._within_limits(estimates, index[1])
+        if not check_flag("return_std", return_std):
+            return estimates
+        return estimates, self._entry_errors(*index).astype(estimates.dtype)

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._fits.matrix import MatrixFit, fit_matrix
-from .._model.average import ModelSpace
+from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Options

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, principal_components, repaired_rows, table_components
-from .._model.average import ModelSpace
+from .._model.space import ModelSpace
 from .docs import documented
 from .matrix import MatrixMixin
 from .validation import check_flag

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.average import Averaged, ModelSpace, fit_average
+from .._model.average import Averaged, fit_average
 from .._model.posterior import Table
+from .._model.space import ModelSpace
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import Problem, make_problem

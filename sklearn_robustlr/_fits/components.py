@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._model.average import ModelSpace
+from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._selection.evidence import EDGES

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
-from .._rows.regression import Regression
-from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
-from .._utils.threads import count_threads, interruptible, run_parts, working_for
+from .._utils.rules import NORMAL_MEDIAN
 from .._utils.values import Factors
+from .calibration import Calibration
 from .noise import NoiseLaw
-from .posterior import Columns, Table, columns_of, even, regress, signal, start_columns, sweep_until_settled
-from .stuck import StuckValues, find_stuck_values
+from .posterior import Columns, Table, columns_of, moments, regress, signal, start_columns, sweep_until_settled
+from .space import ModelSpace, Screen
+from .stuck import find_stuck_values
 
 # Most directions; most entries that loadings are learnt from, or those times columns (of more, those of some rows);
 # share that is held out.
 _MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
-# How far beyond the range of the inliers of its column, in units of that, a gross error is hidden from a Gaussian law.
-# Of nine real tables with a fifth of the entries missing the error beside the best of twelve peers is 1.015, and 1.014
-# without; it is 1.050 where 3 ranges hide an entry, for what a robust law takes for gross may be structure.
-_FAR_OFF = 8.0
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
@@ -38,152 +32,6 @@ _USEFUL = 0.1
 _COMMON = 5.0
 # Sweeps over all entries after those over what is not held out: of nine real tables the error is the same with 15.
 _LAST_SWEEPS = 6
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Hides from a Gaussian law what a robust one takes for gross and what is far beyond the inliers of its column.
-
-    A single such error spoils its row. `low` and `high` are the range of the inliers of each column, in even units.
-    """
-
-    columns: Columns
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def of(cls, table: Table, columns: Columns) -> Screen:
-        """The screen of a robust law, with the ranges of what is no gross error in a table."""
-        inlier = regress(table, columns).gross <= 0.5
-        low, high = np.zeros((2, table.shape[1]))
-        np.minimum.at(low, table.cols[inlier], table.values[inlier])
-        np.maximum.at(high, table.cols[inlier], table.values[inlier])
-        return cls(columns, low, high)
-
-    def hides(self, table: Table) -> np.ndarray:
-        """Mask of the entries that are hidden."""
-        reach = _FAR_OFF * (self.high - self.low)
-        outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
-        if not outside.any():
-            return outside
-        return outside & (regress(table, self.columns).gross > 0.5)
-
-
-@dataclass(frozen=True)
-class ModelSpace:
-    """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
-
-    `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
-    `high` the range of what is seen of each column. `center` is the mean of the coefficients of the fitted rows.
-    Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
-    missing under a Gaussian law. `column_errors` are root mean squares of held-out errors, in even units.
-    """
-
-    members: tuple[Columns, ...]
-    weights: np.ndarray
-    shift: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    center: np.ndarray
-    stuck: StuckValues
-    screen: Screen
-    column_errors: np.ndarray
-
-    #: Entries have noise: none is met exactly.
-    is_clean = False
-
-    @property
-    def _is_robust(self) -> bool:
-        """Whether no member follows gross errors."""
-        return all(columns.law.robust for columns in self.members)
-
-    @cached_property
-    def _stacked(self) -> np.ndarray:
-        """Columns of all members in even units: row i is their product with (1, u_1i, u_2i, ...)."""
-        mean = sum(w * c.mean for w, c in zip(self.weights, self.members, strict=True))
-        return np.column_stack([mean, *(w * c.loadings for w, c in zip(self.weights, self.members, strict=True))])
-
-    @cached_property
-    def _directions(self) -> np.ndarray:
-        """Orthonormal basis of the estimates of all rows in even units."""
-        u, s, _ = np.linalg.svd(self._stacked, full_matrices=False)
-        return u[:, s > 1e-12 * s[0]]  # none where the medians are alone
-
-    @cached_property
-    def basis(self) -> np.ndarray:
-        """Columns whose combinations are the estimates; the first, with coefficient one, are the medians.
-
-        They are not orthonormal: in the units of the data a column of small units would be lost beside one of large.
-        """
-        return np.column_stack([self.shift, self.scale[:, None] * self._directions])
-
-    @property
-    def likeliest(self) -> ModelSpace:
-        """The member of the largest weight alone."""
-        best = int(np.argmax(self.weights))
-        return replace(self, members=(self.members[best],), weights=np.ones(1))
-
-    @property
-    def rank(self) -> int:
-        """Number of coefficients of a row."""
-        return self.basis.shape[1]
-
-    @cached_property
-    def noise(self) -> np.ndarray:
-        """Standard deviation of the noise of the inliers of each column, in the units of the data."""
-        variances = [w * c.law.inlier_variances for w, c in zip(self.weights, self.members, strict=True)]
-        return self.scale * np.sqrt(sum(variances))
-
-    def regress(
-        self, entries: Entries, *, n_jobs: int | None = None, residual: bool = False, threshold: float | None = None
-    ) -> Regression:
-        """Posterior means of rows, each alone; entries are flagged by the noise of their column."""
-        n = entries.shape[0]
-        every, stuck = entries, self.stuck.among(entries)
-        entries = entries.subset(~stuck) if stuck.any() else entries
-        stacked = np.empty((n, self._stacked.shape[1]))
-        gross = np.empty(len(entries.y), dtype=bool)
-
-        def block(lo: int, hi: int) -> None:
-            indptr, cols, y = entries.block(lo, hi)
-            table = Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]))
-            chance, means = np.zeros(len(y)), [np.ones((hi - lo, 1))]
-            near = None if self._is_robust else table.subset(~self.screen.hides(table))
-            for weight, columns in zip(self.weights, self.members, strict=True):
-                rows = regress(table if columns.law.robust or near is None else near, columns)
-                means.append(rows.means)
-                chance += weight * (rows.gross if columns.law.robust else 1.0)
-            stacked[lo:hi] = np.hstack(means)
-            gross[entries.indptr[lo] : entries.indptr[hi]] = chance > 0.5
-
-        pairs = list(pairwise(entries.bounds()))
-        with interruptible() as token:
-            run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
-        factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
-        rest = self.residual(every, factors)
-        stuck[~stuck] = gross & (np.abs(rest[~stuck]) > FLAG_WIDTH * self.noise[entries.cols])
-        beyond = stuck
-        met = np.diff(every.indptr) - np.bincount(every.rows[beyond], minlength=n)
-        return Regression(factors, met, rest if residual else rest[:0], beyond)
-
-    def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
-        """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
-        fitted = np.einsum("pk,pk->p", factors[entries.rows], self.basis[entries.cols])
-        return (fitted - entries.y).astype(entries.dtype)
-
-    def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
-        """Mask of the gross errors."""
-        return regression.beyond
-
-    def predict(self, factors: np.ndarray) -> np.ndarray:
-        """Estimates of all entries of rows, not held to the range of what is seen."""
-        return factors @ self.basis.T
-
-    @property
-    def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """Least and largest value that is seen of each column, which its estimates are to stay between."""
-        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -256,19 +104,19 @@ def fit_average(
         begin = columns_of(train, *estimate, k)
         fitted += [] if begin is None else [sweep_until_settled(train, begin)]
     bounds = (low - shift) / scale, (high - shift) / scale
-    members, predictions = [], []
+    fitted.append(_no_directions(table))
+    predictions, variances = [], []
     for columns in fitted:
-        means = regress(train if columns.law.robust else of_train, columns).means
-        predicted = columns.mean[test.cols] + np.einsum("pk,pk->p", means[test.rows], columns.loadings[test.cols])
+        rows_of = regress(train if columns.law.robust else of_train, columns)
+        predicted, variance = moments(rows_of, columns, test)
         predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
-        members.append(columns)
-    members.append(_no_directions(table))
-    predictions.append(np.zeros(len(test.values)))
+        variances.append(variance)
     missed = np.array(predictions) - test.values
     weights = least_absolute_weights(missed)
     kept = np.flatnonzero(weights > _LEAST_WEIGHT)
     weights = weights[kept] / weights[kept].sum()
-    members = [members[i] for i in kept]
+    members = [fitted[i] for i in kept]
+    calibration = _calibrate(test, members, weights, missed[kept], np.array(variances)[kept])
     members = [
         sweep_until_settled(table if columns.law.robust else narrow, columns, n_sweeps=_LAST_SWEEPS, free=0)
         if columns.loadings.any()
@@ -290,6 +138,7 @@ def fit_average(
         stuck=stuck,
         screen=screen,
         column_errors=_column_errors(error**2, test.cols[within], noise),
+        calibration=calibration,
     )
     return Averaged(
         space=space,
@@ -334,6 +183,22 @@ def _no_directions(table: Table) -> Columns:
     for _ in range(_LAST_SWEEPS):
         law = law.update(squares, law.weigh(squares, cols), cols)
     return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)
+
+
+def _calibrate(
+    test: Table, members: list[Columns], weights: np.ndarray, missed: np.ndarray, variances: np.ndarray
+) -> Calibration:
+    """Held-out errors of the average beside what its members predict of them; `missed` and `variances` are theirs."""
+    error = weights @ missed
+    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members])
+    spread = weights @ (variances + noise + (missed - error) ** 2)
+    gross, sure = np.zeros(len(error)), 0.0
+    for weight, columns, rest, variance in zip(weights, members, missed, variances, strict=True):
+        if columns.law.robust:
+            core = columns.law.variances[test.cols]
+            gross += weight * columns.law.weigh(rest**2 * core / (core + variance), test.cols).gross
+            sure += weight
+    return Calibration.of(error, np.sqrt(spread), 1.0 - gross)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> np.ndarray:

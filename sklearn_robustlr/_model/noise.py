@@ -93,3 +93,11 @@ class NoiseLaw:
         order = np.argsort(size)
         mass = np.cumsum(weights.gross[likely][order])
         return max(float(size[order][np.searchsorted(mass, 0.5 * mass[-1])]), _LEAST_SPREAD)
+
+    def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
+        """Draw the noise of inliers: n of each column."""
+        noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))
+        if self.robust:
+            core, wide, _ = self.shares
+            noise[rng.uniform(size=noise.shape) < wide / (core + wide)] *= np.sqrt(_WIDE)
+        return noise

@@ -33,13 +33,16 @@ _FLAT = 1e-9
 class Columns:
     """Means and covariances of the loadings of columns, the mean of each column, and the noise law.
 
-    Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen.
+    Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen. `joint`, of shape
+    (p, k, r), is a root of the covariance of the loadings of all columns together (None: columns are apart): they are
+    the loadings plus joint z, z ~ N(0, I_r).
     """
 
     loadings: np.ndarray
     covariances: np.ndarray
     mean: np.ndarray
     law: NoiseLaw
+    joint: np.ndarray | None = None
 
     @property
     def rank(self) -> int:
@@ -134,10 +137,11 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
 
 @dataclass(frozen=True)
 class RowPosterior:
-    """Posterior means and packed covariances of the coefficients of rows; the share of each entry that is gross."""
+    """Posterior means and packed covariances of the coefficients of rows; precision and gross share of each entry."""
 
     means: np.ndarray
     covariances: np.ndarray
+    precision: np.ndarray
     gross: np.ndarray
 
 
@@ -152,7 +156,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int
     means, covariances = np.zeros((n, k)), np.empty((n, k * (k + 1) // 2))
     target = table.values - columns.mean[table.cols]
     fitted, variance = np.zeros((2, len(target)))
-    prior, gross = np.ones(k), np.zeros(len(target))
+    prior = np.ones(k)
     heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
     indptr, cols = table.indptr, table.cols
     for t in range(n_cooling + n_sweeps if law.robust else 1):
@@ -163,11 +167,18 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int
         elif t:  # what is left of the heat exceeds the variance
             entry_means(indptr, cols, means, loadings, fitted)
         weights = warm.weigh((target - fitted) ** 2 + variance, cols)
-        gross = weights.gross
         posterior_rows(
             indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances
         )
-    return RowPosterior(means, covariances, gross)
+    return RowPosterior(means, covariances, weights.precision, weights.gross)
+
+
+def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance, without the noise, of the entries at the places of a table."""
+    mean, variance = np.empty((2, len(where.cols)))
+    factors = rows.means, rows.covariances, columns.loadings, columns.covariances
+    entry_moments(where.indptr, where.cols, *factors, mean, variance)
+    return mean + columns.mean[where.cols], variance
 
 
 def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, free: int = _FREE) -> Columns:

@@ -73,6 +73,12 @@ class Entries:
         new.is_sparse, new.full = is_sparse, None
         return new
 
+    def copied(self) -> Entries:
+        """The same entries in memory of their own."""
+        if self.full is not None:
+            return Entries(self.full.copy())
+        return Entries.of(self.indptr.copy(), self.cols.copy(), self.y.copy(), self.shape, is_sparse=self.is_sparse)
+
     @cached_property
     def cols(self) -> np.ndarray:
         """Column of each entry; made on demand where all entries are observed."""

@@ -1,0 +1,290 @@
+"""What a completed matrix is known by beside its values: standard errors, intervals, draws, chances of gross errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._fits.matrix import MatrixFit
+from .._fits.standard_errors import posterior_of
+from .._model.space import ModelSpace
+from .._model.uncertainty import Spread, draws, gross_probability, spread
+from .._operators.observed import Entries
+from .._rows.regression import Regression, RowSpace
+from .limits import LimitsMixin
+from .validation import check_choice, check_integer, check_real, check_seed
+
+# What may be replaced by an estimate.
+REPLACE = ("outliers", "missing", "all")
+
+
+class IntervalMixin(LimitsMixin):
+    """Standard errors, intervals, imputations drawn at random and outliers of rows, seen or new."""
+
+    replace: str
+    stop_reason_: str
+    undetermined_rows_: np.ndarray
+    undetermined_columns_: np.ndarray
+    _space: RowSpace | ModelSpace
+    _posterior: ModelSpace | None
+    _seen: Entries | None
+
+    def _uncertain(self, entries: Entries, result: MatrixFit) -> dict[str, Any]:
+        """Attributes that standard errors are computed from, of a fit of these entries."""
+        posterior = posterior_of(entries, result)
+        if posterior is None:
+            return {"_posterior": None, "_seen": None}
+        return {"_posterior": posterior, "_seen": entries.copied()}
+
+    def _spread(self, entries: Entries, fit: Regression, places: Entries | None = None) -> Spread:
+        """Spread at all entries of rows or at some: 0 where they are exact, infinite where they are not identifiable.
+
+        `fit` is the regression of the rows.
+        """
+        n, p = entries.shape
+        if self._posterior is not None:
+            found = spread(self._posterior, entries, places, n_jobs=self.n_jobs)
+        else:
+            size = (n, p) if places is None else len(places.cols)
+            found = Spread(*np.full((2, *np.atleast_1d(size)), 0.0 if self.stop_reason_ == "exact" else np.inf))
+        lost = np.zeros(p, dtype=bool)
+        lost[self.undetermined_columns_] = True
+        poor = np.zeros(n, dtype=bool)
+        if isinstance(self._space, RowSpace):
+            poor = ~self._space.is_identifiable(fit.met)
+        hopeless = poor[:, None] | lost if places is None else poor[places.rows] | lost[places.cols]
+        for values in found:
+            values[hopeless] = np.inf
+        return found
+
+    def _entry_errors(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Standard errors of entries of the fitted matrix; only the rows that they are in are regressed."""
+        if self._seen is None:
+            error = np.full(len(rows), 0.0 if self.stop_reason_ == "exact" else np.inf)
+        else:
+            wanted, place = np.unique(rows, return_inverse=True)
+            some = np.zeros(self._seen.shape[0], dtype=bool)
+            some[wanted] = True
+            seen = self._seen.part(some, np.ones(self._seen.shape[1], dtype=bool))
+            order = np.lexsort((columns, place))
+            indptr = np.searchsorted(place[order], np.arange(len(wanted) + 1))
+            places = Entries.of(indptr, columns[order].astype(np.int32), np.zeros(len(rows)), seen.shape)
+            error = np.empty(len(rows))
+            error[order] = self._spread(seen, self._regress(seen), places).error
+        lost = np.isin(rows, self.undetermined_rows_) | np.isin(columns, self.undetermined_columns_)
+        error[lost] = np.inf
+        return error
+
+    def _replaced(self, X: np.ndarray, entries: Entries, fit: Regression) -> np.ndarray:
+        """Mask of the entries of dense rows that `replace` names."""
+        check_choice("replace", self.replace, REPLACE)
+        if self.replace == "all":
+            return np.ones(X.shape, dtype=bool)
+        missing = ~np.isfinite(X)
+        return missing if self.replace == "missing" else missing | entries.mask(self._space.gross(entries, fit))
+
+    def predict_interval(self, X, coverage=0.9):
+        """Intervals that hold the value of an inlier with a given probability, at every entry of rows.
+
+        They are centred at the low-rank estimate and hold the noise of their column. Their width is calibrated on
+        entries that were held out from the fit, whatever the law of the noise [1]_; what was seen of an entry itself
+        counts in its estimate. An entry beyond its interval may be a gross error.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, seen or new, as of :meth:`transform`.
+        coverage : float, default=0.9
+            Probability, above 0 and below 1.
+
+        Returns
+        -------
+        lower, upper : ndarray or CSR matrix of shape (n_samples, n_features)
+            Ends of the intervals: equal where the fit is exact, infinite where an entry is not identifiable. Sparse, at
+            the stored entries, where :meth:`transform` returns sparse rows. They are within `min_value` and
+            `max_value`, where these are given.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or `coverage` is not as described, or the estimator is not fitted (NotFittedError).
+
+        References
+        ----------
+        .. [1] R. J. Tibshirani, R. Foygel Barber, E. J. Candès and A. Ramdas, "Conformal prediction under covariate
+           shift", NeurIPS 2019, for weighted held-out errors.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((80, 60), rank=2, observed=0.7, noise=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> lower, upper = model.predict_interval(problem.data, coverage=0.9)
+        >>> bool(np.mean((lower <= problem.clean) & (problem.clean <= upper)) > 0.9)
+        True
+        """
+        check_is_fitted(self)
+        coverage = check_real("coverage", coverage)
+        if not 0.0 < coverage < 1.0:
+            raise ValueError(f"coverage must be above 0 and below 1, got {coverage!r}.")
+        X, entries = self._entries(X, reset=False)
+        fit = self._regress(entries, residual=entries.is_sparse, threshold=self.threshold_)
+        places = entries if entries.is_sparse else None
+        deviation = self._spread(entries, fit, places).value
+        width = 1.0 if self._posterior is None else self._posterior.calibration.width(coverage)
+        cols = entries.cols if places is not None else slice(None)
+        estimate = entries.y + fit.residual if places is not None else self._space.predict(fit.factors)
+        estimate = self._within_limits(estimate, cols)
+        ends = [self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0)]
+        return tuple(in_form(end, places, X.dtype) for end in ends)
+
+    def sample_imputations(self, X, n_samples=10, *, random_state=None):
+        """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.
+
+        Each draw is a table of its own: loadings of columns, coefficients of rows and the noise of inliers are drawn
+        jointly from the posterior predictive law. An analysis that is made of each, and pooled by Rubin's rules [1]_,
+        has standard errors that know of the imputation; of a single filled table it has not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples_in, n_features)
+            Rows, seen or new, NaN where missing; a sparse X with ``absent="zero"`` alone.
+        n_samples : int, default=10
+            Number of draws.
+        random_state : int, RandomState instance or None, default=None
+            What they are drawn by.
+
+        Returns
+        -------
+        imputed : ndarray of shape (n_samples, n_samples_in, n_features)
+            Tables in which the entries that `replace` names are drawn, within the limits of :meth:`transform`; the
+            others are bit for bit those of X. Where the fit is exact all are what :meth:`transform` returns.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is not as described, or the estimator is not fitted (NotFittedError).
+
+        References
+        ----------
+        .. [1] D. B. Rubin, "Multiple Imputation for Nonresponse in Surveys", Wiley, 1987.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((80, 60), rank=2, observed=0.7, noise=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> tables = model.sample_imputations(problem.data, n_samples=5, random_state=0)
+        >>> tables.shape
+        (5, 80, 60)
+        >>> means = tables.mean(axis=(1, 2))  # an estimate of each table; its variance is that between imputations
+        >>> bool(means.std() > 0)
+        True
+        """
+        check_is_fitted(self)
+        n_samples = check_integer("n_samples", n_samples, 1)
+        rng = check_random_state(check_seed("random_state", random_state))
+        X, entries = self._entries(X, reset=False)
+        if entries.is_sparse:
+            raise ValueError(
+                "sample_imputations fills whole tables: X is sparse, and what it does not store is missing "
+                "(absent='missing'). Give a dense X, with NaN where it is missing."
+            )
+        fit = self._regress(entries, threshold=self.threshold_)
+        replaced = self._replaced(X, entries, fit)
+        out = np.repeat(np.asarray(X)[None], n_samples, axis=0)
+        if self._posterior is None:
+            out[:, replaced] = self._within_limits(self._space.predict(fit.factors))[replaced]
+            return out
+        for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng), strict=True):
+            table[replaced] = self._within_limits(drawn)[replaced]
+        return out
+
+    def detect_outliers(self, X):
+        """Flag the gross errors among the observed entries of rows, seen or new, by the rule of `outliers_`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of :meth:`transform`.
+
+        Returns
+        -------
+        outliers : ndarray or CSR matrix of bool, shape (n_samples, n_features)
+            True where an observed entry is flagged; of the fitted matrix `outliers_`.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((60, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data[:40])
+        >>> flags = model.detect_outliers(problem.data[40:])
+        >>> bool((flags == problem.outliers[40:]).all())
+        True
+        """
+        check_is_fitted(self)
+        _, entries = self._entries(X, reset=False)
+        fit = self._regress(entries, threshold=self.threshold_)
+        return entries.mask(self._space.gross(entries, fit))
+
+    def outlier_probability(self, X):
+        """Posterior probability of each observed entry of rows, seen or new, to be a gross error.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of :meth:`transform`.
+
+        Returns
+        -------
+        probability : ndarray or CSR matrix of shape (n_samples, n_features)
+            From 0 to 1; NaN where an entry is missing. Where the fit is exact, 1 or 0, as :meth:`detect_outliers` says.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((80, 60), rank=2, noise=0.1, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> probability = model.outlier_probability(problem.data)
+        >>> bool(probability[problem.outliers].mean() > 0.9), bool(probability[~problem.outliers].mean() < 0.1)
+        (True, True)
+        """
+        check_is_fitted(self)
+        X, entries = self._entries(X, reset=False)
+        if self._posterior is None:
+            fit = self._regress(entries, threshold=self.threshold_)
+            chance = self._space.gross(entries, fit).astype(np.float64)
+        else:
+            chance = gross_probability(self._posterior, entries, n_jobs=self.n_jobs)
+        if entries.is_sparse:
+            return in_form(chance, entries, X.dtype)
+        out = np.full(entries.shape, np.nan, X.dtype)
+        out[entries.rows, entries.cols] = chance
+        return out
+
+
+def in_form(values: np.ndarray, places: Entries | None, dtype: np.dtype) -> np.ndarray | sparse.csr_matrix:
+    """Values of all entries as they are, those of some places as a sparse matrix, in the type of the data."""
+    values = values.astype(dtype, copy=False)
+    if places is None:
+        return values
+    return sparse.csr_matrix((values, places.cols, places.indptr), shape=places.shape)

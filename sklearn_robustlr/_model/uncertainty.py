@@ -1,0 +1,154 @@
+"""How sure estimates are: posterior variances of entries and the noise of inliers, calibrated, and draws of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels.posterior import posterior_rows
+from .._operators.observed import Entries
+from .._utils.linalg import unpack
+from .._utils.threads import count_threads, interruptible, run_parts, working_for
+from .noise import NoiseLaw
+from .posterior import Columns, RowPosterior, Table, moments
+from .space import MemberRows, ModelSpace
+
+# Numbers that the errors of a block of rows take at a time.
+_BLOCK = 4_000_000
+
+
+class Spread(NamedTuple):
+    """Standard errors of estimates, and standard deviations of the value of an inlier there; in units of the data."""
+
+    error: np.ndarray
+    value: np.ndarray
+
+
+def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *, n_jobs: int | None = None) -> Spread:
+    """Spread at the entries of `places` of rows that are regressed on `entries`; without places at all, (n, p).
+
+    The variance of an average is that of the mixture of its members: the mean of theirs, and of the squares by which
+    they differ from it. Standard errors are calibrated; deviations of values are those that the calibration is in units
+    of.
+    """
+    n, p = entries.shape
+    entries = space.measured(entries)
+    if places is None:
+        indptr, cols = np.arange(n + 1) * p, np.tile(np.arange(p, dtype=np.int32), n)
+    else:
+        indptr, cols = places.indptr, places.cols
+    error = np.empty(len(cols))
+
+    def block(lo: int, hi: int) -> None:
+        own = slice(indptr[lo], indptr[hi])
+        where = Table((indptr[lo : hi + 1] - own.start).astype(np.int32), cols[own], error[own], (hi - lo, p))
+        members = space.posteriors(space.table(entries, lo, hi))
+        means, variances = np.array([_moments(member, where) for member in members]).transpose(1, 0, 2)
+        variance = space.weights @ (variances + (means - space.weights @ means) ** 2)
+        error[own] = space.scale[where.cols] * np.sqrt(variance)
+
+    pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]
+    with interruptible() as token:
+        run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
+    value = np.hypot(error, space.noise[cols])
+    error *= space.calibration.factor
+    return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))
+
+
+def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
+    """Draw the values of inliers at all entries of rows from the posterior predictive law, n_samples times (n, p).
+
+    Each draw is of one member of the average: the loadings of its columns, the coefficients of the rows given these,
+    and the noise, so that the entries of a draw belong together.
+    """
+    n = entries.shape[0]
+    members = space.posteriors(space.table(space.measured(entries), 0, n))
+    roots = [_root(columns) for columns in space.members]
+    factor = space.calibration.factor
+    for m in rng.choice(len(members), size=n_samples, p=space.weights):
+        columns, table, rows = members[m]
+        k = columns.rank
+        loadings = columns.loadings + factor * np.einsum("pkr,pr->pk", roots[m], _normal(columns, roots[m], rng))
+        means, packed = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
+        target = table.values - columns.mean[table.cols]
+        sure = np.zeros_like(columns.covariances)
+        posterior_rows(table.indptr, table.cols, target, rows.precision, loadings, sure, np.ones(k), means, packed)
+        u = means + factor * np.einsum("ikr,ir->ik", _roots(packed), rng.standard_normal((n, k)))
+        noise = factor * columns.law.draw_inliers(n, rng)
+        yield space.shift + space.scale * (columns.mean + u @ loadings.T + noise)
+
+
+def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:
+    """Posterior probability of each entry to be a gross error.
+
+    A Gaussian member, which knows of none, is asked by a robust law that has learnt no shares yet.
+    """
+    chance = np.ones(len(entries.y))
+    measured = ~space.stuck.among(entries)
+    entries = entries.subset(measured)
+    out = np.empty(len(entries.y))
+
+    def block(lo: int, hi: int) -> None:
+        table = space.table(entries, lo, hi)
+        total = np.zeros(len(table.values))
+        for weight, (columns, _, rows) in zip(space.weights, space.posteriors(table), strict=True):
+            law = columns.law if columns.law.robust else NoiseLaw.start(columns.law.variances, True)
+            mean, variance = moments(rows, columns, table)
+            total += weight * law.weigh((table.values - mean) ** 2 + variance, table.cols).gross
+        out[entries.indptr[lo] : entries.indptr[hi]] = total
+
+    pairs = list(pairwise(entries.bounds()))
+    with interruptible() as token:
+        run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
+    chance[measured] = out
+    return chance
+
+
+def _moments(member: MemberRows, where: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances at the entries of a table, in even units."""
+    columns, table, rows = member
+    mean, variance = moments(rows, columns, where)
+    if columns.joint is not None:
+        variance = _joint_variances(columns, columns.joint, table, rows)[where.rows, where.cols]
+    return mean, variance
+
+
+def _joint_variances(columns: Columns, joint: np.ndarray, table: Table, rows: RowPosterior) -> np.ndarray:
+    """Variances of all entries of rows where loadings of columns are not independent, to first order.
+
+    An entry v_j . u_i moves with its own column and with all that its row was regressed on: the derivative of u_i is
+    -C_i sum_l w_il v_l (u_i . dv_l).
+    """
+    v, cov = columns.loadings, unpack(rows.covariances)
+    weight = np.zeros(table.shape)
+    weight[table.rows, table.cols] = rows.precision
+    moved = np.tensordot(rows.means, joint, axes=(1, 1))
+    moved -= v @ (cov @ (v.T @ (weight[:, :, None] * moved)))
+    return np.einsum("jk,ikl,jl->ij", v, cov, v, optimize=True) + np.einsum("ijr,ijr->ij", moved, moved)
+
+
+def _parts(first: int, last: int, space: ModelSpace) -> list[tuple[int, int]]:
+    """Bounds of blocks of the rows first to last whose errors take bounded memory."""
+    numbers = max(columns.loadings.size if columns.joint is None else columns.joint.size for columns in space.members)
+    step = max(_BLOCK // max(numbers, 1), 1)
+    return [(lo, min(lo + step, last)) for lo in range(first, last, step)]
+
+
+def _root(columns: Columns) -> np.ndarray:
+    """Root of the covariance of the loadings: of each column, (p, k, k), or of all together, (p, k, r)."""
+    return _roots(columns.covariances) if columns.joint is None else columns.joint
+
+
+def _normal(columns: Columns, root: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Normal variates that a root is multiplied by: those of each column, or the same for all."""
+    p, _, r = root.shape
+    return rng.standard_normal((p, r)) if columns.joint is None else np.tile(rng.standard_normal(r), (p, 1))
+
+
+def _roots(packed: np.ndarray) -> np.ndarray:
+    """Roots of packed covariances, which may be singular."""
+    values, vectors = np.linalg.eigh(unpack(packed))
+    return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]

@@ -1,0 +1,258 @@
+"""Standard errors, intervals and draws say how far estimates are from the truth, in any form and unit of the data."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import norm
+from sklearn.datasets import load_breast_cancer
+
+from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix
+
+NOISE = 0.2
+
+
+def noisy(seed=0, *, shape=(90, 60), rank=2, observed=0.5, outliers=0.0, **kwargs):
+    return make_corrupted_matrix(
+        shape, rank, observed=observed, outliers=outliers, noise=NOISE, random_state=seed, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return noisy(outliers=0.1)
+
+
+@pytest.fixture(scope="module")
+def model(problem):
+    return RobustMatrixCompletion(replace="all").fit(problem.data)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A real table, standardised, with a fifth of its entries hidden."""
+    X = load_breast_cancer().data[:300]
+    truth = (X - X.mean(axis=0)) / X.std(axis=0)
+    hidden = np.random.RandomState(0).uniform(size=X.shape) < 0.2
+    return np.where(hidden, np.nan, truth), truth, hidden
+
+
+@pytest.fixture(scope="module")
+def table_model(table):
+    return RobustMatrixCompletion(replace="all").fit(table[0])
+
+
+def tangent_deviations(u, v, inlier, scale):
+    """Standard errors of least squares in both factors, from the pseudo-inverse of all normal equations."""
+    (n, k), p = u.shape, len(v)
+
+    def gradient(i, j):
+        g = np.zeros((n + p, k))
+        g[i], g[n + j] = v[j], u[i]
+        return g.ravel()
+
+    every = np.array([gradient(i, j) for i in range(n) for j in range(p)])
+    seen = every[inlier.ravel()]
+    cov = np.linalg.pinv(seen.T @ seen, rcond=1e-9, hermitian=True)
+    return scale * np.sqrt(np.einsum("ij,jk,ik->i", every, cov, every, optimize=True)).reshape(n, p)
+
+
+def test_standard_errors_are_those_of_least_squares_in_both_factors():
+    problem = noisy(0, shape=(40, 25), observed=0.5)
+    model = RobustMatrixCompletion().fit(problem.data)
+    assert model.stop_reason_ == "noisy" and not model.outliers_.any()
+    _, std = model.transform(problem.data, return_std=True)
+    u, v = model.left_ * model.singular_values_, model.right_
+    expected = tangent_deviations(u, v, np.isfinite(problem.data), model.scale_)
+    ratio = std / expected
+    assert np.quantile(np.abs(ratio / np.median(ratio) - 1.0), 0.95) < 0.02  # but for the prior of the rows
+    assert 0.8 < np.median(ratio) < 1.25  # calibrated by some fifteen held-out entries
+
+
+def test_they_cover_the_truth_of_a_sharp_rank():
+    within, inside = [], []
+    for seed in range(4):
+        problem = noisy(seed, outliers=0.1)
+        model = RobustMatrixCompletion(replace="all").fit(problem.data)
+        estimate, std = model.transform(problem.data, return_std=True)
+        hidden = ~problem.observed
+        error = (estimate - problem.clean)[hidden]
+        within.append([np.mean(np.abs(error) <= norm.ppf(0.5 + c / 2) * std[hidden]) for c in (0.5, 0.9, 0.95)])
+        value = problem.clean + NOISE * np.random.RandomState(seed).standard_normal(problem.clean.shape)
+        ends = [model.predict_interval(problem.data, coverage=c) for c in (0.5, 0.9, 0.95)]
+        inside.append([np.mean(((low <= value) & (value <= high))[hidden]) for low, high in ends])
+    for found in (within, inside):
+        np.testing.assert_allclose(np.mean(found, axis=0), (0.5, 0.9, 0.95), atol=0.04)
+
+
+def test_intervals_cover_hidden_entries_of_a_real_table(table, table_model):
+    X, truth, hidden = table
+    for coverage in (0.5, 0.9, 0.95):
+        low, high = table_model.predict_interval(X, coverage=coverage)
+        assert abs(np.mean(((low <= truth) & (truth <= high))[hidden]) - coverage) < 0.06
+    _, std = table_model.transform(X, return_std=True)
+    missed = np.abs(table_model.transform(X) - truth)
+    sure = std < np.median(std[hidden])  # they tell good estimates from poor ones
+    assert missed[hidden & sure].mean() < 0.7 * missed[hidden & ~sure].mean()
+
+
+def test_an_exact_fit_is_sure():
+    problem = make_corrupted_matrix((40, 30), 2, observed=0.7, outliers=0.1, random_state=0)
+    problem.data[3, 1:] = np.nan  # one entry, two unknowns
+    with pytest.warns(UserWarning, match="too few inliers"):
+        model = RobustMatrixCompletion().fit(problem.data)
+    assert model.stop_reason_ == "exact" and list(model.undetermined_rows_) == [3]
+    repaired, std = model.transform(problem.data, return_std=True)
+    assert not np.delete(std, 3, axis=0).any() and np.isinf(std[3]).all()
+    low, high = model.predict_interval(problem.data)
+    estimate = model.set_params(replace="all").transform(problem.data)
+    model.set_params(replace="outliers")
+    np.testing.assert_array_equal(np.delete(low, 3, axis=0), np.delete(estimate, 3, axis=0))
+    np.testing.assert_array_equal(np.delete(high, 3, axis=0), np.delete(estimate, 3, axis=0))
+    assert np.isneginf(low[3]).all() and np.isposinf(high[3]).all()
+    for drawn in model.sample_imputations(problem.data, 2, random_state=0):
+        np.testing.assert_array_equal(drawn, repaired)
+    _, std = model.predict_entries([0, 3], [5, 5], return_std=True)
+    np.testing.assert_array_equal(std, [0.0, np.inf])
+
+
+def test_what_is_not_identifiable_has_no_bounds(problem):
+    data = problem.data.copy()
+    data[7, 2:] = np.nan
+    data[:, 5] = np.nan
+    with pytest.warns(UserWarning, match="too few inliers"):
+        model = RobustMatrixCompletion().fit(data)
+    _, std = model.transform(data, return_std=True)
+    assert np.isinf(std[7]).all() and np.isinf(std[:, 5]).all()
+    assert np.isfinite(np.delete(np.delete(std, 7, axis=0), 5, axis=1)).all()
+
+
+def test_less_seen_is_less_sure(problem, model):
+    row = problem.data[:1].copy()
+    poorer = row.copy()
+    poorer[0, np.flatnonzero(np.isfinite(row[0]))[8:]] = np.nan
+    (_, std), (_, more) = model.transform(row, return_std=True), model.transform(poorer, return_std=True)
+    assert (more > std).mean() > 0.9
+    low, high = model.predict_interval(row, coverage=0.5)
+    lower, higher = model.predict_interval(row, coverage=0.9)
+    assert (lower < low).all() and (high < higher).all()
+
+
+def test_rows_do_not_depend_on_their_batch(problem, model, table, table_model):
+    for X, fitted in ((problem.data, model), (table[0], table_model)):
+        _, std = fitted.transform(X, return_std=True)
+        np.testing.assert_allclose(fitted.transform(X[11:14], return_std=True)[1], std[11:14], rtol=1e-9)
+        _, other = fitted.set_params(n_jobs=2).transform(X, return_std=True)
+        fitted.set_params(n_jobs=None)
+        np.testing.assert_array_equal(other, std)
+
+
+def test_entries_have_the_errors_of_their_rows(problem, model, table, table_model):
+    rows, cols = np.array([5, 0, 5, 17]), np.array([3, 3, 0, 11])
+    for X, fitted in ((problem.data, model), (table[0], table_model)):
+        _, std = fitted.transform(X, return_std=True)
+        values, found = fitted.predict_entries(rows, cols, return_std=True)
+        np.testing.assert_array_equal(values, fitted.predict_entries(rows, cols))
+        np.testing.assert_allclose(found, std[rows, cols], rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e5])
+def test_they_have_the_units_of_the_data(table, table_model, factor):
+    X, _, _ = table
+    units = factor ** np.linspace(-1.0, 1.0, X.shape[1])
+    offset = np.linspace(-30.0, 30.0, X.shape[1]) * units
+    scaled = RobustMatrixCompletion(replace="all").fit(X * units + offset)
+    _, std = table_model.transform(X, return_std=True)
+    _, there = scaled.transform(X * units + offset, return_std=True)
+    np.testing.assert_allclose(there, std * units, rtol=1e-4)
+
+
+def test_sparse_rows_have_them_at_their_entries(problem):
+    seen = np.isfinite(problem.data)
+    stored = sparse.csr_matrix((problem.data[seen], np.nonzero(seen)), shape=seen.shape)
+    dense = RobustMatrixCompletion().fit(problem.data)
+    model = RobustMatrixCompletion().fit(stored)
+    _, std = model.transform(stored, return_std=True)
+    _, expected = dense.transform(problem.data, return_std=True)
+    np.testing.assert_allclose(std.toarray()[seen], expected[seen], rtol=1e-6)
+    for end, other in zip(model.predict_interval(stored), dense.predict_interval(problem.data), strict=True):
+        np.testing.assert_allclose(end.toarray()[seen], other[seen], rtol=1e-6)
+    chance = model.outlier_probability(stored)
+    np.testing.assert_allclose(chance.toarray()[seen], dense.outlier_probability(problem.data)[seen], atol=1e-6)
+    with pytest.raises(ValueError, match="X is sparse"):
+        model.sample_imputations(stored)
+
+
+def test_single_precision_is_kept(problem):
+    model = RobustMatrixCompletion().fit(problem.data.astype(np.float32))
+    repaired, std = model.transform(problem.data.astype(np.float32), return_std=True)
+    low, high = model.predict_interval(problem.data.astype(np.float32))
+    assert {a.dtype for a in (repaired, std, low, high)} == {np.dtype(np.float32)}
+    _, expected = RobustMatrixCompletion().fit(problem.data).transform(problem.data, return_std=True)
+    np.testing.assert_allclose(std, expected, rtol=0.02)
+
+
+def test_draws_have_the_spread_that_is_stated(table):
+    X, _, _ = table
+    model = RobustMatrixCompletion().fit(X)
+    tables = model.sample_imputations(X, 60, random_state=0)
+    seen = np.isfinite(X) & ~model.outliers_
+    assert (tables[:, seen] == X[seen]).all()
+    missing = ~np.isfinite(X)
+    estimate = model.transform(X)
+    # limits cut the tails of draws, so that quantiles are compared
+    low, high = model.predict_interval(X, coverage=0.5)
+    inside = (low <= tables) & (tables <= high)
+    assert abs(inside[:, missing].mean() - 0.5) < 0.1
+    assert abs(np.median((tables - estimate)[:, missing])) < 0.1
+    np.testing.assert_array_equal(
+        model.sample_imputations(X, 2, random_state=1), model.sample_imputations(X, 2, random_state=1)
+    )
+    assert (tables[0] != tables[1]).any()
+
+
+def test_draws_of_a_row_belong_together():
+    """Entries of a draw share the coefficients of their row: their errors are correlated as those of the model are."""
+    problem = noisy(1, rank=1, observed=0.3, shape=(80, 40))
+    row = np.full((1, 40), np.nan)
+    row[0, :3] = problem.clean[0, :3]
+    model = RobustMatrixCompletion(rank=1, replace="all").fit(problem.data)
+    tables = model.sample_imputations(row, 400, random_state=0)[:, 0]
+    v = model.right_[:, 0]
+    strong = np.argsort(-np.abs(v))[:2]
+    expected = np.sign(np.prod(v[strong]))
+    assert expected * np.corrcoef(tables[:, strong].T)[0, 1] > 0.3
+
+
+def test_outliers_of_new_rows(problem):
+    model = RobustMatrixCompletion().fit(problem.data[:70])
+    np.testing.assert_array_equal(model.detect_outliers(problem.data[:70]), model.outliers_)
+    new = problem.data[70:]
+    flags, chance = model.detect_outliers(new), model.outlier_probability(new)
+    assert np.isnan(chance[~np.isfinite(new)]).all()
+    assert flags[problem.outliers[70:]].mean() > 0.95 and flags[~problem.outliers[70:]].mean() < 0.01
+    assert np.all(chance[flags] > 0.5) and np.nanmean(chance[~problem.outliers[70:]]) < 0.02
+
+
+def test_intervals_stay_within_the_limits(table):
+    X, _, _ = table
+    model = RobustMatrixCompletion(min_value=-0.5, max_value=0.5).fit(X)
+    low, high = model.predict_interval(X, coverage=0.99)
+    assert low.min() == -0.5 and high.max() == 0.5
+
+
+@pytest.mark.parametrize("coverage", [0, 1.0, -0.1, 2, np.nan])
+def test_a_coverage_is_a_share(problem, model, coverage):
+    with pytest.raises(ValueError, match="coverage must be"):
+        model.predict_interval(problem.data, coverage=coverage)
+
+
+def test_parameters_of_draws_are_checked(problem, model):
+    with pytest.raises(TypeError, match="coverage"):
+        model.predict_interval(problem.data, coverage="most")
+    with pytest.raises(ValueError, match="n_samples"):
+        model.sample_imputations(problem.data, 0)
+    with pytest.raises(TypeError, match="random_state"):
+        model.sample_imputations(problem.data, random_state="seed")
+    with pytest.raises(TypeError, match="return_std"):
+        model.transform(problem.data, return_std="yes")
