@@ -8,21 +8,17 @@ import numpy as np
 
 from .._kernels.posterior import posterior_rows
 from .._model.calibration import Calibration
+from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
 from .._model.posterior import Columns, Table, moments, regress
 from .._model.space import ModelSpace
 from .._model.stuck import StuckValues
 from .._operators.observed import Entries
-from .._utils.linalg import degrees_of_freedom, unpack
+from .._utils.linalg import unpack
 from .._utils.values import StopReason
 from .matrix import MatrixFit
 from .measurements import LowRankFit
 
-# Inliers per degree of freedom from which columns may be taken as independent. Standard errors are then too small by
-# less than 1.5 %; by 3.5 % at 4, 6 % at 3 and 13 % at 2 (120 x 80, rank 3: uncertainty.py).
-_MANY = 6.0
-# Most loadings whose covariance is computed as a whole.
-_MOST_LOADINGS = 1000
 # Entries that held-out errors are taken at, and the share of those of some rows that they are.
 _CALIBRATED, _HELD_OUT = 3000, 0.1
 # Sizes whose squares are numbers, and least noise, in units of the data.
@@ -73,7 +69,7 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
 
 
 def _with_covariances(table: Table, fit: LowRankFit, columns: Columns, scale: float) -> Columns:
-    """Covariances of loadings by the inliers, in units of `scale`; together where there are few inliers."""
+    """Covariances of the loadings, of each column and joint, by the inliers; `scale` is the unit of the table."""
     u = fit.left.astype(np.float64) * np.sqrt(len(fit.left))
     rest = table.values - np.einsum("pk,pk->p", u[table.rows], columns.loadings[table.cols])
     inlier = np.abs(rest) <= fit.threshold / scale
@@ -90,31 +86,7 @@ def _with_covariances(table: Table, fit: LowRankFit, columns: Columns, scale: fl
     at = table.column_bounds, table.rows_by_column
     posterior_rows(*at, table.values[turn], precision[turn], u, sure, np.full(k, _FLAT), means, packed)
     columns = replace(columns, covariances=packed)
-    many = np.count_nonzero(inlier) > _MANY * degrees_of_freedom(table.shape, k)
-    if many or p * k > _MOST_LOADINGS:
-        return columns
-    return replace(columns, joint=_joint_root(table, u, precision, columns.loadings))
-
-
-def _joint_root(table: Table, u: np.ndarray, precision: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Root (p, k, r) of the joint covariance of the loadings v, of least squares in the rows u and the columns.
-
-    The rows are eliminated from the normal equations. What is left is singular, for a change of basis changes nothing:
-    those directions are left out.
-    """
-    (n, k), p = u.shape, len(v)
-    weight = np.zeros(table.shape)
-    weight[table.rows, table.cols] = precision
-    normal = np.einsum("ij,jk,jl->ikl", weight, v, v, optimize=True) + np.eye(k)
-    root = np.linalg.cholesky(np.linalg.inv(normal))
-    coupled = np.einsum("ijm,ik->jkim", weight[:, :, None] * (v @ root), u).reshape(p * k, n * k)
-    schur = -(coupled @ coupled.T)
-    own = np.einsum("ij,ik,il->jkl", weight, u, u, optimize=True)
-    where = np.arange(p * k).reshape(p, k)
-    schur[where[:, :, None], where[:, None, :]] += own
-    power, turn = np.linalg.eigh(schur)
-    kept = power > 1e-8 * power[-1]
-    return (turn[:, kept] / np.sqrt(power[kept])).reshape(p, k, -1)
+    return replace(columns, joint=joint_root(table, u, precision, columns.loadings, np.full(k, _FLAT)))
 
 
 def _calibrate(entries: Entries, space: ModelSpace) -> Calibration:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
+from .._utils.linalg import unpack
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.values import Factors
 from .calibration import Calibration
+from .joint import joint_root
 from .noise import NoiseLaw
 from .posterior import Columns, Table, columns_of, moments, regress, signal, start_columns, sweep_until_settled
 from .space import ModelSpace, Screen
@@ -116,13 +118,14 @@ def fit_average(
     kept = np.flatnonzero(weights > _LEAST_WEIGHT)
     weights = weights[kept] / weights[kept].sum()
     members = [fitted[i] for i in kept]
-    calibration = _calibrate(test, members, weights, missed[kept], np.array(variances)[kept])
+    calibration = _calibrate_average(test, members, weights, missed[kept], np.array(variances)[kept])
     members = [
         sweep_until_settled(table if columns.law.robust else narrow, columns, n_sweeps=_LAST_SWEEPS, free=0)
         if columns.loadings.any()
         else columns
         for columns in members
     ]
+    members = [_with_joint(table if columns.law.robust else narrow, columns) for columns in members]
     within = np.abs(test.values) <= _FENCE
     error = np.abs(weights @ missed[kept])[within]
     noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in members])
@@ -185,7 +188,17 @@ def _no_directions(table: Table) -> Columns:
     return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)
 
 
-def _calibrate(
+def _with_joint(table: Table, columns: Columns) -> Columns:
+    """Columns with the joint covariance of their loadings, by the posterior weights of the entries."""
+    if not columns.loadings.any():
+        return columns
+    rows = regress(table, columns)
+    power = np.sum(columns.loadings**2, axis=0) + np.diag(unpack(columns.covariances.sum(axis=0)))
+    root = joint_root(table, rows.means, rows.precision, columns.loadings, len(columns.loadings) / power)
+    return replace(columns, joint=root)
+
+
+def _calibrate_average(
     test: Table, members: list[Columns], weights: np.ndarray, missed: np.ndarray, variances: np.ndarray
 ) -> Calibration:
     """Held-out errors of the average beside what its members predict of them; `missed` and `variances` are theirs."""

@@ -1,0 +1,262 @@
+"""Study of uncertainty: how often intervals and standard errors hold the truth, how wide they are, and draws pooled.
+
+    python asv_bench/studies/uncertainty.py                    # all parts
+    python asv_bench/studies/uncertainty.py --row grid --count 5
+    python asv_bench/studies/uncertainty.py --row tables       # hidden entries of tables, beside IterativeImputer
+    python asv_bench/studies/uncertainty.py --row imputation   # regression coefficients by Rubin's rules
+
+grid: 120 x 80 of rank 3 (sharp) or with singular values that fall as j^-1.5 (decaying), noise of a fifth of the data,
+2 to 10 observed inliers per degree of freedom of rank 3, without errors, with 20 % huge ones and with 20 % of three
+standard deviations, seen evenly or unevenly. Intervals are judged by new values of hidden entries, standard errors by
+the clean matrix. Widths are those of 90 % intervals over those of an oracle: least squares told rank and errors, with
+the exact covariance of its tangent space, and the noise (sharp spectrum alone).
+
+tables: five tables of scikit-learn, five kinds of damage, of `tables.py`. The log loss is that of normal laws, by mean
+and standard deviation; that of the peer by 20 draws of its posterior.
+
+imputation: y and twelve columns of rank 3 with noise, 20 % missing, with and without 5 % gross errors; the coefficients
+of y on three columns, of 20 imputations by Rubin's rules and of a single filled table, at a nominal 95 %.
+"""
+
+import numpy as np
+from harness import Arguments, Table, over_processes, quiet, write_json
+from scipy.stats import norm, t
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer
+from tables import KINDS, TABLES, load, spoil, spread
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+FIRST_TEST_SEED = 40000
+NOMINAL = (0.5, 0.9, 0.95)
+SHAPE, RANK, NOISE = (120, 80), 3, 0.2
+RATIOS = (2, 3, 4, 6, 10)
+ERRORS = {"none": (0.0, 0.0), "huge": (0.2, 10.0), "3 sd": (0.2, 3.0)}
+
+
+def draw(ratio, errors, sampling, spectrum, seed):
+    """Data, the clean matrix, and the mask of the inliers."""
+    rng = np.random.RandomState(seed)
+    (n, p), k = SHAPE, RANK
+    if spectrum == "sharp":
+        clean = rng.standard_normal((n, k)) @ rng.standard_normal((k, p))
+    else:
+        size = np.arange(1, p + 1) ** -1.5
+        clean = rng.standard_normal((n, p)) * size @ np.linalg.qr(rng.standard_normal((p, p)))[0]
+    clean /= clean.std()
+    share, magnitude = ERRORS[errors]
+    rate = np.full((n, p), ratio * k * (n + p - k) / (n * p * (1.0 - share)))
+    if sampling == "uneven":
+        rate *= np.outer(rng.uniform(0.4, 1.6, n), rng.uniform(0.4, 1.6, p))
+    seen, wrong = rng.uniform(size=(n, p)) < rate, rng.uniform(size=(n, p)) < share
+    data = clean + NOISE * rng.standard_normal((n, p))
+    data[wrong] += magnitude * rng.choice([-1, 1], wrong.sum())
+    return np.where(seen, data, np.nan), clean, seen & ~wrong
+
+
+def oracle_deviations(data, clean, inlier):
+    """Standard errors of least squares told rank and errors: the tangent space at its solution."""
+    u, s, vt = np.linalg.svd(clean, full_matrices=False)
+    u, v = u[:, :RANK] * s[:RANK], vt[:RANK].T
+    ridge = 1e-9 * np.eye(RANK)
+    for _ in range(20):
+        u = np.stack([np.linalg.solve(v[m].T @ v[m] + ridge, v[m].T @ y[m]) for m, y in zip(inlier, data, strict=True)])
+        v = np.stack(
+            [np.linalg.solve(u[m].T @ u[m] + ridge, u[m].T @ y[m]) for m, y in zip(inlier.T, data.T, strict=True)]
+        )
+    n, p = data.shape
+    gradient = np.zeros((n, p, n + p, RANK))
+    gradient[np.arange(n), :, np.arange(n)] = v
+    gradient[:, np.arange(p), n + np.arange(p)] = u[:, None]
+    gradient = gradient.reshape(n * p, -1)
+    seen = gradient[inlier.ravel()]
+    root = np.linalg.pinv(np.linalg.cholesky(seen.T @ seen + 1e-9 * np.eye(seen.shape[1])))
+    return NOISE * np.linalg.norm(gradient @ root.T, axis=1).reshape(n, p)
+
+
+def run_grid(ratio, errors, sampling, spectrum, seed):
+    data, clean, inlier = draw(ratio, errors, sampling, spectrum, seed)
+    hidden = ~np.isfinite(data)
+    value = clean + NOISE * np.random.RandomState(seed + 1).standard_normal(clean.shape)
+    model = RobustMatrixCompletion(replace="all")
+    with quiet():
+        estimate = model.fit_transform(data)
+    _, std = model.transform(data, return_std=True)
+    ends = [model.predict_interval(data, coverage=c) for c in NOMINAL]
+    inside = [(low <= value) & (value <= high) for low, high in ends]
+    missed = np.abs(estimate - clean)[hidden]
+    result = {
+        "interval": [float(np.mean(x[hidden])) for x in inside],
+        "std": [float(np.mean(missed <= norm.ppf(0.5 + c / 2) * std[hidden])) for c in NOMINAL],
+        "rows": [float(x) for x in np.mean(inside[1], axis=1, where=hidden)[hidden.sum(axis=1) >= 10]],
+        "converged": bool(model.converged_),
+        "verdict": model.stop_reason_,
+    }
+    if spectrum == "sharp":
+        known = norm.ppf(0.95) * np.hypot(oracle_deviations(np.nan_to_num(data), clean, inlier), NOISE)
+        low, high = ends[1]
+        result["width"] = float(np.median(((high - low) / 2 / known)[hidden]))
+    return result
+
+
+def log_loss(missed, deviation):
+    """Mean negative logarithm of normal densities."""
+    return float(np.mean(0.5 * (missed / deviation) ** 2 + np.log(deviation)))
+
+
+def run_table(name, kind, seed):
+    X = load(name)
+    Y, missing = spoil(X, kind, seed)
+    shift, scale = np.nanmedian(Y, axis=0), spread(Y)
+    Y, truth = (Y - shift) / scale, (X - shift) / scale
+    model = RobustMatrixCompletion(replace="all")
+    with quiet():
+        estimate = model.fit_transform(Y)
+        drawn = np.array(
+            [
+                IterativeImputer(
+                    n_nearest_features=20, sample_posterior=True, max_iter=5, random_state=i
+                ).fit_transform(Y)
+                for i in range(20)
+            ]
+        )
+    ends = [model.predict_interval(Y, coverage=c) for c in NOMINAL]
+    one = (np.subtract(*model.predict_interval(Y, coverage=0.6827)[::-1]) / 2)[missing]
+    peers = np.quantile(drawn, [0.05, 0.95], axis=0)
+    return {
+        "interval": [float(np.mean(((low <= truth) & (truth <= high))[missing])) for low, high in ends],
+        "log loss": log_loss((estimate - truth)[missing], np.maximum(one, 1e-6)),
+        "iterative": float(np.mean(((peers[0] <= truth) & (truth <= peers[1]))[missing])),
+        "log loss of iterative": log_loss(
+            (drawn.mean(axis=0) - truth)[missing], np.maximum(drawn.std(axis=0)[missing], 1e-6)
+        ),
+        "converged": bool(model.converged_),
+    }
+
+
+def regression(table):
+    """Coefficients of the last column on the first three, and their variances."""
+    design = np.column_stack([np.ones(len(table)), table[:, :3]])
+    inverse = np.linalg.inv(design.T @ design)
+    found = inverse @ design.T @ table[:, -1]
+    rest = table[:, -1] - design @ found
+    return found[1:], rest @ rest / (len(table) - 4) * np.diag(inverse)[1:]
+
+
+def run_imputation(share, seed, n=300, p=13, m=20):
+    rng = np.random.RandomState(seed)
+    loadings = rng.standard_normal((p, RANK))
+    X = rng.standard_normal((n, RANK)) @ loadings.T + rng.standard_normal((n, p))
+    cov = loadings @ loadings.T + np.eye(p)
+    truth = np.linalg.solve(cov[:3, :3], cov[:3, -1])
+    wrong = rng.uniform(size=X.shape) < share
+    X[wrong] += 15 * rng.choice([-1, 1], wrong.sum())
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    with quiet():
+        model = RobustMatrixCompletion().fit(X)
+    found, variance = regression(model.transform(X))
+    single = np.abs(found - truth) <= t.ppf(0.975, n - 4) * np.sqrt(variance)
+    found, variance = map(
+        np.array, zip(*map(regression, model.sample_imputations(X, m, random_state=seed)), strict=True)
+    )
+    within, between = variance.mean(axis=0), (1 + 1 / m) * found.var(axis=0, ddof=1)
+    freedom = (m - 1) * (1 + within / between) ** 2
+    pooled = np.abs(found.mean(axis=0) - truth) <= t.ppf(0.975, freedom) * np.sqrt(within + between)
+    return {"pooled": float(pooled.mean()), "single": float(single.mean())}
+
+
+def shares(results, key):
+    """Mean coverages at the nominal ones."""
+    return " ".join(f"{x:.3f}" for x in np.mean([r[key] for r in results], axis=0))
+
+
+def grid(args):
+    print("coverage at nominal .5 .9 .95; rows: 5 % quantile of that of rows at .9")
+    table, figures = Table({}, sentences=()), {}
+    for spectrum in ("sharp", "decaying"):
+        for errors in ERRORS:
+            for sampling in ("even", "uneven"):
+                for ratio in RATIOS:
+                    if ratio * RANK * (sum(SHAPE) - RANK) > np.prod(SHAPE) * (1 - ERRORS[errors][0]):
+                        continue
+                    cell = ratio, errors, sampling, spectrum
+                    results = over_processes(run_grid, [(*cell, seed) for seed in args.seeds], args.jobs)
+                    figures[" ".join(map(str, cell))] = results
+                    table.print(
+                        {"spectrum": spectrum, "errors": errors, "seen": sampling, "per dof": ratio, **cells(results)}
+                    )
+    every = [r for results in figures.values() for r in results]
+    table.print({"spectrum": "all", "errors": "", "seen": "", "per dof": "", **cells(every)})
+    sure = [r for r in every if r["verdict"] == "noisy"]
+    table.print({"spectrum": "noisy", "errors": "", "seen": "", "per dof": "", **cells(sure)})
+    return figures
+
+
+def cells(results):
+    widths = [r["width"] for r in results if "width" in r]
+    rows = [x for r in results for x in r["rows"]]
+    return {
+        "intervals": shares(results, "interval"),
+        "standard errors": shares(results, "std"),
+        "rows": f"{np.quantile(rows, 0.05):.2f}" if rows else "",
+        "width": f"{np.median(widths):.2f}" if widths else "",
+        "converged": f"{sum(r['converged'] for r in results)}/{len(results)}",
+    }
+
+
+def tables(args):
+    print("coverage of hidden entries at nominal .5 .9 .95, and log loss")
+    table, figures = Table({}, sentences=()), {}
+    for name in TABLES:
+        for kind in KINDS:
+            results = over_processes(run_table, [(name, kind, seed) for seed in args.seeds], args.jobs)
+            figures[f"{name} {kind}"] = results
+            table.print({"table": name, "damage": kind, **table_cells(results)})
+    every = [r for results in figures.values() for r in results]
+    table.print({"table": "all", "damage": "all", **table_cells(every)})
+    return figures
+
+
+def table_cells(results):
+    return {
+        "intervals": shares(results, "interval"),
+        "log loss": f"{np.mean([r['log loss'] for r in results]):.2f}",
+        "iterative at .9": f"{np.mean([r['iterative'] for r in results]):.3f}",
+        "its log loss": f"{np.mean([r['log loss of iterative'] for r in results]):.2f}",
+    }
+
+
+def imputation(args):
+    print("coverage of 95 % intervals of regression coefficients")
+    table, figures = Table({}, sentences=()), {}
+    for share in (0.0, 0.05):
+        tasks = [(share, seed) for first in args.seeds for seed in range(20 * first, 20 * first + 20)]
+        results = over_processes(run_imputation, tasks, args.jobs)
+        figures[f"gross {share}"] = results
+        table.print(
+            {
+                "gross errors": f"{share:.0%}",
+                "pooled": f"{np.mean([r['pooled'] for r in results]):.3f}",
+                "single": f"{np.mean([r['single'] for r in results]):.3f}",
+                "of": len(results),
+            }
+        )
+    return figures
+
+
+PARTS = {"grid": grid, "tables": tables, "imputation": imputation}
+
+
+def main():
+    options = Arguments(__doc__)
+    options.add_seeds(FIRST_TEST_SEED, count=3, of="seeds (of the imputation, groups of 20)")
+    options.add_rows(PARTS, what="part")
+    args = options.parse_args()
+    figures = {}
+    for part in args.row or PARTS:
+        figures[part] = PARTS[part](args)
+    write_json(args.json, figures)
+
+
+if __name__ == "__main__":
+    main()
