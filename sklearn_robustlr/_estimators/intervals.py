@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +20,14 @@ from .validation import check_choice, check_integer, check_real, check_seed
 
 # What may be replaced by an estimate.
 REPLACE = ("outliers", "missing", "all")
+
+
+class Intervals(NamedTuple):
+    """Ends of intervals and the estimates that they are about, in the form of X."""
+
+    lower: np.ndarray | sparse.csr_matrix
+    upper: np.ndarray | sparse.csr_matrix
+    estimate: np.ndarray | sparse.csr_matrix
 
 
 class IntervalMixin(LimitsMixin):
@@ -130,6 +138,11 @@ class IntervalMixin(LimitsMixin):
         True
         """
         check_is_fitted(self)
+        found = self._intervals(X, coverage)
+        return found.lower, found.upper
+
+    def _intervals(self, X: Any, coverage: float) -> Intervals:
+        """Intervals of rows and the estimates that they are centred at."""
         coverage = check_real("coverage", coverage)
         if not 0.0 < coverage < 1.0:
             raise ValueError(f"coverage must be above 0 and below 1, got {coverage!r}.")
@@ -141,8 +154,8 @@ class IntervalMixin(LimitsMixin):
         cols = entries.cols if places is not None else slice(None)
         estimate = entries.y + fit.residual if places is not None else self._space.predict(fit.factors)
         estimate = self._within_limits(estimate, cols)
-        ends = [self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0)]
-        return tuple(in_form(end, places, X.dtype) for end in ends)
+        lower, upper = (self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0))
+        return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
         """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.

@@ -1,0 +1,296 @@
+"""Displays of uncertainty: a row or column with its intervals, and how often intervals hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
+
+from ._drawing import BLUE, GREY, VERMILLION, axes, legend
+
+# Nominal coverages of a calibration curve.
+_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+def _line(name, values, length):
+    values = np.asarray(values)
+    if values.shape != (length,):
+        raise ValueError(f"{name} must have one value per entry, shape ({length},), got {values.shape}.")
+    return values
+
+
+def _whole(X):
+    if sparse.issparse(X):
+        raise ValueError("X must be dense, with NaN where it is missing: a sparse X has no whole rows or columns.")
+    return X
+
+
+class IntervalDisplay:
+    """A row or a column of a matrix with the intervals of its entries: what is observed, flagged and estimated.
+
+    Use :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    observed : array-like of shape (n_entries,)
+        Observed values, NaN where missing.
+    lower, upper : array-like of shape (n_entries,)
+        Ends of the intervals.
+    estimate : array-like of shape (n_entries,)
+        Estimates.
+    outliers : array-like of bool, shape (n_entries,), or None, default=None
+        True where a value is flagged. None: nowhere.
+    coverage : float or None, default=None
+        Coverage of the intervals, for the legend.
+    label : str, default="entry"
+        What the entries are, for the axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+    line_ : matplotlib Line2D
+        The estimates.
+    band_ : matplotlib PolyCollection
+        The intervals.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length.
+
+    See Also
+    --------
+    CoverageDisplay : How often intervals hold the truth.
+
+    Examples
+    --------
+    >>> from sklearn_robustlr import RobustMatrixCompletion
+    >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+    >>> from sklearn_robustlr.plotting import IntervalDisplay
+    >>> problem = make_corrupted_matrix((80, 40), rank=2, observed=0.7, noise=0.2, random_state=0)
+    >>> model = RobustMatrixCompletion().fit(problem.data)
+    >>> display = IntervalDisplay.from_estimator(model, problem.data, column=3)
+    >>> len(display.estimate)
+    80
+    """
+
+    def __init__(self, observed, lower, upper, estimate, *, outliers=None, coverage=None, label="entry"):
+        self.observed = np.asarray(observed)
+        size = len(self.observed)
+        self.lower, self.upper = _line("lower", lower, size), _line("upper", upper, size)
+        self.estimate = _line("estimate", estimate, size)
+        self.outliers = np.zeros(size, bool) if outliers is None else _line("outliers", outliers, size).astype(bool)
+        self.coverage, self.label = coverage, label
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, row=None, column=None, coverage=0.9, ax=None, **kwargs):
+        """Draw a row or a column of rows that a fitted estimator completes.
+
+        Parameters
+        ----------
+        estimator : RobustMatrixCompletion
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            Rows, seen or new, NaN where missing.
+        row, column : int or None, default=None
+            Which of them: one of the two.
+        coverage : float, default=0.9
+            Coverage of the intervals.
+        ax : matplotlib Axes or None, default=None
+            What to draw on. None: a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot` for the estimates.
+
+        Returns
+        -------
+        display : IntervalDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If not one of `row` and `column` is given, or it is not in X; or the estimator is not fitted
+            (NotFittedError).
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_is_fitted(estimator)
+        if (row is None) == (column is None):
+            raise ValueError(f"Give one of row and column, got row={row!r} and column={column!r}.")
+        lower, upper, estimate = estimator._intervals(_whole(X), coverage)
+        axis, index = (0, row) if column is None else (1, column)
+        if not -lower.shape[axis] <= index < lower.shape[axis]:
+            name = "row" if column is None else "column"
+            raise ValueError(f"{name} must lie in 0 to {lower.shape[axis] - 1}, got {index}.")
+        values, _, flags = estimator._judge_entries(X)
+        parts = [np.take(part, index, axis=axis) for part in (values, lower, upper, estimate, flags)]
+        label = "column" if column is None else "row"
+        display = cls(*parts[:4], outliers=parts[4], coverage=coverage, label=label)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            What to draw on. None: a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot` for the estimates.
+
+        Returns
+        -------
+        self : IntervalDisplay
+            The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax = axes(ax)
+        x = np.arange(len(self.observed))
+        share = "interval" if self.coverage is None else f"{self.coverage:.0%} interval"
+        self.band_ = ax.fill_between(x, self.lower, self.upper, color=BLUE, alpha=0.2, linewidth=0, label=share)
+        (self.line_,) = ax.plot(x, self.estimate, **{"color": BLUE, "label": "estimate", **kwargs})
+        seen = np.isfinite(self.observed)
+        inlier, flagged = seen & ~self.outliers, seen & self.outliers
+        ax.plot(x[inlier], self.observed[inlier], ".", color="0.2", markersize=4, label="observed")
+        if flagged.any():
+            ax.plot(x[flagged], self.observed[flagged], "x", color=VERMILLION, label="flagged")
+        ends = np.concatenate([self.lower, self.upper, self.observed[inlier]])
+        ends = ends[np.isfinite(ends)]
+        if len(ends) and np.ptp(ends) > 0:  # a gross error would hide the rest
+            ax.set_ylim(ends.min() - 0.15 * np.ptp(ends), ends.max() + 0.15 * np.ptp(ends))
+            beyond = flagged & ((self.observed < ax.get_ylim()[0]) | (self.observed > ax.get_ylim()[1]))
+            edge = np.clip(self.observed[beyond], *ax.get_ylim())
+            ax.plot(x[beyond], edge, "x", color=VERMILLION, clip_on=False)
+        ax.set(xlabel=self.label, ylabel="value")
+        legend(ax, loc="best")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class CoverageDisplay:
+    """Observed coverage of intervals beside the nominal one: on the diagonal they cover what they claim.
+
+    Use :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    nominal : array-like of shape (n_levels,)
+        Nominal coverages.
+    observed : array-like of shape (n_levels,)
+        Shares of true values that are within the intervals.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+    line_ : matplotlib Line2D
+        The curve.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length.
+
+    See Also
+    --------
+    IntervalDisplay : The intervals of a row or a column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_robustlr import RobustMatrixCompletion
+    >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+    >>> from sklearn_robustlr.plotting import CoverageDisplay
+    >>> problem = make_corrupted_matrix((80, 40), rank=2, noise=0.2, outliers=0.0, random_state=0)
+    >>> hidden = np.random.RandomState(0).uniform(size=problem.data.shape) < 0.2
+    >>> X = np.where(hidden, np.nan, problem.data)
+    >>> display = CoverageDisplay.from_estimator(RobustMatrixCompletion().fit(X), X, problem.data)
+    >>> bool(abs(display.observed - display.nominal).max() < 0.1)
+    True
+    """
+
+    def __init__(self, nominal, observed):
+        self.nominal = np.asarray(nominal, dtype=np.float64)
+        self.observed = _line("observed", observed, len(self.nominal))
+
+    @classmethod
+    def from_estimator(cls, estimator, X, truth, *, ax=None, **kwargs):
+        """Draw how often the intervals of a fitted estimator hold the values that were hidden from it.
+
+        Parameters
+        ----------
+        estimator : RobustMatrixCompletion
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where missing.
+        truth : array-like of shape (n_samples, n_features)
+            The same rows with values that X lacks. Those entries are judged.
+        ax : matplotlib Axes or None, default=None
+            What to draw on. None: a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        display : CoverageDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ or `truth` has no value that X lacks, or the estimator is not fitted (NotFittedError).
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_is_fitted(estimator)
+        values = np.asarray(truth, dtype=np.float64)
+        lacking = ~np.isfinite(np.asarray(_whole(X), dtype=np.float64))
+        if values.shape != lacking.shape:
+            raise ValueError(f"truth must have the shape of X, {lacking.shape}, got {values.shape}.")
+        hidden = lacking & np.isfinite(values)
+        if not hidden.any():
+            raise ValueError("truth has no value that X lacks: hide some entries of X before the fit.")
+        observed = []
+        for level in _LEVELS:
+            lower, upper = estimator.predict_interval(X, coverage=level)
+            observed.append(np.mean(((lower <= values) & (values <= upper))[hidden]))
+        return cls(_LEVELS, observed).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            What to draw on. None: a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        self : CoverageDisplay
+            The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax = axes(ax)
+        ax.plot([0, 1], [0, 1], "--", color=GREY, label="nominal")
+        (self.line_,) = ax.plot(
+            self.nominal, self.observed, **{"marker": "o", "color": BLUE, "label": "observed", **kwargs}
+        )
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="nominal coverage", ylabel="observed coverage")
+        legend(ax, loc="lower right")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
