@@ -100,7 +100,9 @@ def run_grid(ratio, errors, sampling, spectrum, seed):
 
 
 def log_loss(missed, deviation):
-    """Mean negative logarithm of normal densities."""
+    """Mean negative logarithm of normal densities, where these have bounds."""
+    known = np.isfinite(deviation)
+    missed, deviation = missed[known], deviation[known]
     return float(np.mean(0.5 * (missed / deviation) ** 2 + np.log(deviation)))
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._fits.matrix import start_from_block
 from .._fits.measurements import fit_measurements
+from .._fits.tangent_errors import tangent_errors
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
 from ..metrics import robust_r2_score
@@ -234,11 +235,12 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
             fit = fit_measurements(operator, options, start).in_user_units()
+            errors = tangent_errors(operator, fit, symmetric=symmetric)
             if order is not None:
                 outliers = np.empty_like(fit.outliers)
                 outliers[order] = fit.outliers
                 fit = replace(fit, outliers=outliers)
-            self._set_fitted(fit, left_=fit.left, right_=fit.right)
+            self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
         return self
 
     def _has_ids(self, ids: Ids | None) -> bool:
@@ -307,7 +309,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         features = X @ atoms
         return features.toarray() if sparse.issparse(features) else features
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict the values of measurements, ``<A_i, coef_>``.
 
         An entry in a row of which `fit` has seen nothing, where rows have ids, is that of a typical row: its
@@ -318,11 +320,17 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Measurements, as in `fit`.
+        return_std : bool, default=False
+            Whether to return their standard errors too.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
             Predictions.
+        std : ndarray of shape (n_samples,)
+            With ``return_std=True`` alone: standard errors of ``<A_i, coef_>``, without the noise of a single
+            measurement, which is `scale_`; by the covariance of least squares in both factors, of the inliers. 0 where
+            the fit is exact, infinite where nothing is known.
 
         Raises
         ------
@@ -341,8 +349,26 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         check_is_fitted(self)
         X = self._validate(X)
         if self.measurements == "matrix":  # one product, whatever the number of components
-            return X @ self.coef_.ravel()
-        return self._features(X) @ self.singular_values_
+            prediction = X @ self.coef_.ravel()
+        else:
+            prediction = self._features(X) @ self.singular_values_
+        if not check_flag("return_std", return_std):
+            return prediction
+        return prediction, self._deviations(X).astype(prediction.dtype)
+
+    def _deviations(self, X):
+        """Standard errors of predictions; infinite for entries in rows or columns that the fit has not seen."""
+        std = np.full(X.shape[0], 0.0 if self.stop_reason_ == "exact" else np.inf)
+        if self.measurements == "entries" and self.row_ids_ is not None:
+            X = Ids(self.row_ids_, self.column_ids_).places(X)
+        known = (X >= 0).all(axis=1) if self.measurements == "entries" else np.ones(len(std), dtype=bool)
+        std[~known] = np.inf
+        if self._errors is not None and known.any():
+            y = np.zeros(int(known.sum()), self.left_.dtype)
+            operator, order = make_measurements_object(X[known], y, self.shape_, self.measurements)
+            index = np.flatnonzero(known)
+            std[index if order is None else index[order]] = self._errors.deviations(operator)
+        return std
 
     def score(self, X, y):
         """Robust R2 of the predictions, ``1 - (median|y - p| / median|y - median y|)^2``.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
-from .._kernels.posterior import posterior_rows
 from .._model.calibration import Calibration
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
@@ -14,10 +15,9 @@ from .._model.posterior import Columns, Table, moments, regress
 from .._model.space import ModelSpace
 from .._model.stuck import StuckValues
 from .._operators.observed import Entries
-from .._utils.linalg import unpack
+from .._utils.linalg import pack, unpack
 from .._utils.values import StopReason
 from .matrix import MatrixFit
-from .measurements import LowRankFit
 
 # Entries that held-out errors are taken at, and the share of those of some rows that they are.
 _CALIBRATED, _HELD_OUT = 3000, 0.1
@@ -46,57 +46,68 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     if not 1.0 / _EXTREME < max(float(fit.singular_values[0]), float(fit.scale)) < _EXTREME:
         return None
     scale = max(float(np.linalg.norm(fit.singular_values / np.sqrt(n) / np.sqrt(p))), float(fit.scale))
-    even = np.zeros(p), np.full(p, scale)
+    u = fit.left.astype(np.float64) * np.sqrt(n)
     loadings = (fit.right * (fit.singular_values / np.sqrt(n) / scale)).astype(np.float64)
     k = loadings.shape[1]
     law = NoiseLaw.start(np.full(p, max(float(fit.scale) / scale, _LEAST_NOISE) ** 2), True)
-    first = Columns(loadings, np.zeros((p, k * (k + 1) // 2)), np.zeros(p), law)
-    columns = _with_covariances(Table.of(entries, *even), fit, first, scale)
-    space = ModelSpace(
+    columns = Columns(loadings, np.zeros((p, k * (k + 1) // 2)), np.zeros(p), law)
+    rows = np.arange(n) % max(round(len(entries.y) * _HELD_OUT / _CALIBRATED), 1) == 0
+    some = entries if rows.all() else entries.part(rows, np.ones(p, dtype=bool))
+    table = Table.of(some, np.zeros(p), np.full(p, scale))
+    reach = fit.threshold / scale
+    columns = replace(columns, law=_shares(table, u[rows], columns))
+    columns = replace(columns, covariances=_covariances(entries, u, columns, scale, reach))
+    if rows.all():
+        columns = replace(columns, joint=_joint(table, u, columns, reach))
+    return ModelSpace(
         members=(columns,),
         weights=np.ones(1),
-        shift=even[0],
-        scale=even[1],
+        shift=np.zeros(p),
+        scale=np.full(p, scale),
         low=np.full(p, -np.inf),
         high=np.full(p, np.inf),
         center=np.zeros(0),
         stuck=StuckValues(np.zeros(0, dtype=np.int64), np.zeros(0, entries.dtype)),
         screen=None,
         column_errors=np.full(p, np.nan),
-        calibration=Calibration.of(np.zeros(0), np.zeros(0), np.zeros(0)),
+        calibration=_calibrate(table, columns),
     )
-    return replace(space, calibration=_calibrate(entries, space))
 
 
-def _with_covariances(table: Table, fit: LowRankFit, columns: Columns, scale: float) -> Columns:
-    """Covariances of the loadings, of each column and joint, by the inliers; `scale` is the unit of the table."""
-    u = fit.left.astype(np.float64) * np.sqrt(len(fit.left))
-    rest = table.values - np.einsum("pk,pk->p", u[table.rows], columns.loadings[table.cols])
-    inlier = np.abs(rest) <= fit.threshold / scale
-    law = columns.law
-    for _ in range(_SWEEPS):  # of the shares alone; what is wide is an error here, for the fit has said what noise is
-        learnt = law.update(rest**2, law.weigh(rest**2, table.cols), table.cols)
+def _shares(table: Table, u: np.ndarray, columns: Columns) -> NoiseLaw:
+    """The noise law with the shares that residuals speak for; what is wide is an error, for the fit has told noise."""
+    law, squares = columns.law, _residual(table, u, columns) ** 2
+    for _ in range(_SWEEPS):
+        learnt = law.update(squares, law.weigh(squares, table.cols), table.cols)
         law = replace(law, shares=learnt.shares * [1.0, 0.0, 1.0] / (1.0 - learnt.shares[1]), spread=learnt.spread)
-    columns = replace(columns, law=law)
+    return law
+
+
+def _residual(table: Table, u: np.ndarray, columns: Columns) -> np.ndarray:
+    return table.values - np.einsum("pk,pk->p", u[table.rows], columns.loadings[table.cols])
+
+
+def _covariances(entries: Entries, u: np.ndarray, columns: Columns, scale: float, reach: float) -> np.ndarray:
+    """Packed covariances of the loadings of each column, of least squares in the rows u, by the inliers."""
     p, k = columns.loadings.shape
-    precision = inlier / columns.law.variances[table.cols]
-    turn = table.by_column
-    means, packed = np.empty((p, k)), np.empty_like(columns.covariances)
-    sure = np.zeros((len(u), packed.shape[1]))
-    at = table.column_bounds, table.rows_by_column
-    posterior_rows(*at, table.values[turn], precision[turn], u, sure, np.full(k, _FLAT), means, packed)
-    columns = replace(columns, covariances=packed)
-    return replace(columns, joint=joint_root(table, u, precision, columns.loadings, np.full(k, _FLAT)))
+    normal = np.zeros((p, k * k))
+    for lo, hi in pairwise(entries.bounds()):
+        indptr, cols, y = entries.block(lo, hi)
+        table, own = Table(indptr, cols, y / scale, (hi - lo, p)), u[lo:hi]
+        precision = (np.abs(_residual(table, own, columns)) <= reach) / columns.law.variances[cols]
+        weight = sparse.csr_matrix((precision, cols, indptr), shape=table.shape)
+        normal += weight.T @ (own[:, :, None] * own[:, None]).reshape(hi - lo, -1)
+    return pack(np.linalg.inv(normal.reshape(p, k, k) + _FLAT * np.eye(k)))
 
 
-def _calibrate(entries: Entries, space: ModelSpace) -> Calibration:
+def _joint(table: Table, u: np.ndarray, columns: Columns, reach: float) -> np.ndarray | None:
+    """Root of the joint covariance of the loadings, by the inliers; None where it takes too long."""
+    precision = (np.abs(_residual(table, u, columns)) <= reach) / columns.law.variances[table.cols]
+    return joint_root(table, u, precision, columns.loadings, np.full(columns.rank, _FLAT))
+
+
+def _calibrate(table: Table, columns: Columns) -> Calibration:
     """Errors at entries that are left out of their rows, and of their columns by the leverage that they have there."""
-    stride = max(round(len(entries.y) * _HELD_OUT / _CALIBRATED), 1)
-    rows = np.arange(entries.shape[0]) % stride == 0
-    if stride > 1:
-        entries = entries.part(rows, np.ones(entries.shape[1], dtype=bool))
-    (columns,) = space.members
-    table = space.table(entries, 0, entries.shape[0])
     held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
     test = table.subset(held)
     posterior = regress(table.subset(~held), columns)

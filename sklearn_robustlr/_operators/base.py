@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy import sparse
 
 from .._utils.arrays import read_only
 from .._utils.linalg import SVD
@@ -179,6 +180,10 @@ class Measurements(ABC):
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         """Tangent space at a matrix with singular vectors u and v."""
         return StackedTangent(self.step, u, v)
+
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        """Derivatives of the measurements at u v^T: A_i v and A_i^T u, flattened and joined, (n, k (d1 + d2))."""
+        raise NotImplementedError
 
     @abstractmethod
     def leading(self, values: np.ndarray, k: int) -> SVD:

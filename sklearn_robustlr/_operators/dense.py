@@ -70,6 +70,10 @@ class DenseMeasurements(FlatMeasurements):
             return self
         return self._like(DenseMeasurements(self.data.astype(np.float32), self._single_targets(), self.shape))
 
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        whole = self.data.reshape(-1, *self.shape)
+        return np.hstack([(whole @ v).reshape(self.size, -1), (whole.transpose(0, 2, 1) @ u).reshape(self.size, -1)])
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((values @ self.data).reshape(self.shape), k)
 

@@ -155,6 +155,15 @@ class EntryMeasurements(Measurements):
         sums = (np.bincount(index, weights=spread) for index in (self.rows, self.cols))
         return max(float(total @ total) for total in sums) / power
 
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> sparse.csr_matrix:
+        k, direction = u.shape[1], np.arange(u.shape[1])
+        left, right = self.rows[:, None] * k + direction, (self.shape[0] + self.cols[:, None]) * k + direction
+        values = np.hstack([v[self.cols], u[self.rows]]).ravel()
+        indptr = np.arange(self.size + 1) * 2 * k
+        return sparse.csr_matrix(
+            (values, np.hstack([left, right]).ravel(), indptr), shape=(self.size, k * sum(self.shape))
+        )
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
 

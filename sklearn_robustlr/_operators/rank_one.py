@@ -58,6 +58,10 @@ class RankOneMeasurements(Measurements):
         a, b = (data.astype(np.float32) for data in (self.a, self.b))
         return self._like(RankOneMeasurements(a, b, self._single_targets(), self.shape))
 
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        left, right = self.a[:, :, None] * (self.b @ v)[:, None], self.b[:, :, None] * (self.a @ u)[:, None]
+        return np.hstack([left.reshape(self.size, -1), right.reshape(self.size, -1)])
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 

@@ -46,6 +46,13 @@ class SparseMeasurements(FlatMeasurements):
         even = SparseMeasurements(self.data / self.dtype.type(unit), self.y, self.shape)
         return InUnits(self._like(even), (unit,))
 
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        (d1, d2), at = self.shape, self.data.tocoo()
+        rows, cols = at.col // d2, at.col % d2
+        by_row = sparse.csr_matrix((at.data, (at.row * d1 + rows, cols)), shape=(self.size * d1, d2))
+        by_col = sparse.csr_matrix((at.data, (at.row * d2 + cols, rows)), shape=(self.size * d2, d1))
+        return np.hstack([(by_row @ v).reshape(self.size, -1), (by_col @ u).reshape(self.size, -1)])
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 

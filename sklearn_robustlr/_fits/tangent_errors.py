@@ -1,0 +1,96 @@
+"""Standard errors of measurements: the covariance of least squares in both factors, at a fit of any measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+
+from .._operators.base import Measurements
+from .._utils.values import StopReason
+from .measurements import LowRankFit
+
+# Most degrees of freedom whose covariance is computed as a whole; beyond, rows of factors are taken as independent.
+_MOST_UNKNOWNS = 1500
+# Most multiplications that the normal equations take: of more measurements, evenly spaced ones stand for all.
+_MOST_WORK = 2e9
+# Numbers of derivatives that are held at a time.
+_BLOCK = 500_000
+# Precision of directions that no measurement tells of, in units of the mean one, and variance, in units of that of the
+# noise, from which a measurement depends on such a direction.
+_FLAT, _UNKNOWN = 1e-9, 1e5
+
+
+@dataclass(frozen=True)
+class TangentErrors:
+    """The Gaussian approximation of what is known of factors left right^T, in which the change of basis is free.
+
+    `root` is the Cholesky factor of the normal equations of the inliers, of all rows of the factors together or, of
+    shape (d1 + d2, k, k), of each apart; `scale` is that of the noise. With `symmetric`, both factors are one.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    root: np.ndarray
+    scale: float
+    symmetric: bool
+
+    def deviations(self, measurements: Measurements) -> np.ndarray:
+        """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
+        out = np.empty(measurements.size)
+        step = max(_BLOCK // max(self.left.size + self.right.size, 1), 1)
+        for lo in range(0, measurements.size, step):
+            rows = _in_full(
+                _gradients(measurements.subset(slice(lo, lo + step)), self.left, self.right, self.symmetric)
+            )
+            if self.root.ndim == 2:
+                moved = linalg.solve_triangular(self.root, rows.T, lower=True)
+            else:
+                k = self.root.shape[1]
+                moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
+            out[lo : lo + step] = np.einsum("ij,ij->j", moved, moved)
+        return np.where(out < _UNKNOWN, self.scale * np.sqrt(out), np.inf)
+
+
+def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bool) -> TangentErrors | None:
+    """The errors of a fit with noise; None: it is exact, or tells nothing of its errors."""
+    if fit.verdict.code is StopReason.EXACT or not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
+        return None
+    root = np.sqrt(fit.singular_values.astype(np.float64))
+    left, right = fit.left * root, fit.right * root
+    unknowns = left.size if symmetric else left.size + right.size
+    inliers = np.flatnonzero(~fit.outliers)
+    least = 3 * unknowns  # so many stand for all
+    stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / least), 1.0)
+    some = inliers[np.arange(0, len(inliers), stride).astype(np.int64)]
+    whole = unknowns <= _MOST_UNKNOWNS
+    normal = np.zeros((unknowns, unknowns) if whole else (unknowns // fit.rank, fit.rank, fit.rank))
+    step = max(_BLOCK // unknowns, 1)
+    for lo in range(0, len(some), step):
+        rows = _gradients(measurements.subset(some[lo : lo + step]), left, right, symmetric)
+        if whole:
+            normal += _in_full(rows.T @ rows)
+        else:
+            apart = _in_full(rows).reshape(rows.shape[0], -1, fit.rank)
+            normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
+    normal *= len(inliers) / max(len(some), 1)
+    diagonal = np.einsum("...ii->...i", normal)
+    diagonal += _FLAT * (float(diagonal.mean()) or 1.0)
+    try:
+        return TangentErrors(left, right, np.linalg.cholesky(normal), float(fit.scale), symmetric)
+    except np.linalg.LinAlgError:  # sizes whose squares are no numbers
+        return None
+
+
+def _gradients(
+    measurements: Measurements, left: np.ndarray, right: np.ndarray, symmetric: bool
+) -> np.ndarray | sparse.csr_matrix:
+    """Derivatives in both factors, or in the one that both are."""
+    rows = measurements.gradients(left, right)
+    return rows[:, : left.size] + rows[:, left.size :] if symmetric else rows
+
+
+def _in_full(matrix: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    """A matrix as an array in double precision."""
+    return (matrix if isinstance(matrix, np.ndarray) else matrix.toarray()).astype(np.float64, copy=False)

@@ -1,0 +1,119 @@
+"""Standard errors of predictions of measurements: those of least squares in both factors, for all kinds alike."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import norm
+
+from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+
+SHAPE = (14, 10)
+
+
+def measured(seed=0, *, ensemble="gaussian", noise=0.3, outliers=0.1, n=220, symmetric=False):
+    shape = (12, 12) if symmetric else SHAPE
+    return make_measurements(
+        n, shape, 2, ensemble=ensemble, outliers=outliers, noise=noise, symmetric=symmetric, random_state=seed
+    )
+
+
+def as_matrices(problem, model):
+    """Measurements as flattened matrices."""
+    d1 = model.shape_[0]
+    if model.measurements == "matrix":
+        return problem.data
+    a, b = problem.data[:, :d1], problem.data[:, d1:]
+    return np.einsum("ni,nj->nij", a, b).reshape(len(a), -1)
+
+
+def expected_deviations(problem, model, symmetric=False):
+    """By the pseudo-inverse of the normal equations of the inliers."""
+    root = np.sqrt(model.singular_values_)
+    u, v = model.left_ * root, model.right_ * root
+    whole = as_matrices(problem, model).reshape(-1, *model.shape_)
+    left, right = whole @ v, whole.transpose(0, 2, 1) @ u
+    flat = [part.reshape(len(whole), -1) for part in (left, right)]
+    rows = flat[0] + flat[1] if symmetric else np.hstack(flat)
+    kept = rows[~model.outliers_]
+    cov = np.linalg.pinv(kept.T @ kept, rcond=1e-10, hermitian=True)
+    return model.scale_ * np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
+
+
+@pytest.mark.parametrize(("measurements", "ensemble"), [("matrix", "gaussian"), ("rank_one", "rank_one")])
+def test_they_are_those_of_least_squares(measurements, ensemble):
+    problem = measured(ensemble=ensemble)
+    model = RobustLowRankRecovery(shape=SHAPE, measurements=measurements).fit(problem.data, problem.target)
+    assert model.stop_reason_ == "noisy"
+    prediction, std = model.predict(problem.data, return_std=True)
+    np.testing.assert_array_equal(prediction, model.predict(problem.data))
+    np.testing.assert_allclose(std, expected_deviations(problem, model), rtol=1e-4)
+
+
+def test_a_symmetric_matrix_has_half_the_unknowns():
+    problem = measured(symmetric=True)
+    model = RobustLowRankRecovery(shape=(12, 12), symmetric=True).fit(problem.data, problem.target)
+    _, std = model.predict(problem.data, return_std=True)
+    np.testing.assert_allclose(std, expected_deviations(problem, model, symmetric=True), rtol=1e-4)
+
+
+def test_sparse_rows_have_those_of_dense_ones():
+    problem = measured()
+    data = np.where(np.abs(problem.data) > 1.2, problem.data, 0.0)
+    target = data @ problem.coef.ravel() + 0.3 * np.random.RandomState(0).standard_normal(len(data))
+    stored = sparse.csr_matrix(data)
+    model = RobustLowRankRecovery(shape=SHAPE).fit(stored, target)
+    _, std = model.predict(stored, return_std=True)
+    np.testing.assert_allclose(model.predict(data, return_std=True)[1], std, rtol=1e-9)
+    assert np.isfinite(std).all() and (std > 0).all()
+
+
+def test_they_cover_the_truth():
+    within = []
+    for seed in range(6):
+        problem = measured(seed, n=330, noise=0.2)
+        model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
+        fresh = np.random.RandomState(100 + seed).standard_normal((500, problem.data.shape[1]))
+        prediction, std = model.predict(fresh, return_std=True)
+        missed = np.abs(prediction - fresh @ problem.coef.ravel())
+        within.append([np.mean(missed <= norm.ppf(0.5 + c / 2) * std) for c in (0.5, 0.9, 0.95)])
+    np.testing.assert_allclose(np.mean(within, axis=0), (0.5, 0.9, 0.95), atol=0.06)
+
+
+def test_an_exact_fit_is_sure():
+    problem = measured(noise=0.0)
+    model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
+    assert model.stop_reason_ == "exact"
+    assert not model.predict(problem.data, return_std=True)[1].any()
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (420, 380)], ids=["whole", "apart"])
+def test_entries_and_ids(shape):
+    observed = 0.5 if shape[0] < 100 else 0.12
+    problem = make_corrupted_matrix(shape, 2, observed=observed, outliers=0.1, noise=0.2, random_state=0)
+    pairs = np.argwhere(problem.observed)
+    order = np.random.RandomState(0).permutation(len(pairs))
+    ids = pairs[order] + 1000
+    model = RobustLowRankRecovery(measurements="entries").fit(ids, problem.data[tuple(pairs[order].T)])
+    hidden = np.argwhere(~problem.observed)[:2000]
+    prediction, std = model.predict(hidden + 1000, return_std=True)
+    missed = np.abs(prediction - problem.clean[tuple(hidden.T)])
+    assert abs(np.mean(missed <= 1.645 * std) - 0.9) < 0.07
+    some = np.array([[1000, 1001], [5, 1001], [1003, 1002]])
+    _, std = model.predict(some, return_std=True)
+    assert np.isinf(std[1]) and np.isfinite(std[[0, 2]]).all()
+    assert std[2] == model.predict(some[2:], return_std=True)[1][0]
+
+
+def test_single_precision_is_kept():
+    problem = measured()
+    model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data.astype(np.float32), problem.target.astype(np.float32))
+    prediction, std = model.predict(problem.data.astype(np.float32), return_std=True)
+    assert prediction.dtype == std.dtype == np.float32
+
+
+def test_the_flag_is_checked():
+    problem = measured(noise=0.0)
+    model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
+    with pytest.raises(TypeError, match="return_std"):
+        model.predict(problem.data, return_std=1)
