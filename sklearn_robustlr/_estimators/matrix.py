@@ -13,7 +13,7 @@ from .._fits.matrix import MatrixFit, fit_matrix
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
-from .._utils.values import Factors, Options
+from .._utils.values import Factors, Options, StopReason
 from ..metrics import robust_r2_score
 from . import memory
 from .base import USER, FitMixin
@@ -117,6 +117,7 @@ class MatrixMixin(FitMixin):
             "rank_": len(s),
             "scale_": 0.0,
             "threshold_": np.inf,
+            "stop_reason_": StopReason.INTERRUPTED.value,
             "location_": space.basis @ space.center,
             "_space": space,
         }

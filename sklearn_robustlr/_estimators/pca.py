@@ -13,13 +13,15 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, principal_components, repaired_rows, table_components
 from .._model.space import ModelSpace
+from .._operators.observed import Entries
+from .._rows.regression import Regression
 from .docs import documented
-from .matrix import MatrixMixin
-from .validation import check_flag
+from .factor_model import FactorModelMixin
+from .validation import check_components, check_flag
 
 
 @documented
-class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, BaseEstimator):
+class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMixin, BaseEstimator):
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
     The low-rank part of the matrix, mean included, is found first, as by :class:`RobustMatrixCompletion` [1]_; its
@@ -30,10 +32,14 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
 
     Parameters
     ----------
-    n_components : int or None, default=None
-        Largest number of components to keep. None: all that are found. Where fewer than asked for stand out of the
-        noise, fewer are kept (see `n_components_`). The fit looks at up to ``2 n_components + 2`` directions, so that
-        structure just beyond those kept is not taken for errors.
+    n_components : int, float, "mle" or None, default=None
+        Number of components. None or "mle": as many as stand out of the noise. An integer: so many; where fewer stand
+        out, the others have the variance of the noise (and scores of zero, where the rank is sharp). The fit looks at
+        up to ``2 n_components + 2`` directions, so that structure just beyond those kept is not taken for errors. A
+        share above 0 and below 1: as many as explain that share of the variance of the clean matrix, or all that are
+        found.
+    whiten : bool, default=False
+        Whether scores are divided by the square root of `explained_variance_`, so that they have unit variance.
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
     absent : {"zero", "missing"}, default="zero"
@@ -119,6 +125,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         self,
         n_components=None,
         *,
+        whiten=False,
         center=True,
         absent="zero",
         init_scale=1e-3,
@@ -134,6 +141,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         checkpoint=None,
     ):
         self.n_components = n_components
+        self.whiten = whiten
         self.center = center
         self.absent = absent
         self.init_scale = init_scale
@@ -171,14 +179,16 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         {undetermined_warning}
         """
         center = check_flag("center", self.center)
+        check_flag("whiten", self.whiten)
         X, entries = self._entries(X, reset=True)
         options = self._options(entries.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             result = self._fit_matrix(entries, options, start)
-            fit, kept = result.fit, {"n_components": self.n_components, "center": center}
+            fit = result.fit
+            n_components = check_components(self.n_components, entries.shape)
             if isinstance(result.space, ModelSpace):
-                components = table_components(entries, result, **kept)
+                components = table_components(entries, result, n_components=n_components, center=center)
             else:
                 components = principal_components(
                     fit.left,
@@ -187,7 +197,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
                     rank=fit.rank,
                     scale=fit.scale,
                     density=result.n_observed / np.prod(entries.shape, dtype=float),
-                    **kept,
+                    n_components=n_components,
+                    center=center,
                 )
             self._set_matrix(result, **_attributes(components))
         return self
@@ -196,7 +207,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         snapshot = super()._snapshot(left, s, right)
         for name in ("left_", "right_"):  # they belong to the matrix before it was centred
             del snapshot[name]
-        kept = {"n_components": self.n_components, "center": self.center}
+        n_components = check_components(self.n_components, (len(left), len(right)))
+        kept = {"n_components": n_components, "center": self.center}
         return {**snapshot, **_attributes(principal_components(left, s, snapshot["_space"], rank=len(s), **kept))}
 
     @property
@@ -214,7 +226,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         Returns
         -------
         scores : ndarray of shape (n_samples, n_components)
-            Where nothing is missing or corrupted, ``(X - mean_) @ components_.T`` of the low-rank part.
+            Where nothing is missing or corrupted, ``(X - mean_) @ components_.T`` of the low-rank part; divided by the
+            square root of `explained_variance_` with `whiten`.
 
         Raises
         ------
@@ -233,18 +246,25 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        fit = self._regress(entries)
-        if isinstance(self._space, ModelSpace):  # what is observed and no outlier counts as it is
-            scores = np.empty((entries.shape[0], self.n_components_), X.dtype)
-            for lo, hi in pairwise(entries.bounds()):
-                estimates = self._space.predict(fit.factors[lo:hi])
-                rows = repaired_rows(entries, self._space, estimates, fit.beyond, lo, hi)
-                scores[lo:hi] = (rows - self.mean_) @ self.components_.T
-            return scores
-        factors = fit.factors
-        axes = self._space.basis.T @ self.components_.T
-        scores = factors @ axes - self.mean_ @ self.components_.T
-        return scores.astype(X.dtype, copy=False)
+        scores = self._scores(entries, self._regress(entries))
+        return (scores / self._deviations if self.whiten else scores).astype(X.dtype, copy=False)
+
+    def _scores(self, entries: Entries, fit: Regression) -> np.ndarray:
+        """Scores of rows by their regression."""
+        if not isinstance(self._space, ModelSpace):
+            return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
+        scores = np.empty((entries.shape[0], self.n_components_))
+        for lo, hi in pairwise(entries.bounds()):  # what is observed and no outlier counts as it is
+            estimates = self._space.predict(fit.factors[lo:hi])
+            rows = repaired_rows(entries, self._space, estimates, fit.beyond, lo, hi)
+            scores[lo:hi] = (rows - self.mean_) @ self.components_.T
+        return scores
+
+    @property
+    def _deviations(self) -> np.ndarray:
+        """Standard deviations of scores; one where there is none."""
+        deviations = np.sqrt(self.explained_variance_)
+        return np.where(deviations > 0.0, deviations, 1.0)
 
     def inverse_transform(self, X):
         """Rows from their scores.
@@ -257,7 +277,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         Returns
         -------
         rows : ndarray of shape (n_samples, n_features)
-            ``X @ components_ + mean_``.
+            ``X @ components_ + mean_``, of scores times the square root of `explained_variance_` with `whiten`.
 
         Raises
         ------
@@ -278,7 +298,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MatrixMixin, 
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if X.shape[1] != self.n_components_:
             raise ValueError(f"X must have {self.n_components_} columns, one a component, got {X.shape[1]}.")
-        return X @ self.components_ + self.mean_
+        return (X * self._deviations if self.whiten else X) @ self.components_ + self.mean_
 
 
 def _attributes(components: Components) -> dict[str, Any]:

@@ -132,12 +132,11 @@ def _check_limit(name: str, value: Any, n_features: int) -> np.ndarray | None:
 
 def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
     """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
-    name = "rank" if hasattr(estimator, "rank") else "n_components"
-    small = min(shape)
-    rank = check_integer(name, getattr(estimator, name), 1, high=small, high_name=f"min(shape) = {small}", none=True)
-    if name == "n_components" and rank is not None:
-        # components are chosen from a fit of more: a tight bound would take the structure just beyond it for errors
-        rank = min(2 * rank + 2, small)
+    if hasattr(estimator, "rank"):
+        small = min(shape)
+        rank = check_integer("rank", estimator.rank, 1, high=small, high_name=f"min(shape) = {small}", none=True)
+    else:
+        rank = most_directions(estimator.n_components, shape)
     check_integer("n_init", estimator.n_init, 1)
     check_jobs("n_jobs", estimator.n_jobs)
     check_seed("random_state", estimator.random_state)
@@ -155,6 +154,30 @@ def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = F
         random_state=estimator.random_state,
         n_jobs=estimator.n_jobs,
     )
+
+
+def check_components(n_components: Any, shape: tuple[int, int]) -> int | float | None:
+    """Check a number of components: None or "mle", an integer, or a share of the variance."""
+    allowed = "n_components must be an integer, a share of the variance above 0 and below 1, 'mle' or None"
+    if isinstance(n_components, str):
+        if n_components != "mle":
+            raise ValueError(f"{allowed}, got {n_components!r}.")
+        return None
+    if isinstance(n_components, (float, np.floating)):
+        if not 0.0 < n_components < 1.0:
+            raise ValueError(f"{allowed}, got {n_components!r}.")
+        return float(n_components)
+    small = min(shape)
+    return check_integer("n_components", n_components, 1, high=small, high_name=f"min(shape) = {small}", none=True)
+
+
+def most_directions(n_components: Any, shape: tuple[int, int]) -> int | None:
+    """Bound of the rank of a fit that components are chosen from; None: there is none.
+
+    It looks at more than are kept: a tight bound would take the structure just beyond them for errors.
+    """
+    n_components = check_components(n_components, shape)
+    return min(2 * n_components + 2, min(shape)) if isinstance(n_components, int) else None
 
 
 def check_start(start: Any, shape: tuple[int, int], dtype: DTypeLike) -> Factors:

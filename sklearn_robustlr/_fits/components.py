@@ -35,7 +35,7 @@ def principal_components(
     space: RowSpace,
     *,
     rank: int,
-    n_components: int | None = None,
+    n_components: float | None = None,
     center: bool = True,
     scale: float = 0.0,
     density: float = 1.0,
@@ -54,15 +54,42 @@ def principal_components(
         stands_out = values > max(rest, rounding_share(dtype) * float(s[0]))
         stands_out[0] |= not stands_out.any()
         values, v = values[stands_out], v[:, stands_out]
-    k = len(values) if n_components is None else min(n_components, len(values))
     # in units of what is largest: squares of extreme sizes overflow, ratios do not
     unit = max(float(values[0]), scale) or 1.0
     noise = (scale / unit) ** 2 * max(n - rank, 0) * max(d - rank, 0) / max(n - 1, 1)
+    if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
+        rest = min(n, d) - len(values)
+        each = noise / rest
+        more = n_components - len(values)
+        values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
+        v = np.hstack([v, _complement(v, more)])
+        noise -= more * each
+    k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
     return _components(v, values, space.basis @ middle, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
 
 
+def _complement(v: np.ndarray, k: int) -> np.ndarray:
+    """Some k orthonormal directions that are orthogonal to those of v, the same for the same v."""
+    d = len(v)
+    power = np.einsum("jk,jk->j", v, v)
+    free = np.argsort(power, kind="stable")[: k + v.shape[1]]  # axes that v has least of
+    q, _ = np.linalg.qr(np.hstack([v, np.eye(d)[:, np.sort(free)]]))
+    return q[:, v.shape[1] : v.shape[1] + k]
+
+
+def _count_kept(n_components: float | None, values: np.ndarray, noise: float, found: int) -> int:
+    """Number of components: those found, so many, or those that explain a share of the variance of values and noise."""
+    if n_components is None:
+        return found
+    if isinstance(n_components, int):
+        return min(n_components, len(values))
+    explained = np.cumsum(values**2)
+    whole = float(explained[-1]) + noise
+    return min(int(np.searchsorted(explained, n_components * whole)) + 1, len(values))
+
+
 def table_components(
-    entries: Entries, found: MatrixFit, *, n_components: int | None = None, center: bool = True
+    entries: Entries, found: MatrixFit, *, n_components: float | None = None, center: bool = True
 ) -> Components:
     """Principal components of a table under the averaged model: those of its repaired rows.
 
@@ -89,12 +116,10 @@ def table_components(
     power, v = np.linalg.eigh(products)
     most = min(n, d)
     values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
-    if n_components is None:
-        even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
-        evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
-        k = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
-    else:
-        k = min(n_components, most)
+    even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
+    evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
+    shown = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
+    k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
     whole = float(values[0]) * unit or 1.0
     mean = mean * unit + space.shift
     return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)

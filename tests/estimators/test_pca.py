@@ -35,7 +35,13 @@ def test_pca_keeps_the_leading_components(noisy, noisy_pca):
     assert_allclose(one.components_, both.components_[:1], atol=1e-4)
     assert_allclose(one.transform(noisy.data), both.transform(noisy.data)[:, :1], atol=1e-3)
     assert_allclose(one.explained_variance_ratio_, both.explained_variance_ratio_[:1], rtol=1e-4)
-    assert RobustPCA(30).fit(noisy.data).n_components_ == 2
+    many = RobustPCA(30).fit(noisy.data)
+    assert many.n_components_ == 30
+    assert_allclose(many.components_ @ many.components_.T, np.eye(30), atol=1e-10)
+    assert_allclose(many.components_[:2], both.components_, atol=1e-3)
+    assert_allclose(many.explained_variance_[2:], many.noise_variance_, rtol=1e-6)  # the noise of all directions
+    assert_allclose(many.noise_variance_, both.noise_variance_, rtol=0.02)
+    assert_allclose(many.transform(noisy.data)[:, 2:], 0.0, atol=1e-6)
 
 
 def test_pca_variances_with_noise(noisy, noisy_pca):

@@ -1,0 +1,175 @@
+"""What principal components say of data as a Gaussian model: its covariance, and the likelihood of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._model.likelihood import row_log_likelihood
+from .._operators.observed import Entries
+from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
+from .matrix import MatrixMixin
+
+
+class FactorModelMixin(MatrixMixin):
+    """Probabilistic principal components: loadings, and noise of one variance."""
+
+    components_: np.ndarray
+    mean_: np.ndarray
+    singular_values_: np.ndarray
+    n_samples_: int
+    scale_: float
+    noise_variance_: float
+    stop_reason_: str
+
+    def get_covariance(self):
+        """Covariance of the data under the model: that of the components, and noise in all other directions.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_features, n_features)
+            ``components_.T @ diag(explained_variance_ - noise_variance_) @ components_ + noise_variance_ * I``, as that
+            of :class:`sklearn.decomposition.PCA`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((200, 20), rank=2, outliers=0.05, noise=0.1, random_state=0)
+        >>> RobustPCA().fit(problem.data).get_covariance().shape
+        (20, 20)
+        """
+        check_is_fitted(self)
+        loadings, noise = self._factor_model()
+        covariance = loadings @ loadings.T
+        covariance.flat[:: len(covariance) + 1] += noise
+        return covariance
+
+    def get_precision(self):
+        """Inverse of the covariance of the data under the model.
+
+        Returns
+        -------
+        precision : ndarray of shape (n_features, n_features)
+            The inverse of :meth:`get_covariance`; where there is no noise its pseudo-inverse.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((200, 20), rank=2, outliers=0.05, noise=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> bool(np.allclose(model.get_precision() @ model.get_covariance(), np.eye(20)))
+        True
+        """
+        covariance = self.get_covariance()
+        with np.errstate(over="ignore"):
+            return np.linalg.pinv(covariance, rcond=1e-12, hermitian=True)
+
+    def score_samples(self, X):
+        """Log-likelihood of rows under the model; a low one is strange.
+
+        Observed entries of a row are normal, with the mean `mean_` and the covariance :meth:`get_covariance`. An entry
+        that is flagged as a gross error is apart: it has a Cauchy law with the standard deviation of its column as
+        spread, so that it makes the row less likely without hiding the rest. Without flags, and with nothing missing,
+        these are the scores of :class:`sklearn.decomposition.PCA`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of :meth:`transform`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            That of the observed entries. Noise counts as at least what the fit resolves, where it is exact.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((200, 20), rank=2, outliers=0.0, noise=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> strange = problem.data[:1] + 5.0
+        >>> bool(model.score_samples(strange)[0] < model.score_samples(problem.data).min())
+        True
+        """
+        check_is_fitted(self)
+        _, entries = self._entries(X, reset=False)
+        fit = self._regress(entries, residual=True, threshold=self.threshold_)
+        gross = self._space.gross(entries, fit)
+        unit = self._unit  # squares of extreme sizes overflow
+        loadings, noise = self._factor_model(unit)
+        least = float(np.finfo(np.float64).eps)
+        if self.stop_reason_ == "exact":
+            least = max(least, (self.threshold_ / unit / FLAG_WIDTH) ** 2)
+        elif not np.isfinite(self.threshold_) and len(entries.y):  # of a fit on its way nothing is known of the noise
+            spread = float(np.median(np.abs(fit.residual))) / NORMAL_MEDIAN
+            least, gross = max(least, (spread / unit) ** 2), np.abs(fit.residual) > FLAG_WIDTH * spread
+        even = Entries.of(entries.indptr, entries.cols, entries.y / unit, entries.shape)
+        variances = np.full(len(loadings), max(noise, least))
+        found = row_log_likelihood(even, gross, self.mean_ / unit, loadings, variances)
+        return found - np.log(unit) * np.diff(entries.indptr)
+
+    @property
+    def _unit(self) -> float:
+        """Standard deviation along the first component, or of the noise."""
+        first = float(self.singular_values_[0]) / np.sqrt(max(self.n_samples_ - 1, 1))
+        return max(first, float(self.scale_)) or 1.0
+
+    def _factor_model(self, unit: float = 1.0) -> tuple[np.ndarray, float]:
+        """Loadings and the variance of the noise beside them, which together are the covariance of data / unit."""
+        power = (self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1)) / unit) ** 2
+        noise = float(self.noise_variance_) / unit / unit
+        noise = min(noise, float(power.min()))
+        return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise
+
+    def score(self, X, y=None):
+        """Mean log-likelihood of rows under the model: that of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of :meth:`transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            The mean.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((200, 20), rank=2, outliers=0.05, noise=0.1, random_state=0)
+        >>> model = RobustPCA().fit(problem.data)
+        >>> bool(model.score(problem.data) == model.score_samples(problem.data).mean())
+        True
+        """
+        scores = self.score_samples(X)
+        if not np.any(scores):
+            raise ValueError("X has no observed entry to score on.")
+        return float(np.mean(scores))

@@ -1,0 +1,36 @@
+"""Log-likelihood of rows under a Gaussian low-rank model, in which gross errors follow a Cauchy law."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._kernels.posterior import entry_means, posterior_rows
+from .._operators.observed import Entries
+from .._utils.linalg import unpack
+
+
+def row_log_likelihood(
+    entries: Entries, gross: np.ndarray, mean: np.ndarray, loadings: np.ndarray, noise: np.ndarray
+) -> np.ndarray:
+    """Logarithm of the density of the observed entries of each row, x ~ N(mean, loadings loadings^T + diag(noise)).
+
+    Entries that the mask `gross` names are apart: each has the Cauchy law about the mean of its column, with the
+    standard deviation of that as its spread. A wrong entry then makes a row unlikely, but does not hide the rest.
+    """
+    n, k = entries.shape[0], loadings.shape[1]
+    deviation = np.sqrt(noise + np.einsum("jk,jk->j", loadings, loadings))
+    wrong = entries.subset(gross)
+    z = (wrong.y - mean[wrong.cols]) / deviation[wrong.cols]
+    single = -np.log(np.pi * deviation[wrong.cols] * (1.0 + z**2))
+    out = np.bincount(wrong.rows, single, minlength=n)
+    rest = entries.subset(~gross)
+    indptr, cols = np.ascontiguousarray(rest.indptr, np.int32), np.ascontiguousarray(rest.cols, np.int32)
+    away, weight = rest.y - mean[cols], 1.0 / noise[cols]
+    means, packed = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
+    loadings = np.ascontiguousarray(loadings)
+    sure = np.zeros((len(loadings), packed.shape[1]))
+    posterior_rows(indptr, cols, away, weight, loadings, sure, np.ones(k), means, packed)
+    fitted = np.empty(len(away))
+    entry_means(indptr, cols, means, loadings, fitted)
+    each = weight * away * (away - fitted) + np.log(2.0 * np.pi * noise[cols])
+    return out - 0.5 * (np.bincount(rest.rows, each, minlength=n) - np.linalg.slogdet(unpack(packed))[1])
