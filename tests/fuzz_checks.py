@@ -83,6 +83,18 @@ def is_benign(chosen):
     return all(chosen[name] in values for name, values in BENIGN.items())
 
 
+def check_uncertainty(model, X):
+    """Errors and intervals may be infinite, but say something; probabilities are such."""
+    _, std = model.transform(X, return_std=True)
+    std, *ends = (part.toarray() if sparse.issparse(part) else part for part in (std, *model.predict_interval(X)))
+    assert (std >= 0.0).all() and (ends[0] <= ends[1]).all()
+    chance = model.outlier_probability(X)
+    chance = chance.data if sparse.issparse(chance) else chance[np.isfinite(chance)]
+    assert ((chance >= 0.0) & (chance <= 1.0)).all()
+    if not sparse.issparse(X):
+        assert_finite(draws=model.sample_imputations(X, 2, random_state=0))
+
+
 def check_matrix(cls, recipe, chosen, bad, start):
     """Fit a matrix by a recipe with these parameters, of which one may be `bad`, and use the result in every way."""
     rank = "n_components" if cls is RobustPCA else "rank"
@@ -103,6 +115,7 @@ def check_matrix(cls, recipe, chosen, bad, start):
     fitted = use(model, "transform", X)
     if cls is RobustMatrixCompletion:
         use(model, "predict_entries", np.arange(len(truth)), np.zeros(len(truth), dtype=np.int8))
+        check_uncertainty(model, X)
     size = np.abs(truth).max(initial=0.0) or 1.0
     odd = odd_rows(truth.shape[1], size, np.random.RandomState(0))
     for rows in (odd, odd[::-2], np.asfortranarray(odd[:1]), odd.astype(object)):
@@ -110,7 +123,8 @@ def check_matrix(cls, recipe, chosen, bad, start):
         assert out.shape[0] == len(rows)
         if cls is RobustPCA:
             out = use(model, "inverse_transform", out)
-        assert out.shape == rows.shape
+        n_columns = rows.shape[1] if cls is RobustPCA else len(model.get_feature_names_out())
+        assert out.shape == (len(rows), n_columns)
     with pytest.raises(ValueError, match="features, but"):
         model.transform(np.ones((2, truth.shape[1] + 1)))
     with pytest.raises(ValueError, match="no observed entry"):

@@ -16,12 +16,13 @@ from .._fits.matrix import MatrixFit
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .docs import documented
-from .intervals import REPLACE, IntervalMixin, in_form
+from .imputer import ImputerMixin
+from .intervals import REPLACE, in_form
 from .validation import check_choice, check_flag, check_limits
 
 
 @documented
-class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMixin, BaseEstimator):
+class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
 
     The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are
@@ -41,12 +42,21 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
         one-hot columns. With "zero" a sparse X is made dense (memory is asked for first) and all that is returned and
         learnt is as of ``X.toarray()``, dense arrays among it. A stored NaN is missing either way. Of a dense X, NaN
         is missing whatever this says.
+    missing_values : float or None, default=nan
+        What marks a missing value in X, as in :class:`sklearn.impute.SimpleImputer`. NaN and None (and the missing
+        values of pandas) are missing in any case.
     min_value, max_value : float, array-like of shape (n_features,), or None, default=None
         Least and largest value that an estimate may have, for all columns or for each. What is imputed or replaced is
         clipped to them by `transform`, `predict_entries` and `fit_transform`; what is not replaced is not. None: where
         the fit is approximate, the range of what `fit` has seen of the column (widened to the other limit, where that
         is given); none where its rank is sharp, for estimates beyond the range are right then. So ``max_value=np.inf``
         lifts the bound. The fit does not depend on them, and they are read whenever estimates are made.
+    add_indicator : bool, default=False
+        Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
+        `replace` says. They are those of `indicator_features_`.
+    keep_empty_features : bool, default=False
+        Whether dense results keep columns in which `fit` has seen nothing. Their estimates are zero, or what the other
+        rows and columns say.
     {init_scale}
     {step_size}
     {max_iter}
@@ -80,6 +90,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
     {n_iter_}
     {history_}
     {restart_scores_}
+    indicator_features_ : ndarray of int
+        Columns of X that have an indicator with `add_indicator`: those in which `fit` replaced something.
     {features_in}
 
     See Also
@@ -114,8 +126,11 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
         *,
         replace="outliers",
         absent="missing",
+        missing_values=np.nan,
         min_value=None,
         max_value=None,
+        add_indicator=False,
+        keep_empty_features=False,
         init_scale=1e-3,
         step_size="auto",
         max_iter=300,
@@ -131,8 +146,11 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
         self.rank = rank
         self.replace = replace
         self.absent = absent
+        self.missing_values = missing_values
         self.min_value = min_value
         self.max_value = max_value
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
         self.init_scale = init_scale
         self.step_size = step_size
         self.max_iter = max_iter
@@ -221,7 +239,8 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
     def _set_completed(self, entries: Entries, result: MatrixFit) -> None:
         """Set the fitted attributes, and what standard errors are computed from."""
         own = {"left_": result.fit.left, "right_": result.fit.right}
-        self._set_matrix(result, **own, **self._uncertain(entries, result))
+        columns = self._columns_of(entries, result.outliers)
+        self._set_matrix(result, **own, **columns, **self._uncertain(entries, result))
 
     def transform(self, X, *, return_std=False):
         """Repair rows, each alone.
@@ -281,11 +300,11 @@ class RobustMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, IntervalMix
             return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
         estimate = self._within_limits(self._space.predict(fit.factors))
         if self.replace == "all":
-            return estimate.astype(X.dtype, copy=False)
+            return self._arranged(estimate.astype(X.dtype, copy=False), np.ones(X.shape, dtype=bool))
         replaced = self._replaced(X, entries, fit)
         out = np.array(X)
         out[replaced] = estimate[replaced]
-        return out
+        return self._arranged(out, replaced)
 
     def predict_entries(self, rows, columns, *, return_std=False):
         """Low-rank estimate of single entries of the fitted matrix, without forming it.

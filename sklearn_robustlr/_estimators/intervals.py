@@ -215,10 +215,14 @@ class IntervalMixin(LimitsMixin):
         out = np.repeat(np.asarray(X)[None], n_samples, axis=0)
         if self._posterior is None:
             out[:, replaced] = self._within_limits(self._space.predict(fit.factors))[replaced]
-            return out
+            return self._arranged(out, replaced)
         for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng), strict=True):
             table[replaced] = self._within_limits(drawn)[replaced]
-        return out
+        return self._arranged(out, replaced)
+
+    def _arranged(self, values: np.ndarray, replaced: np.ndarray) -> np.ndarray:
+        """Dense values with the columns that are asked for; `replaced` masks the entries that are estimates."""
+        raise NotImplementedError
 
     def detect_outliers(self, X):
         """Flag the gross errors among the observed entries of rows, seen or new, by the rule of `outliers_`.

@@ -17,7 +17,7 @@ from .._utils.values import Factors, Options, StopReason
 from ..metrics import robust_r2_score
 from . import memory
 from .base import USER, FitMixin
-from .validation import check_choice, check_start
+from .validation import check_choice, check_numeric, check_start
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
@@ -51,16 +51,7 @@ class MatrixMixin(FitMixin):
     def _entries(self, X: Any, *, reset: bool) -> tuple[Any, Entries]:
         """Validated X, dense where absent entries are zeros, and its observed entries."""
         absent = check_choice("absent", self.absent, ABSENT)
-        with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
-            X = validate_data(
-                self,
-                X,
-                reset=reset,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                order="C",
-                ensure_all_finite="allow-nan",
-            )
+        X = _validated(self, self._as_told(X), reset)
         if sparse.issparse(X) and absent == "zero":
             memory.require_dense(X, fit=reset)
             X = X.toarray()
@@ -70,6 +61,10 @@ class MatrixMixin(FitMixin):
         if reset and entries.is_sparse:
             _warn_of_one_value(entries)
         return X, entries
+
+    def _as_told(self, X: Any) -> Any:
+        """X with NaN where it is missing."""
+        return X
 
     def _fit_matrix(self, entries: Entries, options: Options, start: Any) -> MatrixFit:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
@@ -183,6 +178,21 @@ class MatrixMixin(FitMixin):
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted)
+
+
+def _validated(estimator: Any, X: Any, reset: bool) -> Any:
+    """X as an array or a CSR matrix of floats, in which NaN is allowed."""
+    check_numeric(X)
+    with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite="allow-nan",
+        )
 
 
 def _warn_of_one_value(entries: Entries) -> None:

@@ -82,6 +82,25 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
+def check_numeric(X: Any) -> None:
+    """Refuse a data frame with columns of text, categories or times, by their names."""
+    columns, types = getattr(X, "columns", None), getattr(X, "dtypes", None)
+    if columns is None or types is None:
+        return
+    wrong = [str(name) for name, kind in zip(columns, types, strict=False) if _is_no_number(str(kind))]
+    if wrong:
+        listed = ", ".join(repr(name) for name in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
+        raise ValueError(
+            f"X has columns that are not numbers: {listed}. Encode them first (OneHotEncoder, OrdinalEncoder), or "
+            f"leave them out of this step with a ColumnTransformer."
+        )
+
+
+def _is_no_number(kind: str) -> bool:
+    """Whether the name of a type of pandas or polars is that of text, categories or times."""
+    return kind.lower().startswith(("str", "categor", "date", "time", "period", "interval", "enum", "duration"))
+
+
 def check_flag(name: str, value: Any) -> bool:
     """Check a boolean parameter."""
     if not isinstance(value, (bool, np.bool_)):

@@ -150,6 +150,13 @@ class IntervalDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import IntervalDisplay
+        >>> display = IntervalDisplay([1.0, 9.0], [0.5, 0.5], [1.5, 1.5], [1.0, 1.0], outliers=[False, True]).plot()
+        >>> display.ax_.get_xlabel()
+        'entry'
         """
         ax = axes(ax)
         x = np.arange(len(self.observed))
@@ -284,6 +291,12 @@ class CoverageDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_robustlr.plotting import CoverageDisplay
+        >>> CoverageDisplay([0.5, 0.9], [0.48, 0.91]).plot().ax_.get_ylabel()
+        'observed coverage'
         """
         ax = axes(ax)
         ax.plot([0, 1], [0, 1], "--", color=GREY, label="nominal")

@@ -1,12 +1,12 @@
 """Limits of estimates: the range of what is seen where a fit is approximate, and what `min_value`, `max_value` say."""
 
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -35,9 +35,7 @@ def table(request):
 
 def change(model, **params):
     """The same fit with other parameters."""
-    other = clone(model).set_params(**params)
-    vars(other).update({name: value for name, value in vars(model).items() if name.endswith("_") or name == "_space"})
-    return other
+    return deepcopy(model).set_params(**params)
 
 
 @pytest.mark.parametrize("replace", REPLACE)

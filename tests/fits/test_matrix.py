@@ -17,7 +17,7 @@ def test_undetermined_rows_and_columns_are_listed(noiseless):
     data[5] = np.nan
     data[9, 2:] = np.nan
     data[:, 7] = np.nan
-    fitted = RobustMatrixCompletion(replace="all")
+    fitted = RobustMatrixCompletion(replace="all", keep_empty_features=True)
     with pytest.warns(UserWarning, match="too few inliers") as caught:
         fitted.fit(data)
     assert len(caught) == 2

@@ -1,0 +1,54 @@
+"""
+How sure is a repaired value?
+=============================
+
+Hourly temperatures of a year, with missing hours and wrong readings. :class:`~sklearn_robustlr.RobustMatrixCompletion`
+fills them in, and says how far each may be off.
+
+What to look at: the band is narrow where the other hours of a day tell much, and wider where many are missing. On hours
+that were hidden, intervals hold the truth as often as they claim. A wrong reading, far outside, is flagged.
+"""
+
+# %%
+# The data, and what is done to them
+# ----------------------------------
+import sys
+
+import matplotlib
+
+if "sphinx_gallery" not in sys.modules:
+    matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from vega_datasets import data
+
+from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.plotting import CoverageDisplay, IntervalDisplay
+
+celsius = (data.seattle_temps()["temp"].to_numpy() - 32) / 1.8
+truth = celsius[: 24 * (len(celsius) // 24)].reshape(-1, 24)
+rng = np.random.RandomState(0)
+readings = truth.copy()
+readings[rng.uniform(size=truth.shape) < 0.3] = np.nan
+readings[180, 3:20] = np.nan  # a day of which little is known
+wrong = rng.uniform(size=truth.shape) < 0.05
+readings[wrong] += rng.choice([-15.0, 15.0], wrong.sum())
+
+# %%
+# Estimates with intervals
+# ------------------------
+# A day of which little is known, and a day like others.
+model = RobustMatrixCompletion().fit(readings)
+repaired, std = model.transform(readings, return_std=True)
+hidden = np.isnan(readings)
+print(f"verdict: {model.stop_reason_}; typical standard error of a missing hour: {np.median(std[hidden]):.2f} degrees")
+print(f"in the day of which little is known: {np.median(std[180, 3:20]):.2f} degrees")
+
+figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+for ax, day in zip(axes[:2], (180, 100), strict=True):
+    display = IntervalDisplay.from_estimator(model, readings, row=day, coverage=0.9, ax=ax)
+    display.ax_.plot(truth[day], color="0.2", linestyle=":", linewidth=1, label="truth")
+    display.ax_.set(title=f"day {day}", xlabel="hour", ylabel="degrees Celsius")
+CoverageDisplay.from_estimator(model, readings, truth, ax=axes[2])
+axes[2].set_title("missing hours")
+plt.show()

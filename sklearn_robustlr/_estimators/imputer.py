@@ -1,0 +1,112 @@
+"""Conventions of scikit-learn's imputers: the marker of missing values, empty columns, indicator columns."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._operators.observed import Entries
+from .intervals import IntervalMixin
+from .validation import check_flag
+
+
+class ImputerMixin(IntervalMixin):
+    """What is missing in X, and the columns of what `transform` returns."""
+
+    missing_values: Any
+    add_indicator: bool
+    keep_empty_features: bool
+    indicator_features_: np.ndarray
+    _is_empty: np.ndarray
+
+    def _as_told(self, X: Any) -> Any:
+        return _marked(X, self.missing_values)
+
+    def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+        columns = {"_is_empty": np.zeros(len(right), dtype=bool), "indicator_features_": np.zeros(0, dtype=np.intp)}
+        return {**super()._snapshot(left, s, right), **columns}
+
+    def _columns_of(self, entries: Entries, outliers: np.ndarray | sparse.csr_matrix) -> dict[str, Any]:
+        """Attributes of the columns of fitted entries: which are empty, in which something is replaced."""
+        check_flag("add_indicator", self.add_indicator)
+        check_flag("keep_empty_features", self.keep_empty_features)
+        n, p = entries.shape
+        count = np.bincount(entries.cols, minlength=p)
+        replaced = count < n
+        if self.replace == "outliers":
+            replaced |= np.asarray(outliers.sum(axis=0)).ravel() > 0
+        elif self.replace == "all":
+            replaced[:] = True
+        empty = count == 0
+        replaced &= ~empty | self.keep_empty_features
+        return {"_is_empty": empty, "indicator_features_": np.flatnonzero(replaced)}
+
+    def _arranged(self, values: np.ndarray, replaced: np.ndarray) -> np.ndarray:
+        """Dense values with the columns that are asked for: without empty ones, with those of the indicator."""
+        if not self.add_indicator and (self.keep_empty_features or not self._is_empty.any()):
+            return values
+        parts = [values if self.keep_empty_features else values[..., ~self._is_empty]]
+        if self.add_indicator:
+            parts.append(np.broadcast_to(replaced, values.shape)[..., self.indicator_features_].astype(values.dtype))
+        return np.concatenate(parts, axis=-1)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of what `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of X. None: those seen by `fit`, or ``["x0", "x1", ...]``.
+
+        Returns
+        -------
+        names : ndarray of str
+            Those of X, without empty columns unless `keep_empty_features`; then, with `add_indicator`, those of the
+            indicator, ``"missingindicator_"`` and the name of the column.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` are not those seen by `fit`, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> X = np.outer(np.arange(1.0, 13.0), np.arange(1.0, 10.0))
+        >>> X[2, 3] = np.nan
+        >>> [str(name) for name in RobustMatrixCompletion(add_indicator=True).fit(X).get_feature_names_out()[-2:]]
+        ['x8', 'missingindicator_x3']
+        """
+        names = super().get_feature_names_out(input_features)  # type: ignore[misc]  # of OneToOneFeatureMixin
+        kept = names if self.keep_empty_features else names[~self._is_empty]
+        if not self.add_indicator:
+            return kept
+        return np.append(kept, [f"missingindicator_{name}" for name in names[self.indicator_features_]]).astype(object)
+
+
+def _marked(X: Any, missing_values: Any) -> Any:
+    """X with NaN in place of the marker of missing values."""
+    if missing_values is None or missing_values is not missing_values:  # NaN; pandas.NA is read as that anyway
+        return X
+    if not isinstance(missing_values, Real) or isinstance(missing_values, bool):
+        raise TypeError(f"missing_values must be a number, NaN or None, got {missing_values!r}.")
+    if np.isnan(float(missing_values)):
+        return X
+    if sparse.issparse(X):
+        if missing_values == 0:
+            raise ValueError(
+                "missing_values=0 with a sparse X: say by absent='missing' that what it does not store is."
+            )
+        X = X.copy().astype(np.result_type(X.dtype, np.float32))
+        X.data[X.data == missing_values] = np.nan
+        return X
+    if hasattr(X, "columns") and hasattr(X, "mask"):
+        return X.mask(missing_values == X)
+    X = np.asarray(X)
+    if X.dtype.kind not in "iuf":
+        return X
+    return np.where(missing_values == X, X.dtype.type(np.nan) if X.dtype.kind == "f" else np.nan, X)
