@@ -37,7 +37,7 @@ def reference(case, **params):
 def error(case, model):
     """Error of a fit of this case relative to the truth."""
     if case == "recovery":
-        return relative_recovery_error(SENSING.coef, model.coef_)
+        return relative_recovery_error(SENSING.coef, model.matrix_)
     rows = model.transform(MATRIX.data)
     return relative_recovery_error(MATRIX.clean, model.inverse_transform(rows) if case == "pca" else rows)
 

@@ -156,16 +156,19 @@ def check_measurements(recipe, chosen, bad, start):
         return
     if chosen["warm_start"] and recipe["seed"] % 4 == 0:
         fit(model, X, y, expected=expected, bad=[])
-    assert_finite(**{name: getattr(model, name) for name in ("coef_", "left_", "right_", "singular_values_", "scale_")})
-    assert model.coef_.shape == truth.shape and model.outliers_.shape == (len(np.array(y)),)
+    assert_finite(
+        **{name: getattr(model, name) for name in ("matrix_", "left_", "right_", "singular_values_", "scale_")}
+    )
+    assert model.matrix_.shape == truth.shape and model.outliers_.shape == (len(np.array(y)),)
     use(model, "score", X, y)
     features = use(model, "transform", X)
     predicted = use(model, "predict", X)
+    assert (model.predict(X, return_std=True)[1] >= 0.0).all()
     size = max(np.abs(truth).max(initial=0.0), np.abs(predicted).max()) or 1.0  # a fit may have followed absurd errors
     if recipe["design"] == "equal":  # or be of rounding alone, at right angles to all that is measured
         top = np.abs(X.toarray() if sparse.issparse(X) else np.array(X, dtype=float)).max()
         with np.errstate(over="ignore"):
-            size = max(size, np.abs(model.coef_).max() * top ** (2 if kind == "rank_one" else 1))
+            size = max(size, np.abs(model.matrix_).max() * top ** (2 if kind == "rank_one" else 1))
     np.testing.assert_allclose(features @ (model.singular_values_ / size), predicted / size, rtol=1e-3, atol=1e-3)
     with pytest.raises(ValueError, match=r"features|pair"):
         model.predict(np.ones((2, model.n_features_in_ + 1)))
@@ -173,5 +176,5 @@ def check_measurements(recipe, chosen, bad, start):
         model.predict(np.full((2, model.n_features_in_), np.nan))
     if expected == "right" and is_benign(chosen):
         assert model.converged_, model.stop_reason_
-        error = relative_recovery_error(truth / size, model.coef_.astype(float) / size)
+        error = relative_recovery_error(truth / size, model.matrix_.astype(float) / size)
         assert error < (1e-6 if model.left_.dtype == np.float64 else 1e-3)

@@ -46,7 +46,7 @@ class Fit:
         self.model.transform(self.X)
 
     def track_recovery_error(self, name):
-        return relative_recovery_error(self.truth, self.model.coef_)
+        return relative_recovery_error(self.truth, self.model.matrix_)
 
 
 class Matrix:
@@ -103,7 +103,7 @@ class Restarts:
         self.model.fit(self.X, self.y)
 
     def track_recovery_error(self, name, n_init, n_jobs):
-        return relative_recovery_error(self.truth, self.model.coef_)
+        return relative_recovery_error(self.truth, self.model.matrix_)
 
 
 class Silent:
@@ -134,7 +134,7 @@ class Callback:
         self.model.fit(self.X, self.y)
 
     def track_recovery_error(self, callbacks):
-        return relative_recovery_error(self.truth, self.model.coef_)
+        return relative_recovery_error(self.truth, self.model.matrix_)
 
 
 class ColdStart:

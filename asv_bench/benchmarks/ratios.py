@@ -114,7 +114,7 @@ class EightStarts:
         return ratio_in_turns(lambda: self.eight.fit(self.X, self.y), lambda: self.one.fit(self.X, self.y), PAIRS)
 
     def track_recovery_error(self, case, n_jobs):
-        return self.problem.error(self.eight.coef_)
+        return self.problem.error(self.eight.matrix_)
 
 
 class Growth:

@@ -79,7 +79,7 @@ class Ours:
             return float(np.linalg.norm(estimate - truth) / np.linalg.norm(truth))
         if self.kind == "completion":
             return problem.error(model.left_ * model.singular_values_, model.right_)
-        return problem.error(model.coef_)
+        return problem.error(model.matrix_)
 
 
 def _pca(problem, step, tolerance):

@@ -83,7 +83,7 @@ def run_problem(row, seed):
     result = {
         **told,
         "seed": seed,
-        "error": relative_recovery_error(truth, model.coef_),
+        "error": relative_recovery_error(truth, model.matrix_),
         "rank_right": model.rank_ == told["rank"],
         **record,
     }

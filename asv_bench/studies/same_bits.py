@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # What a fit leaves, of any estimator; that which one has not is skipped.
 ATTRIBUTES = """
-    left_ right_ singular_values_ coef_ components_ mean_ explained_variance_ explained_variance_ratio_ noise_variance_
+    left_ right_ singular_values_ components_ mean_ explained_variance_ explained_variance_ratio_ noise_variance_
     n_components_ rank_ scale_ threshold_ location_ outliers_ undetermined_rows_ undetermined_columns_ n_iter_
     restart_scores_ history_ converged_
 """.split()  # noqa: SIM905

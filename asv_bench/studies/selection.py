@@ -53,7 +53,7 @@ ROWS = {
 
 def _estimate(model, shape):
     if isinstance(model, RobustLowRankRecovery):
-        return model.coef_
+        return model.matrix_
     return model.predict(np.argwhere(np.ones(shape))).reshape(shape)
 
 

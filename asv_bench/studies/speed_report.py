@@ -177,7 +177,7 @@ def restarts(args, bars):
     fit = lambda model: model.fit(problem.data, problem.y)  # noqa: E731
     ratio = ratio_in_turns(lambda: fit(many), lambda: fit(one), min(args.pairs, 3))
     bars.add("8 restarts in fits of one, sensing as above", 2.0, ratio)
-    bars.accurate("8 restarts", problem.error(many.coef_), 1e-6)
+    bars.accurate("8 restarts", problem.error(many.matrix_), 1e-6)
 
 
 def split_fit(ours, problem):

@@ -60,7 +60,7 @@ def _sensing(seed):
         return measurements_oracle_error(data, problem.target, ~wrong, truth, k)
 
     model = RobustLowRankRecovery(measurements=kind, shape=shape)
-    fit = lambda: model.fit(problem.data, problem.target).coef_  # noqa: E731
+    fit = lambda: model.fit(problem.data, problem.target).matrix_  # noqa: E731
     return told, model, fit, truth, oracle, rank, wrong, told["noise"] * problem.clean_target.std()
 
 

@@ -53,7 +53,7 @@ def error(problem, bound, init_scale):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the gap is judged here by eye
         model.fit(problem.data, problem.target)
-    return relative_recovery_error(problem.coef, model.coef_)
+    return relative_recovery_error(problem.coef, model.matrix_)
 
 
 def problem(n_measurements, seed=0):

@@ -52,7 +52,7 @@ def judge(problem, rank, init_scale, step_size):
     exact = np.mean(residual[train] < 1e-3 * np.median(np.abs(problem.target)))
     values = model.singular_values_
     gap = np.max(values[:-1] / np.maximum(values[1:], 1e-12 * values[0]), initial=1.0)
-    error = relative_recovery_error(problem.coef, model.coef_)
+    error = relative_recovery_error(problem.coef, model.matrix_)
     return error, residual[train].mean(), np.median(residual[held_out]), -exact, -gap
 
 
@@ -61,7 +61,7 @@ def default_error(problem):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data[:320], problem.target[:320])
-    return relative_recovery_error(problem.coef, model.coef_)
+    return relative_recovery_error(problem.coef, model.matrix_)
 
 
 # %%

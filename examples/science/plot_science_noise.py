@@ -40,7 +40,7 @@ def run(**options):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(problem.data[train], problem.target[train])
     residual = np.abs(problem.target - model.predict(problem.data))
-    return relative_recovery_error(problem.coef, model.coef_), residual[train].mean(), np.median(residual[held_out])
+    return relative_recovery_error(problem.coef, model.matrix_), residual[train].mean(), np.median(residual[held_out])
 
 
 # %%

@@ -42,7 +42,7 @@ def fit(kind, share, multiple, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
-    return *(relative_recovery_error(sign * problem.coef, model.coef_) for sign in (1, -1)), model.converged_
+    return *(relative_recovery_error(sign * problem.coef, model.matrix_) for sign in (1, -1)), model.converged_
 
 
 # %%

@@ -122,7 +122,7 @@ def of_measurements(share, multiple, seed, shape=(14, 14)):
         lambda values: (values @ p.data).reshape(shape) / m,
         spectral_start(np.tensordot(bounded(p.target), stack, 1) / m),
     )
-    return [relative_recovery_error(p.coef, estimate) for estimate in (model.coef_, peer)], model.converged_
+    return [relative_recovery_error(p.coef, estimate) for estimate in (model.matrix_, peer)], model.converged_
 
 
 def of_a_matrix(share, multiple, seed, shape=(50, 50)):

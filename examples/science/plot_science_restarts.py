@@ -44,10 +44,10 @@ for share in SHARES:
             tiny = 1e-2 * rng.standard_normal((2, 16, 12)) * np.sqrt(np.median(np.abs(problem.target)) / 16)
             model = RobustLowRankRecovery(shape=(16, 16), polish=False, max_iter=400)
             model.fit(problem.data, problem.target, start=tiny)
-            close += relative_recovery_error(problem.coef, model.coef_) < 0.1
+            close += relative_recovery_error(problem.coef, model.matrix_) < 0.1
         counts[share].append(close)
         model = RobustLowRankRecovery(shape=(16, 16)).fit(problem.data, problem.target)
-        default[share].append(relative_recovery_error(problem.coef, model.coef_) < 1e-6)
+        default[share].append(relative_recovery_error(problem.coef, model.matrix_) < 1e-6)
 
 # %%
 # The chance that the best of k starts comes close.

@@ -47,7 +47,7 @@ def run(problem, step_size, max_iter, polish=False):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(problem.data, problem.target)
-    return model.n_iter_, relative_recovery_error(problem.coef, model.coef_)
+    return model.n_iter_, relative_recovery_error(problem.coef, model.matrix_)
 
 
 # %%

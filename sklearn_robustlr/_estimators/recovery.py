@@ -82,8 +82,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Left singular vectors.
     right_ : ndarray of shape (d2, n_components)
         Right singular vectors.
-    coef_ : ndarray of shape (d1, d2)
+    matrix_ : ndarray of shape (d1, d2)
         The estimate (computed on demand).
+    coef_ : ndarray of shape (n_features,)
+        The same, flattened, as the coefficients of the features; of ``measurements="matrix"`` alone.
     shape_ : tuple (d1, d2)
         Its shape.
     row_ids_, column_ids_ : ndarray of int64, shapes (d1,) and (d2,), or None
@@ -121,7 +123,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     >>> model = RobustLowRankRecovery(shape=(20, 15)).fit(problem.data, problem.target)
     >>> model.rank_, model.converged_
     (2, True)
-    >>> bool(abs(model.coef_ - problem.coef).max() < 1e-8)
+    >>> bool(abs(model.matrix_ - problem.coef).max() < 1e-8)
     True
     """
 
@@ -253,9 +255,16 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return {"left_": left, "singular_values_": s, "right_": right, "rank_": len(s)}
 
     @property
-    def coef_(self):
+    def matrix_(self):
         """The recovered matrix, computed from the factors on demand."""
         return (self.left_ * self.singular_values_) @ self.right_.T
+
+    @property
+    def coef_(self):
+        """The coefficients of the features, (n_features,): the matrix flattened, where X holds flattened matrices."""
+        if self.measurements != "matrix":
+            raise AttributeError(f"coef_ is that of measurements='matrix', not of {self.measurements!r}: see matrix_.")
+        return self.matrix_.ravel()
 
     @property
     def _n_features_out(self):
@@ -310,7 +319,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return features.toarray() if sparse.issparse(features) else features
 
     def predict(self, X, return_std=False):
-        """Predict the values of measurements, ``<A_i, coef_>``.
+        """Predict the values of measurements, ``<A_i, matrix_>``.
 
         An entry in a row of which `fit` has seen nothing, where rows have ids, is that of a typical row: its
         coefficients are the medians of those of all rows (of `left_`). So a new user is predicted by what is usual for
@@ -328,7 +337,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         y : ndarray of shape (n_samples,)
             Predictions.
         std : ndarray of shape (n_samples,)
-            With ``return_std=True`` alone: standard errors of ``<A_i, coef_>``, without the noise of a single
+            With ``return_std=True`` alone: standard errors of ``<A_i, matrix_>``, without the noise of a single
             measurement, which is `scale_`; by the covariance of least squares in both factors, of the inliers. 0 where
             the fit is exact, infinite where nothing is known.
 
@@ -348,10 +357,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         """
         check_is_fitted(self)
         X = self._validate(X)
-        if self.measurements == "matrix":  # one product, whatever the number of components
-            prediction = X @ self.coef_.ravel()
-        else:
-            prediction = self._features(X) @ self.singular_values_
+        whole = self.measurements == "matrix"  # one product, whatever the number of components
+        prediction = X @ self.coef_ if whole else self._features(X) @ self.singular_values_
         if not check_flag("return_std", return_std):
             return prediction
         return prediction, self._deviations(X).astype(prediction.dtype)

@@ -56,6 +56,14 @@ class Averaged:
     most: int
 
     @property
+    def error_share(self) -> float:
+        """Share of the entries that the robust members take for something else than noise: wide or gross; else 0."""
+        space = self.space
+        robust = [(w, c.law.shares[0]) for w, c in zip(space.weights, space.members, strict=True) if c.law.robust]
+        total = sum(weight for weight, _ in robust)
+        return 1.0 - sum(weight * core for weight, core in robust) / total if total else 0.0
+
+    @property
     def is_useful(self) -> bool:
         """Whether it predicts held-out entries better than the medians of the columns beyond doubt."""
         return self.gained > _USEFUL

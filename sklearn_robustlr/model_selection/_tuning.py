@@ -184,7 +184,7 @@ def tune_and_report(estimator, param_grid, make_problem, *, score, tuning_seeds,
     ...     RobustLowRankRecovery(shape=(12, 10)),
     ...     {"rank": [1, 2, None]},
     ...     make_problem,
-    ...     score=lambda model, problem: float(relative_recovery_error(problem.coef, model.coef_) < 1e-6),
+    ...     score=lambda model, problem: float(relative_recovery_error(problem.coef, model.matrix_) < 1e-6),
     ...     tuning_seeds=range(3),
     ...     report_seeds=range(100, 105),
     ... )

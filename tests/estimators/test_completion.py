@@ -76,7 +76,7 @@ def test_flags_are_those_of_transform(noisy, noisy_completion):
 def test_agrees_with_recovery_from_entries(noiseless, completion):
     other = RobustLowRankRecovery(measurements="entries", shape=(80, 60))
     other.fit(np.argwhere(noiseless.observed), noiseless.data[noiseless.observed])
-    assert_allclose((completion.left_ * completion.singular_values_) @ completion.right_.T, other.coef_, atol=1e-10)
+    assert_allclose((completion.left_ * completion.singular_values_) @ completion.right_.T, other.matrix_, atol=1e-10)
 
 
 def test_predict_entries_refuses_what_is_outside(completion):

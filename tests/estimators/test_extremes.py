@@ -19,8 +19,8 @@ def test_recovery_in_single_precision(kind):
     X, y, truth = measure(kind)
     single = recover(kind, X if kind == "entries" else X.astype(np.float32), y.astype(np.float32), truth.shape)
     double = recover(kind, X, y, truth.shape)
-    assert single.coef_.dtype == np.float32
-    assert relative_recovery_error(double.coef_, single.coef_) < 1e-4
+    assert single.matrix_.dtype == np.float32
+    assert relative_recovery_error(double.matrix_, single.matrix_) < 1e-4
     assert_array_equal(single.outliers_, double.outliers_)
 
 
@@ -109,7 +109,7 @@ def test_errors_of_the_largest_numbers(shifted, dtype):
     X, y, truth = measure("matrix")
     y = y.astype(dtype)
     y[0:80:8], y[1:80:8] = top, -top  # sums are made in eight lanes
-    assert_allclose(recover("matrix", X.astype(dtype), y, truth.shape).coef_, truth, atol=1e-3)
+    assert_allclose(recover("matrix", X.astype(dtype), y, truth.shape).matrix_, truth, atol=1e-3)
 
 
 def test_variances_where_all_but_noise_is_lost():
@@ -140,7 +140,7 @@ def test_measurements_of_extreme_size(ensemble, size):
     p = make_measurements(shape=(18, 14), rank=2, ensemble=ensemble, outliers=0.2, random_state=3)
     kind = "rank_one" if ensemble == "rank_one" else "matrix"
     fitted = RobustLowRankRecovery(measurements=kind, shape=(18, 14)).fit(size * p.data, p.target)
-    assert_allclose(fitted.coef_ * size * (size if kind == "rank_one" else 1.0), p.coef, atol=1e-10)
+    assert_allclose(fitted.matrix_ * size * (size if kind == "rank_one" else 1.0), p.coef, atol=1e-10)
     if kind == "matrix":
         rows = RobustLowRankRecovery(shape=(18, 14)).fit(sparse.csr_array(size * size * p.data), p.target)
-        assert_allclose(rows.coef_ * size * size, p.coef, atol=1e-10)
+        assert_allclose(rows.matrix_ * size * size, p.coef, atol=1e-10)

@@ -13,8 +13,13 @@ from hypothesis import HealthCheck, given, settings
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 
-COMPLETION = parameters(rank=RANKS, replace=(["all", "outliers", "missing"], ["both", None, 1]))
-PCA = parameters(n_components=RANKS, center=([True, False], [1, None, "yes"]))
+COMPLETION = parameters(
+    rank=RANKS,
+    replace=(["all", "outliers", "missing"], ["both", None, 1]),
+    add_indicator=([False, True], [1, "no"]),
+    keep_empty_features=([False, True], [None, 0]),
+)
+PCA = parameters(n_components=RANKS, center=([True, False], [1, None, "yes"]), whiten=([False, True], [0, "no"]))
 RECOVERY = parameters(
     rank=RANKS,
     symmetric=([False, False, True], [1, None, "yes"]),

@@ -17,7 +17,7 @@ from sklearn_robustlr.metrics import relative_recovery_error
 from sklearn_robustlr.model_selection import EntryKFold
 
 ENTRIES = RobustLowRankRecovery(measurements="entries")
-FITTED = ("left_", "singular_values_", "right_", "coef_", "outliers_", "scale_", "rank_", "shape_")
+FITTED = ("left_", "singular_values_", "right_", "matrix_", "outliers_", "scale_", "rank_", "shape_")
 
 
 def fit(X, y, **params):
@@ -96,7 +96,7 @@ def test_ids_of_any_order(entries, problem):
     X, y, _ = entries
     names = np.random.RandomState(2).permutation(1000)[:40]
     model = fit(np.column_stack([names[X[:, 0]], X[:, 1]]), y)
-    assert_allclose(model.coef_, problem.clean[np.argsort(names)], atol=1e-8)
+    assert_allclose(model.matrix_, problem.clean[np.argsort(names)], atol=1e-8)
 
 
 def test_ids_in_the_millions_cost_nothing():
@@ -113,7 +113,7 @@ def test_ids_in_the_millions_cost_nothing():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3e6
-    assert model.converged_ and model.coef_.size < 300 and len(folds) == 3
+    assert model.converged_ and model.matrix_.size < 300 and len(folds) == 3
 
 
 def test_ids_that_fit_has_not_seen_are_typical(problem, ids, named):
@@ -182,7 +182,7 @@ def test_symmetric_matrices_have_the_same_ids_on_both_sides():
         model = fit(names[X][index], y[index], symmetric=True)
         assert_array_equal(model.row_ids_, names)
         assert_array_equal(model.column_ids_, names)
-        assert_allclose(model.coef_, truth, atol=1e-6)
+        assert_allclose(model.matrix_, truth, atol=1e-6)
     assert_same_fit(fit(names[X], y, symmetric=True), told)
 
 
@@ -239,4 +239,4 @@ def test_rows_that_do_not_occur_are_not_fitted(problem):
     keep = X[:, 0] != 17
     model = fit(X[keep], y[keep])
     assert model.shape_ == (39, 30) and 17 not in model.row_ids_
-    assert relative_recovery_error(np.delete(problem.clean, 17, axis=0), model.coef_) < 1e-8
+    assert relative_recovery_error(np.delete(problem.clean, 17, axis=0), model.matrix_) < 1e-8

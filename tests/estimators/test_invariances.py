@@ -44,7 +44,7 @@ def test_completion_in_other_units(shifted, exponent):
 def test_recovery_in_other_units(kind, exponent):
     X, y, truth = measure(kind)
     factor = 10.0**exponent
-    assert_allclose(recover(kind, X, factor * y, truth.shape).coef_ / factor, truth, atol=1e-9)
+    assert_allclose(recover(kind, X, factor * y, truth.shape).matrix_ / factor, truth, atol=1e-9)
 
 
 @FEW
@@ -75,7 +75,7 @@ def test_recovery_of_a_matrix_in_another_order(kind, seed):
     else:
         turned = np.column_stack([np.argsort(rows)[X[:, 0]], np.argsort(cols)[X[:, 1]]])
     order = rng.permutation(len(y))
-    coef = recover(kind, turned[order], y[order], truth.shape).coef_
+    coef = recover(kind, turned[order], y[order], truth.shape).matrix_
     assert_allclose(coef, truth[np.ix_(rows, cols)], atol=1e-9)
 
 
@@ -88,7 +88,7 @@ def test_recovery_of_the_transposed_matrix(kind):
         "rank_one": lambda: np.hstack([X[:, d1:], X[:, :d1]]),
         "entries": lambda: X[:, ::-1],
     }[kind]()
-    assert_allclose(recover(kind, turned, y, (d2, d1)).coef_, truth.T, atol=1e-9)
+    assert_allclose(recover(kind, turned, y, (d2, d1)).matrix_, truth.T, atol=1e-9)
 
 
 def test_pca_of_the_transposed_matrix(shifted):
@@ -101,7 +101,7 @@ def test_pca_of_the_transposed_matrix(shifted):
 def test_each_measurement_twice(kind):
     X, y, truth = measure(kind)
     model = recover(kind, np.concatenate([X, X]), np.concatenate([y, y]), truth.shape)
-    assert_allclose(model.coef_, truth, atol=1e-9)
+    assert_allclose(model.matrix_, truth, atol=1e-9)
     assert_array_equal(model.outliers_[: len(y)], model.outliers_[len(y) :])
 
 
@@ -129,7 +129,7 @@ def test_recovery_with_errors_further_away(kind, exponent):
     X, y, truth = measure(kind)
     wrong = recover(kind, X, y, truth.shape).outliers_
     y = np.where(wrong, 10.0**exponent * np.sign(y), y)
-    assert_allclose(recover(kind, X, y, truth.shape).coef_, truth, atol=1e-9)
+    assert_allclose(recover(kind, X, y, truth.shape).matrix_, truth, atol=1e-9)
 
 
 def test_empty_rows_and_columns(shifted, shifted_pca):
@@ -149,7 +149,7 @@ def test_measurements_that_see_nothing():
     """All of their A_i is zero, and so is what they read."""
     X, y, truth = measure("matrix")
     model = recover("matrix", np.vstack([X, np.zeros_like(X[:40])]), np.append(y, np.zeros(40)), truth.shape)
-    assert_allclose(model.coef_, truth, atol=1e-9)
+    assert_allclose(model.matrix_, truth, atol=1e-9)
     assert not model.outliers_[-40:].any()
 
 
@@ -193,7 +193,7 @@ def test_scaling_y_scales_coef(factor):
     p = make_measurements(shape=(12, 10), rank=1, outliers=0.2, noise=0.05, random_state=0)
     base = RobustLowRankRecovery(shape=(12, 10)).fit(p.data, p.target)
     scaled = RobustLowRankRecovery(shape=(12, 10)).fit(p.data, factor * p.target)
-    assert_allclose(scaled.coef_ / factor, base.coef_, rtol=1e-6, atol=1e-6)
+    assert_allclose(scaled.matrix_ / factor, base.matrix_, rtol=1e-6, atol=1e-6)
     assert_array_equal(scaled.outliers_, base.outliers_)
 
 
@@ -202,7 +202,7 @@ def test_scaling_y_scales_coef(factor):
 def test_scaling_the_measurements_scales_coef_back(factor):
     p = make_measurements(shape=(12, 10), rank=1, outliers=0.2, random_state=0)
     scaled = RobustLowRankRecovery(shape=(12, 10)).fit(factor * p.data, p.target)
-    assert_allclose(scaled.coef_ * factor, p.coef, atol=1e-8)
+    assert_allclose(scaled.matrix_ * factor, p.coef, atol=1e-8)
 
 
 @settings(max_examples=5, deadline=None, derandomize=True)
@@ -212,14 +212,14 @@ def test_order_of_measurements_does_not_matter(seed):
     order = np.random.RandomState(seed).permutation(len(p.target))
     base = RobustLowRankRecovery(shape=(12, 10)).fit(p.data, p.target)
     shuffled = RobustLowRankRecovery(shape=(12, 10)).fit(p.data[order], p.target[order])
-    assert_allclose(shuffled.coef_, base.coef_, atol=1e-9)
+    assert_allclose(shuffled.matrix_, base.matrix_, atol=1e-9)
     assert_array_equal(shuffled.outliers_, base.outliers_[order])
 
 
 def test_transposing_the_measurements_transposes_coef(sensing, recovery):
     data = sensing.data.reshape(-1, 20, 15).transpose(0, 2, 1).reshape(-1, 300)
     turned = RobustLowRankRecovery(shape=(15, 20)).fit(data, sensing.target)
-    assert_allclose(turned.coef_.T, recovery.coef_, atol=1e-9)
+    assert_allclose(turned.matrix_.T, recovery.matrix_, atol=1e-9)
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)
@@ -229,4 +229,4 @@ def test_moving_an_error_further_away_changes_nothing(size):
     target = p.target.copy()
     target[np.flatnonzero(p.outliers)[0]] = size
     fitted = RobustLowRankRecovery(shape=(12, 10)).fit(p.data, target)
-    assert_allclose(fitted.coef_, p.coef, atol=1e-9)
+    assert_allclose(fitted.matrix_, p.coef, atol=1e-9)

@@ -7,6 +7,7 @@ import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.feature_selection import SelectFromModel
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -22,7 +23,7 @@ def test_exact_with_a_quarter_of_errors_of_every_kind(kind):
     fitted = RobustLowRankRecovery(shape=(20, 16)).fit(p.data, p.target)
     assert fitted.rank_ == 2
     assert fitted.converged_
-    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+    assert relative_recovery_error(p.coef, fitted.matrix_) < 1e-10
     precision, recall = outlier_precision_recall(p.outliers, fitted.outliers_)
     assert precision == 1.0
     # a sign flip of a value near zero, or a small Cauchy error, is hardly an error
@@ -34,7 +35,7 @@ def test_other_ensembles(ensemble):
     p = make_measurements(shape=(18, 14), rank=2, ensemble=ensemble, outliers=0.2, random_state=3)
     kind = "rank_one" if ensemble == "rank_one" else "matrix"
     fitted = RobustLowRankRecovery(measurements=kind, shape=(18, 14)).fit(p.data, p.target)
-    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+    assert relative_recovery_error(p.coef, fitted.matrix_) < 1e-10
 
 
 def entries_of(p):
@@ -47,7 +48,7 @@ def test_entries_in_any_order_with_duplicates():
     order = np.random.RandomState(0).permutation(len(y))
     X, y = np.vstack([X[order], X[:5]]), np.concatenate([y[order], y[:5]])
     fitted = RobustLowRankRecovery(measurements="entries", shape=(60, 50)).fit(X, y)
-    assert relative_recovery_error(p.clean, fitted.coef_) < 1e-10
+    assert relative_recovery_error(p.clean, fitted.matrix_) < 1e-10
     assert_array_equal(fitted.outliers_[: len(order)], p.outliers[p.observed][order])
     assert_allclose(fitted.predict(X), p.clean[X[:, 0], X[:, 1]], atol=1e-10)
 
@@ -60,7 +61,7 @@ def test_many_entries_are_begun_from_a_block():
     X = np.concatenate([np.stack([rows, cols], axis=1), np.stack([rows, cols], axis=1)[again]])
     y = np.concatenate([problem.data[rows, cols], problem.data[rows, cols][again] + 5.0])
     model = RobustLowRankRecovery(measurements="entries").fit(X, y)
-    assert relative_recovery_error(problem.clean, model.coef_) < 1e-9 and model.converged_ and model.rank_ == 3
+    assert relative_recovery_error(problem.clean, model.matrix_) < 1e-9 and model.converged_ and model.rank_ == 3
     assert model.n_iter_ == 1 and model.history_["iteration"].tolist() == [0]
     inlier = problem.data[rows, cols] == problem.clean[rows, cols]
     assert_array_equal(model.outliers_[: len(rows)], ~inlier)
@@ -73,15 +74,15 @@ def test_sparse_rows_equal_dense_ones(sensing):
     target[::6] += 50
     dense = RobustLowRankRecovery(shape=(20, 15)).fit(data, target)
     rows = RobustLowRankRecovery(shape=(20, 15)).fit(sparse.csr_array(data), target)
-    assert_allclose(rows.coef_, sensing.coef, atol=1e-9)
-    assert_allclose(rows.coef_, dense.coef_, atol=1e-9)
+    assert_allclose(rows.matrix_, sensing.coef, atol=1e-9)
+    assert_allclose(rows.matrix_, dense.matrix_, atol=1e-9)
     assert_allclose(rows.transform(sparse.csr_array(data)), dense.transform(data), atol=1e-7)
 
 
 def test_symmetric():
     p = make_measurements(400, shape=(15, 15), rank=2, symmetric=True, outliers=0.2, random_state=0)
     fitted = RobustLowRankRecovery(symmetric=True).fit(p.data, p.target)
-    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-10
+    assert relative_recovery_error(p.coef, fitted.matrix_) < 1e-10
     assert_array_equal(fitted.left_, fitted.right_)
     assert fitted.rank_ == 2
 
@@ -89,9 +90,9 @@ def test_symmetric():
 def test_float32_is_kept():
     p = make_measurements(shape=(16, 12), rank=2, outliers=0.2, random_state=0)
     fitted = RobustLowRankRecovery(shape=(16, 12)).fit(p.data.astype(np.float32), p.target)
-    assert fitted.left_.dtype == fitted.singular_values_.dtype == fitted.coef_.dtype == np.float32
+    assert fitted.left_.dtype == fitted.singular_values_.dtype == fitted.matrix_.dtype == np.float32
     assert fitted.rank_ == 2
-    assert relative_recovery_error(p.coef, fitted.coef_) < 1e-4
+    assert relative_recovery_error(p.coef, fitted.matrix_) < 1e-4
 
 
 def test_noise_is_near_the_oracle():
@@ -100,14 +101,14 @@ def test_noise_is_near_the_oracle():
     assert fitted.rank_ == 2
     # least squares told rank and errors is at about scale * sqrt(dof / m)
     statistical = 0.1 * np.sqrt(2 * 43 / (0.8 * 1200))
-    assert relative_recovery_error(p.coef, fitted.coef_) < 1.25 * statistical
+    assert relative_recovery_error(p.coef, fitted.matrix_) < 1.25 * statistical
     assert 0.9 < fitted.scale_ / (0.1 * p.clean_target.std()) < 1.1
 
 
 def test_rank_is_an_upper_bound(sensing):
     fitted = RobustLowRankRecovery(8, shape=(20, 15)).fit(sensing.data, sensing.target)
     assert fitted.rank_ == 2
-    assert relative_recovery_error(sensing.coef, fitted.coef_) < 1e-10
+    assert relative_recovery_error(sensing.coef, fitted.matrix_) < 1e-10
 
 
 def test_fitted_attributes(sensing, recovery):
@@ -115,7 +116,7 @@ def test_fitted_attributes(sensing, recovery):
     assert recovery.right_.shape == (15, 2)
     assert_allclose(recovery.left_.T @ recovery.left_, np.eye(2), atol=1e-12)
     assert_allclose(recovery.singular_values_, np.linalg.svd(sensing.coef)[1][:2])
-    assert recovery.coef_.shape == recovery.shape_ == (20, 15)
+    assert recovery.matrix_.shape == recovery.shape_ == (20, 15)
     assert recovery.stop_reason_ == "exact"
     assert recovery.restart_scores_.shape == (1,)
     history = recovery.history_
@@ -151,7 +152,7 @@ def test_prime_width_is_robust_linear_regression(rng):
     y = X @ np.arange(7.0)
     y[::5] += 100
     fitted = RobustLowRankRecovery().fit(X, y)
-    assert_allclose(fitted.coef_.ravel(), np.arange(7.0), atol=1e-9)
+    assert_allclose(fitted.matrix_.ravel(), np.arange(7.0), atol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -181,7 +182,7 @@ def test_input_is_not_changed(sensing):
 def test_zero_targets_are_the_zero_matrix(rng):
     fitted = RobustLowRankRecovery(shape=(4, 5)).fit(rng.standard_normal((100, 20)), np.zeros(100))
     assert fitted.rank_ == 0
-    assert not fitted.coef_.any()
+    assert not fitted.matrix_.any()
 
 
 def test_predicting_entries_outside_the_matrix():
@@ -190,3 +191,20 @@ def test_predicting_entries_outside_the_matrix():
     assert fitted.row_ids_ is None and fitted.column_ids_ is None
     with pytest.raises(ValueError, match="row index 30"):
         fitted.predict([[30, 0]])
+
+
+def test_coefficients_are_those_of_the_features():
+    problem = make_measurements(300, (12, 10), 1, outliers=0.1, random_state=0)
+    model = RobustLowRankRecovery(shape=(12, 10)).fit(problem.data, problem.target)
+    assert model.coef_.shape == (model.n_features_in_,)
+    assert_allclose(model.coef_.reshape(12, 10), model.matrix_)
+    assert_allclose(problem.data @ model.coef_, model.predict(problem.data))
+    chosen = SelectFromModel(model, threshold=-np.inf, max_features=7, prefit=True)
+    largest = np.sort(np.argsort(-np.abs(model.coef_))[:7])
+    assert_array_equal(np.flatnonzero(chosen.get_support()), largest)
+
+
+def test_only_flattened_matrices_have_coefficients():
+    problem = make_measurements(200, (9, 8), 1, ensemble="rank_one", random_state=0)
+    model = RobustLowRankRecovery(measurements="rank_one", shape=(9, 8)).fit(problem.data, problem.target)
+    assert not hasattr(model, "coef_") and model.matrix_.shape == (9, 8)

@@ -116,11 +116,11 @@ def test_measurements_of_zeros_in_single_precision():
         model = RobustLowRankRecovery(shape=(3, 2)).fit(
             np.zeros((30, 6), np.float32), rng.standard_normal(30).astype(np.float32)
         )
-    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.matrix_).all()
 
 
 def test_measurements_of_zeros_from_a_first_guess():
     model = RobustLowRankRecovery(shape=(3, 2), polish=False)
     with pytest.warns(ConvergenceWarning, match="all of them are zero"):
         model.fit(np.zeros((30, 6)), np.arange(30.0), start=(np.ones((3, 1)), np.ones((2, 1))))
-    assert not model.converged_ and np.isfinite(model.coef_).all()
+    assert not model.converged_ and np.isfinite(model.matrix_).all()

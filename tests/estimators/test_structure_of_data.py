@@ -30,7 +30,7 @@ def test_constant_matrices(value):
 def test_constant_matrices_from_measurements(value):
     X = np.random.RandomState(0).standard_normal((150, 30))
     model = recover("matrix", X, value * X.sum(axis=1), (6, 5))
-    assert_allclose(model.coef_, value, atol=1e-12)
+    assert_allclose(model.matrix_, value, atol=1e-12)
     assert model.rank_ == bool(value)
 
 
@@ -52,7 +52,7 @@ def test_rank_of_the_smaller_side():
     y = X @ coef.ravel()
     y[::8] += 20
     model = recover("matrix", X, y, (6, 3))
-    assert_allclose(model.coef_, coef, atol=1e-9)
+    assert_allclose(model.matrix_, coef, atol=1e-9)
     assert model.rank_ == 3
 
 

@@ -98,7 +98,7 @@ def test_score_curve_over_init_scale_tells_the_truth(kind, noise):
     errors = []
     for scale in scales:
         fitted = clone(model).set_params(**{name: scale}).fit(X, y)
-        estimate = fitted.coef_ if kind == "recovery" else fitted.predict(everything).reshape(truth.shape)
+        estimate = fitted.matrix_ if kind == "recovery" else fitted.predict(everything).reshape(truth.shape)
         errors.append(relative_recovery_error(truth, estimate))
     assert scores[3] < scores[2] - 0.05 and errors[3] > 2 * errors[2]
     assert errors[int(np.argmax(scores))] < 1.5 * min(errors)

@@ -22,7 +22,7 @@ def draw(seed):
 
 
 def minus_error(model, problem):
-    return -relative_recovery_error(problem.coef, model.coef_)
+    return -relative_recovery_error(problem.coef, model.matrix_)
 
 
 def recovered(model, problem):

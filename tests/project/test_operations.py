@@ -24,7 +24,7 @@ def fit():
     completion = RobustMatrixCompletion(**options).fit(matrix.data)
     recovery = RobustLowRankRecovery(shape=(8, 6), **options).fit(sensing.data, sensing.target)
     pca = RobustPCA(**options).fit(matrix.data)
-    return completion.left_, completion.transform(matrix.data), recovery.coef_, pca.components_
+    return completion.left_, completion.transform(matrix.data), recovery.matrix_, pca.components_
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def fit(found: Found):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if isinstance(model, RobustLowRankRecovery):
-            estimate = model.fit(*data).coef_
+            estimate = model.fit(*data).matrix_
         else:
             estimate = model.fit_transform(*data)
             if isinstance(model, RobustPCA):

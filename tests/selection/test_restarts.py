@@ -48,7 +48,7 @@ def test_starts_differ_and_each_has_a_score():
 def test_every_third_start_is_made_from_half_of_the_data():
     """The first is the plain one, the others are perturbed, which leads further away; after one iteration it shows."""
     after = []
-    recorder = Recorder(look=lambda task, model: task != "subgradient" or after.append(model.coef_))
+    recorder = Recorder(look=lambda task, model: task != "subgradient" or after.append(model.matrix_))
     estimator, data = CASES["recovery"]
     params = {"n_init": 7, "max_iter": 1, "polish": False, "random_state": 0}
     clone(estimator).set_params(**params).set_callbacks(recorder).fit(*data)
@@ -130,7 +130,7 @@ def test_what_comes_after_an_exact_end_is_left_aside(shape, size, noise, capsys)
         assert model.converged_ and model.rank_ == 2
         lines = capsys.readouterr().out.splitlines()
         assert sum("given up" not in line for line in lines) == (2 if noise else 1)
-        found.append([model.coef_, model.restart_scores_])
+        found.append([model.matrix_, model.restart_scores_])
     for one, other in zip(*found, strict=True):
         assert_array_equal(one, other)
 

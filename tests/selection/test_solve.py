@@ -26,7 +26,7 @@ def test_many_measurements_are_previewed(noise):
     """The sub-gradient method reads an eighth of them, and history and iterations are those of that part."""
     problem = make_measurements(4000, (16, 16), 2, outliers=0.2, noise=noise, random_state=0)
     model = fit(problem)
-    assert relative_recovery_error(problem.coef, model.coef_) < max(0.3 * noise, 1e-9)
+    assert relative_recovery_error(problem.coef, model.matrix_) < max(0.3 * noise, 1e-9)
     assert model.rank_ == 2 and model.n_iter_ > 10 and len(model.outliers_) == 4000
     seen = np.arange(4000) % 8 == 0
     assert have_same_history(model, fit(problem, ~seen, 1 + 1e-6))
@@ -38,7 +38,7 @@ def test_an_exact_start_is_not_iterated_on():
     problem = make_measurements(9000, (20, 15), 2, outliers=0.2, random_state=0)
     model = fit(problem)
     assert model.converged_
-    assert relative_recovery_error(problem.coef, model.coef_) < 1e-13
+    assert relative_recovery_error(problem.coef, model.matrix_) < 1e-13
     seen = np.arange(9000) % 16 == 0
-    assert_array_equal(fit(problem, ~seen, 1 + 1e-14).coef_, model.coef_)
-    assert (fit(problem, seen, 1 + 1e-14).coef_ != model.coef_).any()
+    assert_array_equal(fit(problem, ~seen, 1 + 1e-14).matrix_, model.matrix_)
+    assert (fit(problem, seen, 1 + 1e-14).matrix_ != model.matrix_).any()
