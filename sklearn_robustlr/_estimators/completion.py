@@ -85,6 +85,10 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
     {threshold_}
     {undetermined}
     {expected_error_}
+    mixture_weights_ : dict of str to float
+        Weights of what an approximate fit averages: the "normal" noise law, the "robust" one from the leading
+        directions, that from the sub-gradient descent ("robust from descent") and the "medians" of the columns, as far
+        as they count. ``{"sharp": 1.0}`` where the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}

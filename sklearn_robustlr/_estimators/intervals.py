@@ -11,10 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fits.matrix import MatrixFit
 from .._fits.standard_errors import posterior_of
+from .._model.likelihood import row_scores
 from .._model.space import ModelSpace
 from .._model.uncertainty import Spread, draws, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
+from .._utils.rules import FLAG_WIDTH
 from .limits import LimitsMixin
 from .validation import check_choice, check_integer, check_real, check_seed
 
@@ -297,6 +299,52 @@ class IntervalMixin(LimitsMixin):
         out = np.full(entries.shape, np.nan, X.dtype)
         out[entries.rows, entries.cols] = chance
         return out
+
+    def score_samples(self, X):
+        """Log-likelihood of rows, seen or new; a low one is strange.
+
+        It is that of the observed entries under the low-rank model, in which the coefficients of rows and the noise of
+        inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean of its column: it
+        makes the row less likely, but does not hide the rest. Rows with fewer observed entries have fewer terms.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of :meth:`transform`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            The average of noise laws counts as a mixture. Where the fit is exact, noise counts as what it resolves.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((80, 40), rank=2, noise=0.1, outliers=0.0, random_state=0)
+        >>> model = RobustMatrixCompletion().fit(problem.data)
+        >>> usual = model.score_samples(problem.data)
+        >>> strange = problem.data[:1, ::-1]  # the same values in other columns
+        >>> bool(model.score_samples(strange)[0] < usual.min())
+        True
+        """
+        check_is_fitted(self)
+        _, entries = self._entries(X, reset=False)
+        gross = self._space.gross(entries, self._regress(entries, threshold=self.threshold_))
+        return row_scores(self._space, entries, gross, self.threshold_ / FLAG_WIDTH)
+
+    @property
+    def mixture_weights_(self):
+        """Weights of the members of an approximate fit, by name; one member alone where the rank is sharp."""
+        check_is_fitted(self)
+        if not isinstance(self._space, ModelSpace):
+            return {"sharp": 1.0}
+        return {name: float(weight) for name, weight in zip(self._space.names, self._space.weights, strict=True)}
 
 
 def in_form(values: np.ndarray, places: Entries | None, dtype: np.dtype) -> np.ndarray | sparse.csr_matrix:

@@ -60,6 +60,7 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     if rows.all():
         columns = replace(columns, joint=_joint(table, u, columns, reach))
     return ModelSpace(
+        names=("sharp",),
         members=(columns,),
         weights=np.ones(1),
         shift=np.zeros(p),

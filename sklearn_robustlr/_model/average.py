@@ -114,6 +114,7 @@ def fit_average(
         begin = columns_of(train, *estimate, k)
         fitted += [] if begin is None else [sweep_until_settled(train, begin)]
     bounds = (low - shift) / scale, (high - shift) / scale
+    names = [*("normal", "robust", "robust from descent")[: len(fitted)], "medians"]
     fitted.append(_no_directions(table))
     predictions, variances = [], []
     for columns in fitted:
@@ -139,6 +140,7 @@ def fit_average(
     noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in members])
     likeliest = members[int(np.argmax(weights))]
     space = ModelSpace(
+        names=tuple(names[i] for i in kept),
         members=tuple(members),
         weights=weights,
         shift=shift,

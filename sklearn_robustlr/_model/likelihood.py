@@ -6,7 +6,31 @@ import numpy as np
 
 from .._kernels.posterior import entry_means, posterior_rows
 from .._operators.observed import Entries
+from .._rows.regression import RowSpace
 from .._utils.linalg import unpack
+from .space import ModelSpace
+
+# Least noise, in units of the largest standard deviation of a column.
+_LEAST = 1e-8
+
+
+def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray, noise: float) -> np.ndarray:
+    """Log-likelihood of rows under the space of a fit; `noise` is the standard deviation where the rank is sharp."""
+    if isinstance(space, ModelSpace):
+        even = Entries.of(entries.indptr, entries.cols, space.even(entries), entries.shape)
+        units = np.bincount(entries.rows, np.log(space.scale)[entries.cols], minlength=entries.shape[0])
+        each = [
+            row_log_likelihood(even, gross, columns.mean, columns.loadings, columns.law.inlier_variances)
+            for columns in space.members
+        ]
+        return np.logaddexp.reduce(np.log(space.weights)[:, None] + each, axis=0) - units
+    mean, loadings = space.basis @ space.center, space.basis @ space.root
+    unit = float(np.sqrt(np.einsum("jk,jk->j", loadings, loadings).max()))
+    unit = max(unit, float(np.abs(mean).max()), noise if np.isfinite(noise) else 0.0) or 1.0
+    even = Entries.of(entries.indptr, entries.cols, entries.y / unit, entries.shape)
+    least = max(noise / unit, _LEAST) if np.isfinite(noise) else 1.0  # of a fit that tells nothing of the noise
+    found = row_log_likelihood(even, gross, mean / unit, loadings / unit, np.full(len(mean), least**2))
+    return found - np.log(unit) * np.diff(entries.indptr)
 
 
 def row_log_likelihood(

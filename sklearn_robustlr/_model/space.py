@@ -64,13 +64,15 @@ class MemberRows(NamedTuple):
 class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
-    `members` are the columns under each noise law, in even units (`shift`, `scale`), `weights` their weights, `low` and
-    `high` the range of what is seen of each column. `center` is the mean of the coefficients of the fitted rows.
+    `members` are the columns under each noise law, in even units (`shift`, `scale`), with their `names` and `weights`;
+    `low` and `high` are the range of what is seen of each column. `center` is the mean of the
+    coefficients of the fitted rows.
     Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
     missing under a Gaussian law (None: none is one). `column_errors` are root mean squares of held-out errors, in even
     units, and `calibration` has these errors beside what was predicted of them.
     """
 
+    names: tuple[str, ...]
     members: tuple[Columns, ...]
     weights: np.ndarray
     shift: np.ndarray
@@ -115,7 +117,7 @@ class ModelSpace:
     def likeliest(self) -> ModelSpace:
         """The member of the largest weight alone."""
         best = int(np.argmax(self.weights))
-        return replace(self, members=(self.members[best],), weights=np.ones(1))
+        return replace(self, names=(self.names[best],), members=(self.members[best],), weights=np.ones(1))
 
     @property
     def rank(self) -> int:
@@ -127,6 +129,10 @@ class ModelSpace:
         """Standard deviation of the noise of the inliers of each column, in the units of the data."""
         variances = [w * c.law.inlier_variances for w, c in zip(self.weights, self.members, strict=True)]
         return self.scale * np.sqrt(sum(variances))
+
+    def even(self, entries: Entries) -> np.ndarray:
+        """Values of entries in even units."""
+        return even(entries.y, entries.cols, self.shift, self.scale)
 
     def measured(self, entries: Entries) -> Entries:
         """The entries without those with a stuck value."""

@@ -256,3 +256,44 @@ def test_parameters_of_draws_are_checked(problem, model):
         model.sample_imputations(problem.data, random_state="seed")
     with pytest.raises(TypeError, match="return_std"):
         model.transform(problem.data, return_std="yes")
+
+
+def test_strange_rows_have_low_scores(problem, model, table, table_model):
+    for X, fitted in ((problem.data, model), (table[0], table_model)):
+        usual = fitted.score_samples(X)
+        np.testing.assert_allclose(fitted.score_samples(X[5:8]), usual[5:8], rtol=1e-9)
+        strange = X[:40, ::-1]
+        assert np.median(fitted.score_samples(strange)) < np.quantile(usual, 0.05)
+    units = np.logspace(-3, 3, table[0].shape[1])
+    scaled = RobustMatrixCompletion(replace="all").fit(table[0] * units).score_samples(table[0] * units)
+    moved = usual - np.isfinite(table[0]) @ np.log(units)
+    np.testing.assert_allclose(scaled, moved, rtol=1e-3, atol=0.05)
+
+
+def test_scores_of_a_sharp_fit_are_normal_densities():
+    problem = noisy(2, observed=0.8)
+    model = RobustMatrixCompletion().fit(problem.data)
+    assert model.stop_reason_ == "noisy" and model.mixture_weights_ == {"sharp": 1.0}
+    clean = problem.data[~model.outliers_.any(axis=1)][:20]
+    estimate = model.set_params(replace="all").transform(problem.data)
+    covariance = np.cov(estimate.T, bias=True) + model.scale_**2 * np.eye(estimate.shape[1])
+    mean = estimate.mean(axis=0)
+    expected = []
+    for row in clean:
+        seen = np.isfinite(row)
+        cov, away = covariance[np.ix_(seen, seen)], (row - mean)[seen]
+        density = seen.sum() * np.log(2 * np.pi) + np.linalg.slogdet(cov)[1] + away @ np.linalg.solve(cov, away)
+        expected.append(-0.5 * density)
+    np.testing.assert_allclose(model.score_samples(clean), expected, rtol=0.01)
+
+
+def test_weights_of_the_average_are_a_mixture(table_model):
+    weights = table_model.mixture_weights_
+    assert set(weights) <= {"normal", "robust", "robust from descent", "medians"}
+    assert sum(weights.values()) == pytest.approx(1.0) and min(weights.values()) > 0.0
+
+
+def test_exact_fits_have_finite_scores():
+    problem = make_corrupted_matrix((40, 30), 2, observed=0.7, outliers=0.1, random_state=0)
+    model = RobustMatrixCompletion().fit(problem.data)
+    assert np.isfinite(model.score_samples(problem.data)).all()

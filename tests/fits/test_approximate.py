@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix
 
 TABLES = {
     "iris": load_iris().data,
@@ -78,3 +79,11 @@ def test_clean_tables_are_left_alone():
     for X in TABLES.values():
         out = RobustMatrixCompletion().fit_transform(X)
         assert np.mean(out != X) <= 0.02
+
+
+def test_many_errors_do_not_pass_for_a_spectrum_that_decays():
+    """Two fifths of huge errors hide where the spectrum ends; the rank is sharp all the same."""
+    problem = make_corrupted_matrix((495, 42), 5, outliers=0.4, sampling="uneven", random_state=60261)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert model.stop_reason_ == "exact" and model.rank_ == 5
+    assert_allclose(model.transform(problem.data), problem.clean, atol=1e-6)
