@@ -123,6 +123,7 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
     """
 
     __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+    __metadata_request__transform: ClassVar = {"return_std": UNUSED}
 
     def __init__(
         self,

@@ -130,6 +130,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     row_ids_: Any
     column_ids_: Any
     __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+    __metadata_request__predict: ClassVar = {"return_std": UNUSED}
 
     def __init__(
         self,
