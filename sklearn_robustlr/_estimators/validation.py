@@ -112,6 +112,8 @@ def check_folder(name: str, value: Any) -> Any:
     """Check a parameter that names a folder, or is None."""
     if value is not None and not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be the path of a folder or None, got {value!r}.")
+    if value is not None and os.path.exists(value) and not os.path.isdir(value):
+        raise ValueError(f"{name} must be the path of a folder, but {os.fspath(value)!r} is a file.")
     return value
 
 

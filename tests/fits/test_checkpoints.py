@@ -138,7 +138,9 @@ def test_damaged_and_unwritable_checkpoints_cost_time_alone(stages, tmp_path):
         assert_same(plain, clone(kept).fit(*data))
     (tmp_path / "file").write_text("in the way")
     with pytest.warns(UserWarning, match="could not be written"):
-        assert_same(plain, clone(kept).set_params(checkpoint=tmp_path / "file").fit(*data))
+        assert_same(plain, clone(kept).set_params(checkpoint=tmp_path / "file" / "folder").fit(*data))
+    with pytest.raises(ValueError, match=r"checkpoint must be the path of a folder, but '.*file' is a file"):
+        clone(kept).set_params(checkpoint=tmp_path / "file").fit(*data)
     with pytest.raises(TypeError, match="checkpoint must be the path of a folder or None, got 3"):
         clone(kept).set_params(checkpoint=3).fit(*data)
 
