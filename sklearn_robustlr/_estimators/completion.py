@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -192,7 +192,7 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
         """
         X, entries = self._entries(X, reset=True)
         with self._learning(X, entries, start) as result:
-            self._set_completed(entries, result)
+            self._set_matrix(result, **self._completed(entries, result))
         return self
 
     @with_callbacks
@@ -228,7 +228,7 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
         """
         X, entries = self._entries(X, reset=True)
         with self._learning(X, entries, start) as result:
-            self._set_completed(entries, result)
+            self._set_matrix(result, **self._completed(entries, result))
         return self._repair(X, entries, result.regression)
 
     @contextmanager
@@ -241,11 +241,10 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
         with self._listening(options, X=X, y=X) as options:
             yield self._fit_matrix(entries, options, start)
 
-    def _set_completed(self, entries: Entries, result: MatrixFit) -> None:
-        """Set the fitted attributes, and what standard errors are computed from."""
+    def _completed(self, entries: Entries, result: MatrixFit) -> dict[str, Any]:
+        """Attributes of a completed matrix: its factors, its columns, and what standard errors are computed from."""
         own = {"left_": result.fit.left, "right_": result.fit.right}
-        columns = self._columns_of(entries, result.outliers)
-        self._set_matrix(result, **own, **columns, **self._uncertain(entries, result))
+        return {**own, **self._columns_of(entries, result.outliers), **self._uncertain(entries, result)}
 
     def transform(self, X, *, return_std=False):
         """Repair rows, each alone.

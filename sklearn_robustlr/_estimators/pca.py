@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, principal_components, repaired_rows, table_components
+from .._fits.matrix import MatrixFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression
@@ -178,9 +179,50 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         {fit_warnings}
         {undetermined_warning}
         """
+        X, entries = self._entries(X, reset=True)
+        result, components = self._learn(X, entries, start)
+        self._set_matrix(result, **_attributes(components))
+        return self
+
+    @with_callbacks
+    def fit_transform(self, X, y=None, *, start=None):
+        """Fit a matrix and return the scores of its rows: the same as a fit and a transform of it, at less cost.
+
+        Parameters
+        ----------
+        {fit_matrix}
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_components)
+            As :meth:`transform` returns them.
+
+        Raises
+        ------
+        {fit_errors}
+
+        Warns
+        -----
+        {fit_warnings}
+        {undetermined_warning}
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustPCA
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((40, 30), rank=2, outliers=0.1, random_state=0)
+        >>> RobustPCA(2).fit_transform(problem.data).shape
+        (40, 2)
+        """
+        X, entries = self._entries(X, reset=True)
+        result, components = self._learn(X, entries, start)
+        self._set_matrix(result, **_attributes(components))
+        return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)
+
+    def _learn(self, X: Any, entries: Entries, start: Any) -> tuple[MatrixFit, Components]:
+        """The fit of the entries of X and its components, while callbacks listen."""
         center = check_flag("center", self.center)
         check_flag("whiten", self.whiten)
-        X, entries = self._entries(X, reset=True)
         options = self._options(entries.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
@@ -200,8 +242,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
                     n_components=n_components,
                     center=center,
                 )
-            self._set_matrix(result, **_attributes(components))
-        return self
+        return result, components
 
     def _snapshot(self, left, s, right):
         snapshot = super()._snapshot(left, s, right)
@@ -246,8 +287,11 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        scores = self._scores(entries, self._regress(entries))
-        return (scores / self._deviations if self.whiten else scores).astype(X.dtype, copy=False)
+        return self._whitened(self._scores(entries, self._regress(entries)), X.dtype)
+
+    def _whitened(self, scores: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Scores in the type of the data, of unit variance with `whiten`."""
+        return (scores / self._deviations if self.whiten else scores).astype(dtype, copy=False)
 
     def _scores(self, entries: Entries, fit: Regression) -> np.ndarray:
         """Scores of rows by their regression."""
