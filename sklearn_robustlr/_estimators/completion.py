@@ -258,13 +258,14 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
 
         Returns
         -------
-        repaired : ndarray or CSR matrix of shape (n_samples, n_features)
-            As `replace` says. Of a sparse X with missing entries (``absent="missing"``) only the stored ones are
-            repaired, and the result is sparse, for the filled matrix would be dense; :meth:`predict_entries` gives any
-            of the others. Otherwise it is dense. Estimates are clipped as `min_value` and `max_value` say.
+        repaired : ndarray or CSR matrix of shape (n_samples, n_features_out)
+            As `replace` says; its columns are those of :meth:`get_feature_names_out`. Of a sparse X with missing
+            entries (``absent="missing"``) only the stored ones are repaired, and the result is sparse, for the filled
+            matrix would be dense; :meth:`predict_entries` gives any of the others. Otherwise it is dense. Estimates are
+            clipped as `min_value` and `max_value` say.
         std : ndarray or CSR matrix of shape (n_samples, n_features)
-            With ``return_std=True`` alone: standard error of the low-rank estimate at each entry, replaced or not, in
-            the units of the data: the spread of the posterior, without the noise of a single value, which
+            With ``return_std=True`` alone: standard error of the low-rank estimate at each entry of X, replaced or not,
+            in the units of the data: the spread of the posterior, without the noise of a single value, which
             :meth:`predict_interval` has as well. 0 where the fit is exact, infinite where an entry is not identifiable.
 
         Raises
@@ -344,10 +345,10 @@ class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixi
         True
         """
         check_is_fitted(self)
-        index = [np.asarray(i) for i in (rows, columns)]
+        index = [np.asarray(i) if np.size(i) else np.zeros(0, dtype=np.intp) for i in (rows, columns)]
         shape = len(self.left_), len(self.right_)
         for name, i, size in zip(("rows", "columns"), index, shape, strict=True):
-            if i.ndim != 1 or i.dtype.kind not in "iu" or len(i) != len(index[0]):
+            if i.ndim != 1 or (i.dtype.kind not in "iu" and len(i)) or len(i) != len(index[0]):
                 raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
             if len(i) and (i.min() < 0 or i.max() >= size):
                 raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")

@@ -45,7 +45,13 @@ class FactorModelMixin(MatrixMixin):
         (20, 20)
         """
         check_is_fitted(self)
-        loadings, noise = self._factor_model()
+        unit = self._unit
+        with np.errstate(over="ignore", under="ignore"):  # what is too large to be a number is infinite
+            return self._covariance(unit) * unit * unit
+
+    def _covariance(self, unit: float) -> np.ndarray:
+        """Covariance of data / unit."""
+        loadings, noise = self._factor_model(unit)
         covariance = loadings @ loadings.T
         covariance.flat[:: len(covariance) + 1] += noise
         return covariance
@@ -73,9 +79,11 @@ class FactorModelMixin(MatrixMixin):
         >>> bool(np.allclose(model.get_precision() @ model.get_covariance(), np.eye(20)))
         True
         """
-        covariance = self.get_covariance()
-        with np.errstate(over="ignore"):
-            return np.linalg.pinv(covariance, rcond=1e-12, hermitian=True)
+        check_is_fitted(self)
+        unit = self._unit
+        precision = np.linalg.pinv(self._covariance(unit), rcond=1e-12, hermitian=True)
+        with np.errstate(over="ignore", under="ignore"):
+            return precision / unit / unit
 
     def score_samples(self, X):
         """Log-likelihood of rows under the model; a low one is strange.
@@ -117,7 +125,9 @@ class FactorModelMixin(MatrixMixin):
         unit = self._unit  # squares of extreme sizes overflow
         loadings, noise = self._factor_model(unit)
         least = float(np.finfo(np.float64).eps)
-        if self.stop_reason_ == "exact":
+        if self.stop_reason_ == "undetermined":  # nothing is known of the noise
+            least = 1.0
+        elif self.stop_reason_ == "exact":
             least = max(least, (self.threshold_ / unit / FLAG_WIDTH) ** 2)
         elif not np.isfinite(self.threshold_) and len(entries.y):  # of a fit on its way nothing is known of the noise
             spread = float(np.median(np.abs(fit.residual))) / NORMAL_MEDIAN
@@ -133,10 +143,12 @@ class FactorModelMixin(MatrixMixin):
         first = float(self.singular_values_[0]) / np.sqrt(max(self.n_samples_ - 1, 1))
         return max(first, float(self.scale_)) or 1.0
 
-    def _factor_model(self, unit: float = 1.0) -> tuple[np.ndarray, float]:
+    def _factor_model(self, unit: float) -> tuple[np.ndarray, float]:
         """Loadings and the variance of the noise beside them, which together are the covariance of data / unit."""
         power = (self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1)) / unit) ** 2
         noise = float(self.noise_variance_) / unit / unit
+        if not np.isfinite(noise) or noise == 0.0:  # the square of its size is no number, or there is none
+            noise = (float(self.scale_) / unit) ** 2
         noise = min(noise, float(power.min()))
         return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise
 

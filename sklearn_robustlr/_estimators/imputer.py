@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -90,11 +90,13 @@ class ImputerMixin(IntervalMixin):
 
 def _marked(X: Any, missing_values: Any) -> Any:
     """X with NaN in place of the marker of missing values."""
-    if missing_values is None or missing_values is not missing_values:  # NaN; pandas.NA is read as that anyway
+    if missing_values is None or type(missing_values).__name__ == "NAType":  # pandas.NA is read as NaN anyway
         return X
     if not isinstance(missing_values, Real) or isinstance(missing_values, bool):
         raise TypeError(f"missing_values must be a number, NaN or None, got {missing_values!r}.")
-    if np.isnan(float(missing_values)):
+    # a plain number compares in the type of X
+    missing_values = int(missing_values) if isinstance(missing_values, Integral) else float(missing_values)
+    if np.isnan(missing_values):
         return X
     if sparse.issparse(X):
         if missing_values == 0:
@@ -107,6 +109,11 @@ def _marked(X: Any, missing_values: Any) -> Any:
     if hasattr(X, "columns") and hasattr(X, "mask"):
         return X.mask(missing_values == X)
     X = np.asarray(X)
+    if X.dtype.kind == "O":
+        try:
+            X = X.astype(np.float64)
+        except (TypeError, ValueError):  # refused where it is validated
+            return X
     if X.dtype.kind not in "iuf":
         return X
     return np.where(missing_values == X, X.dtype.type(np.nan) if X.dtype.kind == "f" else np.nan, X)

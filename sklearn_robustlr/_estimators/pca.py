@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -40,7 +42,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         share above 0 and below 1: as many as explain that share of the variance of the clean matrix, or all that are
         found.
     whiten : bool, default=False
-        Whether scores are divided by the square root of `explained_variance_`, so that they have unit variance.
+        Whether scores are divided by the square root of `explained_variance_`, so that they have unit variance (not
+        where that is rounding).
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
     absent : {"zero", "missing"}, default="zero"
@@ -180,8 +183,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         {undetermined_warning}
         """
         X, entries = self._entries(X, reset=True)
-        result, components = self._learn(X, entries, start)
-        self._set_matrix(result, **_attributes(components))
+        with self._learning(X, entries, start) as (result, components):
+            self._set_matrix(result, **_attributes(components))
         return self
 
     @with_callbacks
@@ -215,12 +218,13 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         (40, 2)
         """
         X, entries = self._entries(X, reset=True)
-        result, components = self._learn(X, entries, start)
-        self._set_matrix(result, **_attributes(components))
+        with self._learning(X, entries, start) as (result, components):
+            self._set_matrix(result, **_attributes(components))
         return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)
 
-    def _learn(self, X: Any, entries: Entries, start: Any) -> tuple[MatrixFit, Components]:
-        """The fit of the entries of X and its components, while callbacks listen."""
+    @contextmanager
+    def _learning(self, X: Any, entries: Entries, start: Any) -> Iterator[tuple[MatrixFit, Components]]:
+        """Yield the fit of the entries of X and its components, while callbacks listen."""
         center = check_flag("center", self.center)
         check_flag("whiten", self.whiten)
         options = self._options(entries.shape)
@@ -242,7 +246,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
                     n_components=n_components,
                     center=center,
                 )
-        return result, components
+            yield result, components
 
     def _snapshot(self, left, s, right):
         snapshot = super()._snapshot(left, s, right)
@@ -306,9 +310,10 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
 
     @property
     def _deviations(self) -> np.ndarray:
-        """Standard deviations of scores; one where there is none."""
-        deviations = np.sqrt(self.explained_variance_)
-        return np.where(deviations > 0.0, deviations, 1.0)
+        """Standard deviations of scores; one where there is none but rounding."""
+        deviations = self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1))
+        size = max(float(deviations[0]), float(np.abs(self.mean_).max()))
+        return np.where(deviations > 1e3 * np.finfo(self.mean_.dtype).eps * size, deviations, 1.0)
 
     def inverse_transform(self, X):
         """Rows from their scores.

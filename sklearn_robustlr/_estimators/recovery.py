@@ -258,6 +258,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     @property
     def matrix_(self):
         """The recovered matrix, computed from the factors on demand."""
+        check_is_fitted(self)
         return (self.left_ * self.singular_values_) @ self.right_.T
 
     @property

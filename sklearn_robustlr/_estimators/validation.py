@@ -59,6 +59,15 @@ def check_real(name: str, value: Any, *, low: float = 0.0, high: float = np.inf,
     return value
 
 
+def check_share(name: str, value: Any) -> float:
+    """Check a number above 0 and below 1."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not 0.0 < float(value) < 1.0:
+        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}.")
+    return float(value)
+
+
 def check_jobs(name: str, value: Any) -> int | None:
     """Check a number of jobs: None or an integer other than 0, the negative ones counted from all processors down."""
     if check_integer(name, value, -np.inf, none=True) == 0:

@@ -62,19 +62,27 @@ def principal_components(
         each = noise / rest
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
-        v = np.hstack([v, _complement(v, more)])
+        v = np.hstack([v, _complement(v, space.basis, more)])
         noise -= more * each
     k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
     return _components(v, values, space.basis @ middle, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
 
 
-def _complement(v: np.ndarray, k: int) -> np.ndarray:
-    """Some k orthonormal directions that are orthogonal to those of v, the same for the same v."""
-    d = len(v)
-    power = np.einsum("jk,jk->j", v, v)
-    free = np.argsort(power, kind="stable")[: k + v.shape[1]]  # axes that v has least of
-    q, _ = np.linalg.qr(np.hstack([v, np.eye(d)[:, np.sort(free)]]))
-    return q[:, v.shape[1] : v.shape[1] + k]
+def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:
+    """Some k orthonormal directions that are orthogonal to those of v, and first to the whole row space of a basis.
+
+    They are the last left singular vectors of both, in which rows on the row space have no part, as long as there are
+    such.
+    """
+    rest = basis - v @ (v.T @ basis)
+    whole, size, _ = np.linalg.svd(np.hstack([v, rest]), full_matrices=True)
+    kept = int(np.count_nonzero(size > 1e-10 * size[0]))
+    outer = whole[:, kept:][:, :k]
+    if outer.shape[1] == k:
+        return outer
+    inner = whole[:, :kept]
+    left = np.linalg.svd(inner - v @ (v.T @ inner))[0]
+    return np.hstack([outer, left[:, : k - outer.shape[1]]])
 
 
 def _count_kept(n_components: float | None, values: np.ndarray, noise: float, found: int) -> int:

@@ -21,8 +21,8 @@ from .matrix import MatrixFit
 
 # Entries that held-out errors are taken at, and the share of those of some rows that they are.
 _CALIBRATED, _HELD_OUT = 3000, 0.1
-# Sizes whose squares are numbers, and least noise, in units of the data.
-_EXTREME, _LEAST_NOISE = 1e100, 1e-9
+# Least noise, in units of the data.
+_LEAST_NOISE = 1e-9
 # Precision of the prior of loadings, which are as a fit without one has found them.
 _FLAT = 1e-9
 # Sweeps that the shares of the noise law take.
@@ -40,12 +40,14 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     if isinstance(found.space, ModelSpace):
         return found.space
     fit = found.fit
-    if fit.verdict.code is StopReason.EXACT or not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
+    if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
+        return None
+    if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
         return None
     n, p = entries.shape
-    if not 1.0 / _EXTREME < max(float(fit.singular_values[0]), float(fit.scale)) < _EXTREME:
-        return None
-    scale = max(float(np.linalg.norm(fit.singular_values / np.sqrt(n) / np.sqrt(p))), float(fit.scale))
+    top = float(fit.singular_values[0])
+    size = top / np.sqrt(float(n) * p) * float(np.linalg.norm(fit.singular_values / top)) if top > 0.0 else 0.0
+    scale = max(size, float(fit.scale))  # squares of extreme sizes are no numbers
     u = fit.left.astype(np.float64) * np.sqrt(n)
     loadings = (fit.right * (fit.singular_values / np.sqrt(n) / scale)).astype(np.float64)
     k = loadings.shape[1]

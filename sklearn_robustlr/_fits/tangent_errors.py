@@ -17,9 +17,9 @@ _MOST_UNKNOWNS = 1500
 _MOST_WORK = 2e9
 # Numbers of derivatives that are held at a time.
 _BLOCK = 500_000
-# Precision of directions that no measurement tells of, in units of the mean one, and variance, in units of that of the
-# noise, from which a measurement depends on such a direction.
-_FLAT, _UNKNOWN = 1e-9, 1e5
+# Precision of directions that no measurement tells of, in units of the mean one, and share of such a direction in a
+# measurement from which nothing is known of that.
+_FLAT, _UNKNOWN = 1e-9, 1e-4
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,20 @@ class TangentErrors:
     """The Gaussian approximation of what is known of factors left right^T, in which the change of basis is free.
 
     `root` is the Cholesky factor of the normal equations of the inliers, of all rows of the factors together or, of
-    shape (d1 + d2, k, k), of each apart; `scale` is that of the noise. With `symmetric`, both factors are one.
+    shape (d1 + d2, k, k), of each apart; `least` is the precision that was added for directions that no measurement
+    tells of, `scale` that of the noise. With `symmetric`, both factors are one.
     """
 
     left: np.ndarray
     right: np.ndarray
     root: np.ndarray
+    least: float
     scale: float
     symmetric: bool
 
     def deviations(self, measurements: Measurements) -> np.ndarray:
         """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
-        out = np.empty(measurements.size)
+        out, known = np.empty(measurements.size), np.empty(measurements.size, dtype=bool)
         step = max(_BLOCK // max(self.left.size + self.right.size, 1), 1)
         for lo in range(0, measurements.size, step):
             rows = _in_full(
@@ -50,19 +52,22 @@ class TangentErrors:
                 k = self.root.shape[1]
                 moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
             out[lo : lo + step] = np.einsum("ij,ij->j", moved, moved)
-        return np.where(out < _UNKNOWN, self.scale * np.sqrt(out), np.inf)
+            known[lo : lo + step] = self.least * out[lo : lo + step] <= _UNKNOWN * np.einsum("ij,ij->i", rows, rows)
+        return np.where(known, self.scale * np.sqrt(out), np.inf)
 
 
 def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bool) -> TangentErrors | None:
     """The errors of a fit with noise; None: it is exact, or tells nothing of its errors."""
-    if fit.verdict.code is StopReason.EXACT or not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
+    if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
+        return None
+    if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
         return None
     root = np.sqrt(fit.singular_values.astype(np.float64))
     left, right = fit.left * root, fit.right * root
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
-    least = 3 * unknowns  # so many stand for all
-    stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / least), 1.0)
+    enough = 3 * unknowns  # so many stand for all
+    stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
     some = inliers[np.arange(0, len(inliers), stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // fit.rank, fit.rank, fit.rank))
@@ -76,9 +81,10 @@ def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bo
             normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
     normal *= len(inliers) / max(len(some), 1)
     diagonal = np.einsum("...ii->...i", normal)
-    diagonal += _FLAT * (float(diagonal.mean()) or 1.0)
+    least = _FLAT * (float(diagonal.mean()) or 1.0)
+    diagonal += least
     try:
-        return TangentErrors(left, right, np.linalg.cholesky(normal), float(fit.scale), symmetric)
+        return TangentErrors(left, right, np.linalg.cholesky(normal), least, float(fit.scale), symmetric)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
 

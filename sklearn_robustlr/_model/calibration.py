@@ -35,8 +35,12 @@ class Calibration:
 
     def width(self, coverage: float) -> float:
         """Half the width of an interval of this coverage, in units of the predicted standard deviation."""
+        total = float(self.weights.sum())
         mass = np.cumsum(self.weights) - 0.5 * self.weights
-        return float(np.interp(coverage * self.weights.sum(), mass, self.scores))
+        last = float(mass[-1]) / total
+        if coverage > last:  # beyond the largest size a normal tail
+            return float(self.scores[-1] * ndtri(0.5 + 0.5 * coverage) / ndtri(0.5 + 0.5 * last))
+        return float(np.interp(coverage * total, mass, self.scores))
 
     @property
     def factor(self) -> float:

@@ -25,8 +25,8 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
         ]
         return np.logaddexp.reduce(np.log(space.weights)[:, None] + each, axis=0) - units
     mean, loadings = space.basis @ space.center, space.basis @ space.root
-    unit = float(np.sqrt(np.einsum("jk,jk->j", loadings, loadings).max()))
-    unit = max(unit, float(np.abs(mean).max()), noise if np.isfinite(noise) else 0.0) or 1.0
+    sizes = float(np.abs(loadings).max(initial=0.0)), float(np.abs(mean).max()), noise if np.isfinite(noise) else 0.0
+    unit = max(sizes) or 1.0
     even = Entries.of(entries.indptr, entries.cols, entries.y / unit, entries.shape)
     least = max(noise / unit, _LEAST) if np.isfinite(noise) else 1.0  # of a fit that tells nothing of the noise
     found = row_log_likelihood(even, gross, mean / unit, loadings / unit, np.full(len(mean), least**2))

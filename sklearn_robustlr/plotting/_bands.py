@@ -19,6 +19,12 @@ def _line(name, values, length):
     return values
 
 
+def _completion(estimator):
+    if not hasattr(estimator, "predict_interval"):
+        raise TypeError(f"The intervals are those of RobustMatrixCompletion, got {type(estimator).__name__}.")
+    return estimator
+
+
 def _whole(X):
     if sparse.issparse(X):
         raise ValueError("X must be dense, with NaN where it is missing: a sparse X has no whole rows or columns.")
@@ -120,10 +126,12 @@ class IntervalDisplay:
         check_is_fitted(estimator)
         if (row is None) == (column is None):
             raise ValueError(f"Give one of row and column, got row={row!r} and column={column!r}.")
-        lower, upper, estimate = estimator._intervals(_whole(X), coverage)
+        lower, upper, estimate = _completion(estimator)._intervals(_whole(X), coverage)
         axis, index = (0, row) if column is None else (1, column)
+        name = "row" if column is None else "column"
+        if not isinstance(index, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer, got {index!r}.")
         if not -lower.shape[axis] <= index < lower.shape[axis]:
-            name = "row" if column is None else "column"
             raise ValueError(f"{name} must lie in 0 to {lower.shape[axis] - 1}, got {index}.")
         values, _, flags = estimator._judge_entries(X)
         parts = [np.take(part, index, axis=axis) for part in (values, lower, upper, estimate, flags)]
@@ -260,7 +268,7 @@ class CoverageDisplay:
         """
         check_is_fitted(estimator)
         values = np.asarray(truth, dtype=np.float64)
-        lacking = ~np.isfinite(np.asarray(_whole(X), dtype=np.float64))
+        lacking = ~np.isfinite(_completion(estimator)._judge_entries(_whole(X)).X)
         if values.shape != lacking.shape:
             raise ValueError(f"truth must have the shape of X, {lacking.shape}, got {values.shape}.")
         hidden = lacking & np.isfinite(values)

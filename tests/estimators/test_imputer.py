@@ -28,6 +28,7 @@ def test_a_marker_of_missing_values(table, marker):
     model = RobustMatrixCompletion(missing_values=marker)
     np.testing.assert_array_equal(model.fit_transform(marked), expected)
     np.testing.assert_array_equal(model.transform(marked[:9]), expected[:9])
+    np.testing.assert_array_equal(model.transform(marked[:9].astype(object)), expected[:9])
     frame = pd.DataFrame(marked, columns=list("abcd"))
     model.set_output(transform="pandas")
     found = model.fit_transform(frame)

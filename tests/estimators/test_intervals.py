@@ -1,10 +1,13 @@
 """Standard errors, intervals and draws say how far estimates are from the truth, in any form and unit of the data."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -297,3 +300,48 @@ def test_exact_fits_have_finite_scores():
     problem = make_corrupted_matrix((40, 30), 2, observed=0.7, outliers=0.1, random_state=0)
     model = RobustMatrixCompletion().fit(problem.data)
     assert np.isfinite(model.score_samples(problem.data)).all()
+
+
+def test_intervals_of_few_values_have_ends():
+    """Held-out errors may be zero, and a column empty."""
+    rng = np.random.RandomState(0)
+    X = rng.randint(0, 5, (80, 12)).astype(float)
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    X[:, 3] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        low, high = RobustMatrixCompletion().fit(X).predict_interval(X, coverage=0.05)
+    assert np.isneginf(low[:, 3]).all() and np.isposinf(high[:, 3]).all()
+    assert np.isfinite(np.delete(low, 3, axis=1)).all()
+
+
+@pytest.mark.filterwarnings("ignore:4 rows of X")
+def test_a_fit_that_knows_nothing_claims_nothing():
+    X = np.random.RandomState(0).standard_normal((4, 6))
+    with pytest.warns(ConvergenceWarning):
+        model = RobustMatrixCompletion().fit(X)
+    assert model.stop_reason_ == "undetermined"
+    assert np.isinf(model.transform(X, return_std=True)[1]).all()
+    np.testing.assert_array_equal(model.outlier_probability(X), model.detect_outliers(X))
+    assert (model.score_samples(X) > -100.0).all()
+
+
+def test_an_empty_row_is_known_by_the_others(table):
+    """Of an approximate fit: its values are drawn from what rows are, and so are their errors."""
+    X = table[0].copy()
+    X[5] = np.nan
+    with pytest.warns(UserWarning, match="too few inliers"):
+        model = RobustMatrixCompletion(replace="all").fit(X)
+    _, std = model.transform(X, return_std=True)
+    assert np.isfinite(std[5]).all() and (std[5] > np.median(std, axis=0)).all()
+    np.testing.assert_allclose(model.predict_entries([5, 5], [0, 4], return_std=True)[1], std[5, [0, 4]], rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_extreme_sizes_have_errors_of_their_size(problem, size):
+    X = problem.data * size
+    model = RobustMatrixCompletion(replace="all").fit(X)
+    _, std = model.transform(X, return_std=True)
+    _, usual = RobustMatrixCompletion(replace="all").fit(problem.data).transform(problem.data, return_std=True)
+    np.testing.assert_allclose(std / size, usual, rtol=1e-3)
+    assert np.isfinite(model.score_samples(X)).all()

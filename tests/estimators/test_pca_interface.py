@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
@@ -145,3 +146,28 @@ def test_bad_numbers_of_components(value, error):
 def test_whiten_is_checked(noiseless):
     with pytest.raises(TypeError, match="whiten must be True or False"):
         RobustPCA(whiten="yes").fit(noiseless.data)
+
+
+def test_directions_without_variance_have_no_scores():
+    """Not those of the mean either, which was a direction of the matrix."""
+    problem = make_corrupted_matrix((100, 20), 3, outliers=0.0, noise=0.1, mean=2.0, random_state=0)
+    scores = RobustPCA(5).fit_transform(problem.data)
+    assert_allclose(scores[:, 3:], 0.0, atol=1e-10)
+    exact = RobustPCA(5, whiten=True).fit(problem.clean)
+    assert_allclose(exact.transform(problem.clean)[:, 3:], 0.0, atol=1e-6)  # rounding is not blown up
+
+
+@pytest.mark.parametrize("size", [1e-165, 1e155, 1e200])
+def test_extreme_sizes_have_likelihoods(size):
+    data = make_corrupted_matrix((100, 20), 3, outliers=0.0, noise=0.1, random_state=0).data
+    usual, model = RobustPCA(whiten=True).fit(data), RobustPCA(whiten=True).fit(data * size)
+    assert model.score(data * size) == pytest.approx(usual.score(data) - 20 * np.log(size), abs=0.1)
+    assert_allclose(model.transform(data * size), usual.transform(data), atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:4 rows of X")
+def test_a_few_numbers_tell_no_noise():
+    X = np.random.RandomState(0).standard_normal((4, 6))
+    with pytest.warns(ConvergenceWarning):
+        model = RobustPCA().fit(X)
+    assert model.score(X) > -100.0

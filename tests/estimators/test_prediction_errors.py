@@ -117,3 +117,11 @@ def test_the_flag_is_checked():
     model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
     with pytest.raises(TypeError, match="return_std"):
         model.predict(problem.data, return_std=1)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e4])
+def test_they_have_the_units_of_the_measurements(factor):
+    problem = measured(noise=0.2, n=330)
+    model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
+    _, std = model.predict(problem.data[:9], return_std=True)
+    np.testing.assert_allclose(model.predict(factor * problem.data[:9], return_std=True)[1], factor * std, rtol=1e-9)
