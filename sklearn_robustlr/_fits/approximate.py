@@ -134,19 +134,6 @@ class LazyModel:
         blurred = seen == self.averaged.most or faint
         return bool(blurred) and not shown
 
-    def start(self, problem: Problem) -> Factors | None:
-        """The likeliest of its members as factors in the coordinates of `problem.work`; None where it is of no use.
-
-        They have the directions that are beyond the noise, and that of the mean.
-        """
-        if not self.is_useful(problem) or self.averaged is None:
-            return None
-        space = self.averaged.space.likeliest
-        regression = space.regress(self._entries, n_jobs=self._options.n_jobs)
-        k = 1 + int(np.count_nonzero(self.averaged.signal > 1.0))
-        u, s, v = product_svd(regression.factors, space.basis, k)
-        return problem.from_user_units(u * s, v)
-
     def is_useful(self, problem: Problem) -> bool:
         """Whether the model is a useful approximation of the data of a problem, which are all of them."""
         return self._is_of(problem) and self.averaged is not None and self.averaged.is_useful

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -112,12 +112,6 @@ class ModelSpace:
         They are not orthonormal: in the units of the data a column of small units would be lost beside one of large.
         """
         return np.column_stack([self.shift, self.scale[:, None] * self._directions])
-
-    @property
-    def likeliest(self) -> ModelSpace:
-        """The member of the largest weight alone."""
-        best = int(np.argmax(self.weights))
-        return replace(self, names=(self.names[best],), members=(self.members[best],), weights=np.ones(1))
 
     @property
     def rank(self) -> int:

@@ -181,9 +181,8 @@ def finish(
     odd = found.fit.heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
     looks = (doubtful or odd) and not options.screening and found.verdict.code is not StopReason.INTERRUPTED
     # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
-    if looks and rival is not None and not (found.converged or is_exact(found.fit)) and rival.is_good(problem):
-        found = _from_rival(problem, found, limit, options, watch=watch)
-    elif looks:
+    failed = not (found.converged or is_exact(found.fit))
+    if looks and not (failed and rival is not None and rival.is_good(problem)):
         found = second_opinion(problem, found, limit, options, drowned, search=search)
     if options.screening and doubtful and found.converged and not is_exact(found.fit):
         found = replace(found, verdict=DOUBTFUL)
@@ -203,19 +202,6 @@ def _without_rank(problem: Problem, descended: Descent, options: Options) -> Sol
     left, right, history = descended
     found = Candidate(_unpolished(problem, left, right, options), DECAYS)
     return Solution.of(found, history.iteration[-1] + 1, history)
-
-
-def _from_rival(
-    problem: Problem, found: Candidate, limit: int, options: Options, *, watch: Watch | None = None
-) -> Candidate:
-    """Scan from the estimate of another model, the noise of which ends at the rank of the data, for a better fit."""
-    start = None if options.rival is None else options.rival.start(problem)
-    if start is None:
-        return found
-    scan = Scan(problem, *start, options, watch=watch)
-    with scan.patient_for(PATIENCE):
-        other = choose(scan, problem, start.left.shape[1], limit, options, np.inf)
-    return other if is_exact(other.fit) or has_far_less_noise(other, found) else found
 
 
 def _is_settled(found: Candidate) -> bool:

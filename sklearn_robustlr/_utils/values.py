@@ -136,10 +136,6 @@ class Rival(Protocol):
         """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
         ...
 
-    def start(self, problem: Any) -> Factors | None:
-        """Factors of its estimate in the coordinates of `problem.work`; None where it is of no use."""
-        ...
-
     def is_good(self, problem: Any) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...
