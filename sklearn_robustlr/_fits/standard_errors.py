@@ -23,8 +23,6 @@ from .matrix import MatrixFit
 _CALIBRATED, _HELD_OUT = 3000, 0.1
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-9
-# Precision of the prior of loadings, which are as a fit without one has found them.
-_FLAT = 1e-9
 # Sweeps that the shares of the noise law take.
 _SWEEPS = 3
 # Least share of an entry that is not its own leverage.
@@ -48,6 +46,8 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     top = float(fit.singular_values[0])
     size = top / np.sqrt(float(n) * p) * float(np.linalg.norm(fit.singular_values / top)) if top > 0.0 else 0.0
     scale = max(size, float(fit.scale))  # squares of extreme sizes are no numbers
+    if not scale <= float(np.abs(entries.y).max()):  # a fit that has diverged
+        return None
     u = fit.left.astype(np.float64) * np.sqrt(n)
     loadings = (fit.right * (fit.singular_values / np.sqrt(n) / scale)).astype(np.float64)
     k = loadings.shape[1]
@@ -100,13 +100,18 @@ def _covariances(entries: Entries, u: np.ndarray, columns: Columns, scale: float
         precision = (np.abs(_residual(table, own, columns)) <= reach) / columns.law.variances[cols]
         weight = sparse.csr_matrix((precision, cols, indptr), shape=table.shape)
         normal += weight.T @ (own[:, :, None] * own[:, None]).reshape(hi - lo, -1)
-    return pack(np.linalg.inv(normal.reshape(p, k, k) + _FLAT * np.eye(k)))
+    return pack(np.linalg.inv(normal.reshape(p, k, k) + np.diag(_prior(columns))))
+
+
+def _prior(columns: Columns) -> np.ndarray:
+    """Precision of the loadings before they are learnt: their size over all columns, as the model of entries has it."""
+    return len(columns.loadings) / np.maximum(np.sum(columns.loadings**2, axis=0), _LEAST_NOISE**2)
 
 
 def _joint(table: Table, u: np.ndarray, columns: Columns, reach: float) -> np.ndarray | None:
     """Root of the joint covariance of the loadings, by the inliers; None where it takes too long."""
     precision = (np.abs(_residual(table, u, columns)) <= reach) / columns.law.variances[table.cols]
-    return joint_root(table, u, precision, columns.loadings, np.full(columns.rank, _FLAT))
+    return joint_root(table, u, precision, columns.loadings, _prior(columns))
 
 
 def _calibrate(table: Table, columns: Columns) -> Calibration:

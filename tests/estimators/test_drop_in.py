@@ -81,8 +81,8 @@ IMPUTED = {
 
 
 def mostly_slow(cases):
-    """The first two of the cases, and the others in the slow suite."""
-    return [pytest.param(case, marks=pytest.mark.slow if i > 1 else ()) for i, case in enumerate(cases)]
+    """The first of the cases, and the others in the slow suite."""
+    return [pytest.param(case, marks=pytest.mark.slow if i > 0 else ()) for i, case in enumerate(cases)]
 
 
 @pytest.mark.parametrize("case", mostly_slow(REDUCED))
@@ -115,6 +115,7 @@ def test_on_clean_data_nothing_is_lost():
     assert scores[1] >= scores[0] - 0.01
 
 
+@pytest.mark.slow
 def test_cached_and_with_names(tmp_path):
     pipeline = make_pipeline(RobustMatrixCompletion(), RobustPCA(n_components=3), memory=str(tmp_path))
     pipeline.set_output(transform="pandas")

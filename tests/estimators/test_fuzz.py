@@ -39,7 +39,7 @@ def examples(count, *, new=False):
     )
 
 
-@examples(20)
+@examples(14)
 @given(MATRICES, COMPLETION, STARTS)
 def test_completion(recipe, drawn, start):
     check_matrix(RobustMatrixCompletion, recipe, *drawn, start)

@@ -103,6 +103,7 @@ def test_empty_columns(table):
     assert theirs.transform(X).shape[1] in (6, 7)
 
 
+@pytest.mark.slow
 def test_in_pipelines(table):
     y = load_iris().target
     pipeline = make_pipeline(RobustMatrixCompletion(add_indicator=True), LogisticRegression(max_iter=2000))

@@ -34,7 +34,7 @@ def model(problem):
 @pytest.fixture(scope="module")
 def table():
     """A real table, standardised, with a fifth of its entries hidden."""
-    X = load_breast_cancer().data[:300]
+    X = load_breast_cancer().data[:200, :20]
     truth = (X - X.mean(axis=0)) / X.std(axis=0)
     hidden = np.random.RandomState(0).uniform(size=X.shape) < 0.2
     return np.where(hidden, np.nan, truth), truth, hidden

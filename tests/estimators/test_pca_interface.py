@@ -118,6 +118,7 @@ def test_an_exact_fit_has_finite_likelihoods():
     assert np.isfinite(model.get_precision()).all()
 
 
+@pytest.mark.slow
 def test_grid_search_over_the_number_of_components():
     X, y = load_wine(return_X_y=True)
     rng = np.random.RandomState(0)
