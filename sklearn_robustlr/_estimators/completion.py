@@ -16,13 +16,12 @@ from .._fits.matrix import MatrixFit
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .docs import documented
-from .imputer import ImputerMixin
-from .intervals import REPLACE, in_form
+from .intervals import REPLACE, IntervalMixin, in_form
 from .validation import check_choice, check_flag, check_limits
 
 
 @documented
-class RobustMatrixCompletion(ImputerMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
 
     The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are

@@ -9,13 +9,14 @@ import numpy as np
 from scipy import sparse
 
 from .._operators.observed import Entries
-from .intervals import IntervalMixin
+from .limits import LimitsMixin
 from .validation import check_flag
 
 
-class ImputerMixin(IntervalMixin):
+class ImputerMixin(LimitsMixin):
     """What is missing in X, and the columns of what `transform` returns."""
 
+    replace: str
     missing_values: Any
     add_indicator: bool
     keep_empty_features: bool

@@ -17,7 +17,7 @@ from .._model.uncertainty import Spread, draws, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
-from .limits import LimitsMixin
+from .imputer import ImputerMixin
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -32,10 +32,9 @@ class Intervals(NamedTuple):
     estimate: np.ndarray | sparse.csr_matrix
 
 
-class IntervalMixin(LimitsMixin):
+class IntervalMixin(ImputerMixin):
     """Standard errors, intervals, imputations drawn at random and outliers of rows, seen or new."""
 
-    replace: str
     stop_reason_: str
     undetermined_rows_: np.ndarray
     undetermined_columns_: np.ndarray
@@ -224,10 +223,6 @@ class IntervalMixin(LimitsMixin):
         for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng), strict=True):
             table[replaced] = self._within_limits(drawn)[replaced]
         return self._arranged(out, replaced)
-
-    def _arranged(self, values: np.ndarray, replaced: np.ndarray) -> np.ndarray:
-        """Dense values with the columns that are asked for; `replaced` masks the entries that are estimates."""
-        raise NotImplementedError
 
     def detect_outliers(self, X):
         """Flag the gross errors among the observed entries of rows, seen or new, by the rule of `outliers_`.

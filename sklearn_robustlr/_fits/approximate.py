@@ -18,7 +18,7 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.descents import descend_from_tiny
 from .._selection.verdict import DECAYS
 from .._utils.linalg import product_svd
-from .._utils.rules import FLAG_WIDTH, SMALL_GAP, flag_width
+from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
 
@@ -39,8 +39,6 @@ _FEWEST = 100
 _GOOD = 0.25
 # Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
 _CERTAIN, _FEW_OF = 2.0, 1e-2
-# Least share of an entry that is not its own leverage.
-_LEAST_FREE = 1e-3
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
@@ -65,7 +63,7 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
     residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
     leverage[residual > fit.threshold] = 0.0
-    return missed / np.maximum(1.0 - leverage, _LEAST_FREE)
+    return missed / np.maximum(1.0 - leverage, LEAST_FREE)
 
 
 def predicts_better(one: np.ndarray, other: np.ndarray, *, by: float = 1.0) -> bool | None:

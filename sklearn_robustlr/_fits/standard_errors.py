@@ -16,6 +16,7 @@ from .._model.space import ModelSpace
 from .._model.stuck import StuckValues
 from .._operators.observed import Entries
 from .._utils.linalg import pack, unpack
+from .._utils.rules import LEAST_FREE
 from .._utils.values import StopReason
 from .matrix import MatrixFit
 
@@ -25,8 +26,6 @@ _CALIBRATED, _HELD_OUT = 3000, 0.1
 _LEAST_NOISE = 1e-9
 # Sweeps that the shares of the noise law take.
 _SWEEPS = 3
-# Least share of an entry that is not its own leverage.
-_LEAST_FREE = 1e-3
 
 
 def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
@@ -70,7 +69,7 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
         low=np.full(p, -np.inf),
         high=np.full(p, np.inf),
         center=np.zeros(0),
-        stuck=StuckValues(np.zeros(0, dtype=np.int64), np.zeros(0, entries.dtype)),
+        stuck=StuckValues.none(entries.dtype),
         screen=None,
         column_errors=np.full(p, np.nan),
         calibration=_calibrate(table, columns),
@@ -125,6 +124,6 @@ def _calibrate(table: Table, columns: Columns) -> Calibration:
     gross = columns.law.weigh(missed**2 * core / (core + variance), test.cols).gross
     u = posterior.means[test.rows]
     leverage = np.einsum("pk,pkl,pl->p", u, unpack(columns.covariances)[test.cols], u) / core
-    free = np.maximum(1.0 - (1.0 - gross) * leverage, _LEAST_FREE)
+    free = np.maximum(1.0 - (1.0 - gross) * leverage, LEAST_FREE)
     noise = columns.law.inlier_variances[test.cols]
     return Calibration.of(missed / free, np.sqrt(variance / free + noise), 1.0 - gross)

@@ -63,21 +63,21 @@ def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bo
     if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
         return None
     root = np.sqrt(fit.singular_values.astype(np.float64))
-    left, right = fit.left * root, fit.right * root
+    left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
     enough = 3 * unknowns  # so many stand for all
     stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
     some = inliers[np.arange(0, len(inliers), stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
-    normal = np.zeros((unknowns, unknowns) if whole else (unknowns // fit.rank, fit.rank, fit.rank))
+    normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     step = max(_BLOCK // unknowns, 1)
     for lo in range(0, len(some), step):
         rows = _gradients(measurements.subset(some[lo : lo + step]), left, right, symmetric)
         if whole:
             normal += _in_full(rows.T @ rows)
         else:
-            apart = _in_full(rows).reshape(rows.shape[0], -1, fit.rank)
+            apart = _in_full(rows).reshape(rows.shape[0], -1, k)
             normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
     normal *= len(inliers) / max(len(some), 1)
     diagonal = np.einsum("...ii->...i", normal)

@@ -28,6 +28,11 @@ class StuckValues(NamedTuple):
     cols: np.ndarray
     values: np.ndarray
 
+    @classmethod
+    def none(cls, dtype: np.dtype) -> StuckValues:
+        """No such value."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype))
+
     def among(self, entries: Entries) -> np.ndarray:
         """Mask of the entries that have one of them."""
         mask = np.zeros(len(entries.y), dtype=bool)
@@ -44,7 +49,7 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
     """
     kinds = _repeated(table)
     if not kinds.any():
-        return StuckValues(np.zeros(0, dtype=np.int64), np.zeros(0, entries.dtype))
+        return StuckValues.none(entries.dtype)
     others = np.flatnonzero(kinds == 0)
     held = np.random.RandomState(1).uniform(size=len(others)) < _HELD_OUT
     keep = np.zeros(len(kinds), dtype=bool)

@@ -17,6 +17,8 @@ FIRST_WIDTH = 20
 LOSS_LEVEL = 0.4
 #: Quantile of the absolute targets below which they are small: errors, which are large, are rarer there.
 SMALL_LEVEL = 0.45
+#: Least share of an entry that is not its own leverage, by which its residual is divided to be that without it.
+LEAST_FREE = 1e-3
 #: Median absolute value of a standard normal variate.
 NORMAL_MEDIAN = 0.6745
 

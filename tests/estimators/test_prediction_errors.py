@@ -125,3 +125,15 @@ def test_they_have_the_units_of_the_measurements(factor):
     model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
     _, std = model.predict(problem.data[:9], return_std=True)
     np.testing.assert_allclose(model.predict(factor * problem.data[:9], return_std=True)[1], factor * std, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_with_more_directions_than_its_rank_has_them():
+    """Of the over-parameterised stage alone; more unknowns than have a joint covariance."""
+    problem = make_corrupted_matrix((90, 70), 3, observed=0.6, outliers=0.1, noise=0.1, random_state=0)
+    pairs = np.argwhere(problem.observed)
+    model = RobustLowRankRecovery(measurements="entries", shape=(90, 70), polish=False)
+    model.fit(pairs, problem.data[problem.observed])
+    assert model.rank_ < len(model.singular_values_)
+    _, std = model.predict(pairs[:50], return_std=True)
+    assert (std > 0.0).all()
