@@ -345,3 +345,47 @@ def test_extreme_sizes_have_errors_of_their_size(problem, size):
     _, usual = RobustMatrixCompletion(replace="all").fit(problem.data).transform(problem.data, return_std=True)
     np.testing.assert_allclose(std / size, usual, rtol=1e-3)
     assert np.isfinite(model.score_samples(X)).all()
+
+
+def test_nothing_is_suspected_where_nothing_is_identifiable(problem):
+    data = problem.data.copy()
+    data[7, 2:] = np.nan
+    data[7, 0] = 1e3
+    with pytest.warns(UserWarning, match="too few inliers"):
+        model = RobustMatrixCompletion().fit(data)
+    chance = model.outlier_probability(data)
+    assert not np.nanmax(chance[7]) and np.nanmax(chance) > 0.99
+
+
+def test_draws_vary_as_much_more_as_errors_do():
+    """Of an entry that is less sure than another, the variance of the draws is larger by that of its error."""
+    problem = noisy(5, observed=0.3)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert model.stop_reason_ == "noisy"
+    _, std = model.transform(problem.data, return_std=True)
+    variance = model.sample_imputations(problem.data, 300, random_state=0).var(axis=0)
+    slope = np.polyfit(std.ravel() ** 2, variance.ravel(), 1)[0]
+    assert 0.85 < slope < 1.15
+
+
+def test_the_calibration_knows_that_held_out_entries_were_fitted():
+    """Errors at entries that the columns have seen are too small, by their leverage."""
+    ratios = []
+    for seed in range(8):
+        problem = noisy(seed, shape=(60, 40))
+        model = RobustMatrixCompletion().fit(problem.data)
+        assert model.stop_reason_ == "noisy"
+        _, std = model.transform(problem.data, return_std=True)
+        inlier = np.isfinite(problem.data) & ~model.outliers_
+        expected = tangent_deviations(model.left_ * model.singular_values_, model.right_, inlier, model.scale_)
+        ratios.append(np.median(std / expected))
+    assert 0.955 < np.mean(ratios) < 1.06
+
+
+def test_small_gross_errors_do_not_widen_intervals():
+    problem = noisy(6, observed=0.8, outliers=0.2, magnitude=2.0)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert model.stop_reason_ == "noisy"
+    low, high = model.predict_interval(problem.data, coverage=0.9)
+    value = problem.clean + NOISE * np.random.RandomState(0).standard_normal(problem.clean.shape)
+    assert np.mean(((low <= value) & (value <= high))[~problem.observed]) < 0.95

@@ -1,9 +1,14 @@
 """Calibration and posterior variances beside slow NumPy counterparts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sklearn_robustlr._model.average import fit_average
 from sklearn_robustlr._model.calibration import Calibration
+from sklearn_robustlr._model.uncertainty import spread
+from sklearn_robustlr._operators.observed import Entries
 
 
 def test_widths_are_those_of_the_law_of_the_errors():
@@ -29,3 +34,15 @@ def test_without_errors_it_is_the_normal_law():
     assert calibration.width(0.5) == pytest.approx(0.6745, abs=0.02)
     assert calibration.width(0.9) == pytest.approx(1.645, abs=0.1)
     assert calibration.factor == pytest.approx(1.0, abs=0.05)
+
+
+def test_standard_errors_are_calibrated():
+    rng = np.random.RandomState(0)
+    values = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 8)) + 0.3 * rng.standard_normal((60, 8))
+    entries = Entries(values)
+    space = fit_average(entries).space
+    doubled = Calibration.of(np.full(1000, 2.0), np.ones(1000), np.ones(1000))
+    usual = Calibration.of(np.ones(1000), np.ones(1000), np.ones(1000))
+    once, twice = (spread(replace(space, calibration=calibration), entries) for calibration in (usual, doubled))
+    np.testing.assert_allclose(twice.error, 2.0 * once.error, rtol=0.02)
+    np.testing.assert_array_equal(twice.value, once.value)  # which widths are in units of
