@@ -45,7 +45,7 @@ def row_log_likelihood(
     deviation = np.sqrt(noise + np.einsum("jk,jk->j", loadings, loadings))
     wrong = entries.subset(gross)
     z = (wrong.y - mean[wrong.cols]) / deviation[wrong.cols]
-    single = -np.log(np.pi * deviation[wrong.cols] * (1.0 + z**2))
+    single = -np.log(np.pi * deviation[wrong.cols]) - 2.0 * np.log(np.hypot(1.0, z))  # squares of extremes overflow
     out = np.bincount(wrong.rows, single, minlength=n)
     rest = entries.subset(~gross)
     indptr, cols = np.ascontiguousarray(rest.indptr, np.int32), np.ascontiguousarray(rest.cols, np.int32)

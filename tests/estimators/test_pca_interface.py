@@ -91,6 +91,9 @@ def test_strange_rows_have_low_scores():
     found = model.score_samples(spoilt)
     assert (found < scores[:40]).all()
     assert np.median(found) > np.median(scores) - 30  # one wrong cell does not hide the rest
+    absurd = X[:1].copy()
+    absurd[0, 3] = 1e300
+    assert scores.min() - 2000 < model.score_samples(absurd)[0] < scores[0]
     hidden = X[:40].copy()
     hidden[:, 3] = np.nan
     assert np.isfinite(model.score_samples(hidden)).all()
