@@ -85,6 +85,37 @@ class Matrix:
         )
 
 
+class Decaying:
+    """A 2000 x 150 matrix with singular values 1 / k, a fifth missing, with and without a tenth of errors."""
+
+    params = [[0.0, 0.1]]
+    param_names = ["errors"]
+    timeout = 300
+
+    def setup(self, errors):
+        rng = np.random.RandomState(0)
+        turn = np.linalg.qr(rng.standard_normal((150, 150)))[0]
+        self.clean = rng.standard_normal((2000, 150)) / np.arange(1, 151) @ turn
+        self.hidden = rng.uniform(size=self.clean.shape) < 0.2
+        size = 10.0 * self.clean.std() * (rng.uniform(size=self.clean.shape) < errors)
+        self.X = np.where(self.hidden, np.nan, self.clean + size * rng.standard_normal(self.clean.shape))
+        self.model = RobustMatrixCompletion(n_jobs=2).fit(self.X)
+
+    def time_fit(self, errors):
+        self.model.fit(self.X)
+
+    def peakmem_fit(self, errors):
+        self.model.fit(self.X)
+
+    def time_transform(self, errors):
+        self.model.transform(self.X)
+
+    def track_error(self, errors):
+        """Error of the missing entries, in standard deviations of the data."""
+        missed = (self.model.transform(self.X) - self.clean)[self.hidden]
+        return float(np.sqrt(np.mean(missed**2)) / self.clean.std())
+
+
 class Restarts:
     """Eight starts, by number of threads; a fit with a callback that listens, and with one line a start."""
 

@@ -86,8 +86,9 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
     {expected_error_}
     mixture_weights_ : dict of str to float
         Weights of what an approximate fit averages: the "normal" noise law, the "robust" one from the leading
-        directions, that from the sub-gradient descent ("robust from descent") and the "medians" of the columns, as far
-        as they count. ``{"sharp": 1.0}`` where the rank is sharp.
+        directions, that from the sub-gradient descent ("robust from descent"), the best of these with more directions
+        or from more rows ("grown") and the "medians" of the columns, as far as they count. ``{"sharp": 1.0}`` where
+        the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}

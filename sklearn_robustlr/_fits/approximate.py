@@ -8,17 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.average import Averaged, fit_average
+from .._model.average import Averaged, FirstAverage
 from .._model.posterior import Table
 from .._model.space import ModelSpace
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
-from .._operators.units import Problem, make_problem
+from .._operators.units import make_problem
 from .._rows.regression import Regression, RowSpace
 from .._selection.descents import descend_from_tiny
 from .._selection.verdict import DECAYS
 from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
+from .._utils.threads import count_threads
 from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
 
@@ -90,21 +91,22 @@ class Approximation(NamedTuple):
 
 
 class LazyModel:
-    """The averaged model of a matrix, fitted once where it is asked for."""
+    """The averaged model of a matrix, fitted once where it is asked for; it speaks for the parts of the matrix, too."""
 
     def __init__(self, entries: Entries, options: Options):
         self._entries, self._options = entries, options
 
-    def _is_of(self, problem: Problem) -> bool:
-        """Whether a problem is that of all entries of the matrix."""
-        return problem.base.shape == self._entries.shape
+    @cached_property
+    def _first(self) -> FirstAverage | None:
+        """What is fitted first; None where there are too few entries, or sizes whose squares are no numbers."""
+        options = self._options
+        fits = options.polish and len(self._entries.y) >= _FEWEST
+        return FirstAverage.fit(self._entries, options.rank, self._descend) if fits else None
 
     @cached_property
     def averaged(self) -> Averaged | None:
-        """The model; None where there are too few entries, or sizes whose squares are no numbers."""
-        y = self._entries.y
-        fits = self._options.approximate and self._options.polish and len(y) >= _FEWEST
-        return fit_average(self._entries, self._options.rank, self._descend) if fits else None
+        """The model; None where there is none."""
+        return None if self._first is None else self._first.finish(count_threads(self._options.n_jobs))
 
     def _descend(self, table: Table) -> Factors | None:
         """The sub-gradient method from a tiny start, in even units: where it comes to does not depend on the units."""
@@ -115,30 +117,26 @@ class LazyModel:
         u, s, v = problem.to_user_units(descended.left, descended.right)
         return Factors(u * s, v)
 
-    def has_decaying_spectrum(self, problem: Problem, guess: int, gap: float, *, strict: bool = True) -> bool:
+    def has_decaying_spectrum(self, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether the model is useful, and its spectrum comes down to the noise, or has no end: no rank is sharp.
 
-        Not where it ends where a gap in that of the sub-gradient method is, nor where many entries are wrong. Where
-        such a gap is that of the mean of the data or of the units of its columns, it does not. If not `strict` it need
-        not come down as far.
+        Not where it ends where a `gap` in that of the sub-gradient method is, after `guess` values, nor where many
+        entries are wrong. Where such a gap is that of the mean of the data or of the units of its columns, it does not.
+        If not `strict` it need not come down as far.
         """
-        if not self.is_useful(problem) or self.averaged is None or self.averaged.error_share > _MOST_ERRORS:
+        first = self._first
+        if first is None or not first.errors.are_small or first.error_share > _MOST_ERRORS:
             return False
-        signal = self.averaged.signal
+        signal = first.signal
         seen = int(np.count_nonzero(signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
         last = signal[max(seen - 2, 0) : seen]  # one alone may be an error
         faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
-        blurred = seen == self.averaged.most or faint
-        return bool(blurred) and not shown
+        return (first.has_no_end or bool(faint)) and not shown
 
-    def is_useful(self, problem: Problem) -> bool:
-        """Whether the model is a useful approximation of the data of a problem, which are all of them."""
-        return self._is_of(problem) and self.averaged is not None and self.averaged.is_useful
-
-    def is_good(self, problem: Problem) -> bool:
+    def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians."""
-        return self.is_useful(problem) and self.averaged is not None and self.averaged.gained > _GOOD
+        return self._first is not None and self._first.errors.gained > _GOOD
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
@@ -155,11 +153,11 @@ class LazyModel:
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors; beyond doubt, where that has converged."""
-        if self.averaged is None or (fit.converged and not self.averaged.is_useful):
+        if self.averaged is None or (fit.converged and not self.averaged.errors.are_small):
             return False
         if errors is None:
             return True
-        missed = self.averaged.missed
+        missed = self.averaged.errors.missed
         better = predicts_better(missed, errors, by=_BETTER if fit.converged else 1.0)
         return bool(better) if fit.converged or better is not None else is_nearer(missed, errors)
 
@@ -189,6 +187,6 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
         threshold=FLAG_WIDTH * scale,
         heavy_tailed=False,
         outliers=regression.beyond,
-        verdict=Verdict(StopReason.APPROXIMATE) if averaged.is_useful else fit.verdict,
+        verdict=Verdict(StopReason.APPROXIMATE) if averaged.errors.are_small else fit.verdict,
     )
     return Approximation(found, space, regression)

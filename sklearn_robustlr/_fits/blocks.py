@@ -20,7 +20,6 @@ from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.values import Factors, Masks, Options, is_exact
-from .approximate import LazyModel
 from .measurements import LowRankFit, Outcome, fit_measurements
 
 
@@ -61,10 +60,11 @@ class Extended(NamedTuple):
 
 
 class SmallBlocks(NamedTuple):
-    """What small blocks came to: the exact fit of all, or the block that has shown that there is noise, or neither."""
+    """What small blocks came to: the exact fit of all, a block that has shown noise, the fit of one without a rank."""
 
     extension: Extension | None = None
     block: Block | None = None
+    decaying: LowRankFit | None = None
 
 
 def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | None = None) -> Outcome:
@@ -74,8 +74,6 @@ def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | 
     whole = bool(masks.rows.all() and masks.columns.all())
     if not whole:
         entries = entries.part(*masks)
-    if not whole or options.rival is None:
-        options = replace(options, rival=LazyModel(entries, options))
     rank = None if options.rank is None else min(options.rank, *entries.shape)
     measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
     return fit_measurements(measurements, replace(options, rank=rank), start, whole=whole)
@@ -84,7 +82,8 @@ def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | 
 def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
     """Look for an exact fit of a small block that holds for the whole.
 
-    A block that shows that there is noise instead ends the search: its fit is a start for the whole.
+    A block that shows that there is noise instead ends the search: its fit is a start for the whole. So does one that
+    no rank of is sharp.
     """
     screening = replace(options, screening=True)
     for size in blocks.SMALL if options.polish else ():
@@ -97,6 +96,8 @@ def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
                 break
             outcome = fit_part(entries, masks, screening)
             best = outcome.best
+            if best.verdict == DECAYS:
+                return SmallBlocks(decaying=outcome.in_user_units())
             if not best.converged or best.fit.heavy_tailed or not best.rank:
                 break
             block = Block(outcome.in_user_units(), masks)

@@ -50,12 +50,16 @@ class MatrixFit:
 
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
     """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
-    options = replace(options, approximate=True)
     shift = _far_medians(entries)
     if shift is not None:
         return _fit_beside(entries, shift, options)
+    model = LazyModel(entries, options)
+    options = replace(options, rival=model)
     if start is None:
         found = search_small_blocks(entries, options)
+        approximation = None if found.decaying is None else model.instead_of(found.decaying)
+        if approximation is not None:
+            return _judge_approximation(entries, approximation)
         if found.extension is not None:
             fit, regression = found.extension
             known = Masks(*(np.ones(n, dtype=bool) for n in entries.shape))
@@ -63,14 +67,12 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         start = None if found.block is None else block_to_start(entries, found.block, options)
     kept = core(entries)
     if kept.rows.any():
-        model = LazyModel(entries, options)
-        watched = replace(options, rival=model)
-        fit = fit_block(entries, watched, start) or _fit_core(entries, kept, watched, start)
+        fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
         approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
-            fit = _fit_core(entries, kept, replace(options, approximate=False), start)
+            fit = _fit_core(entries, kept, replace(options, rival=None), start)
     else:
         fit = fit_location(entries, options.n_init)
     return _settle(entries, kept, fit, options)

@@ -3,74 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
-from .._utils.linalg import unpack
-from .._utils.rules import NORMAL_MEDIAN
 from .._utils.values import Factors
 from .calibration import Calibration
-from .joint import joint_root
-from .noise import NoiseLaw
-from .posterior import Columns, Table, columns_of, moments, regress, signal, start_columns, sweep_until_settled
-from .space import ModelSpace, Screen
-from .stuck import find_stuck_values
+from .members import GROWN, Fitter, Members
+from .posterior import Columns, Table, signal, start_columns, sweep_until_settled
+from .samples import Samples
+from .space import ModelSpace
 
-# Most directions; most entries that loadings are learnt from, or those times columns (of more, those of some rows);
-# share that is held out.
-_MOST_DIRECTIONS, _MOST_ENTRIES, _COLUMN_ENTRIES, _HELD_OUT = 20, 30_000, 50, 0.1
+# Most directions at first.
+_MOST_DIRECTIONS = 20
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
-# Sizes whose squares are numbers.
-_EXTREME = 1e100
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
 _LEAST_WEIGHT, _FAR = 0.02, 1e4
+# Error of the average, in units of that of its best member, from which many rows are regressed on that one alone.
+_WORTH = 0.98
 # Share of the held-out error of the medians of the columns that a useful approximation saves.
 _USEFUL = 0.1
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
-# Sweeps over all entries after those over what is not held out: of nine real tables the error is the same with 15.
-_LAST_SWEEPS = 6
 
 
 @dataclass(frozen=True)
-class Averaged:
-    """The averaged model of a matrix: its space, and what it misses held-out entries by.
+class Errors:
+    """Absolute held-out errors: `missed` by an average, and by the medians of the columns (`baseline`)."""
 
-    It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out and are not
-    beyond the fence; `missed` are the absolute errors at them, and `baseline` those of the medians, in units of the
-    scale of each column. `signal` is the power of each direction under the likeliest law, in units of the most that a
-    direction of noise has; there may be `most` of them.
-    """
-
-    space: ModelSpace
-    entries: Entries
-    rows: np.ndarray
-    held: np.ndarray
     missed: np.ndarray
     baseline: np.ndarray
-    signal: np.ndarray
-    most: int
 
     @property
-    def error_share(self) -> float:
-        """Share of the entries that the robust members take for something else than noise: wide or gross; else 0."""
-        space = self.space
-        robust = [(w, c.law.shares[0]) for w, c in zip(space.weights, space.members, strict=True) if c.law.robust]
-        total = sum(weight for weight, _ in robust)
-        return 1.0 - sum(weight * core for weight, core in robust) / total if total else 0.0
-
-    @property
-    def is_useful(self) -> bool:
-        """Whether it predicts held-out entries better than the medians of the columns beyond doubt."""
+    def are_small(self) -> bool:
+        """Whether held-out entries are predicted better than by the medians of the columns beyond doubt."""
         return self.gained > _USEFUL
 
     @property
     def gained(self) -> float:
-        """Share of the held-out errors of the medians of the columns that it saves: of their mean and of their median.
+        """Share of the held-out errors of the medians of the columns that is saved: of their mean and their median.
 
         Errors in the data that are not known stand in both and in the way of the mean.
         """
@@ -81,88 +56,126 @@ class Averaged:
         return 1.0 - float(np.sqrt(mean * median))
 
 
-def fit_average(
-    entries: Entries, rank: int | None = None, start: Callable[[Table], Factors | None] | None = None
-) -> Averaged | None:
-    """Fit noise laws to some of the rows, and average them and the medians by their held-out errors.
+@dataclass(frozen=True)
+class Averaged:
+    """The averaged model of a matrix: its space, and what it misses held-out entries by.
 
-    None where columns have sizes whose squares are no numbers.
-
-    `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
-    errors, a robust law comes to a good solution from there alone.
+    It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out and are not
+    beyond the fence; the `errors` are those at them, in units of the scale of each column.
     """
-    rows = _sample_rows(entries)
-    entries = entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
-    shift, scale, low, high = _even_units(entries)
-    if not (scale.min() > 1.0 / _EXTREME and max(scale.max(), np.abs(shift).max()) < _EXTREME):
-        return None
-    table = Table.of(entries, shift, scale)
-    k = max(min(entries.shape[0] - 1, entries.shape[1] - 1, _MOST_DIRECTIONS if rank is None else rank), 1)
-    stuck = find_stuck_values(entries, table, k)
-    if len(stuck.cols):
-        entries = entries.subset(~stuck.among(entries))
-        table = Table.of(entries, shift, scale)
-    held = np.random.RandomState(0).uniform(size=len(table.values)) < _HELD_OUT
-    train, test = table.subset(~held), table.subset(held)
-    robust = sweep_until_settled(train, start_columns(train, k, True))
-    screen = Screen.of(table, robust)
-    near = ~screen.hides(table)
-    narrow, of_train = table.subset(near), train.subset(near[~held])
-    fitted = [sweep_until_settled(of_train, start_columns(of_train, k, False)), robust]
-    estimate = None if start is None else start(train)
-    if estimate is not None:
-        begin = columns_of(train, *estimate, k)
-        fitted += [] if begin is None else [sweep_until_settled(train, begin)]
-    bounds = (low - shift) / scale, (high - shift) / scale
-    names = [*("normal", "robust", "robust from descent")[: len(fitted)], "medians"]
-    fitted.append(_no_directions(table))
-    predictions, variances = [], []
-    for columns in fitted:
-        rows_of = regress(train if columns.law.robust else of_train, columns)
-        predicted, variance = moments(rows_of, columns, test)
-        predictions.append(np.clip(predicted, bounds[0][test.cols], bounds[1][test.cols]))
-        variances.append(variance)
-    missed = np.array(predictions) - test.values
-    weights = least_absolute_weights(missed)
-    kept = np.flatnonzero(weights > _LEAST_WEIGHT)
-    weights = weights[kept] / weights[kept].sum()
-    members = [fitted[i] for i in kept]
-    calibration = _calibrate_average(test, members, weights, missed[kept], np.array(variances)[kept])
-    members = [
-        sweep_until_settled(table if columns.law.robust else narrow, columns, n_sweeps=_LAST_SWEEPS, free=0)
-        if columns.loadings.any()
-        else columns
-        for columns in members
-    ]
-    members = [_with_joint(table if columns.law.robust else narrow, columns) for columns in members]
-    within = np.abs(test.values) <= _FENCE
-    error = np.abs(weights @ missed[kept])[within]
-    noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in members])
-    likeliest = members[int(np.argmax(weights))]
-    space = ModelSpace(
-        names=tuple(names[i] for i in kept),
-        members=tuple(members),
-        weights=weights,
-        shift=shift,
-        scale=scale,
-        low=low,
-        high=high,
-        center=np.zeros(0),
-        stuck=stuck,
-        screen=screen,
-        column_errors=_column_errors(error**2, test.cols[within], noise),
-        calibration=calibration,
-    )
-    return Averaged(
-        space=space,
-        entries=entries,
-        rows=rows,
-        held=held & (np.abs(table.values) <= _FENCE),
-        missed=error,
-        baseline=np.abs(test.values[within]),
-        signal=np.sort(signal(likeliest.loadings, likeliest.law, table))[::-1],
-        most=k,
-    )
+
+    space: ModelSpace
+    entries: Entries
+    rows: np.ndarray
+    held: np.ndarray
+    errors: Errors
+
+
+@dataclass(frozen=True)
+class FirstAverage:
+    """Members fitted to a sample of a matrix with not too many directions, and their weights."""
+
+    fitter: Fitter
+    members: Members
+    weights: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        entries: Entries,
+        rank: int | None = None,
+        start: Callable[[Table], Factors | None] | None = None,
+    ) -> FirstAverage | None:
+        """Fit noise laws to some of the rows, and weigh them and the medians by their held-out errors.
+
+        None where columns have sizes whose squares are no numbers.
+
+        `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
+        errors, a robust law comes to a good solution from there alone. Where a `rank` is given the model does not grow.
+        """
+        most = _MOST_DIRECTIONS if rank is None else rank
+        samples = Samples.of(entries, most)
+        if samples is None:
+            return None
+        most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
+        robust = sweep_until_settled(samples.train, start_columns(samples.train, most, True))
+        fitter = Fitter.of(samples, most, robust, grows=rank is None)
+        members = fitter.fit(start, robust)
+        return cls(fitter, *_weighed(members))
+
+    @cached_property
+    def _settled(self) -> dict[str, Columns]:
+        """The members after a few sweeps over all entries, those that were held out among them."""
+        return {name: self.fitter.settle(columns) for name, columns in self.members.columns.items()}
+
+    @property
+    def error_share(self) -> float:
+        """Share of the entries that the robust members take for something else than noise: wide or gross; else 0."""
+        laws = [columns.law for columns in self._settled.values()]
+        robust = [(weight, law.shares[0]) for weight, law in zip(self.weights, laws, strict=True) if law.robust]
+        total = sum(weight for weight, _ in robust)
+        return 1.0 - sum(weight * core for weight, core in robust) / total if total else 0.0
+
+    @property
+    def errors(self) -> Errors:
+        """Held-out errors, without those that may be gross."""
+        test = self.fitter.samples.test
+        within = np.abs(test.values) <= _FENCE
+        return Errors(np.abs(self.weights @ self.members.missed)[within], np.abs(test.values[within]))
+
+    @property
+    def signal(self) -> np.ndarray:
+        """Power of each direction under the likeliest law, in units of the most that a direction of noise has."""
+        likeliest = list(self._settled.values())[int(np.argmax(self.weights))]
+        return np.sort(signal(likeliest.loadings, likeliest.law, self.fitter.table(likeliest.law)))[::-1]
+
+    @property
+    def has_no_end(self) -> bool:
+        """Whether all directions that were looked for stand out of the noise."""
+        return int(np.count_nonzero(self.signal > 1.0)) == self.fitter.most
+
+    def finish(self, n_threads: int = 1) -> Averaged:
+        """The average, its members fitted to all entries, and grown."""
+        fitter, members, weights = self.fitter, self.members, self.weights
+        samples, test, units = fitter.samples, fitter.samples.test, fitter.samples.units
+        grown = fitter.with_grown(members, n_threads)
+        if grown is not members:
+            members, weights = _weighed(grown, alone=not samples.are_all)
+        missed, within = members.missed, np.abs(test.values) <= _FENCE
+        inlier = _inlier_chances(test, members, weights)
+        final = [
+            columns if name == GROWN and not samples.are_all else fitter.with_joint(self._settled.get(name) or fitter.settle(columns))
+            for name, columns in members.columns.items()
+        ]
+        errors = Errors(np.abs(weights @ missed)[within], np.abs(test.values[within]))
+        noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
+        space = ModelSpace(
+            names=tuple(members.columns),
+            members=tuple(final),
+            weights=weights,
+            shift=units.shift,
+            scale=units.scale,
+            low=units.low,
+            high=units.high,
+            center=np.zeros(0),
+            stuck=samples.stuck,
+            screen=fitter.screen,
+            column_errors=_column_errors(errors.missed**2, test.cols[within], noise),
+            calibration=_calibrate_average(test, members, weights, inlier),
+        )
+        held = samples.held & (np.abs(samples.table.values) <= _FENCE)
+        return Averaged(space, samples.entries, samples.rows, held, errors)
+
+
+def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:
+    """The members that count, and their weights; if `alone`, the best of them where an average is hardly better."""
+    weights = least_absolute_weights(members.missed)
+    least = members.predicted[members.best].error
+    if alone and np.mean(np.abs(weights @ members.missed)) > _WORTH * least:
+        return members.kept([members.best]), np.ones(1)
+    counts = weights > _LEAST_WEIGHT
+    members = members.kept([name for name, kept in zip(members.columns, counts, strict=True) if kept])
+    return members, weights[counts] / weights[counts].sum()
 
 
 def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
@@ -189,39 +202,25 @@ def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _no_directions(table: Table) -> Columns:
-    """The medians alone, rank 0: what no average of models is to be worse than."""
-    p, cols, squares = table.shape[1], table.cols, table.values**2
-    law = NoiseLaw.start(np.ones(p), True)
-    for _ in range(_LAST_SWEEPS):
-        law = law.update(squares, law.weigh(squares, cols), cols)
-    return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)
-
-
-def _with_joint(table: Table, columns: Columns) -> Columns:
-    """Columns with the joint covariance of their loadings, by the posterior weights of the entries."""
-    if not columns.loadings.any():
-        return columns
-    rows = regress(table, columns)
-    power = np.sum(columns.loadings**2, axis=0) + np.diag(unpack(columns.covariances.sum(axis=0)))
-    root = joint_root(table, rows.means, rows.precision, columns.loadings, len(columns.loadings) / power)
-    return replace(columns, joint=root)
-
-
-def _calibrate_average(
-    test: Table, members: list[Columns], weights: np.ndarray, missed: np.ndarray, variances: np.ndarray
-) -> Calibration:
-    """Held-out errors of the average beside what its members predict of them; `missed` and `variances` are theirs."""
-    error = weights @ missed
-    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members])
-    spread = weights @ (variances + noise + (missed - error) ** 2)
-    gross, sure = np.zeros(len(error)), 0.0
-    for weight, columns, rest, variance in zip(weights, members, missed, variances, strict=True):
+def _inlier_chances(test: Table, members: Members, weights: np.ndarray) -> np.ndarray:
+    """Probabilities of the held-out entries to be no gross errors, by the robust members."""
+    gross = np.zeros(len(test.values))
+    for weight, columns, (missed, variance) in zip(
+        weights, members.columns.values(), members.predicted.values(), strict=True
+    ):
         if columns.law.robust:
             core = columns.law.variances[test.cols]
-            gross += weight * columns.law.weigh(rest**2 * core / (core + variance), test.cols).gross
-            sure += weight
-    return Calibration.of(error, np.sqrt(spread), 1.0 - gross)
+            gross += weight * columns.law.weigh(missed**2 * core / (core + variance), test.cols).gross
+    return 1.0 - gross
+
+
+def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlier: np.ndarray) -> Calibration:
+    """Held-out errors of the average beside what its members predict of them."""
+    missed = members.missed
+    error = weights @ missed
+    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members.columns.values()])
+    spread = weights @ (members.variances + noise + (missed - error) ** 2)
+    return Calibration.of(error, np.sqrt(spread), inlier)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -230,27 +229,3 @@ def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> 
     count = np.bincount(cols, minlength=len(noise))
     common = np.sum(squares) / max(float(np.sum(noise[cols] ** 2)), np.finfo(np.float64).tiny)
     return np.sqrt((total + _COMMON * common * noise**2) / (count + _COMMON))
-
-
-def _even_units(entries: Entries) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Median, robust scale, least and largest value of each column; of an empty one 0, 1, 0 and 0."""
-    p = entries.shape[1]
-    shift, scale, low, high = np.zeros(p), np.ones(p), np.zeros(p), np.zeros(p)
-    order = np.argsort(entries.cols, kind="stable")
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
-    values = entries.y[order].astype(np.float64)
-    for j in np.flatnonzero(np.diff(bounds)):
-        column = values[bounds[j] : bounds[j + 1]]
-        shift[j] = np.median(column)
-        away = column - shift[j]
-        top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-        scale[j] = float(np.median(np.abs(away))) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
-        low[j], high[j] = column.min(), column.max()
-    return shift, scale, low, high
-
-
-def _sample_rows(entries: Entries) -> np.ndarray:
-    """Mask of evenly spaced rows with about as many entries as loadings are learnt from; all where there are few."""
-    n, p = entries.shape
-    stride = -(-len(entries.y) // max(_MOST_ENTRIES, _COLUMN_ENTRIES * p))
-    return np.arange(n) % stride == 0

@@ -6,27 +6,30 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
-from .._kernels.posterior import entry_means, entry_moments, posterior_rows
+from .._kernels.posterior import diagonal_moments, entry_means, entry_moments, posterior_rows, relax_rows
 from .._operators.observed import Entries
-from .._utils.linalg import pack, product_svd, unpack
+from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
 from .noise import NoiseLaw
 
-# Power of a direction, in units of the most that noise has, below which it is dropped.
-_NEGLIGIBLE = 0.1
+#: Power of a direction, in units of the most that noise has, below which it is dropped.
+NEGLIGIBLE = 0.1
 # Sweeps before the prior shrinks directions: what is weak at first may still be learnt.
 _FREE = 30
-# Change of the mean logarithm of the variances below which sweeps end.
-_SETTLED = 1e-2
+#: Change of the mean logarithm of the variances below which sweeps end.
+SETTLED = 1e-2
 # Largest value in even units.
 _MOST = 1e8
 # Noise at which a Gaussian law begins, in units of that of its start: what is weak is learnt before it can be noise. Of
 # nine real tables with half of the entries missing the error is 1.011 of the best peer's, 1.024 from the noise itself.
 _COLD = 0.1
-# Precision of the prior while directions are free.
-_FLAT = 1e-9
+# Sweeps in which a robust law is cooled for rows, and steps of conjugate gradients in each.
+_COOLING, _STEPS = 8, 2
+#: Precision of the prior while directions are free.
+FLAT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -94,20 +97,21 @@ class Table:
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         return Table(indptr, self.cols[keep], self.values[keep], self.shape)
 
-    def dense(self, fill: float = 0.0) -> np.ndarray:
-        """The matrix, `fill` where nothing is observed."""
-        matrix = np.full(self.shape, fill)
-        matrix[self.rows, self.cols] = self.values
-        return matrix
+    def with_values(self, values: np.ndarray) -> Table:
+        """The same places with other values."""
+        return Table(self.indptr, self.cols, values, self.shape)
+
+    def sparse(self) -> sparse.csr_matrix:
+        """The matrix, zero where nothing is observed."""
+        return sparse.csr_matrix((self.values, self.cols, self.indptr), shape=self.shape)
 
 
 def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> Columns:
     """Loadings of the leading directions of the clipped matrix, missing entries at the median."""
     n, p = table.shape
-    u, s, vt = np.linalg.svd(np.clip(table.dense(), -clip, clip), full_matrices=False)
-    k = min(k, len(s))
+    u, s, v = truncated_svd(table.with_values(np.clip(table.values, -clip, clip)).sparse(), k)
     density = len(table.values) / max(n * p, 1)
-    return _columns_at(table, u[:, :k] * np.sqrt(n), vt[:k].T * (s[:k] / (np.sqrt(n) * density)), np.zeros(p), robust)
+    return _columns_at(table, u * np.sqrt(n), v * (s / (np.sqrt(n) * density)), np.zeros(p), robust)
 
 
 def columns_of(table: Table, left: np.ndarray, right: np.ndarray, k: int) -> Columns | None:
@@ -121,7 +125,7 @@ def columns_of(table: Table, left: np.ndarray, right: np.ndarray, k: int) -> Col
         if not np.isfinite(np.linalg.norm(left) * np.linalg.norm(right)):
             return None
     u, s, v = product_svd(left - left.mean(axis=0), right)
-    k = min(k, int(np.count_nonzero(s > _FLAT * s[0])))
+    k = min(k, int(np.count_nonzero(s > FLAT * s[0])))
     return _columns_at(table, u[:, :k] * np.sqrt(n), v[:, :k] * (s[:k] / np.sqrt(n)), mean, True) if k else None
 
 
@@ -145,31 +149,35 @@ class RowPosterior:
     gross: np.ndarray
 
 
-def regress(table: Table, columns: Columns, *, n_cooling: int = 8, n_sweeps: int = 4) -> RowPosterior:
+def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_sweeps: int = 3) -> RowPosterior:
     """Posterior of the rows of a table, each alone, from the prior and its own entries.
 
     A robust law begins at the spread of the prior prediction and is cooled to its own noise: begun at that, it would
-    take all entries of a row for gross, for the prior mean is far from them.
+    take all entries of a row for gross, for the prior mean is far from them. The weights are found by conjugate
+    gradients; the posterior that they speak for is exact.
     """
     n, k = table.shape[0], columns.rank
-    law, loadings = columns.law, columns.loadings
-    means, covariances = np.zeros((n, k)), np.empty((n, k * (k + 1) // 2))
-    target = table.values - columns.mean[table.cols]
+    law, loadings, indptr, cols = columns.law, columns.loadings, table.indptr, table.cols
+    variances = packed_diagonals(columns.covariances)
+    means, own = np.zeros((2, n, k))
+    target = table.values - columns.mean[cols]
     fitted, variance = np.zeros((2, len(target)))
     prior = np.ones(k)
     heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
-    indptr, cols = table.indptr, table.cols
-    for t in range(n_cooling + n_sweeps if law.robust else 1):
+    for t in range(n_cooling + n_sweeps - 1 if law.robust else 0):
         check_interrupt()
-        warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0)) if law.robust else law
+        warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0))
         if t > n_cooling:
-            entry_moments(indptr, cols, means, covariances, loadings, columns.covariances, fitted, variance)
+            diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
         elif t:  # what is left of the heat exceeds the variance
             entry_means(indptr, cols, means, loadings, fitted)
-        weights = warm.weigh((target - fitted) ** 2 + variance, cols)
-        posterior_rows(
-            indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances
-        )
+        precise = warm.weigh((target - fitted) ** 2 + variance, cols).precision
+        relax_rows(0, n, indptr, cols, target, precise, loadings, variances, prior, _STEPS, means, own)
+    if law.robust:
+        diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
+    weights = law.weigh((target - fitted) ** 2 + variance, cols)
+    covariances = np.empty((n, k * (k + 1) // 2))
+    posterior_rows(indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances)
     return RowPosterior(means, covariances, weights.precision, weights.gross)
 
 
@@ -193,7 +201,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     u, c = rows.means, rows.covariances
     v, d, m, law = columns.loadings, columns.covariances, columns.mean, columns.law
     k = v.shape[1]
-    precision = np.full(k, _FLAT)
+    precision = np.full(k, FLAT)
     indptr, cols = table.indptr, table.cols
     turn, bounds, rows_of = table.by_column, table.column_bounds, table.rows_by_column
     fitted, variance = np.empty((2, len(table.values)))
@@ -207,7 +215,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         u, c = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
         v, d = np.empty((p, k)), np.empty((p, k * (k + 1) // 2))
-        prior = precision if shrink else np.full(k, _FLAT)
+        prior = precision if shrink else np.full(k, FLAT)
         posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
         entry_moments(indptr, cols, u, c, v, d, fitted, variance)
         residual = table.values - fitted
@@ -215,13 +223,13 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
         u, v, d, precision = _rotate(u, c, v, d)
         if shrink:
-            keep = signal(v, law, table) > _NEGLIGIBLE
+            keep = signal(v, law, table) > NEGLIGIBLE
             keep[0] = True
             v, precision = v[:, keep], precision[keep]
             d = pack(unpack(d)[:, keep][:, :, keep])
             k = v.shape[1]
         now = float(np.mean(np.log(law.variances)))
-        settled = abs(now - last) < _SETTLED
+        settled = abs(now - last) < SETTLED
         if settled and shrink:
             break
         if settled or t + 1 == free:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH
@@ -176,8 +177,9 @@ class ModelSpace:
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
-        fitted = np.einsum("pk,pk->p", factors[entries.rows], self.basis[entries.cols])
-        return (fitted - entries.y).astype(entries.dtype)
+        fitted = np.empty(len(entries.y))
+        entry_means(entries.indptr, entries.cols, np.ascontiguousarray(factors, np.float64), self.basis, fitted)
+        return (fitted - entries.y).astype(entries.dtype, copy=False)
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
         """Mask of the gross errors."""

@@ -158,7 +158,7 @@ def finish(
     rival = options.rival if problem.work.entrywise else None
     if not (sharp or rival is None or watch is None):
         scan.stopped |= bool(watch("model", Factors(left, right)))
-    decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(problem, guess, ratio)
+    decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(guess, ratio)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     only_exact = replace(options, screening=decays)
     cheap = not decays or problem.work.size <= MOST_HEAVY_TAILED
@@ -170,7 +170,7 @@ def finish(
     with scan.patient_for(PATIENCE if rival is not None else None):
         found, gave_up = choose(scan, problem, guess + shift, limit, options, ratio), scan.gave_up
     if gave_up and not scan.stopped and rival is not None and not options.screening:
-        if rival.has_decaying_spectrum(problem, guess, ratio, strict=False):
+        if rival.has_decaying_spectrum(guess, ratio, strict=False):
             return _without_rank(problem, descended, options)
         found, sharp = choose(scan, problem, guess + shift, limit, options, ratio), False
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
@@ -182,7 +182,7 @@ def finish(
     looks = (doubtful or odd) and not options.screening and found.verdict.code is not StopReason.INTERRUPTED
     # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
     failed = not (found.converged or is_exact(found.fit))
-    if looks and not (failed and rival is not None and rival.is_good(problem)):
+    if looks and not (failed and rival is not None and rival.is_good()):
         found = second_opinion(problem, found, limit, options, drowned, search=search)
     if options.screening and doubtful and found.converged and not is_exact(found.fit):
         found = replace(found, verdict=DOUBTFUL)

@@ -91,3 +91,17 @@ def unpack(packed: np.ndarray) -> np.ndarray:
     out = np.empty((*packed.shape[:-1], k, k))
     out[..., rows, cols] = out[..., cols, rows] = packed
     return out
+
+
+def packed_diagonals(packed: np.ndarray) -> np.ndarray:
+    """Diagonals of symmetric matrices from their lower triangles: (..., k)."""
+    k = int(np.sqrt(2 * packed.shape[-1]))
+    return np.ascontiguousarray(packed[..., np.cumsum(np.arange(1, k + 1)) - 1])
+
+
+def pack_diagonals(diagonals: np.ndarray) -> np.ndarray:
+    """Lower triangles of diagonal matrices: the inverse of :func:`packed_diagonals`."""
+    k = diagonals.shape[-1]
+    packed = np.zeros((*diagonals.shape[:-1], k * (k + 1) // 2))
+    packed[..., np.cumsum(np.arange(1, k + 1)) - 1] = diagonals
+    return packed

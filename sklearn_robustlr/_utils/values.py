@@ -116,8 +116,6 @@ class Options:
     n_jobs: int | None = None
     #: Keeps the stages on disk.
     checkpoint: Checkpoint | None = None
-    #: Whether the averaged model may take the place of a fit of a matrix that has not converged.
-    approximate: bool = False
     #: The averaged model of the matrix, which may take its place; None: there is none.
     rival: Rival | None = None
     #: Makes the progress report of a problem; its second argument says whether that is all of the data.
@@ -132,11 +130,11 @@ class Options:
 class Rival(Protocol):
     """Another model of the data: what it says of the stages that look for a sharp rank."""
 
-    def has_decaying_spectrum(self, problem: Any, guess: int, gap: float, *, strict: bool = True) -> bool:
+    def has_decaying_spectrum(self, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
         ...
 
-    def is_good(self, problem: Any) -> bool:
+    def is_good(self) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...
 

@@ -87,3 +87,19 @@ def test_many_errors_do_not_pass_for_a_spectrum_that_decays():
     model = RobustMatrixCompletion(replace="all").fit(problem.data)
     assert model.stop_reason_ == "exact" and model.rank_ == 5
     assert_allclose(model.transform(problem.data), problem.clean, atol=1e-6)
+
+
+@pytest.mark.parametrize("errors", [0.0, 0.1])
+def test_a_spectrum_that_decays_slowly_is_fitted_with_as_many_directions_as_it_takes(errors):
+    """Better than with the twenty that are looked for at first."""
+    rng = np.random.RandomState(0)
+    left, right = rng.standard_normal((1500, 120)), np.linalg.qr(rng.standard_normal((120, 120)))[0]
+    X = (left * 10.0 ** (-3.0 * np.arange(120) / 119)) @ right.T
+    data = np.where(rng.uniform(size=X.shape) < 0.8, X, np.nan)
+    wrong = rng.uniform(size=X.shape) < errors
+    data[wrong] += 10.0 * X.std() * rng.standard_normal(np.count_nonzero(wrong))
+    free, bounded = RobustMatrixCompletion(), RobustMatrixCompletion(rank=20)
+    error = [np.sqrt(np.mean((model.fit_transform(data) - X)[np.isnan(data)] ** 2)) for model in (free, bounded)]
+    assert free.stop_reason_ == "approximate"
+    assert free.rank_ > 30
+    assert error[0] < 0.7 * error[1]

@@ -3,8 +3,14 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr._kernels.posterior import entry_means, entry_moments, posterior_rows
-from sklearn_robustlr._utils.linalg import pack, unpack
+from sklearn_robustlr._kernels.posterior import (
+    diagonal_moments,
+    entry_means,
+    entry_moments,
+    posterior_rows,
+    relax_rows,
+)
+from sklearn_robustlr._utils.linalg import pack, pack_diagonals, unpack
 
 
 def problem(rng, n=7, p=9, k=3):
@@ -58,6 +64,38 @@ def test_precisions_that_rounding_has_made_singular_give_numbers():
     entries = np.array([0, 3], np.int32), np.arange(3, dtype=np.int32), ones, 1e12 * ones
     posterior_rows(*entries, basis, np.zeros((3, 3)), np.full(2, 1e-9), mean, cov)
     assert np.isfinite(mean).all() and np.isfinite(cov).all()
+
+
+def test_conjugate_gradients_come_to_the_posterior_mean(rng):
+    """Of rows 1 to 6, from any start; as many steps as coefficients are exact."""
+    indptr, cols, target, weight, basis, spread = problem(rng)
+    spread = np.ascontiguousarray(np.einsum("jkk->jk", spread))
+    prior = np.array([1.0, 2.0, 0.5])
+    mean, variance = rng.standard_normal((7, 3)), np.full((7, 3), np.nan)
+    start = mean.copy()
+    relax_rows(1, 6, indptr, cols, target, weight, basis, spread, prior, 3, mean, variance)
+    assert_allclose(mean[[0, 6]], start[[0, 6]])
+    assert np.isnan(variance[[0, 6]]).all()
+    for i in range(1, 6):
+        own = slice(indptr[i], indptr[i + 1])
+        b, w = basis[cols[own]], weight[own]
+        precision = np.diag(prior + w @ spread[cols[own]]) + (b * w[:, None]).T @ b
+        assert_allclose(mean[i], np.linalg.solve(precision, b.T @ (w * target[own])), rtol=1e-3, atol=1e-3)
+        assert_allclose(variance[i], 1.0 / np.diag(precision))
+    before = mean.copy()
+    relax_rows(1, 6, indptr, cols, target, weight, basis, spread, prior, 3, mean, variance)
+    assert_allclose(mean, before, rtol=1e-3, atol=1e-3)
+
+
+def test_moments_with_diagonal_covariances(rng):
+    indptr, cols, _, _, basis, _ = problem(rng)
+    left, left_var, right_var = rng.standard_normal((7, 3)), rng.uniform(size=(7, 3)), rng.uniform(size=(9, 3))
+    mean, variance, expected_mean, expected = np.zeros((4, len(cols)))
+    diagonal_moments(0, 7, indptr, cols, left, left_var, basis, right_var, mean, variance)
+    full = left, pack_diagonals(left_var), basis, pack_diagonals(right_var)
+    entry_moments(indptr, cols, *full, expected_mean, expected)
+    assert_allclose(mean, expected_mean)
+    assert_allclose(variance, expected)
 
 
 def test_means_of_entries(rng):

@@ -5,14 +5,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
-from sklearn_robustlr._model.average import fit_average, least_absolute_weights
+from sklearn_robustlr._model.average import FirstAverage, least_absolute_weights
 from sklearn_robustlr._operators.observed import Entries
 
 
 def test_the_range_of_each_column_is_known():
     X = load_iris().data
     X[3] = np.nan
-    low, high = fit_average(Entries(X)).space.seen_range
+    low, high = FirstAverage.fit(Entries(X)).finish().space.seen_range
     assert_array_equal(low, np.nanmin(X, axis=0))
     assert_array_equal(high, np.nanmax(X, axis=0))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_robustlr._model.average import fit_average
+from sklearn_robustlr._model.average import FirstAverage
 from sklearn_robustlr._model.calibration import Calibration
 from sklearn_robustlr._model.uncertainty import spread
 from sklearn_robustlr._operators.observed import Entries
@@ -40,7 +40,7 @@ def test_standard_errors_are_calibrated():
     rng = np.random.RandomState(0)
     values = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 8)) + 0.3 * rng.standard_normal((60, 8))
     entries = Entries(values)
-    space = fit_average(entries).space
+    space = FirstAverage.fit(entries).finish().space
     doubled = Calibration.of(np.full(1000, 2.0), np.ones(1000), np.ones(1000))
     usual = Calibration.of(np.ones(1000), np.ones(1000), np.ones(1000))
     once, twice = (spread(replace(space, calibration=calibration), entries) for calibration in (usual, doubled))

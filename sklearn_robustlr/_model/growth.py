@@ -1,0 +1,153 @@
+"""More directions than were looked for at first: what the residuals have in common beyond noise, learnt in O(k)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._kernels.posterior import diagonal_moments, relax_rows
+from .._utils.linalg import pack_diagonals, packed_diagonals, truncated_svd
+from .._utils.threads import run_parts
+from .noise import NoiseLaw
+from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, Table, regress, signal
+
+# Most directions that a model may grow to, and most degrees of freedom, as a share of the entries.
+_MOST_DIRECTIONS, _MOST_FREE = 100, 0.6
+# Sweeps before and after directions are added, those at the end, and steps of conjugate gradients in each.
+_FIRST, _LAST, _STEPS = 8, 30, 2
+# Directions that are worth another round, in units of those that there are.
+_LEAST = 0.125
+# Parts of the rows for each thread.
+_PARTS = 4
+
+
+class _Law(NamedTuple):
+    """Variational means and variances, (n, k), of the coefficients of rows or of the loadings of columns."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    def kept(self, keep: np.ndarray) -> _Law:
+        """The directions of a mask alone."""
+        return _Law(*(np.ascontiguousarray(part[:, keep]) for part in self))
+
+    def joined(self, more: np.ndarray) -> _Law:
+        """With more directions, given by their means."""
+        return _Law(np.hstack([self.mean, more]), np.hstack([self.variance, np.zeros_like(more)]))
+
+
+class _State(NamedTuple):
+    """Rows, columns, the mean of each column and the noise law; `rest` is what they leave of the entries."""
+
+    rows: _Law
+    columns: _Law
+    mean: np.ndarray
+    law: NoiseLaw
+    rest: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return self.columns.mean.shape[1]
+
+
+def grow(table: Table, columns: Columns, n_threads: int = 1) -> Columns:
+    """Sweep over a table, and add the directions that its residuals have beyond noise until there are none.
+
+    Covariances are taken as diagonal, as they nearly are where rows and columns have many entries: each sweep takes
+    O(k) an entry.
+    """
+    n, p = table.shape
+    most = min(n - 1, p - 1, _MOST_DIRECTIONS, int(_MOST_FREE * len(table.values) / (n + p)))
+    rows = regress(table, columns, n_cooling=4, n_sweeps=1)
+    u = _Law(rows.means, packed_diagonals(rows.covariances))
+    v = _Law(columns.loadings.copy(), packed_diagonals(columns.covariances))
+    state = _State(u, v, columns.mean, columns.law, np.zeros(0))
+    state = _sweep(table, state, n_threads, _FIRST)
+    grown = False
+    while state.rank < most:
+        more = _beyond_noise(table, state.law, state.rest, min(most - state.rank, 2 * state.rank))
+        if len(more.columns.T) < _LEAST * state.rank:
+            break
+        grown = True
+        state = state._replace(rows=state.rows.joined(more.rows), columns=state.columns.joined(more.columns))
+        state = _sweep(table, state, n_threads, _FIRST, shrink=False)
+    if grown:
+        state = _sweep(table, state, n_threads, _LAST)
+    return Columns(state.columns.mean, pack_diagonals(state.columns.variance), state.mean, state.law)
+
+
+class _Directions(NamedTuple):
+    """Coefficients of rows (n, m) and loadings of columns (p, m)."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _Directions:
+    """Directions of residuals, up to `most`, that have more power than any direction of noise."""
+    n, p = table.shape
+    deviation = np.sqrt(law.variances)
+    inlier = law.weigh(rest**2, table.cols).effective * rest / deviation[table.cols]
+    u, s, v = truncated_svd(table.with_values(inlier).sparse(), most)
+    density = len(table.values) / (n * p)
+    m = int(np.count_nonzero(s**2 > density * np.sum(np.sqrt([n, p])) ** 2))
+    return _Directions(u[:, :m] * np.sqrt(n), deviation[:, None] * v[:, :m] * (s[:m] / (np.sqrt(n) * density)))
+
+
+def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink: bool = True) -> _State:
+    """Sweep as :func:`sweep_until_settled` does, covariances being diagonal."""
+    u, v, m, law, _ = state
+    cols, turn, p = table.cols, table.by_column, table.shape[1]
+    own, across = (table.indptr, cols), (table.column_bounds, table.rows_by_column)
+    rows_apart, columns_apart = _apart(own[0], n_threads), _apart(across[0], n_threads)
+    fitted, variance = np.empty((2, len(cols)))
+    precision, last = np.full(state.rank, FLAT), np.inf
+    rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
+    for _ in range(n_sweeps):
+        target = table.values - m[cols]
+        weights = law.weigh((target - fitted) ** 2 + variance, cols)
+        precise = weights.precision
+        prior = precision if shrink else np.full(len(precision), FLAT)
+        rows_apart(relax_rows, *own, target, precise, *v, np.ones(len(prior)), _STEPS, *u)
+        columns_apart(relax_rows, *across, target[turn], precise[turn], *u, prior, _STEPS, *v)
+        rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
+        rest = table.values - fitted
+        m = np.bincount(cols, precise * rest, p) / (np.bincount(cols, precise, p) + 1.0)
+        rest -= m[cols]
+        law = law.update(rest**2 + variance, weights, cols)
+        u, v, precision = _whiten(u, v)
+        if shrink:
+            keep = signal(v.mean, law, table) > NEGLIGIBLE
+            keep[0] = True
+            u, v, precision = u.kept(keep), v.kept(keep), precision[keep]
+        now = float(np.mean(np.log(law.variances)))
+        if abs(now - last) < SETTLED:
+            break
+        last = now
+    return _State(u, v, m, law, rest)
+
+
+def _apart(bounds: np.ndarray, n_threads: int) -> Callable[..., None]:
+    """What calls a kernel for parts of the rows of these bounds, about as many entries in each, side by side."""
+    n_parts = 1 if n_threads == 1 else _PARTS * n_threads
+    inner = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_parts + 1)[1:-1])
+    ends = np.concatenate([[0], inner, [len(bounds) - 1]])
+
+    def call(kernel: Callable[..., None], *args: Any) -> None:
+        run_parts(lambda i: kernel(ends[i], ends[i + 1], *args), n_parts, n_threads)
+
+    return call
+
+
+def _whiten(u: _Law, v: _Law) -> tuple[_Law, _Law, np.ndarray]:
+    """Whiten rows and rotate directions to a diagonal E[V^T V]; what is then off the diagonals is dropped."""
+    n, p = len(u.mean), len(v.mean)
+    root = np.linalg.cholesky((u.mean.T @ u.mean + np.diag(u.variance.sum(axis=0))) / n)
+    values, turn = np.linalg.eigh(root.T @ (v.mean.T @ v.mean + np.diag(v.variance.sum(axis=0))) @ root)
+    values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
+    back, forward = np.linalg.solve(root, np.eye(len(root))).T @ turn, root @ turn
+    u = _Law(u.mean @ back, u.variance @ back**2)
+    return u, _Law(v.mean @ forward, v.variance @ forward**2), p / values

@@ -1,0 +1,137 @@
+"""Which entries of a matrix the model is learnt from and judged by, in units in which all columns are alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .._operators.observed import Entries
+from .._utils.rules import NORMAL_MEDIAN
+from .posterior import Table
+from .stuck import StuckValues, find_stuck_values
+
+# Entries that laws are fitted to at first, and those that the best of them is then; or those times columns.
+_FIRST, _FIRST_ROWS, _MORE, _MORE_ROWS = 30_000, 50, 250_000, 100
+# Share of the first ones that is held out.
+_HELD_OUT = 0.1
+# Sizes whose squares are numbers.
+_EXTREME = 1e100
+
+
+class Units(NamedTuple):
+    """Median, robust scale, least and largest value of each column; of an empty one 0, 1, 0 and 0."""
+
+    shift: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, entries: Entries) -> Units:
+        """Those of the columns of a matrix."""
+        p = entries.shape[1]
+        shift, scale, low, high = np.zeros(p), np.ones(p), np.zeros(p), np.zeros(p)
+        order = np.argsort(entries.cols, kind="stable")
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
+        values = entries.y[order].astype(np.float64)
+        for j in np.flatnonzero(np.diff(bounds)):
+            column = values[bounds[j] : bounds[j + 1]]
+            shift[j] = np.median(column)
+            away = column - shift[j]
+            top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
+            scale[j] = float(np.median(np.abs(away))) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
+            low[j], high[j] = column.min(), column.max()
+        return cls(shift, scale, low, high)
+
+    @property
+    def have_squares(self) -> bool:
+        """Whether squares of their values are numbers."""
+        return bool(self.scale.min() > 1.0 / _EXTREME and max(self.scale.max(), np.abs(self.shift).max()) < _EXTREME)
+
+    def table(self, entries: Entries) -> Table:
+        """Entries in even units."""
+        return Table.of(entries, self.shift, self.scale)
+
+    def clip(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Values in even units, held to the range of what is seen of their columns."""
+        low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
+        return np.clip(values, low[cols], high[cols])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Entries of some `rows` of a matrix, a mask, and of `more_rows`, the same or more; none has a stuck value.
+
+    `held` masks those of the first that are held out.
+    """
+
+    units: Units
+    rows: np.ndarray
+    more_rows: np.ndarray
+    entries: Entries
+    more: Entries
+    stuck: StuckValues
+    held: np.ndarray
+
+    @classmethod
+    def of(cls, entries: Entries, most: int) -> Samples | None:
+        """Those of a matrix of which up to `most` directions are looked for at first.
+
+        None where columns have sizes whose squares are no numbers.
+        """
+        rows, more_rows = _choose_rows(entries)
+        some, more = _part(entries, rows), _part(entries, more_rows)
+        units = Units.of(more)
+        if not units.have_squares:
+            return None
+        stuck = find_stuck_values(some, units.table(some), min(some.shape[0] - 1, some.shape[1] - 1, most) or 1)
+        some, more = (part.subset(~stuck.among(part)) if len(stuck.cols) else part for part in (some, more))
+        held = np.random.RandomState(0).uniform(size=len(some.y)) < _HELD_OUT
+        return cls(units, rows, more_rows, some, more, stuck, held)
+
+    @property
+    def are_all(self) -> bool:
+        """Whether there are no more than the first ones."""
+        return len(self.more.y) == len(self.entries.y)
+
+    @cached_property
+    def table(self) -> Table:
+        """The first ones."""
+        return self.units.table(self.entries)
+
+    @cached_property
+    def train(self) -> Table:
+        """The first ones that are not held out."""
+        return self.table.subset(~self.held)
+
+    @cached_property
+    def test(self) -> Table:
+        """The held-out ones."""
+        return self.table.subset(self.held)
+
+    @cached_property
+    def larger(self) -> Table:
+        """All that are not held out."""
+        if self.are_all:
+            return self.train
+        seen = np.ones(len(self.more.y), dtype=bool)
+        seen[np.repeat(self.rows[self.more_rows], np.diff(self.more.indptr))] = ~self.held
+        return self.units.table(self.more).subset(seen)
+
+
+def _choose_rows(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of evenly spaced rows: those that are fitted at first, and more of them; all where there are few."""
+    n, p = entries.shape
+    total = len(entries.y)
+    step = -(-total // max(_MORE, _MORE_ROWS * p))
+    further = -(-total // (step * max(_FIRST, _FIRST_ROWS * p)))
+    number = np.arange(n)
+    return number % (step * further) == 0, number % step == 0
+
+
+def _part(entries: Entries, rows: np.ndarray) -> Entries:
+    """The entries of the rows of a mask."""
+    return entries if rows.all() else entries.part(rows, np.ones(entries.shape[1], dtype=bool))
