@@ -152,14 +152,19 @@ class LazyModel:
         return _as_fit(self._entries, self.averaged, fit, self._options)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
-        """Whether the model is better than a fit of these errors; beyond doubt, where that has converged."""
+        """Whether the model is better than a fit of these errors; beyond doubt, where only that is to be trusted.
+
+        If they are alike, the one that is to be trusted is, else the one that is typically nearer.
+        """
         if self.averaged is None or (fit.converged and not self.averaged.errors.are_small):
             return False
         if errors is None:
             return True
         missed = self.averaged.errors.missed
         better = predicts_better(missed, errors, by=_BETTER if fit.converged else 1.0)
-        return bool(better) if fit.converged or better is not None else is_nearer(missed, errors)
+        if better is not None or fit.converged:
+            return bool(better)
+        return self.averaged.errors.are_small or is_nearer(missed, errors)
 
 
 def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:

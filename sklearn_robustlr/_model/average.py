@@ -143,10 +143,7 @@ class FirstAverage:
             members, weights = _weighed(grown, alone=not samples.are_all)
         missed, within = members.missed, np.abs(test.values) <= _FENCE
         inlier = _inlier_chances(test, members, weights)
-        final = [
-            columns if name == GROWN and not samples.are_all else fitter.with_joint(self._settled.get(name) or fitter.settle(columns))
-            for name, columns in members.columns.items()
-        ]
+        final = [self._final(name, columns) for name, columns in members.columns.items()]
         errors = Errors(np.abs(weights @ missed)[within], np.abs(test.values[within]))
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
@@ -165,6 +162,13 @@ class FirstAverage:
         )
         held = samples.held & (np.abs(samples.table.values) <= _FENCE)
         return Averaged(space, samples.entries, samples.rows, held, errors)
+
+    def _final(self, name: str, columns: Columns) -> Columns:
+        """A member at its end, with the joint covariance of its loadings, if it has not seen more rows than others."""
+        if name == GROWN and not self.fitter.samples.are_all:
+            return columns
+        settled = self._settled[name] if name in self._settled else self.fitter.settle(columns)
+        return self.fitter.with_joint(settled)
 
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:
