@@ -169,7 +169,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         self.checkpoint = checkpoint
 
     @with_callbacks
-    def fit(self, X, y=None, *, start=None):
+    def fit(self, X, y=None, *, start=None, entry_weight=None):
         """Learn the row space, the outliers and the noise of a matrix.
 
         Parameters
@@ -190,13 +190,13 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         {fit_warnings}
         {undetermined_warning}
         """
-        X, entries = self._entries(X, reset=True)
+        X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, start) as result:
             self._set_matrix(result, **self._completed(entries, result))
         return self
 
     @with_callbacks
-    def fit_transform(self, X, y=None, *, start=None):
+    def fit_transform(self, X, y=None, *, start=None, entry_weight=None):
         """Fit a matrix and repair its rows: the same as a fit and a transform of it, at less cost.
 
         Parameters
@@ -226,7 +226,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         >>> RobustMatrixCompletion().fit_transform(X)[[2, 5], [3, 5]].round(6)
         array([12., 36.])
         """
-        X, entries = self._entries(X, reset=True)
+        X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, start) as result:
             self._set_matrix(result, **self._completed(entries, result))
         return self._repair(X, entries, result.regression)

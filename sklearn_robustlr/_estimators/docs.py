@@ -131,6 +131,11 @@ _ENTRIES = {
         start : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
             Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
             None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
+            Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
+            the count behind an average; only ratios matter. An entry of weight 0 counts as missing. Unless it is exact,
+            the fit is then that of the averaged model ("approximate"), whose noise has the variance of its column over
+            the weight. None: all entries are alike. Rows that are transformed later have entries of the median weight.
         """,
     "fit_errors": """
         ValueError, TypeError

@@ -17,7 +17,7 @@ from .._utils.values import Factors, Options, StopReason
 from ..metrics import robust_r2_score
 from . import memory
 from .base import USER, FitMixin
-from .validation import check_choice, check_numeric, check_start
+from .validation import check_choice, check_entry_weight, check_numeric, check_start
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
@@ -48,8 +48,8 @@ class MatrixMixin(FitMixin):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _entries(self, X: Any, *, reset: bool) -> tuple[Any, Entries]:
-        """Validated X, dense where absent entries are zeros, and its observed entries."""
+    def _entries(self, X: Any, *, reset: bool, entry_weight: Any = None) -> tuple[Any, Entries]:
+        """Validated X, dense where absent entries are zeros, and its observed entries, those of no weight left out."""
         absent = check_choice("absent", self.absent, ABSENT)
         X = _validated(self, self._as_told(X), reset)
         if sparse.issparse(X) and absent == "zero":
@@ -57,7 +57,10 @@ class MatrixMixin(FitMixin):
             X = X.toarray()
         elif reset:
             memory.require(memory.matrix_need(X))
-        entries = Entries(X)
+        if entry_weight is None:
+            entries = Entries(X)
+        else:
+            X, entries = _weighted(X, check_entry_weight(entry_weight, X))
         if reset and entries.is_sparse:
             _warn_of_one_value(entries)
         return X, entries
@@ -193,6 +196,20 @@ def _validated(estimator: Any, X: Any, reset: bool) -> Any:
             order="C",
             ensure_all_finite="allow-nan",
         )
+
+
+def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entries]:
+    """X without the entries of no weight, and the others with their weights, in units of their median."""
+    if sparse.issparse(X):
+        rows, cols = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.indices
+        X = X.copy()
+        X.data[np.asarray(weight[rows, cols]).ravel() == 0.0] = np.nan
+    else:
+        weight = np.asarray(sparse.csr_matrix(weight).todense()) if sparse.issparse(weight) else weight
+        X = np.where(weight == 0.0, np.nan, X).astype(X.dtype, copy=False)
+    entries = Entries(X)
+    own = np.asarray(weight[entries.rows, entries.cols]).ravel()
+    return X, entries.weighted(own / np.median(own) if len(own) else own)
 
 
 def _warn_of_one_value(entries: Entries) -> None:

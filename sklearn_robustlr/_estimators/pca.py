@@ -161,7 +161,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         self.checkpoint = checkpoint
 
     @with_callbacks
-    def fit(self, X, y=None, *, start=None):
+    def fit(self, X, y=None, *, start=None, entry_weight=None):
         """Find the principal components of a matrix.
 
         Parameters
@@ -182,13 +182,13 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         {fit_warnings}
         {undetermined_warning}
         """
-        X, entries = self._entries(X, reset=True)
+        X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, start) as (result, components):
             self._set_matrix(result, **_attributes(components))
         return self
 
     @with_callbacks
-    def fit_transform(self, X, y=None, *, start=None):
+    def fit_transform(self, X, y=None, *, start=None, entry_weight=None):
         """Fit a matrix and return the scores of its rows: the same as a fit and a transform of it, at less cost.
 
         Parameters
@@ -217,7 +217,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         >>> RobustPCA(2).fit_transform(problem.data).shape
         (40, 2)
         """
-        X, entries = self._entries(X, reset=True)
+        X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, start) as (result, components):
             self._set_matrix(result, **_attributes(components))
         return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)

@@ -140,14 +140,13 @@ class LazyModel:
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
-        if fit.sharp or fit.verdict.code is StopReason.INTERRUPTED:
-            return None
-        if self.averaged is None:
+        weighted = self._entries.weight is not None  # which the other fit knows nothing of
+        if (fit.sharp and not weighted) or fit.verdict.code is StopReason.INTERRUPTED or self.averaged is None:
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
         other = predicted_errors(fit, self.averaged) if usable else None
-        if not self._takes_place_of(fit, other):
+        if not (weighted or self._takes_place_of(fit, other)):
             return None
         return _as_fit(self._entries, self.averaged, fit, self._options)
 

@@ -102,24 +102,26 @@ def table_components(
     """Principal components of a table under the averaged model: those of its repaired rows.
 
     What is observed and no outlier is taken as it is, with its noise, as of complete data; an estimate in place of
-    another entry varies less than the entry would, and the variance it lacks is added to that of its column. Without
-    `n_components`, the directions that stand out of the noise are kept.
+    another entry varies less than the entry would, and the variance it lacks is added to that of its column. Entries of
+    known precisions, which are not alike, are all replaced. Without `n_components`, the directions that stand out of
+    the noise are kept.
     """
     space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
     n, d = entries.shape
     unit = float(space.scale.max())
+    replaced = fit.outliers if entries.weight is None else np.ones_like(fit.outliers)
     total, products = np.zeros(d), np.zeros((d, d))
     for lo, hi in pairwise(entries.bounds()):
-        rows = repaired_rows(entries, space, left[lo:hi] @ right.T, fit.outliers, lo, hi)
+        rows = repaired_rows(entries, space, left[lo:hi] @ right.T, replaced, lo, hi)
         rows = (rows - space.shift) / unit
         total += rows.sum(axis=0)
         products += rows.T @ rows
     mean = total / n if center else -space.shift / unit
     # about the mean, or about zero
     products -= np.outer(total, mean) + np.outer(mean, total) - n * np.outer(mean, mean)
-    kept = np.bincount(entries.cols[~fit.outliers], minlength=d)
+    kept = np.bincount(entries.cols[~replaced], minlength=d)
     products += np.diag((n - kept) * (space.scale * space.column_errors / unit) ** 2)
     power, v = np.linalg.eigh(products)
     most = min(n, d)

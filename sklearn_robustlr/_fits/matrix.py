@@ -99,6 +99,7 @@ def _far_medians(entries: Entries) -> np.ndarray | None:
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
     """Fit what is left of the entries beside a value for each column, which is one direction more."""
     rest = Entries.of(entries.indptr, entries.cols, entries.y - shift[entries.cols], entries.shape)
+    rest = rest.weighted(entries.weight)
     found = fit_matrix(rest, options)
     if isinstance(found.space, ModelSpace):  # that has the medians apart
         approximation = LazyModel(entries, options).instead_of(replace(found.fit, verdict=DECAYS))

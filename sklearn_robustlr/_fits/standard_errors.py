@@ -94,7 +94,7 @@ def _covariances(entries: Entries, u: np.ndarray, columns: Columns, scale: float
     p, k = columns.loadings.shape
     normal = np.zeros((p, k * k))
     for lo, hi in pairwise(entries.bounds()):
-        indptr, cols, y = entries.block(lo, hi)
+        indptr, cols, y, _ = entries.block(lo, hi)
         table, own = Table(indptr, cols, y / scale, (hi - lo, p)), u[lo:hi]
         precision = (np.abs(_residual(table, own, columns)) <= reach) / columns.law.variances[cols]
         weight = sparse.csr_matrix((precision, cols, indptr), shape=table.shape)

@@ -121,7 +121,9 @@ class FirstAverage:
         """Held-out errors, without those that may be gross."""
         test = self.fitter.samples.test
         within = np.abs(test.values) <= _FENCE
-        return Errors(np.abs(self.weights @ self.members.missed)[within], np.abs(test.values[within]))
+        return Errors(
+            np.abs(self.weights @ self.members.missed)[within], np.abs(test.root_weight * test.values)[within]
+        )
 
     @property
     def signal(self) -> np.ndarray:
@@ -144,7 +146,7 @@ class FirstAverage:
         missed, within = members.missed, np.abs(test.values) <= _FENCE
         inlier = _inlier_chances(test, members, weights)
         final = [self._final(name, columns) for name, columns in members.columns.items()]
-        errors = Errors(np.abs(weights @ missed)[within], np.abs(test.values[within]))
+        errors = _errors(test, weights @ missed)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
@@ -169,6 +171,12 @@ class FirstAverage:
             return columns
         settled = self._settled[name] if name in self._settled else self.fitter.settle(columns)
         return self.fitter.with_joint(settled)
+
+
+def _errors(test: Table, missed: np.ndarray) -> Errors:
+    """Errors at held-out entries, without those that may be gross."""
+    within = np.abs(test.values) <= _FENCE
+    return Errors(np.abs(missed[within]), np.abs(test.root_weight * test.values)[within])
 
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:

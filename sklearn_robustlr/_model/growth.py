@@ -90,7 +90,7 @@ def _beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _
     """Directions of residuals, up to `most`, that have more power than any direction of noise."""
     n, p = table.shape
     deviation = np.sqrt(law.variances)
-    inlier = law.weigh(rest**2, table.cols).effective * rest / deviation[table.cols]
+    inlier = table.weigh(law, rest**2).effective * table.root_weight * rest / deviation[table.cols]
     u, s, v = truncated_svd(table.with_values(inlier).sparse(), most)
     density = len(table.values) / (n * p)
     m = int(np.count_nonzero(s**2 > density * np.sum(np.sqrt([n, p])) ** 2))
@@ -108,7 +108,7 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
     rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
     for _ in range(n_sweeps):
         target = table.values - m[cols]
-        weights = law.weigh((target - fitted) ** 2 + variance, cols)
+        weights = table.weigh(law, (target - fitted) ** 2 + variance)
         precise = weights.precision
         prior = precision if shrink else np.full(len(precision), FLAT)
         rows_apart(relax_rows, *own, target, precise, *v, np.ones(len(prior)), _STEPS, *u)
@@ -117,7 +117,7 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
         rest = table.values - fitted
         m = np.bincount(cols, precise * rest, p) / (np.bincount(cols, precise, p) + 1.0)
         rest -= m[cols]
-        law = law.update(rest**2 + variance, weights, cols)
+        law = table.learn(law, rest**2 + variance, weights)
         u, v, precision = _whiten(u, v)
         if shrink:
             keep = signal(v.mean, law, table) > NEGLIGIBLE

@@ -24,7 +24,10 @@ _LAST_SWEEPS = 6
 
 
 class Predicted(NamedTuple):
-    """What columns predict of held-out entries: by how much they miss them, and the variance that they state."""
+    """What columns predict of held-out entries: by how much they miss them, and the variance that they state.
+
+    Both are in units of the weight of the entry, where it has one: the noise is alike in all.
+    """
 
     missed: np.ndarray
     variance: np.ndarray
@@ -98,7 +101,8 @@ class Fitter:
         """What columns predict of the held-out entries, from the others of each row."""
         test = self.samples.test
         predicted, variance = moments(regress(self.train(columns.law), columns), columns, test)
-        return Predicted(self.samples.units.clip(predicted, test.cols) - test.values, variance)
+        missed = self.samples.units.clip(predicted, test.cols) - test.values
+        return Predicted(test.root_weight * missed, test.root_weight**2 * variance)
 
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
         """The members that are fitted at first."""
@@ -141,8 +145,8 @@ class Fitter:
 
 def _no_directions(table: Table) -> Columns:
     """The medians alone, rank 0: what no average of models is to be worse than."""
-    p, cols, squares = table.shape[1], table.cols, table.values**2
+    p, squares = table.shape[1], table.values**2
     law = NoiseLaw.start(np.ones(p), True)
     for _ in range(_LAST_SWEEPS):
-        law = law.update(squares, law.weigh(squares, cols), cols)
+        law = table.learn(law, squares, table.weigh(law, squares))
     return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)

@@ -13,7 +13,7 @@ from .._operators.observed import Entries
 from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
-from .noise import NoiseLaw
+from .noise import NoiseLaw, Weights
 
 #: Power of a direction, in units of the most that noise has, below which it is dropped.
 NEGLIGIBLE = 0.1
@@ -60,17 +60,43 @@ def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndar
 
 
 class Table:
-    """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1."""
+    """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1.
 
-    def __init__(self, indptr: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tuple[int, int]):
-        self.indptr, self.cols, self.values, self.shape = indptr, cols, values, shape
+    `weight` is the relative precision of each entry, where that is known.
+    """
+
+    def __init__(
+        self,
+        indptr: np.ndarray,
+        cols: np.ndarray,
+        values: np.ndarray,
+        shape: tuple[int, int],
+        weight: np.ndarray | None = None,
+    ):
+        self.indptr, self.cols, self.values, self.shape, self.weight = indptr, cols, values, shape, weight
 
     @classmethod
     def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
         """The entries of a matrix in even units."""
         cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
         values = even(entries.y, cols, shift, scale)
-        return cls(np.ascontiguousarray(entries.indptr, dtype=np.int32), cols, values, entries.shape)
+        return cls(np.ascontiguousarray(entries.indptr, dtype=np.int32), cols, values, entries.shape, entries.weight)
+
+    @property
+    def root_weight(self) -> np.ndarray:
+        """What errors of entries are multiplied by, to be alike."""
+        return np.ones(len(self.values)) if self.weight is None else np.sqrt(self.weight)
+
+    def weigh(self, law: NoiseLaw, squares: np.ndarray) -> Weights:
+        """Weigh the entries by their expected squared residuals under a law."""
+        if self.weight is None:
+            return law.weigh(squares, self.cols)
+        weights = law.weigh(self.weight * squares, self.cols)
+        return weights._replace(precision=self.weight * weights.precision)
+
+    def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
+        """The law that the expected squared residuals of the entries and their weights speak for."""
+        return law.update(squares if self.weight is None else self.weight * squares, weights, self.cols)
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -95,11 +121,12 @@ class Table:
     def subset(self, keep: np.ndarray) -> Table:
         """The entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
-        return Table(indptr, self.cols[keep], self.values[keep], self.shape)
+        weight = None if self.weight is None else self.weight[keep]
+        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight)
 
     def with_values(self, values: np.ndarray) -> Table:
         """The same places with other values."""
-        return Table(self.indptr, self.cols, values, self.shape)
+        return Table(self.indptr, self.cols, values, self.shape, self.weight)
 
     def sparse(self) -> sparse.csr_matrix:
         """The matrix, zero where nothing is observed."""
@@ -133,7 +160,7 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
     """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves."""
     p, k = loadings.shape
     residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
-    scale = max(float(np.median(np.abs(residual))) / NORMAL_MEDIAN, 1e-3)
+    scale = max(float(np.median(np.abs(residual * table.root_weight))) / NORMAL_MEDIAN, 1e-3)
     if not robust:
         scale *= _COLD
     return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(np.full(p, scale**2), robust))
@@ -171,11 +198,11 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
             diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
         elif t:  # what is left of the heat exceeds the variance
             entry_means(indptr, cols, means, loadings, fitted)
-        precise = warm.weigh((target - fitted) ** 2 + variance, cols).precision
+        precise = table.weigh(warm, (target - fitted) ** 2 + variance).precision
         relax_rows(0, n, indptr, cols, target, precise, loadings, variances, prior, _STEPS, means, own)
     if law.robust:
         diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
-    weights = law.weigh((target - fitted) ** 2 + variance, cols)
+    weights = table.weigh(law, (target - fitted) ** 2 + variance)
     covariances = np.empty((n, k * (k + 1) // 2))
     posterior_rows(indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances)
     return RowPosterior(means, covariances, weights.precision, weights.gross)
@@ -210,7 +237,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     for t in range(n_sweeps):
         check_interrupt()
         target = table.values - m[cols]
-        weights = law.weigh((target - fitted) ** 2 + variance, cols)
+        weights = table.weigh(law, (target - fitted) ** 2 + variance)
         precise = weights.precision
         u, c = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
@@ -220,7 +247,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         entry_moments(indptr, cols, u, c, v, d, fitted, variance)
         residual = table.values - fitted
         m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
-        law = law.update((residual - m[cols]) ** 2 + variance, weights, cols)
+        law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
         u, v, d, precision = _rotate(u, c, v, d)
         if shrink:
             keep = signal(v, law, table) > NEGLIGIBLE

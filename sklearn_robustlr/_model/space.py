@@ -136,8 +136,8 @@ class ModelSpace:
 
     def table(self, entries: Entries, lo: int, hi: int) -> Table:
         """The entries of the rows lo to hi in even units."""
-        indptr, cols, y = entries.block(lo, hi)
-        return Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]))
+        indptr, cols, y, weight = entries.block(lo, hi)
+        return Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]), weight)
 
     def posteriors(self, table: Table) -> list[MemberRows]:
         """Posterior of the rows of a table under each member."""

@@ -97,7 +97,7 @@ def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None
         for weight, (columns, _, rows) in zip(space.weights, space.posteriors(table), strict=True):
             law = columns.law if columns.law.robust else NoiseLaw.start(columns.law.variances, True)
             mean, variance = moments(rows, columns, table)
-            total += weight * law.weigh((table.values - mean) ** 2 + variance, table.cols).gross
+            total += weight * table.weigh(law, (table.values - mean) ** 2 + variance).gross
         out[entries.indptr[lo] : entries.indptr[hi]] = total
 
     pairs = list(pairwise(entries.bounds()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,11 +19,12 @@ _BLOCK_ENTRIES = 250_000
 
 
 class Rows(NamedTuple):
-    """Entries of some rows in compressed sparse row form, with targets in double precision."""
+    """Entries of some rows in compressed sparse row form, with targets in double precision, and their weights."""
 
     indptr: np.ndarray
     cols: np.ndarray
     y: np.ndarray
+    weight: np.ndarray | None = None
 
 
 class Counts(NamedTuple):
@@ -33,7 +35,12 @@ class Counts(NamedTuple):
 
 
 class Entries:
-    """Observed entries in compressed sparse row form; a matrix without missing entries is kept whole, in `full`."""
+    """Observed entries in compressed sparse row form; a matrix without missing entries is kept whole, in `full`.
+
+    `weight` is the relative precision of each entry, where that is known.
+    """
+
+    weight: np.ndarray | None = None
 
     def __init__(self, X: np.ndarray | sparse.csr_matrix) -> None:
         self.shape: tuple[int, int] = X.shape
@@ -76,8 +83,15 @@ class Entries:
     def copied(self) -> Entries:
         """The same entries in memory of their own."""
         if self.full is not None:
-            return Entries(self.full.copy())
-        return Entries.of(self.indptr.copy(), self.cols.copy(), self.y.copy(), self.shape, is_sparse=self.is_sparse)
+            return Entries(self.full.copy()).weighted(self.weight)
+        copies = self.indptr.copy(), self.cols.copy(), self.y.copy()
+        return Entries.of(*copies, self.shape, is_sparse=self.is_sparse).weighted(self.weight)
+
+    def weighted(self, weight: np.ndarray | None) -> Entries:
+        """The same entries with weights."""
+        new = copy(self)
+        new.weight = weight
+        return new
 
     @cached_property
     def cols(self) -> np.ndarray:
@@ -97,13 +111,16 @@ class Entries:
     def subset(self, keep: np.ndarray) -> Entries:
         """Return the entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
-        return Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
+        part = Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
+        return part if self.weight is None else part.weighted(self.weight[keep])
 
     def part(self, rows: np.ndarray, cols: np.ndarray) -> Entries:
         """Return the entries of the rows and columns of two masks, renumbered."""
         if self.full is not None:
-            return Entries(self.full[np.ix_(rows, cols)])
-        return Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+            part = Entries(self.full[np.ix_(rows, cols)])
+        else:
+            part = Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+        return part if self.weight is None else part.weighted(self.weight[rows[self.rows] & cols[self.cols]])
 
     def transposed(self) -> Entries:
         """Return the entries of the transposed matrix."""
@@ -124,7 +141,8 @@ class Entries:
         else:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
         indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
-        return Rows(indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64))
+        weight = None if self.weight is None else self.weight[first:last]
+        return Rows(indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64), weight)
 
     def ranges(self, rows: np.ndarray) -> Iterator[tuple[int, int]]:
         """Iterate over the ranges of the entries of the rows of a mask."""

@@ -185,7 +185,7 @@ class RowSpace:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
         residual = np.empty(len(entries.y), dtype=entries.dtype)
         for lo, hi in pairwise(entries.bounds()):
-            indptr, cols, y = entries.block(lo, hi)
+            indptr, cols, y, _ = entries.block(lo, hi)
             rest = np.empty(len(y))
             rows_residual(indptr, cols, y, self.basis, np.ascontiguousarray(factors[lo:hi], np.float64), rest)
             residual[entries.indptr[lo] : entries.indptr[hi]] = rest
@@ -210,7 +210,7 @@ class _Regressor:
 
     def block(self, entries: Entries, lo: int, hi: int, x: np.ndarray, met: np.ndarray) -> Callable[[], np.ndarray]:
         """Regress the rows lo to hi into `x` and `met`; returns what tells their residuals, made once if asked for."""
-        indptr, cols, y = entries.block(lo, hi)
+        indptr, cols, y, _ = entries.block(lo, hi)
         is_full = entries.full is not None
 
         def evaluate() -> np.ndarray:

@@ -1,0 +1,123 @@
+"""Known relative precisions of entries: they make estimates better, only ratios matter, none is absence."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn import config_context
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+
+OPEN = {"min_value": -np.inf, "max_value": np.inf, "replace": "all"}
+
+
+def drawn(seed=0, shape=(160, 60), rank=3, errors=0.05):
+    """A matrix, what is seen of it beside noise that varies tenfold, its precisions, and what is seen and right."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1])) / np.sqrt(rank)
+    deviation = 0.05 * 10.0 ** rng.uniform(size=shape)
+    wrong, seen = rng.uniform(size=shape) < errors, rng.uniform(size=shape) < 0.8
+    data = clean + deviation * rng.standard_normal(shape) + np.where(wrong, 10.0 * rng.standard_normal(shape), 0.0)
+    return clean, np.where(seen, data, np.nan), deviation**-2.0, seen & ~wrong
+
+
+def told(data, precision, rank, clean):
+    """Least squares by turns, told rank, precisions and errors, from the truth."""
+    weight, filled = precision / precision.mean(), np.where(precision > 0, data, 0.0)
+    u, s, vt = np.linalg.svd(clean, full_matrices=False)
+    v = vt[:rank].T * s[:rank]
+    for _ in range(50):
+        left = np.einsum("ij,jk,jl->ikl", weight, v, v)
+        u = np.linalg.solve(left, ((weight * filled) @ v)[:, :, None])[:, :, 0]
+        right = np.einsum("ij,ik,il->jkl", weight, u, u)
+        v = np.linalg.solve(right, ((weight * filled).T @ u)[:, :, None])[:, :, 0]
+    return u @ v.T
+
+
+def test_precisions_make_the_estimate_nearly_as_good_as_if_all_were_told():
+    clean, data, precision, right = drawn()
+    error = [
+        np.linalg.norm(RobustMatrixCompletion(**OPEN).fit_transform(data, entry_weight=weight) - clean)
+        for weight in (precision, None)
+    ]
+    best = np.linalg.norm(told(data, precision * right, 3, clean) - clean)
+    assert error[0] < 1.15 * best
+    assert error[0] < 0.8 * error[1]
+
+
+def test_only_ratios_matter():
+    _, data, precision, _ = drawn()
+    one, other = (
+        RobustMatrixCompletion(replace="all").fit_transform(data, entry_weight=f * precision) for f in (1.0, 1e6)
+    )
+    assert_allclose(one, other, atol=1e-6)
+
+
+def test_no_weight_is_absence():
+    """Where others are as they were, and also where nothing is missing."""
+    _, data, precision, _ = drawn()
+    data = np.where(np.isnan(data), 0.0, data)
+    off = np.random.RandomState(1).uniform(size=data.shape) < 0.2
+    by_weight = RobustMatrixCompletion().fit(data, entry_weight=np.where(off, 0.0, precision))
+    by_hand = RobustMatrixCompletion().fit(np.where(off, np.nan, data), entry_weight=precision)
+    assert_array_equal(by_weight.transform(data), by_hand.transform(data))
+    assert not by_weight.outliers_[off].any()
+
+
+def test_an_exact_fit_stays_exact():
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 40))
+    data = np.where(rng.uniform(size=clean.shape) < 0.1, 100.0, clean)
+    model = RobustMatrixCompletion().fit(data, entry_weight=rng.uniform(0.1, 10.0, clean.shape))
+    assert model.stop_reason_ == "exact"
+
+
+def test_sparse_weights_are_those_of_dense_ones():
+    _, data, precision, _ = drawn()
+    seen = np.isfinite(data)
+    X = sparse.csr_matrix((data[seen], np.nonzero(seen)), shape=data.shape)
+    dense = RobustMatrixCompletion().fit(data, entry_weight=precision)
+    for weight in (precision, sparse.csr_matrix(np.where(seen, precision, 0.0))):
+        model = RobustMatrixCompletion().fit(X, entry_weight=weight)
+        assert_allclose(model.transform(data), dense.transform(data), rtol=1e-9)
+
+
+def test_components_know_of_precisions():
+    clean, data, precision, _ = drawn(errors=0.0)
+    direction = np.linalg.svd(clean - clean.mean(axis=0))[2][:3]
+    angles = [
+        np.linalg.svd(RobustPCA(3).fit(data, entry_weight=weight).components_ @ direction.T)[1].min()
+        for weight in (precision, None)
+    ]
+    assert 1.0 - angles[0] < 0.7 * (1.0 - angles[1])
+
+
+def test_weights_are_routed_through_a_pipeline():
+    _, data, precision, _ = drawn()
+    with config_context(enable_metadata_routing=True):
+        last = RobustMatrixCompletion().set_fit_request(entry_weight=True)
+        pipeline = make_pipeline(FunctionTransformer(), last).fit(data, entry_weight=precision)
+    alone = RobustMatrixCompletion().fit(data, entry_weight=precision)
+    assert_array_equal(pipeline.transform(data), alone.transform(data))
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "said"),
+    [
+        (np.ones((3, 3)), ValueError, "entry_weight must have the shape of X"),
+        (-np.ones((160, 60)), ValueError, "entry_weight must not be negative, got -1"),
+        (np.full((160, 60), np.inf), ValueError, "entry_weight must be finite wherever X is observed"),
+        ("much", TypeError, "entry_weight must be an array of numbers, got str"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weight, error, said):
+    with pytest.raises(error, match=said):
+        RobustMatrixCompletion().fit(drawn()[1], entry_weight=weight)
+
+
+def test_no_weight_at_all_is_no_data():
+    data = drawn()[1]
+    with pytest.raises(ValueError, match="no observed entry"):
+        RobustMatrixCompletion().fit(data, entry_weight=np.zeros(data.shape))
