@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import subspace_angles
 from sklearn.metrics import make_scorer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 __all__ = [
+    "log_likelihood_scorer",
     "outlier_precision_recall",
     "pass_at_k",
     "relative_recovery_error",
@@ -92,6 +94,49 @@ def robust_r2_score(y_true, y_pred):
 
 #: Scorer for ``GridSearchCV(scoring=...)`` that judges on corrupted held-out targets.
 robust_r2_scorer = make_scorer(robust_r2_score)
+
+
+def log_likelihood_scorer(estimator, X, y=None):
+    """Score an estimator by the mean log-likelihood of entries that are hidden from the regression of their own row.
+
+    A scorer for ``GridSearchCV(scoring=log_likelihood_scorer)`` and its like.
+
+    Parameters
+    ----------
+    estimator : RobustMatrixCompletion or Pipeline that ends in one
+        Fitted estimator.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, NaN where missing.
+    y : None
+        Ignored.
+
+    Returns
+    -------
+    log_likelihood : float
+        What :meth:`RobustMatrixCompletion.log_likelihood` returns of X, in the units that the last step of a pipeline
+        is given.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no log-likelihood of entries.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_robustlr import RobustMatrixCompletion
+    >>> from sklearn_robustlr.metrics import log_likelihood_scorer
+    >>> scores = cross_val_score(RobustMatrixCompletion(), load_iris().data, cv=3, scoring=log_likelihood_scorer)
+    >>> scores.shape
+    (3,)
+    """
+    last = estimator
+    if isinstance(estimator, Pipeline):
+        last, X = estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
+    if not hasattr(last, "log_likelihood"):
+        raise TypeError(f"log_likelihood_scorer needs a RobustMatrixCompletion, got {type(last).__name__}.")
+    return last.log_likelihood(X)
 
 
 def outlier_precision_recall(outliers_true, outliers_flagged):

@@ -11,13 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fits.matrix import MatrixFit
 from .._fits.standard_errors import posterior_of
-from .._model.likelihood import row_scores
+from .._model.likelihood import entry_log_likelihoods, row_scores
 from .._model.space import ModelSpace
 from .._model.uncertainty import Spread, draws, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
 from .imputer import ImputerMixin
+from .matrix import folds_of_columns
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -159,6 +160,51 @@ class IntervalMixin(ImputerMixin):
         estimate = self._within_limits(estimate, cols)
         lower, upper = (self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0))
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
+
+    def log_likelihood(self, X):
+        """Mean log-likelihood of entries, each hidden from the regression of its own row.
+
+        The columns are dealt into five groups; the entries of each are predicted from the other entries of their row,
+        as in :meth:`score`, and their density is that of the model: the mixture of its members, with posterior and
+        noise, wide tails and gross errors as far as it has found such. Higher is better. It judges what is said of the
+        uncertainty along with the estimate, and :data:`sklearn_robustlr.metrics.log_likelihood_scorer` chooses by it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, seen or new, as of :meth:`transform`.
+
+        Returns
+        -------
+        log_likelihood : float
+            In nats an entry; it depends on the units of the columns. Infinite where the fit is exact, minus infinity
+            where it tells nothing of its noise.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+
+        Examples
+        --------
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((80, 60), rank=2, observed=0.7, noise=0.1, random_state=0)
+        >>> quiet = RobustMatrixCompletion().fit(problem.data).log_likelihood(problem.data)
+        >>> problem = make_corrupted_matrix((80, 60), rank=2, observed=0.7, noise=0.3, random_state=0)
+        >>> loud = RobustMatrixCompletion().fit(problem.data).log_likelihood(problem.data)
+        >>> bool(quiet > loud)
+        True
+        """
+        check_is_fitted(self)
+        X, entries = self._entries(X, reset=False)
+        if not len(entries.y):
+            raise ValueError("X has no observed entry to score on.")
+        if self._posterior is None:
+            return np.inf if self.stop_reason_ == "exact" else -np.inf
+        group = folds_of_columns(entries.shape[1])[entries.cols]
+        found = [entry_log_likelihoods(self._posterior, entries, group == fold) for fold in range(group.max() + 1)]
+        return float(np.mean(np.concatenate(found)))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
         """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.

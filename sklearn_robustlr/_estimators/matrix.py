@@ -171,16 +171,19 @@ class MatrixMixin(FitMixin):
         X, entries = self._entries(X, reset=False)
         if not len(entries.y):
             raise ValueError("X has no observed entry to score on.")
-        n_groups = min(_FOLDS, max(X.shape[1], 1))
-        group = np.random.RandomState(0).permutation(X.shape[1]) % n_groups
-        group_of = group[entries.cols]
+        group = folds_of_columns(entries.shape[1])[entries.cols]
         predicted = np.empty(len(entries.y))
-        for fold in range(n_groups):
-            hidden = group_of == fold
+        for fold in range(group.max() + 1):
+            hidden = group == fold
             factors = self._regress(entries.subset(~hidden)).factors
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted)
+
+
+def folds_of_columns(n_columns: int) -> np.ndarray:
+    """Number of the group that each column is hidden in, the same at each call."""
+    return np.random.RandomState(0).permutation(n_columns) % min(_FOLDS, n_columns)
 
 
 def _validated(estimator: Any, X: Any, reset: bool) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .._kernels.posterior import entry_means, posterior_rows
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.linalg import unpack
+from .posterior import moments
 from .space import ModelSpace
 
 # Least noise, in units of the largest standard deviation of a column.
@@ -31,6 +34,23 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
     least = max(noise / unit, _LEAST) if np.isfinite(noise) else 1.0  # of a fit that tells nothing of the noise
     found = row_log_likelihood(even, gross, mean / unit, loadings / unit, np.full(len(mean), least**2))
     return found - np.log(unit) * np.diff(entries.indptr)
+
+
+def entry_log_likelihoods(space: ModelSpace, entries: Entries, hidden: np.ndarray) -> np.ndarray:
+    """Logarithms of the densities of the hidden entries of rows, a mask, given the others; not of stuck values.
+
+    The density is that of the mixture of the members. What none of them allows for has the least density of a float.
+    """
+    stuck = space.stuck.among(entries)
+    seen, rest = entries.subset(~hidden & ~stuck), entries.subset(hidden & ~stuck)
+    out = np.zeros(len(rest.y))
+    for lo, hi in pairwise(entries.bounds()):
+        where = space.table(rest, lo, hi)
+        own = slice(rest.indptr[lo], rest.indptr[hi])
+        for weight, (columns, _, rows) in zip(space.weights, space.posteriors(space.table(seen, lo, hi)), strict=True):
+            mean, variance = moments(rows, columns, where)
+            out[own] += weight * columns.law.density(where.values - mean, variance, where.cols)
+    return np.log(np.maximum(out, np.finfo(np.float64).tiny)) - np.log(space.scale[rest.cols])
 
 
 def row_log_likelihood(

@@ -68,6 +68,16 @@ class NoiseLaw:
         effective = (core + wide / _WIDE) / total
         return Weights(effective / variance, effective, (core + wide) / total, gross / total)
 
+    def density(self, missed: np.ndarray, variance: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Density of values that are missed by so much, where the variances of what is predicted are known."""
+        core = self.variances[cols]
+        if not self.robust:
+            return _normal(missed, core + variance)
+        parts = _normal(missed, core + variance), _normal(missed, _WIDE * core + variance)
+        reach = self.spread * np.sqrt(core + variance)
+        gross = 1.0 / (np.pi * reach * (1.0 + (missed / reach) ** 2))
+        return self.shares[0] * parts[0] + self.shares[1] * parts[1] + self.shares[2] * gross
+
     def update(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> NoiseLaw:
         """The law that the expected squared residuals and their weights speak for."""
         n_columns = len(self.variances)
@@ -101,3 +111,8 @@ class NoiseLaw:
             core, wide, _ = self.shares
             noise[rng.uniform(size=noise.shape) < wide / (core + wide)] *= np.sqrt(_WIDE)
         return noise
+
+
+def _normal(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Normal density of mean zero."""
+    return np.exp(-0.5 * np.minimum(missed**2 / variance, 1400.0)) / np.sqrt(2.0 * np.pi * variance)

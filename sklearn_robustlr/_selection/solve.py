@@ -158,21 +158,21 @@ def finish(
     rival = options.rival if problem.work.entrywise else None
     if not (sharp or rival is None or watch is None):
         scan.stopped |= bool(watch("model", Factors(left, right)))
-    decays = not (sharp or scan.stopped or rival is None) and rival.has_decaying_spectrum(guess, ratio)
+    asked = None if sharp or scan.stopped else rival
+    may_decay = asked is not None and asked.has_decaying_spectrum(guess, ratio, strict=False)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
-    only_exact = replace(options, screening=decays)
+    decays = asked is not None and may_decay and asked.has_decaying_spectrum(guess, ratio)
+    only_exact = replace(options, screening=options.screening or may_decay)
     cheap = not decays or problem.work.size <= MOST_HEAVY_TAILED
     small = from_small_targets(problem, limit, only_exact) if drowned and cheap else None
     if small is not None and not is_doubtful(small.fit) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     if decays:
         return _without_rank(problem, descended, options)
-    with scan.patient_for(PATIENCE if rival is not None else None):
-        found, gave_up = choose(scan, problem, guess + shift, limit, options, ratio), scan.gave_up
-    if gave_up and not scan.stopped and rival is not None and not options.screening:
-        if rival.has_decaying_spectrum(guess, ratio, strict=False):
+    with scan.patient_for(PATIENCE if may_decay else None):
+        found = choose(scan, problem, guess + shift, limit, options, ratio)
+        if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
-        found, sharp = choose(scan, problem, guess + shift, limit, options, ratio), False
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):

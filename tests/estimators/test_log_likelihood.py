@@ -1,0 +1,61 @@
+"""Log-likelihood of hidden entries: that of the truth where that is known, and what a search chooses by."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.metrics import log_likelihood_scorer
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_it_is_that_of_the_noise_where_much_is_known(noise):
+    problem = make_corrupted_matrix((200, 120), 2, noise=noise, outliers=0.0, random_state=0)
+    model = RobustMatrixCompletion().fit(problem.data)
+    truth = -0.5 * np.log(2.0 * np.pi * np.e * noise**2)
+    assert truth - 0.06 < model.log_likelihood(problem.data) < truth + 0.02
+
+
+def test_new_rows_and_gross_errors_are_allowed_for():
+    """A tenth of gross errors, spread over some twenty standard deviations, costs their entropy and no more."""
+    problem = make_corrupted_matrix((300, 100), 2, noise=0.2, outliers=0.1, random_state=0)
+    model = RobustMatrixCompletion().fit(problem.data[:200])
+    truth = -0.5 * np.log(2.0 * np.pi * np.e * 0.2**2)
+    assert truth - 0.8 < model.log_likelihood(problem.data[200:]) < truth - 0.2
+
+
+def test_units_shift_it_by_their_logarithm():
+    X = load_wine().data
+    one, other = (RobustMatrixCompletion().fit(Y).log_likelihood(Y) for Y in (X, 1000.0 * X))
+    assert one - other == pytest.approx(np.log(1000.0), abs=1e-3)
+
+
+def test_the_average_is_no_worse_than_medians_alone():
+    X = StandardScaler().fit_transform(load_wine().data)
+    model = RobustMatrixCompletion().fit(X)
+    assert model.log_likelihood(X) > -0.5 * np.log(2.0 * np.pi * np.e) + 0.2
+
+
+def test_exact_fits_and_those_that_tell_nothing():
+    exact = make_corrupted_matrix((60, 40), 2, outliers=0.1, random_state=0).data
+    assert RobustMatrixCompletion().fit(exact).log_likelihood(exact) == np.inf
+    with pytest.raises(ValueError, match="no observed entry"):
+        RobustMatrixCompletion().fit(exact).log_likelihood(np.full((2, 40), np.nan))
+
+
+def test_a_search_chooses_by_it():
+    """Also behind a step that scales."""
+    data = make_corrupted_matrix((120, 40), 3, noise=0.3, observed=0.8, outliers=0.05, random_state=0).data
+    pipeline = make_pipeline(StandardScaler(), RobustMatrixCompletion())
+    search = GridSearchCV(pipeline, {"robustmatrixcompletion__rank": [1, 3]}, scoring=log_likelihood_scorer, cv=2)
+    assert search.fit(data).best_params_ == {"robustmatrixcompletion__rank": 3}
+
+
+def test_others_are_refused():
+    with pytest.raises(TypeError, match="needs a RobustMatrixCompletion, got PCA"):
+        log_likelihood_scorer(PCA().fit(np.eye(3)), np.eye(3))
