@@ -89,7 +89,7 @@ def test_many_errors_do_not_pass_for_a_spectrum_that_decays():
     assert_allclose(model.transform(problem.data), problem.clean, atol=1e-6)
 
 
-@pytest.mark.parametrize("errors", [0.0, 0.1])
+@pytest.mark.parametrize("errors", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_a_spectrum_that_decays_slowly_is_fitted_with_as_many_directions_as_it_takes(errors):
     """Better than with the twenty that are looked for at first."""
     rng = np.random.RandomState(0)
