@@ -1,5 +1,6 @@
 """Sphinx configuration."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -81,5 +82,16 @@ def generate(app):
     architecture.table(HERE.parent / "sklearn_robustlr", target / "modules.rst")
 
 
+def link_to_scikit_learn(app, what, name, obj, options, lines):
+    """Docstrings that scikit-learn makes, of requests for metadata, refer to pages of its own."""
+    page = "`metadata routing <https://scikit-learn.org/stable/metadata_routing.html>`__"
+    for i, line in enumerate(lines):
+        if name.endswith("_request"):
+            line = line.replace(":term:`meta-estimator`", "meta-estimator").replace(":ref:`metadata_routing`", page)
+            line = re.sub(r":ref:`[^`<]*<metadata_routing>`", page, line)
+        lines[i] = line
+
+
 def setup(app):
     app.connect("builder-inited", generate)
+    app.connect("autodoc-process-docstring", link_to_scikit_learn)
