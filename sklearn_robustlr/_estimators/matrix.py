@@ -21,6 +21,8 @@ from .validation import check_choice, check_entry_weight, check_numeric, check_s
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
+# Largest ratio of a weight to their median, and the inverse of the least.
+_MOST_WEIGHT = 1e8
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
 
@@ -212,7 +214,10 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
         X = np.where(weight == 0.0, np.nan, X).astype(X.dtype, copy=False)
     entries = Entries(X)
     own = np.asarray(weight[entries.rows, entries.cols]).ravel()
-    return X, entries.weighted(own / np.median(own) if len(own) else own)
+    if not len(own):
+        return X, entries
+    with np.errstate(over="ignore"):  # what is beyond all measure is bounded
+        return X, entries.weighted(np.clip(own / np.median(own), 1.0 / _MOST_WEIGHT, _MOST_WEIGHT))
 
 
 def _warn_of_one_value(entries: Entries) -> None:

@@ -117,6 +117,16 @@ def test_weights_that_are_none_are_refused(weight, error, said):
         RobustMatrixCompletion().fit(drawn()[1], entry_weight=weight)
 
 
+def test_weights_beyond_all_measure_are_bounded():
+    """One of them alone, and as many on either side of their median as there may be."""
+    _, data, precision, _ = drawn(shape=(60, 30))
+    one = precision.copy()
+    one[3, 4] = 1e300
+    for weight in (one, 10.0 ** np.random.RandomState(0).uniform(-300, 300, data.shape)):
+        out = RobustMatrixCompletion(replace="all").fit_transform(data, entry_weight=weight)
+        assert np.isfinite(out).all()
+
+
 def test_no_weight_at_all_is_no_data():
     data = drawn()[1]
     with pytest.raises(ValueError, match="no observed entry"):
