@@ -133,9 +133,11 @@ _ENTRIES = {
             None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
-            the count behind an average; only ratios matter. An entry of weight 0 counts as missing. Unless it is exact,
-            the fit is then that of the averaged model ("approximate"), whose noise has the variance of its column over
-            the weight. None: all entries are alike. Rows that are transformed later have entries of the median weight.
+            the count behind an average; only ratios matter, up to 1e8 from their median. An entry of weight 0 counts as
+            missing. Unless it is exact, the fit is then that of the averaged model ("approximate"), whose noise has the
+            variance of its column over the weight; of fewer than 100 entries, or values whose squares are no numbers,
+            there is no such model, and weights do not count. None: all entries are alike. Rows that are transformed
+            later have entries of the median weight.
         """,
     "fit_errors": """
         ValueError, TypeError

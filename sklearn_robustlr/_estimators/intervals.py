@@ -204,7 +204,10 @@ class IntervalMixin(ImputerMixin):
             return np.inf if self.stop_reason_ == "exact" else -np.inf
         group = folds_of_columns(entries.shape[1])[entries.cols]
         found = [entry_log_likelihoods(self._posterior, entries, group == fold) for fold in range(group.max() + 1)]
-        return float(np.mean(np.concatenate(found)))
+        each = np.concatenate(found)
+        if not len(each):
+            raise ValueError("X has no observed entry to score on but values of stuck sensors.")
+        return float(np.mean(each))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
         """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.

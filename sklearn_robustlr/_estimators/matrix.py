@@ -214,10 +214,11 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
         X = np.where(weight == 0.0, np.nan, X).astype(X.dtype, copy=False)
     entries = Entries(X)
     own = np.asarray(weight[entries.rows, entries.cols]).ravel()
-    if not len(own):
-        return X, entries
-    with np.errstate(over="ignore"):  # what is beyond all measure is bounded
-        return X, entries.weighted(np.clip(own / np.median(own), 1.0 / _MOST_WEIGHT, _MOST_WEIGHT))
+    if not np.isfinite(own).all():
+        raise ValueError("entry_weight must be finite wherever X is observed; a weight of 0 leaves an entry out.")
+    logs = np.log(own)  # ratios of extremes overflow
+    reach = np.log(_MOST_WEIGHT)
+    return X, entries.weighted(np.exp(np.clip(logs - np.median(logs), -reach, reach)) if len(own) else own)
 
 
 def _warn_of_one_value(entries: Entries) -> None:

@@ -211,22 +211,18 @@ def most_directions(n_components: Any, shape: tuple[int, int]) -> int | None:
 
 
 def check_entry_weight(weight: Any, X: Any) -> np.ndarray | sparse.csr_matrix:
-    """Check the relative precisions of the entries of X: of its shape, not negative, finite where it is observed."""
+    """Check the relative precisions of the entries of X: real numbers, of its shape, not negative."""
     try:
+        if np.iscomplexobj(weight.data if sparse.issparse(weight) else weight):
+            raise TypeError
         weight = weight.tocsr().astype(np.float64) if sparse.issparse(weight) else np.asarray(weight, np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"entry_weight must be an array of numbers, got {type(weight).__name__}.") from None
+        raise TypeError(f"entry_weight must be an array of real numbers, got {type(weight).__name__}.") from None
     if weight.shape != X.shape:
         raise ValueError(f"entry_weight must have the shape of X, {X.shape}, got {weight.shape}.")
     values = weight.data if sparse.issparse(weight) else weight
     if np.any(values < 0.0):
         raise ValueError(f"entry_weight must not be negative, got {np.nanmin(values):g}.")
-    if sparse.issparse(weight) or sparse.issparse(X):
-        finite = bool(np.isfinite(values).all())
-    else:
-        finite = bool(np.isfinite(values[np.isfinite(X)]).all())
-    if not finite:
-        raise ValueError("entry_weight must be finite wherever X is observed; a weight of 0 leaves an entry out.")
     return weight
 
 

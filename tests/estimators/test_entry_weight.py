@@ -49,10 +49,11 @@ def test_precisions_make_the_estimate_nearly_as_good_as_if_all_were_told():
 
 def test_only_ratios_matter():
     _, data, precision, _ = drawn()
-    one, other = (
-        RobustMatrixCompletion(replace="all").fit_transform(data, entry_weight=f * precision) for f in (1.0, 1e6)
+    one, *others = (
+        RobustMatrixCompletion(replace="all").fit_transform(data, entry_weight=f * precision) for f in (1.0, 1e6, 1e305)
     )
-    assert_allclose(one, other, atol=1e-6)
+    for other in others:
+        assert_allclose(one, other, atol=1e-6)
 
 
 def test_no_weight_is_absence():
@@ -79,7 +80,8 @@ def test_sparse_weights_are_those_of_dense_ones():
     seen = np.isfinite(data)
     X = sparse.csr_matrix((data[seen], np.nonzero(seen)), shape=data.shape)
     dense = RobustMatrixCompletion().fit(data, entry_weight=precision)
-    for weight in (precision, sparse.csr_matrix(np.where(seen, precision, 0.0))):
+    unknown = np.where(seen, precision, np.nan)
+    for weight in (precision, unknown, sparse.csr_matrix(np.where(seen, precision, 0.0)), sparse.csr_matrix(unknown)):
         model = RobustMatrixCompletion().fit(X, entry_weight=weight)
         assert_allclose(model.transform(data), dense.transform(data), rtol=1e-9)
 
@@ -109,7 +111,8 @@ def test_weights_are_routed_through_a_pipeline():
         (np.ones((3, 3)), ValueError, "entry_weight must have the shape of X"),
         (-np.ones((160, 60)), ValueError, "entry_weight must not be negative, got -1"),
         (np.full((160, 60), np.inf), ValueError, "entry_weight must be finite wherever X is observed"),
-        ("much", TypeError, "entry_weight must be an array of numbers, got str"),
+        ("much", TypeError, "entry_weight must be an array of real numbers, got str"),
+        (np.ones((160, 60)) + 1j, TypeError, "entry_weight must be an array of real numbers"),
     ],
 )
 def test_weights_that_are_none_are_refused(weight, error, said):
