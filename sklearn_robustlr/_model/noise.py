@@ -72,8 +72,8 @@ class NoiseLaw:
         """Density of values that are missed by so much, where the variances of what is predicted are known."""
         core = self.variances[cols]
         if not self.robust:
-            return _normal(missed, core + variance)
-        parts = _normal(missed, core + variance), _normal(missed, _WIDE * core + variance)
+            return _gaussian(missed, core + variance)
+        parts = _gaussian(missed, core + variance), _gaussian(missed, _WIDE * core + variance)
         reach = self.spread * np.sqrt(core + variance)
         gross = 1.0 / (np.pi * reach * (1.0 + (missed / reach) ** 2))
         return self.shares[0] * parts[0] + self.shares[1] * parts[1] + self.shares[2] * gross
@@ -106,13 +106,13 @@ class NoiseLaw:
 
     def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw the noise of inliers: n of each column."""
-        noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))
+        noise = np.sqrt(self.variances) * rng.standard_gaussian((n, len(self.variances)))
         if self.robust:
             core, wide, _ = self.shares
             noise[rng.uniform(size=noise.shape) < wide / (core + wide)] *= np.sqrt(_WIDE)
         return noise
 
 
-def _normal(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def _gaussian(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Normal density of mean zero."""
     return np.exp(-0.5 * np.minimum(missed**2 / variance, 1400.0)) / np.sqrt(2.0 * np.pi * variance)
