@@ -106,7 +106,7 @@ class NoiseLaw:
 
     def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw the noise of inliers: n of each column."""
-        noise = np.sqrt(self.variances) * rng.standard_gaussian((n, len(self.variances)))
+        noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))
         if self.robust:
             core, wide, _ = self.shares
             noise[rng.uniform(size=noise.shape) < wide / (core + wide)] *= np.sqrt(_WIDE)

@@ -164,8 +164,8 @@ def finish(
         scan.stopped |= bool(watch("model", Factors(left, right)))
     asked = None if sharp or scan.stopped else rival
     may_decay = asked is not None and asked.has_decaying_spectrum(guess, ratio, strict=False)
-    # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     decays = asked is not None and may_decay and asked.has_decaying_spectrum(guess, ratio)
+    # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     in_vain = decays or (may_decay and problem.work.size > _QUICK)
     only_exact = replace(options, screening=options.screening or in_vain)
     cheap = not decays or problem.work.size <= MOST_HEAVY_TAILED
