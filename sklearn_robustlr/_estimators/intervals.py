@@ -18,7 +18,7 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
 from .imputer import ImputerMixin
-from .matrix import folds_of_columns
+from .matrix import entries_by_fold
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -196,13 +196,9 @@ class IntervalMixin(ImputerMixin):
         >>> bool(quiet > loud)
         True
         """
-        check_is_fitted(self)
-        X, entries = self._entries(X, reset=False)
-        if not len(entries.y):
-            raise ValueError("X has no observed entry to score on.")
+        entries, group = entries_by_fold(self, X)
         if self._posterior is None:
             return np.inf if self.stop_reason_ == "exact" else -np.inf
-        group = folds_of_columns(entries.shape[1])[entries.cols]
         found = [entry_log_likelihoods(self._posterior, entries, group == fold) for fold in range(group.max() + 1)]
         each = np.concatenate(found)
         if not len(each):

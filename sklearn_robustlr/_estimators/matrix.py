@@ -21,7 +21,7 @@ from .validation import check_choice, check_entry_weight, check_numeric, check_s
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
-# Largest ratio of a weight to their median, and the inverse of the least.
+# Largest ratio of a weight to their median, and the inverse of the least: with 1e10 normal equations lose all digits.
 _MOST_WEIGHT = 1e8
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
@@ -169,11 +169,7 @@ class MatrixMixin(FitMixin):
         >>> round(model.score(problem.data), 6)
         1.0
         """
-        check_is_fitted(self)
-        X, entries = self._entries(X, reset=False)
-        if not len(entries.y):
-            raise ValueError("X has no observed entry to score on.")
-        group = folds_of_columns(entries.shape[1])[entries.cols]
+        entries, group = entries_by_fold(self, X)
         predicted = np.empty(len(entries.y))
         for fold in range(group.max() + 1):
             hidden = group == fold
@@ -183,9 +179,14 @@ class MatrixMixin(FitMixin):
         return robust_r2_score(entries.y, predicted)
 
 
-def folds_of_columns(n_columns: int) -> np.ndarray:
-    """Number of the group that each column is hidden in, the same at each call."""
-    return np.random.RandomState(0).permutation(n_columns) % min(_FOLDS, n_columns)
+def entries_by_fold(estimator: Any, X: Any) -> tuple[Entries, np.ndarray]:
+    """The entries of rows, and the number of the group of columns that each is hidden with, the same at each call."""
+    check_is_fitted(estimator)
+    _, entries = estimator._entries(X, reset=False)
+    if not len(entries.y):
+        raise ValueError("X has no observed entry to score on.")
+    p = entries.shape[1]
+    return entries, (np.random.RandomState(0).permutation(p) % min(_FOLDS, p))[entries.cols]
 
 
 def _validated(estimator: Any, X: Any, reset: bool) -> Any:

@@ -23,7 +23,8 @@ _MOST_DIRECTIONS = 20
 _FENCE = 3.0
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
 _LEAST_WEIGHT, _FAR = 0.02, 1e4
-# Error of the average, in units of that of its best member, from which many rows are regressed on that one alone.
+# Error of the average, in units of that of its best member, from which many rows are regressed on that one alone: each
+# other one takes as long again.
 _WORTH = 0.98
 # Share of the held-out error of the medians of the columns that a useful approximation saves.
 _USEFUL = 0.1

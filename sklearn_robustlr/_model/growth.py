@@ -13,11 +13,14 @@ from .._utils.threads import run_parts
 from .noise import NoiseLaw
 from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, Table, regress, signal
 
-# Most directions that a model may grow to, and most degrees of freedom, as a share of the entries.
+# The study of all of these is asv_bench/studies/decaying.py.
+# Most directions that a model may grow to, and most degrees of freedom, as a share of the entries: bounds on time.
 _MOST_DIRECTIONS, _MOST_FREE = 100, 0.6
-# Sweeps before and after directions are added, those at the end, and steps of conjugate gradients in each.
+# Sweeps before and after directions are added, those at the end, and steps of conjugate gradients in each. Until they
+# have settled, each time, growth takes twice as long to the same error.
 _FIRST, _LAST, _STEPS = 8, 30, 2
-# Directions that are worth another round, in units of those that there are.
+# Directions that are worth another round, in units of those that there are. As long as there is one (1 / k, and three
+# decades in 6000 x 200) the error is 0.135 and 0.119 instead of 0.139 and 0.153, for half as much time again.
 _LEAST = 0.125
 # Parts of the rows for each thread.
 _PARTS = 4

@@ -26,7 +26,9 @@ _MOST = 1e8
 # Noise at which a Gaussian law begins, in units of that of its start: what is weak is learnt before it can be noise. Of
 # nine real tables with half of the entries missing the error is 1.011 of the best peer's, 1.024 from the noise itself.
 _COLD = 0.1
-# Sweeps in which a robust law is cooled for rows, and steps of conjugate gradients in each.
+# Sweeps in which a robust law is cooled for rows, and steps of conjugate gradients in each. Of nine real tables with
+# five kinds of damage the error is 0.999 of that of exact sweeps, 1.000 with one step (at worst 1.07) or six sweeps
+# (1.07), and no less with three steps, which take an eighth longer.
 _COOLING, _STEPS = 8, 2
 #: Precision of the prior while directions are free.
 FLAT = 1e-9
