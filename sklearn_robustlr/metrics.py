@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from scipy.linalg import subspace_angles
 from sklearn.metrics import make_scorer
@@ -53,7 +55,7 @@ def relative_recovery_error(X_true, X_estimated):
     return float(np.linalg.norm(X_estimated - X_true)) / (norm or 1.0)
 
 
-def robust_r2_score(y_true, y_pred):
+def robust_r2_score(y_true, y_pred, sample_weight=None):
     """Share of the robust spread of the targets that is explained, ``1 - (median|y - p| / median|y - median y|)^2``.
 
     The usual R2 is ruined by a single corrupted target; here fewer than half of them cannot move it
@@ -65,6 +67,8 @@ def robust_r2_score(y_true, y_pred):
         Observed targets, some perhaps corrupted.
     y_pred : array-like of shape (n_samples,)
         Predictions.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        How often each counts in the medians. None: once.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def robust_r2_score(y_true, y_pred):
     Raises
     ------
     ValueError
-        If the lengths differ, or a value is not finite.
+        If the lengths differ, a value is not finite, or weights are negative or all zero.
 
     Examples
     --------
@@ -85,11 +89,35 @@ def robust_r2_score(y_true, y_pred):
     y_true = column_or_1d(check_array(y_true, ensure_2d=False, dtype=np.float64, input_name="y_true"))
     y_pred = column_or_1d(check_array(y_pred, ensure_2d=False, dtype=np.float64, input_name="y_pred"))
     check_consistent_length(y_true, y_pred)
-    residual = float(np.median(np.abs(y_true - y_pred)))
-    spread = float(np.median(np.abs(y_true - np.median(y_true))))
+    weight = None if sample_weight is None else check_weights(sample_weight, len(y_true))
+    residual = median(np.abs(y_true - y_pred), weight)
+    spread = median(np.abs(y_true - median(y_true, weight)), weight)
     if spread == 0.0:
         return 1.0 if residual == 0.0 else 0.0
     return 1.0 - min(residual / spread, 1e150) ** 2  # beyond that the square is no number
+
+
+def check_weights(sample_weight, n_samples):
+    """Check how often samples count: a number, or one for each, not negative and not all zero."""
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n_samples, sample_weight)
+    options = {"ensure_2d": False, "dtype": np.float64, "ensure_non_negative": True, "input_name": "sample_weight"}
+    weight = check_array(sample_weight, **options)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"sample_weight must have one weight a sample, shape ({n_samples},), got {weight.shape}.")
+    if not weight.any():
+        raise ValueError("sample_weight must not be zero for all samples.")
+    return weight
+
+
+def median(values, weight=None):
+    """Median of values that count so often (None: once); the mean of both where it lies between two."""
+    if weight is None:
+        return float(np.median(values))
+    order = np.argsort(values)
+    mass = np.cumsum(weight[order])
+    low, high = (np.searchsorted(mass, 0.5 * mass[-1], side=side) for side in ("left", "right"))
+    return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
 
 
 #: Scorer for ``GridSearchCV(scoring=...)`` that judges on corrupted held-out targets.

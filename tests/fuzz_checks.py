@@ -100,7 +100,7 @@ def check_matrix(cls, recipe, chosen, bad, start):
     rank = "n_components" if cls is RobustPCA else "rank"
     X, truth, expected = make_matrix(recipe)
     told, valid = make_start(start, truth.shape)
-    bad = ([] if bad is None else [bad]) + ([] if valid else ["start"])
+    bad = ([] if bad is None else [bad]) + ([] if valid else ["init"])
     bad += [rank] if chosen[rank] == 2 and min(truth.shape) == 1 else []
     model = cls(**chosen | {"absent": "missing"})  # the matrices are made so
     if not fit(model, X, expected=expected, bad=bad, **told):
@@ -148,7 +148,7 @@ def check_measurements(recipe, chosen, bad, start):
     chosen |= {} if bad == "measurements" else {"measurements": kind}
     chosen |= {} if bad == "shape" else {"shape": truth.shape}
     told, valid = make_start(start, truth.shape)
-    bad = ([] if bad is None else [bad]) + ([] if valid else ["start"])
+    bad = ([] if bad is None else [bad]) + ([] if valid else ["init"])
     bad += ["rank"] if chosen["rank"] == 2 and min(truth.shape) == 1 else []
     bad += ["symmetric"] if chosen["symmetric"] is True and truth.shape[0] != truth.shape[1] else []
     model = RobustLowRankRecovery(**chosen)

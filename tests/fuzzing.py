@@ -279,4 +279,4 @@ def make_start(kind, shape):
     scale = {"zero": 0.0, "huge": 1e30, "nan": np.nan}.get(kind, 1.0)
     left, right = (scale * rng.standard_normal((d, rank)) for d in shape)
     start = {"short": (left[:-1], right), "text": "text"}.get(kind, (left, right))
-    return {"start": start}, kind not in ("nan", "short", "text")
+    return {"init": start}, kind not in ("nan", "short", "text")

@@ -192,7 +192,7 @@ def run(name, case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if start is not None:
-            model.fit(*args, start=start)
+            model.fit(*args, init=start)
         else:
             model.fit(*args)
         if how.endswith("twice"):

@@ -43,7 +43,7 @@ for share in SHARES:
         for _ in range(STARTS):
             tiny = 1e-2 * rng.standard_normal((2, 16, 12)) * np.sqrt(np.median(np.abs(problem.target)) / 16)
             model = RobustLowRankRecovery(shape=(16, 16), polish=False, max_iter=400)
-            model.fit(problem.data, problem.target, start=tiny)
+            model.fit(problem.data, problem.target, init=tiny)
             close += relative_recovery_error(problem.coef, model.matrix_) < 0.1
         counts[share].append(close)
         model = RobustLowRankRecovery(shape=(16, 16)).fit(problem.data, problem.target)

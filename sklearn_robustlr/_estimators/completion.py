@@ -12,11 +12,11 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from .._fits.matrix import MatrixFit
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .docs import documented
 from .intervals import REPLACE, IntervalMixin, in_form
+from .matrix import Learnt, SeenRows
 from .validation import check_choice, check_flag, check_limits
 
 
@@ -122,7 +122,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
     True
     """
 
-    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+    __metadata_request__fit: ClassVar = {"init": UNUSED}  # a guess is no metadata of the samples
     __metadata_request__transform: ClassVar = {"return_std": UNUSED}
 
     def __init__(
@@ -169,7 +169,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         self.checkpoint = checkpoint
 
     @with_callbacks
-    def fit(self, X, y=None, *, start=None, entry_weight=None):
+    def fit(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Learn the row space, the outliers and the noise of a matrix.
 
         Parameters
@@ -191,12 +191,12 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         {undetermined_warning}
         """
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
-        with self._learning(X, entries, start) as result:
-            self._set_matrix(result, **self._completed(entries, result))
+        with self._learning(X, entries, sample_weight, init) as learnt:
+            self._set_matrix(learnt.found, **self._completed(learnt))
         return self
 
     @with_callbacks
-    def fit_transform(self, X, y=None, *, start=None, entry_weight=None):
+    def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Fit a matrix and repair its rows: the same as a fit and a transform of it, at less cost.
 
         Parameters
@@ -227,24 +227,26 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         array([12., 36.])
         """
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
-        with self._learning(X, entries, start) as result:
-            self._set_matrix(result, **self._completed(entries, result))
-        return self._repair(X, entries, result.regression)
+        with self._learning(X, entries, sample_weight, init) as learnt:
+            self._set_matrix(learnt.found, **self._completed(learnt))
+        return self._repair(X, entries, learnt.found.regression)
 
     @contextmanager
-    def _learning(self, X, entries, start):
+    def _learning(self, X, entries, sample_weight, init):
         """Yield the fit of the entries of X, while callbacks listen."""
         check_choice("replace", self.replace, REPLACE)
         check_limits(self.min_value, self.max_value, entries.shape[1])
-        options = self._options(entries.shape)
+        rows = SeenRows.of(X, entries, sample_weight)
+        options = self._options(rows.seen.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
-            yield self._fit_matrix(entries, options, start)
+            yield self._fit_matrix(rows, options, init)
 
-    def _completed(self, entries: Entries, result: MatrixFit) -> dict[str, Any]:
+    def _completed(self, learnt: Learnt) -> dict[str, Any]:
         """Attributes of a completed matrix: its factors, its columns, and what standard errors are computed from."""
-        own = {"left_": result.fit.left, "right_": result.fit.right}
-        return {**own, **self._columns_of(entries, result.outliers), **self._uncertain(entries, result)}
+        own = {"left_": learnt.found.fit.left, "right_": learnt.found.fit.right}
+        columns = self._columns_of(learnt.seen, learnt.of_seen.outliers)
+        return {**own, **columns, **self._uncertain(learnt)}
 
     def transform(self, X, *, return_std=False):
         """Repair rows, each alone.

@@ -128,9 +128,11 @@ _ENTRIES = {
             among them, a stored NaN is missing, and `absent` says what the entries are that are not stored.
         y : None
             Ignored.
-        start : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
-            Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
-            None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How often each row counts: a row of weight 2 as two rows that are the same, one of weight 0 as none.
+            Whether a rank is sharp is asked of rows that are there or not; weights count in the means and variances of
+            columns and in all that an approximate fit learns of them. They are absolute: with weights that sum to ten
+            it knows no more than from ten rows. None: all rows count once.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
             the count behind an average; only ratios matter, up to 1e8 from their median. An entry of weight 0 counts as
@@ -138,6 +140,9 @@ _ENTRIES = {
             variance of its column over the weight; of fewer than 100 entries, or values whose squares are no numbers,
             there is no such model, and weights do not count. None: all entries are alike. Rows that are transformed
             later have entries of the median weight.
+        init : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
+            Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
+            None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
         """,
     "fit_errors": """
         ValueError, TypeError

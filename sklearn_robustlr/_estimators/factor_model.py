@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._model.likelihood import row_log_likelihood
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
+from ..metrics import check_weights
 from .matrix import MatrixMixin
 
 
@@ -152,7 +153,7 @@ class FactorModelMixin(MatrixMixin):
         noise = min(noise, float(power.min()))
         return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, *, sample_weight=None):
         """Mean log-likelihood of rows under the model: that of :meth:`score_samples`.
 
         Parameters
@@ -161,6 +162,8 @@ class FactorModelMixin(MatrixMixin):
             Rows, as of :meth:`transform`.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the mean. None: they are alike.
 
         Returns
         -------
@@ -184,4 +187,6 @@ class FactorModelMixin(MatrixMixin):
         scores = self.score_samples(X)
         if not np.any(scores):
             raise ValueError("X has no observed entry to score on.")
-        return float(np.mean(scores))
+        if sample_weight is None:
+            return float(np.mean(scores))
+        return float(np.average(scores, weights=check_weights(sample_weight, len(scores))))

@@ -9,7 +9,6 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._fits.matrix import MatrixFit
 from .._fits.standard_errors import posterior_of
 from .._model.likelihood import entry_log_likelihoods, row_scores
 from .._model.space import ModelSpace
@@ -18,7 +17,7 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
 from .imputer import ImputerMixin
-from .matrix import entries_by_fold
+from .matrix import Learnt, entries_by_fold, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -43,12 +42,12 @@ class IntervalMixin(ImputerMixin):
     _posterior: ModelSpace | None
     _seen: Entries | None
 
-    def _uncertain(self, entries: Entries, result: MatrixFit) -> dict[str, Any]:
-        """Attributes that standard errors are computed from, of a fit of these entries."""
-        posterior = posterior_of(entries, result)
+    def _uncertain(self, learnt: Learnt) -> dict[str, Any]:
+        """Attributes that standard errors are computed from."""
+        posterior = posterior_of(learnt.seen, learnt.of_seen)
         if posterior is None:
             return {"_posterior": None, "_seen": None}
-        return {"_posterior": posterior, "_seen": entries.copied()}
+        return {"_posterior": posterior, "_seen": learnt.entries.copied()}
 
     def _spread(self, entries: Entries, fit: Regression, places: Entries | None = None) -> Spread:
         """Spread at all entries of rows or at some: 0 where they are exact, infinite where they are not identifiable.
@@ -161,7 +160,7 @@ class IntervalMixin(ImputerMixin):
         lower, upper = (self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0))
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 
-    def log_likelihood(self, X):
+    def log_likelihood(self, X, *, sample_weight=None):
         """Mean log-likelihood of entries, each hidden from the regression of its own row.
 
         The columns are dealt into five groups; the entries of each are predicted from the other entries of their row,
@@ -173,6 +172,8 @@ class IntervalMixin(ImputerMixin):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, seen or new, as of :meth:`transform`.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts. None: once.
 
         Returns
         -------
@@ -199,11 +200,13 @@ class IntervalMixin(ImputerMixin):
         entries, group = entries_by_fold(self, X)
         if self._posterior is None:
             return np.inf if self.stop_reason_ == "exact" else -np.inf
-        found = [entry_log_likelihoods(self._posterior, entries, group == fold) for fold in range(group.max() + 1)]
-        each = np.concatenate(found)
-        if not len(each):
+        weight, stuck = weights_of_entries(entries, sample_weight), self._posterior.stuck.among(entries)
+        each = np.empty(len(entries.y))
+        for fold in range(group.max() + 1):
+            each[(group == fold) & ~stuck] = entry_log_likelihoods(self._posterior, entries, group == fold)
+        if stuck.all():
             raise ValueError("X has no observed entry to score on but values of stuck sensors.")
-        return float(np.mean(each))
+        return float(np.average(each[~stuck], weights=None if weight is None else weight[~stuck]))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
         """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.

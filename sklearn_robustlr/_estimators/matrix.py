@@ -9,15 +9,16 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._fits.matrix import MatrixFit, fit_matrix
+from .._fits.matrix import MatrixFit, fit_exactly, fit_matrix
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Options, StopReason
-from ..metrics import robust_r2_score
+from ..metrics import check_weights, robust_r2_score
 from . import memory
 from .base import USER, FitMixin
-from .validation import check_choice, check_entry_weight, check_numeric, check_start
+from .sample_weight import Copies
+from .validation import check_choice, check_entry_weight, check_init, check_numeric
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
@@ -33,6 +34,36 @@ class Judged(NamedTuple):
     X: np.ndarray | sparse.csr_matrix
     residual: np.ndarray | sparse.csr_matrix
     outliers: np.ndarray | sparse.csr_matrix
+
+
+class SeenRows(NamedTuple):
+    """The entries of X, and what a fit sees of its rows; None and the same where each counts once and none is another.
+
+    Weights of entries are in units of the median of those that are seen.
+    """
+
+    entries: Entries
+    copies: Copies | None
+    seen: Entries
+
+    @classmethod
+    def of(cls, X: Any, entries: Entries, sample_weight: Any) -> SeenRows:
+        """Those of X, which has these entries."""
+        copies = Copies.of_rows(X, entries, sample_weight)
+        seen = entries if copies is None else copies.entries(entries)
+        if seen.weight is None or not len(seen.y):
+            return cls(entries, copies, seen)
+        middle = float(np.median(np.log(seen.weight)))
+        return cls(_in_units_of(entries, middle), copies, _in_units_of(seen, middle))
+
+
+class Learnt(NamedTuple):
+    """A fit of the rows of X, and that of what is seen of them; the same where each counts once."""
+
+    entries: Entries
+    found: MatrixFit
+    seen: Entries
+    of_seen: MatrixFit
 
 
 class MatrixMixin(FitMixin):
@@ -71,19 +102,30 @@ class MatrixMixin(FitMixin):
         """X with NaN where it is missing."""
         return X
 
-    def _fit_matrix(self, entries: Entries, options: Options, start: Any) -> MatrixFit:
+    def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
-        if not len(entries.y):
-            raise ValueError("X has no observed entry: all {} x {} values are missing.".format(*entries.shape))
-        if start is not None:
-            start = check_start(start, entries.shape, entries.dtype)
+        entries, copies, seen = rows
+        if not len(seen.y):
+            what = "values in rows of positive weight" if len(entries.y) else "{} x {} values".format(*entries.shape)
+            raise ValueError(f"X has no observed entry: all {what} are missing.")
+        start = None
+        if init is not None:
+            left, right = check_init(init, entries.shape, entries.dtype)
+            start = Factors(left if copies is None else left[copies.index], right)
         elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
-            start = Factors(self._space.regress(entries, n_jobs=self.n_jobs).factors, self._space.basis)
-        return fit_matrix(entries, options, start)
+            start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
+        found = fit_matrix(seen, options, start)
+        if copies is None:
+            return Learnt(entries, found, seen, found)
+        more = copies.repeated(entries.shape[1])
+        if more is not None and found.fit.verdict.code is not StopReason.EXACT:
+            exact = fit_exactly(more.entries(entries), options)
+            if exact is not None:
+                copies, seen, found = more, more.entries(entries), exact
+        return Learnt(entries, copies.of_samples(found, entries, n_jobs=self.n_jobs), seen, found)
 
     def _set_matrix(self, result: MatrixFit, **own: Any) -> None:
         """Set the fitted attributes of a matrix and an estimator's `own`; warn of what is not identifiable."""
-        undetermined = {"rows": result.undetermined_rows, "columns": result.undetermined_columns}
         matrix = {
             "outliers_": result.outliers,
             "location_": result.location,
@@ -94,16 +136,7 @@ class MatrixMixin(FitMixin):
             "_n_observed": result.n_observed,
         }
         self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
-        for name, index in undetermined.items():
-            if len(index) and result.has_core:  # without a core all are, and that has been said
-                listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
-                warnings.warn(
-                    f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
-                    f"({listed}): they were estimated from what they have and from the other {name} (see "
-                    f"undetermined_{name}_).",
-                    UserWarning,
-                    stacklevel=USER,
-                )
+        _warn_of_undetermined(result)
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
@@ -137,7 +170,7 @@ class MatrixMixin(FitMixin):
         whole[entries.rows, entries.cols] = fit.residual
         return Judged(X, whole, outliers)
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, *, sample_weight=None):
         """Robust R2 on entries hidden from the regression of their own row.
 
         The columns are dealt into five groups; the entries of each are predicted from the other entries of
@@ -149,6 +182,8 @@ class MatrixMixin(FitMixin):
             Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts. None: once.
 
         Returns
         -------
@@ -176,7 +211,14 @@ class MatrixMixin(FitMixin):
             factors = self._regress(entries.subset(~hidden)).factors
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
-        return robust_r2_score(entries.y, predicted)
+        return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
+
+
+def weights_of_entries(entries: Entries, sample_weight: Any) -> np.ndarray | None:
+    """How often each entry counts, as its row does; None: once."""
+    if sample_weight is None:
+        return None
+    return check_weights(sample_weight, entries.shape[0])[entries.rows]
 
 
 def entries_by_fold(estimator: Any, X: Any) -> tuple[Entries, np.ndarray]:
@@ -205,7 +247,7 @@ def _validated(estimator: Any, X: Any, reset: bool) -> Any:
 
 
 def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entries]:
-    """X without the entries of no weight, and the others with their weights, in units of their median."""
+    """X without the entries of no weight, and the others with their weights."""
     if sparse.issparse(X):
         rows, cols = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.indices
         X = X.copy()
@@ -217,9 +259,29 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
     own = np.asarray(weight[entries.rows, entries.cols]).ravel()
     if not np.isfinite(own).all():
         raise ValueError("entry_weight must be finite wherever X is observed; a weight of 0 leaves an entry out.")
-    logs = np.log(own)  # ratios of extremes overflow
+    return X, entries.weighted(own)
+
+
+def _warn_of_undetermined(result: MatrixFit) -> None:
+    """Warn of rows and columns that are not identifiable."""
+    undetermined = {"rows": result.undetermined_rows, "columns": result.undetermined_columns}
+    for name, index in undetermined.items():
+        if len(index) and result.has_core:  # without a core all are, and that has been said
+            listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
+            warnings.warn(
+                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
+                f"({listed}): they were estimated from what they have and from the other {name} (see "
+                f"undetermined_{name}_).",
+                UserWarning,
+                stacklevel=USER + 1,
+            )
+
+
+def _in_units_of(entries: Entries, middle: float) -> Entries:
+    """The same entries, their weights in units of one of this logarithm: ratios of extremes overflow."""
+    assert entries.weight is not None
     reach = np.log(_MOST_WEIGHT)
-    return X, entries.weighted(np.exp(np.clip(logs - np.median(logs), -reach, reach)) if len(own) else own)
+    return entries.weighted(np.exp(np.clip(np.log(entries.weight) - middle, -reach, reach)))
 
 
 def _warn_of_one_value(entries: Entries) -> None:

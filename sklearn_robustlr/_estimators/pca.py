@@ -20,6 +20,7 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .docs import documented
 from .factor_model import FactorModelMixin
+from .matrix import SeenRows
 from .validation import check_components, check_flag
 
 
@@ -123,7 +124,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
     True
     """
 
-    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+    __metadata_request__fit: ClassVar = {"init": UNUSED}  # a guess is no metadata of the samples
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         self.checkpoint = checkpoint
 
     @with_callbacks
-    def fit(self, X, y=None, *, start=None, entry_weight=None):
+    def fit(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Find the principal components of a matrix.
 
         Parameters
@@ -183,12 +184,12 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         {undetermined_warning}
         """
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
-        with self._learning(X, entries, start) as (result, components):
+        with self._learning(X, entries, sample_weight, init) as (result, components):
             self._set_matrix(result, **_attributes(components))
         return self
 
     @with_callbacks
-    def fit_transform(self, X, y=None, *, start=None, entry_weight=None):
+    def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Fit a matrix and return the scores of its rows: the same as a fit and a transform of it, at less cost.
 
         Parameters
@@ -218,23 +219,26 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         (40, 2)
         """
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
-        with self._learning(X, entries, start) as (result, components):
+        with self._learning(X, entries, sample_weight, init) as (result, components):
             self._set_matrix(result, **_attributes(components))
         return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)
 
     @contextmanager
-    def _learning(self, X: Any, entries: Entries, start: Any) -> Iterator[tuple[MatrixFit, Components]]:
+    def _learning(
+        self, X: Any, entries: Entries, sample_weight: Any, init: Any
+    ) -> Iterator[tuple[MatrixFit, Components]]:
         """Yield the fit of the entries of X and its components, while callbacks listen."""
         center = check_flag("center", self.center)
         check_flag("whiten", self.whiten)
-        options = self._options(entries.shape)
+        rows = SeenRows.of(X, entries, sample_weight)
+        options = self._options(rows.seen.shape)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
-            result = self._fit_matrix(entries, options, start)
+            _, found, seen, result = self._fit_matrix(rows, options, init)
             fit = result.fit
-            n_components = check_components(self.n_components, entries.shape)
+            n_components = check_components(self.n_components, seen.shape)
             if isinstance(result.space, ModelSpace):
-                components = table_components(entries, result, n_components=n_components, center=center)
+                components = table_components(seen, result, n_components=n_components, center=center)
             else:
                 components = principal_components(
                     fit.left,
@@ -242,11 +246,12 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
                     result.space,
                     rank=fit.rank,
                     scale=fit.scale,
-                    density=result.n_observed / np.prod(entries.shape, dtype=float),
+                    density=result.n_observed / np.prod(seen.shape, dtype=float),
                     n_components=n_components,
                     center=center,
+                    row_weight=seen.row_weight,
                 )
-            yield result, components
+            yield found, components
 
     def _snapshot(self, left, s, right):
         snapshot = super()._snapshot(left, s, right)

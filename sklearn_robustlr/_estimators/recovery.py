@@ -19,16 +19,16 @@ from .._fits.tangent_errors import tangent_errors
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
 from ..metrics import robust_r2_score
-from . import memory
 from .base import FitMixin
 from .docs import documented
 from .ids import Ids, take
+from .seen import SeenMeasurements
 from .validation import (
     MEASUREMENTS,
     check_choice,
     check_entries,
     check_flag,
-    check_start,
+    check_init,
     make_measurements_object,
     resolve_shape,
 )
@@ -53,7 +53,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         What a row of X is: "matrix": a flattened d1 x d2 matrix A_i (dense or sparse rows);
         "rank_one": ``[a, b]``, meaning ``A_i = a b^T``; "entries": a pair (i, j) of indices, meaning
         that y is the entry (i, j) (matrix completion; a pair may occur several times, each time
-        as a measurement of its own).
+        as a measurement of its own, but for those with the same value, which are one that counts as often).
     shape : tuple (d1, d2) or None, default=None
         Shape of the matrix. None: for "matrix", the number of features factored as squarely as it
         divides; for "rank_one", two equal halves; for "entries", one row for each i that occurs and one column for
@@ -129,7 +129,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     row_ids_: Any
     column_ids_: Any
-    __metadata_request__fit: ClassVar = {"start": UNUSED}  # a guess is no metadata of the samples
+    __metadata_request__fit: ClassVar = {"init": UNUSED}  # a guess is no metadata of the samples
     __metadata_request__predict: ClassVar = {"return_std": UNUSED}
 
     def __init__(
@@ -187,7 +187,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return X, y
 
     @with_callbacks
-    def fit(self, X, y, *, start=None):
+    def fit(self, X, y, sample_weight=None, *, init=None):
         """Recover the matrix.
 
         Parameters
@@ -196,7 +196,12 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Measurements, as `measurements` says; float32 is kept. Sparse rows for "matrix" only.
         y : array-like of shape (n_samples,)
             Their values, some perhaps grossly wrong.
-        start : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How often each measurement counts: one of weight 2 as two that are the same, one of weight 0 as none. The
+            rank and the outliers are found by measurements that are there or not; weights count in the least squares
+            of the inliers that end a fit with noise. Inverse variances, where these are known, make it efficient.
+            None: all count once.
+        init : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
             Factors L and R of a first guess ``L R^T``, close to what is looked for: where it leads to no fit to be
             trusted, the fit begins afresh. None: the result of the last fit with `warm_start`, else the tiny
             start.
@@ -217,19 +222,14 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         X, y = self._validate(X, y=y, reset=True)
         symmetric = check_flag("symmetric", self.symmetric)
         shape = resolve_shape(self.shape, X.shape[1], self.measurements)
-        kind = "sparse" if sparse.issparse(X) else self.measurements
-        ids = None
-        if shape is None:
-            ids = Ids.of(X, shared=symmetric)
-            shape = ids.shape
-        memory.require(memory.measurements_need(kind, shape, X.shape[0], X.size, X.dtype.itemsize))
-        placed = X if ids is None else ids.places(X)
-        operator, order = make_measurements_object(placed, y, shape, self.measurements)
+        seen = SeenMeasurements.of(X, y, shape, self.measurements, shared=symmetric, sample_weight=sample_weight)
+        operator, _, weight, ids = seen
         if symmetric and operator.shape[0] != operator.shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
         options = self._options(operator.shape, symmetric=symmetric)
-        if start is not None:
-            start = check_start(start, operator.shape, operator.dtype)
+        start = None
+        if init is not None:
+            start = check_init(init, operator.shape, operator.dtype)
         elif self.warm_start and getattr(self, "shape_", None) == operator.shape and self._has_ids(ids):
             start = Factors(self.left_ * self.singular_values_, self.right_)
         self.shape_ = operator.shape
@@ -237,13 +237,16 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         with self._listening(options, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            fit = fit_measurements(operator, options, start).in_user_units()
-            errors = tangent_errors(operator, fit, symmetric=symmetric)
-            if order is not None:
-                outliers = np.empty_like(fit.outliers)
-                outliers[order] = fit.outliers
-                fit = replace(fit, outliers=outliers)
+            outcome = fit_measurements(operator, options, start)
+            fit = (outcome if weight is None else outcome.reweighted(weight)).in_user_units()
+            errors = tangent_errors(operator, fit, symmetric=symmetric, weight=weight)
             self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
+        outliers = np.zeros(len(y), dtype=bool)
+        outliers[seen.sample] = fit.outliers
+        absent = seen.absent(len(y))
+        if len(absent):
+            outliers[absent] = np.abs(self._predicted(X[absent]) - y[absent]) > fit.threshold
+        self.outliers_ = outliers
         return self
 
     def _has_ids(self, ids: Ids | None) -> bool:
@@ -359,11 +362,15 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         """
         check_is_fitted(self)
         X = self._validate(X)
-        whole = self.measurements == "matrix"  # one product, whatever the number of components
-        prediction = X @ self.coef_ if whole else self._features(X) @ self.singular_values_
+        prediction = self._predicted(X)
         if not check_flag("return_std", return_std):
             return prediction
         return prediction, self._deviations(X).astype(prediction.dtype)
+
+    def _predicted(self, X):
+        """Predictions of checked measurements."""
+        whole = self.measurements == "matrix"  # one product, whatever the number of components
+        return X @ self.coef_ if whole else self._features(X) @ self.singular_values_
 
     def _deviations(self, X):
         """Standard errors of predictions; infinite for entries in rows or columns that the fit has not seen."""
@@ -379,7 +386,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             std[index if order is None else index[order]] = self._errors.deviations(operator)
         return std
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Robust R2 of the predictions, ``1 - (median|y - p| / median|y - median y|)^2``.
 
         Held-out targets are corrupted too: fewer than half of them cannot move it far.
@@ -390,6 +397,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Measurements, as in `fit`.
         y : array-like of shape (n_samples,)
             Their values.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each counts in the medians. None: once.
 
         Returns
         -------
@@ -410,4 +419,4 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         >>> round(model.score(problem.data, problem.target), 6)
         1.0
         """
-        return robust_r2_score(y, self.predict(X))
+        return robust_r2_score(y, self.predict(X), sample_weight)

@@ -226,20 +226,20 @@ def check_entry_weight(weight: Any, X: Any) -> np.ndarray | sparse.csr_matrix:
     return weight
 
 
-def check_start(start: Any, shape: tuple[int, int], dtype: DTypeLike) -> Factors:
+def check_init(init: Any, shape: tuple[int, int], dtype: DTypeLike) -> Factors:
     """Check a pair of factors against the shape (d1, d2) of the matrix; returns arrays of the given type."""
     try:
-        left, right = (np.array(factor, dtype=dtype) for factor in start)
+        left, right = (np.array(factor, dtype=dtype) for factor in init)
     except (TypeError, ValueError):
-        raise ValueError(f"start must be a pair of numeric arrays (L, R), got {type(start).__name__}.") from None
+        raise ValueError(f"init must be a pair of numeric arrays (L, R), got {type(init).__name__}.") from None
     k = left.shape[1] if left.ndim == 2 else 0
     if not (0 < k <= min(shape) and left.shape == (shape[0], k) and right.shape == (shape[1], k)):
         raise ValueError(
-            f"start must be a pair of arrays of shapes ({shape[0]}, k) and ({shape[1]}, k), k from 1 to {min(shape)}, "
+            f"init must be a pair of arrays of shapes ({shape[0]}, k) and ({shape[1]}, k), k from 1 to {min(shape)}, "
             f"got {left.shape} and {right.shape}."
         )
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        raise ValueError("start contains NaN or infinity.")
+        raise ValueError("init contains NaN or infinity.")
     return Factors(left, right)
 
 

@@ -179,7 +179,8 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
     np.maximum.at(high, entries.cols, entries.y)
     seen = low <= high  # of a column without an entry nothing is known
     low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
-    space = replace(space, center=regression.factors.mean(axis=0), low=low, high=high)
+    center = np.average(regression.factors, axis=0, weights=entries.row_weight)
+    space = replace(space, center=center, low=low, high=high)
     scale = float(np.sqrt(np.mean(space.noise**2)))
     found = replace(
         fit,

@@ -26,7 +26,7 @@ class Components:
     variance: np.ndarray
     variance_ratio: np.ndarray
     noise_variance: float
-    n_samples: int
+    n_samples: float
 
 
 def principal_components(
@@ -39,15 +39,18 @@ def principal_components(
     center: bool = True,
     scale: float = 0.0,
     density: float = 1.0,
+    row_weight: np.ndarray | None = None,
 ) -> Components:
     """Principal components of the matrix with left singular vectors `left`, values `s`, and the row space `space`.
 
-    `rank` is that of the matrix, `scale` the noise scale, `density` the share of the entries that are observed.
+    `rank` is that of the matrix, `scale` the noise scale, `density` the share of the entries that are observed,
+    `row_weight` how often each row counts.
     """
-    n, d = len(left), len(space.basis)
+    n, d = count_rows(len(left), row_weight), len(space.basis)
     dtype = left.dtype
     middle = space.center if center else np.zeros(left.shape[1])
-    _, values, v = product_svd(left.astype(np.float64) * s - middle, space.basis)
+    rows = left.astype(np.float64) * s - middle
+    _, values, v = product_svd(rows if row_weight is None else rows * np.sqrt(row_weight)[:, None], space.basis)
     if center:
         # the mean may have been a direction of its own: what is left of it is noise, or rounding
         rest = np.sqrt(EDGES / max(density, 1e-12)) * scale * (np.sqrt(n) + np.sqrt(d))
@@ -58,14 +61,21 @@ def principal_components(
     unit = max(float(values[0]), scale) or 1.0
     noise = (scale / unit) ** 2 * max(n - rank, 0) * max(d - rank, 0) / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
-        rest = min(n, d) - len(values)
-        each = noise / rest
+        each = noise / (min(len(left), d) - len(values))
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
         v = np.hstack([v, _complement(v, space.basis, more)])
         noise -= more * each
     k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
     return _components(v, values, space.basis @ middle, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
+
+
+def count_rows(n: int, row_weight: np.ndarray | None) -> float:
+    """Number of rows, as often as they count."""
+    if row_weight is None:
+        return n
+    total = float(row_weight.sum())
+    return int(total) if total.is_integer() else total
 
 
 def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:
@@ -109,22 +119,24 @@ def table_components(
     space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
-    n, d = entries.shape
+    d = entries.shape[1]
+    n = count_rows(entries.shape[0], entries.row_weight)
+    weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
     unit = float(space.scale.max())
     replaced = fit.outliers if entries.weight is None else np.ones_like(fit.outliers)
     total, products = np.zeros(d), np.zeros((d, d))
     for lo, hi in pairwise(entries.bounds()):
         rows = repaired_rows(entries, space, left[lo:hi] @ right.T, replaced, lo, hi)
         rows = (rows - space.shift) / unit
-        total += rows.sum(axis=0)
-        products += rows.T @ rows
+        total += weight[lo:hi] @ rows
+        products += (rows * weight[lo:hi, None]).T @ rows
     mean = total / n if center else -space.shift / unit
     # about the mean, or about zero
     products -= np.outer(total, mean) + np.outer(mean, total) - n * np.outer(mean, mean)
-    kept = np.bincount(entries.cols[~replaced], minlength=d)
+    kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
     products += np.diag((n - kept) * (space.scale * space.column_errors / unit) ** 2)
     power, v = np.linalg.eigh(products)
-    most = min(n, d)
+    most = min(entries.shape)
     values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
     even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
     evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
@@ -135,7 +147,7 @@ def table_components(
     return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)
 
 
-def _count_directions(power: np.ndarray, n: int) -> int:
+def _count_directions(power: np.ndarray, n: float) -> int:
     """Number of leading eigenvalues of the covariance of n rows, each beyond what it would be if it were noise.
 
     The largest eigenvalue of noise of variance s^2 in p columns is s^2 (1 + sqrt(p / n))^2, up to chance (S. Kritchman
@@ -170,7 +182,7 @@ def _components(
     k: int,
     noise: float,
     unit: float,
-    n: int,
+    n: float,
     dtype: np.dtype,
 ) -> Components:
     """The first k of the directions v, of singular values `values`; `noise`: variance of none, in squares of `unit`."""

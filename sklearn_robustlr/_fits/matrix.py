@@ -63,7 +63,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if found.extension is not None:
             fit, regression = found.extension
             known = Masks(*(np.ones(n, dtype=bool) for n in entries.shape))
-            return _judge(entries, fit, learn_space(fit, known), regression, known)
+            return _judge(entries, fit, learn_space(fit, known, entries.row_weight), regression, known)
         start = None if found.block is None else block_to_start(entries, found.block, options)
     kept = core(entries)
     if kept.rows.any():
@@ -76,6 +76,18 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     else:
         fit = fit_location(entries, options.n_init)
     return _settle(entries, kept, fit, options)
+
+
+def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
+    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found."""
+    options = replace(options, screening=True, rival=None, report=None)
+    kept = core(entries)
+    if not kept.rows.any():
+        return None
+    found = search_small_blocks(entries, options)
+    start = None if found.block is None else block_to_start(entries, found.block, options)
+    fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+    return _settle(entries, kept, fit, options) if fit.verdict.code is StopReason.EXACT else None
 
 
 def _far_medians(entries: Entries) -> np.ndarray | None:
@@ -98,9 +110,7 @@ def _far_medians(entries: Entries) -> np.ndarray | None:
 
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
     """Fit what is left of the entries beside a value for each column, which is one direction more."""
-    rest = Entries.of(entries.indptr, entries.cols, entries.y - shift[entries.cols], entries.shape)
-    rest = rest.weighted(entries.weight)
-    found = fit_matrix(rest, options)
+    found = fit_matrix(entries.with_values(entries.y - shift[entries.cols]), options)
     if isinstance(found.space, ModelSpace):  # that has the medians apart
         approximation = LazyModel(entries, options).instead_of(replace(found.fit, verdict=DECAYS))
         if approximation is not None:
@@ -124,11 +134,19 @@ def start_from_block(entries: Entries, options: Options) -> Factors | None:
     return None if found.block is None else found.block.extend(entries, options)
 
 
-def learn_space(fit: LowRankFit, known: Masks) -> RowSpace:
-    """Row space and its prior from the factors of the known rows and columns."""
+def learn_space(fit: LowRankFit, known: Masks, row_weight: np.ndarray | None) -> RowSpace:
+    """Row space and its prior from the factors of the known rows and columns, rows as often as they count."""
     columns = None if known.columns.all() else known.columns
     efficient = not fit.heavy_tailed
-    return RowSpace.learn(fit.right, fit.factors.left, known.rows, fit.row_scale, efficient=efficient, known=columns)
+    return RowSpace.learn(
+        fit.right,
+        fit.factors.left,
+        known.rows,
+        fit.row_scale,
+        efficient=efficient,
+        known=columns,
+        row_weight=row_weight,
+    )
 
 
 def fit_location(entries: Entries, n_init: int) -> LowRankFit:
@@ -192,7 +210,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         right[~cols] = found.factors
         cols[~cols] = space.is_clean & space.is_identifiable(found.met)
         fit = fit.with_factors(left, right)
-    space = learn_space(fit, Masks(rows, cols))
+    space = learn_space(fit, Masks(rows, cols), entries.row_weight)
     regression = _regress_all(entries, space, fit.threshold, options)
     if not rows.all():
         left = fit.factors.left.astype(np.float64)
@@ -202,7 +220,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         rows = rows | space.is_clean
         fit = fit.with_factors(left, fit.right)
         # the coefficients refer to the old basis: learn the new one
-        space = learn_space(fit, Masks(rows, cols))
+        space = learn_space(fit, Masks(rows, cols), entries.row_weight)
         regression = _regress_all(entries, space, fit.threshold, options)
     return _judge(entries, fit, space, regression, Masks(rows, cols), has_core=bool(kept.rows.any()))
 

@@ -56,8 +56,10 @@ class TangentErrors:
         return np.where(known, self.scale * np.sqrt(out), np.inf)
 
 
-def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bool) -> TangentErrors | None:
-    """The errors of a fit with noise; None: it is exact, or tells nothing of its errors."""
+def tangent_errors(
+    measurements: Measurements, fit: LowRankFit, *, symmetric: bool, weight: np.ndarray | None = None
+) -> TangentErrors | None:
+    """The errors of a fit with noise, of measurements that count so often; None: it is exact, or tells nothing."""
     if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
         return None
     if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
@@ -73,7 +75,10 @@ def tangent_errors(measurements: Measurements, fit: LowRankFit, *, symmetric: bo
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     step = max(_BLOCK // unknowns, 1)
     for lo in range(0, len(some), step):
-        rows = _gradients(measurements.subset(some[lo : lo + step]), left, right, symmetric)
+        part = some[lo : lo + step]
+        rows = _gradients(measurements.subset(part), left, right, symmetric)
+        if weight is not None:
+            rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
         if whole:
             normal += _in_full(rows.T @ rows)
         else:

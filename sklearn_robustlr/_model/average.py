@@ -46,15 +46,16 @@ class Errors:
 
     @property
     def gained(self) -> float:
-        """Share of the held-out errors of the medians of the columns that is saved: of their mean and their median.
+        """Share of the held-out errors of the medians of the columns that is saved: of their mean, and of their median.
 
-        Errors in the data that are not known stand in both and in the way of the mean.
+        Errors in the data that are not known stand in both and in the way of the mean. Where values are few, medians
+        meet most of them, and the median tells nothing: it counts where more of it is saved than of the mean.
         """
         if not self.baseline.any():
             return 0.0
         mean = np.mean(self.missed) / np.mean(self.baseline)
         median = np.median(self.missed) / np.median(self.baseline) if np.median(self.baseline) else mean
-        return 1.0 - float(np.sqrt(mean * median))
+        return 1.0 - float(np.sqrt(mean * min(mean, median)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class FirstAverage:
             center=np.zeros(0),
             stuck=samples.stuck,
             screen=fitter.screen,
-            column_errors=_column_errors(errors.missed**2, test.cols[within], noise),
+            column_errors=_column_errors(errors.missed**2, test.cols[within], noise, members.counts[within]),
             calibration=_calibrate_average(test, members, weights, inlier),
         )
         held = samples.held & (np.abs(samples.table.values) <= _FENCE)
@@ -182,9 +183,9 @@ def _errors(test: Table, missed: np.ndarray) -> Errors:
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:
     """The members that count, and their weights; if `alone`, the best of them where an average is hardly better."""
-    weights = least_absolute_weights(members.missed)
-    least = members.predicted[members.best].error
-    if alone and np.mean(np.abs(weights @ members.missed)) > _WORTH * least:
+    weights = least_absolute_weights(members.missed * members.counts)
+    least = members.error(members.predicted[members.best].missed)
+    if alone and members.error(weights @ members.missed) > _WORTH * least:
         return members.kept([members.best]), np.ones(1)
     counts = weights > _LEAST_WEIGHT
     members = members.kept([name for name, kept in zip(members.columns, counts, strict=True) if kept])
@@ -236,9 +237,9 @@ def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlie
     return Calibration.of(error, np.sqrt(spread), inlier)
 
 
-def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Root mean squares of the held-out errors of each column, drawn to a common multiple of its noise."""
-    total = np.bincount(cols, squares, minlength=len(noise))
-    count = np.bincount(cols, minlength=len(noise))
-    common = np.sum(squares) / max(float(np.sum(noise[cols] ** 2)), np.finfo(np.float64).tiny)
+    total = np.bincount(cols, counts * squares, minlength=len(noise))
+    count = np.bincount(cols, counts, minlength=len(noise))
+    common = np.sum(total) / max(float(np.sum(counts * noise[cols] ** 2)), np.finfo(np.float64).tiny)
     return np.sqrt((total + _COMMON * common * noise**2) / (count + _COMMON))

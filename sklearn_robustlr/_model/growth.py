@@ -11,7 +11,7 @@ from .._kernels.posterior import diagonal_moments, relax_rows
 from .._utils.linalg import pack_diagonals, packed_diagonals, truncated_svd
 from .._utils.threads import run_parts
 from .noise import NoiseLaw
-from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, Table, regress, signal
+from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, Table, mean_moments, mean_of, regress, signal
 
 # The study of all of these is asv_bench/studies/decaying.py.
 # Most directions that a model may grow to, and most degrees of freedom, as a share of the entries: bounds on time.
@@ -115,13 +115,14 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
         precise = weights.precision
         prior = precision if shrink else np.full(len(precision), FLAT)
         rows_apart(relax_rows, *own, target, precise, *v, np.ones(len(prior)), _STEPS, *u)
+        precise = table.count(precise)
         columns_apart(relax_rows, *across, target[turn], precise[turn], *u, prior, _STEPS, *v)
         rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
         rest = table.values - fitted
         m = np.bincount(cols, precise * rest, p) / (np.bincount(cols, precise, p) + 1.0)
         rest -= m[cols]
         law = table.learn(law, rest**2 + variance, weights)
-        u, v, precision = _whiten(u, v)
+        u, v, precision = _whiten(u, v, table.row_weight)
         if shrink:
             keep = signal(v.mean, law, table) > NEGLIGIBLE
             keep[0] = True
@@ -145,10 +146,10 @@ def _apart(bounds: np.ndarray, n_threads: int) -> Callable[..., None]:
     return call
 
 
-def _whiten(u: _Law, v: _Law) -> tuple[_Law, _Law, np.ndarray]:
+def _whiten(u: _Law, v: _Law, row_weight: np.ndarray | None) -> tuple[_Law, _Law, np.ndarray]:
     """Whiten rows and rotate directions to a diagonal E[V^T V]; what is then off the diagonals is dropped."""
-    n, p = len(u.mean), len(v.mean)
-    root = np.linalg.cholesky((u.mean.T @ u.mean + np.diag(u.variance.sum(axis=0))) / n)
+    p = len(v.mean)
+    root = np.linalg.cholesky(mean_moments(u.mean, np.diag(mean_of(u.variance, row_weight)), row_weight))
     values, turn = np.linalg.eigh(root.T @ (v.mean.T @ v.mean + np.diag(v.variance.sum(axis=0))) @ root)
     values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
     back, forward = np.linalg.solve(root, np.eye(len(root))).T @ turn, root @ turn

@@ -28,6 +28,8 @@ def joint_root(
     weight[table.rows, table.cols] = precision
     normal = np.einsum("ij,jk,jl->ikl", weight, loadings, loadings, optimize=True) + np.eye(k)
     root = np.linalg.cholesky(np.linalg.inv(normal))
+    if table.row_weight is not None:  # of a row that counts twice there are two, each with coefficients of its own
+        u = u * np.sqrt(table.row_weight)[:, None]
     coupled = np.einsum("ijm,ik->jkim", weight[:, :, None] * (loadings @ root), u).reshape(p * k, n * k)
     schur = -(coupled @ coupled.T)
     own = np.einsum("ij,ik,il->jkl", weight, u, u, optimize=True) + np.diag(prior)

@@ -32,23 +32,23 @@ class Predicted(NamedTuple):
     missed: np.ndarray
     variance: np.ndarray
 
-    @property
-    def error(self) -> float:
-        """Mean absolute error."""
-        return float(np.mean(np.abs(self.missed)))
-
 
 @dataclass(frozen=True)
 class Members:
-    """Fits by names, and what they predict of held-out entries."""
+    """Fits by names, what they predict of held-out entries, and how often each of these counts."""
 
     columns: dict[str, Columns]
     predicted: dict[str, Predicted]
+    counts: np.ndarray
 
     @property
     def best(self) -> str:
         """That of the least error."""
-        return min(self.predicted, key=lambda name: self.predicted[name].error)
+        return min(self.predicted, key=lambda name: self.error(self.predicted[name].missed))
+
+    def error(self, missed: np.ndarray) -> float:
+        """Mean absolute error."""
+        return float(np.average(np.abs(missed), weights=self.counts if len(missed) else None))
 
     @property
     def missed(self) -> np.ndarray:
@@ -62,7 +62,9 @@ class Members:
 
     def kept(self, names: list[str]) -> Members:
         """These alone."""
-        return Members({n: self.columns[n] for n in names}, {n: self.predicted[n] for n in names})
+        return replace(
+            self, columns={n: self.columns[n] for n in names}, predicted={n: self.predicted[n] for n in names}
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Fitter:
         if begin is not None:
             fitted["robust from descent"] = sweep_until_settled(samples.train, begin)
         fitted["medians"] = _no_directions(samples.table)
-        return Members(fitted, {name: self.predict(columns) for name, columns in fitted.items()})
+        predicted = {name: self.predict(columns) for name, columns in fitted.items()}
+        return Members(fitted, predicted, samples.test.count(np.ones(len(samples.test.values))))
 
     def with_grown(self, members: Members, n_threads: int) -> Members:
         """With the best of them fitted to more rows, or grown where it uses all directions that it was given."""
@@ -124,7 +127,8 @@ class Fitter:
         grown = grow(self.larger(best.law), best, n_threads)
         if self.samples.are_all and grown.rank <= best.rank:
             return members
-        return Members({**members.columns, GROWN: grown}, {**members.predicted, GROWN: self.predict(grown)})
+        predicted = {**members.predicted, GROWN: self.predict(grown)}
+        return replace(members, columns={**members.columns, GROWN: grown}, predicted=predicted)
 
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""

@@ -64,7 +64,8 @@ def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndar
 class Table:
     """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1.
 
-    `weight` is the relative precision of each entry, where that is known.
+    `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
+    that is not once.
     """
 
     def __init__(
@@ -74,15 +75,18 @@ class Table:
         values: np.ndarray,
         shape: tuple[int, int],
         weight: np.ndarray | None = None,
+        row_weight: np.ndarray | None = None,
     ):
-        self.indptr, self.cols, self.values, self.shape, self.weight = indptr, cols, values, shape, weight
+        self.indptr, self.cols, self.values, self.shape = indptr, cols, values, shape
+        self.weight, self.row_weight = weight, row_weight
 
     @classmethod
     def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
         """The entries of a matrix in even units."""
         cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
         values = even(entries.y, cols, shift, scale)
-        return cls(np.ascontiguousarray(entries.indptr, dtype=np.int32), cols, values, entries.shape, entries.weight)
+        indptr = np.ascontiguousarray(entries.indptr, dtype=np.int32)
+        return cls(indptr, cols, values, entries.shape, entries.weight, entries.row_weight)
 
     @property
     def root_weight(self) -> np.ndarray:
@@ -98,7 +102,24 @@ class Table:
 
     def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
         """The law that the expected squared residuals of the entries and their weights speak for."""
+        if self.row_weight is not None:
+            _, *shares = weights
+            weights = Weights(weights.precision, *(self.count(share) for share in shares))
         return law.update(squares if self.weight is None else self.weight * squares, weights, self.cols)
+
+    def count(self, values: np.ndarray) -> np.ndarray:
+        """Values of entries, as often as their rows count: what sums over rows are made of."""
+        return values if self.row_weight is None else self.row_weight[self.rows] * values
+
+    @cached_property
+    def size(self) -> float:
+        """Number of entries, as often as their rows count."""
+        return float(len(self.values) if self.row_weight is None else self.row_weight @ np.diff(self.indptr))
+
+    @property
+    def n_rows(self) -> float:
+        """Number of rows, as often as they count."""
+        return float(self.shape[0] if self.row_weight is None else self.row_weight.sum())
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -124,11 +145,11 @@ class Table:
         """The entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         weight = None if self.weight is None else self.weight[keep]
-        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight)
+        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
 
     def with_values(self, values: np.ndarray) -> Table:
         """The same places with other values."""
-        return Table(self.indptr, self.cols, values, self.shape, self.weight)
+        return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight)
 
     def sparse(self) -> sparse.csr_matrix:
         """The matrix, zero where nothing is observed."""
@@ -245,12 +266,13 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
         v, d = np.empty((p, k)), np.empty((p, k * (k + 1) // 2))
         prior = precision if shrink else np.full(k, FLAT)
+        precise = table.count(precise)
         posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
         entry_moments(indptr, cols, u, c, v, d, fitted, variance)
         residual = table.values - fitted
         m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
-        u, v, d, precision = _rotate(u, c, v, d)
+        u, v, d, precision = _rotate(u, c, v, d, table.row_weight)
         if shrink:
             keep = signal(v, law, table) > NEGLIGIBLE
             keep[0] = True
@@ -267,18 +289,31 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     return Columns(v, d, m, law)
 
 
+def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:
+    """Mean over rows, as often as they count."""
+    return np.average(values, axis=0, weights=row_weight)
+
+
+def mean_moments(means: np.ndarray, covariance: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:
+    """Second moments of the coefficients of rows, from their posterior means and the mean of their covariances."""
+    weighted = means if row_weight is None else means * row_weight[:, None]
+    total = len(means) if row_weight is None else row_weight.sum()
+    return (weighted.T @ means) / total + covariance
+
+
 def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
     """Power of each direction, in units of the most that a direction of noise has."""
     power = np.sum(loadings**2 / law.variances[:, None], axis=0)
-    return len(table.values) / table.shape[1] * power / np.sum(np.sqrt(table.shape)) ** 2
+    p = table.shape[1]
+    return table.size / p * power / np.sum(np.sqrt([table.n_rows, p])) ** 2
 
 
 def _rotate(
-    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray
+    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray, row_weight: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Whiten rows and rotate directions to a diagonal E[V^T V]; (u, v, d, prior precisions)."""
-    n, p = len(u), len(v)
-    root = np.linalg.cholesky((u.T @ u + unpack(c.sum(axis=0))) / n)
+    p = len(v)
+    root = np.linalg.cholesky(mean_moments(u, unpack(mean_of(c, row_weight)), row_weight))
     power = root.T @ (v.T @ v + unpack(d.sum(axis=0))) @ root
     values, turn = np.linalg.eigh(power)
     values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]

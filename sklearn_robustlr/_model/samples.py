@@ -10,6 +10,7 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
+from ..metrics import median
 from .posterior import Table
 from .stuck import StuckValues, find_stuck_values
 
@@ -37,12 +38,14 @@ class Units(NamedTuple):
         order = np.argsort(entries.cols, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
         values = entries.y[order].astype(np.float64)
+        weight = None if entries.row_weight is None else entries.row_weight[entries.rows[order]]
         for j in np.flatnonzero(np.diff(bounds)):
             column = values[bounds[j] : bounds[j + 1]]
-            shift[j] = np.median(column)
+            own = None if weight is None else weight[bounds[j] : bounds[j + 1]]
+            shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            scale[j] = float(np.median(np.abs(away))) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
+            scale[j] = median(np.abs(away), own) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
             low[j], high[j] = column.min(), column.max()
         return cls(shift, scale, low, high)
 

@@ -37,10 +37,12 @@ class Counts(NamedTuple):
 class Entries:
     """Observed entries in compressed sparse row form; a matrix without missing entries is kept whole, in `full`.
 
-    `weight` is the relative precision of each entry, where that is known.
+    `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
+    that is not once.
     """
 
     weight: np.ndarray | None = None
+    row_weight: np.ndarray | None = None
 
     def __init__(self, X: np.ndarray | sparse.csr_matrix) -> None:
         self.shape: tuple[int, int] = X.shape
@@ -83,9 +85,36 @@ class Entries:
     def copied(self) -> Entries:
         """The same entries in memory of their own."""
         if self.full is not None:
-            return Entries(self.full.copy()).weighted(self.weight)
+            return self._like(Entries(self.full.copy()))
         copies = self.indptr.copy(), self.cols.copy(), self.y.copy()
-        return Entries.of(*copies, self.shape, is_sparse=self.is_sparse).weighted(self.weight)
+        return self._like(Entries.of(*copies, self.shape, is_sparse=self.is_sparse))
+
+    def _like(self, other: Entries) -> Entries:
+        """Others in the same places, with the weights of these."""
+        other.weight, other.row_weight = self.weight, self.row_weight
+        return other
+
+    def with_values(self, y: np.ndarray) -> Entries:
+        """The same places and weights with other values."""
+        return self._like(Entries.of(self.indptr, self.cols, y, self.shape))
+
+    def taken(self, index: np.ndarray, row_weight: np.ndarray | None) -> Entries:
+        """Some of the rows, perhaps several times, each of which counts as often as it is told."""
+        if self.full is not None:
+            new = Entries(self.full[index])
+        else:
+            length = np.diff(self.indptr)[index]
+            indptr = np.concatenate([[0], np.cumsum(length)]).astype(self.indptr.dtype)
+            where = np.arange(indptr[-1]) + np.repeat(self.indptr[index] - indptr[:-1], length)
+            shape = len(index), self.shape[1]
+            new = Entries.of(indptr, self.cols[where], self.y[where], shape, is_sparse=self.is_sparse)
+        if self.weight is not None:
+            if self.full is not None:
+                new.weight = self.weight.reshape(self.shape)[index].ravel()
+            else:
+                new.weight = self.weight[where]
+        new.row_weight = row_weight
+        return new
 
     def weighted(self, weight: np.ndarray | None) -> Entries:
         """The same entries with weights."""
@@ -112,6 +141,7 @@ class Entries:
         """Return the entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         part = Entries.of(indptr, self.cols[keep], self.y[keep], self.shape)
+        part.row_weight = self.row_weight
         return part if self.weight is None else part.weighted(self.weight[keep])
 
     def part(self, rows: np.ndarray, cols: np.ndarray) -> Entries:
@@ -120,6 +150,7 @@ class Entries:
             part = Entries(self.full[np.ix_(rows, cols)])
         else:
             part = Entries(self.matrix[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+        part.row_weight = None if self.row_weight is None else self.row_weight[rows]
         return part if self.weight is None else part.weighted(self.weight[rows[self.rows] & cols[self.cols]])
 
     def transposed(self) -> Entries:

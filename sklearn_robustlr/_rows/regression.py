@@ -74,15 +74,19 @@ class RowSpace:
         *,
         efficient: bool = True,
         known: np.ndarray | None = None,
+        row_weight: np.ndarray | None = None,
     ) -> RowSpace:
-        """Take the prior from the coefficients of some `rows` (mask); of all where none is."""
+        """Take the prior from the coefficients of some `rows` (mask), as often as they count; of all where none is."""
         basis = np.ascontiguousarray(basis, dtype=np.float64)
         sample = coefficients[rows].astype(np.float64)
+        weight = np.ones(len(coefficients)) if row_weight is None else row_weight
+        weight = weight[rows]
         if not len(sample):
             sample = coefficients.astype(np.float64) if len(coefficients) else np.zeros((1, basis.shape[1]))
-        center = sample.mean(axis=0)
-        _, s, vt = np.linalg.svd(sample - center, full_matrices=False)
-        return cls(basis, center, (vt.T * (s / np.sqrt(len(sample)))) @ vt, scale, efficient, known)
+            weight = np.ones(len(sample))
+        center = np.average(sample, axis=0, weights=weight)
+        _, s, vt = np.linalg.svd((sample - center) * np.sqrt(weight)[:, None], full_matrices=False)
+        return cls(basis, center, (vt.T * (s / np.sqrt(weight.sum()))) @ vt, scale, efficient, known)
 
     @property
     def rank(self) -> int:

@@ -13,6 +13,7 @@ times the error of least squares on the inliers, against 1.4.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from .._utils.linalg import SVD, degrees_of_freedom, retract
 from .._utils.rules import FLAG_WIDTH, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.threads import check_interrupt
-from .._utils.values import Fit
+from .._utils.values import Fit, is_exact
 from .mixture import Mixture
 
 #: Residual, in units of the median target, below which an l1 fit is still on its way to an exact one.
@@ -34,6 +35,8 @@ _UNFINISHED = 3e-3
 _CLUSTERED = 1.5
 #: Median residual of an exact fit, in units of rounding, is some 2 to 6; beyond this bound it is not exact.
 _ROUNDING = 32.0
+# Most steps from a fit to that of weighted measurements: they end where the sum of squares no longer falls.
+_REWEIGHTED = 20
 
 
 def gauss_newton_step(
@@ -87,6 +90,26 @@ def gauss_newton_step(
         p_m, p_n = r_m + ratio * p_m, r_n + ratio * p_n
         rho = new
     return retract(u, m, v, n, len(s), symmetric=symmetric)
+
+
+def reweighted(measurements: Measurements, fit: Fit, weight: np.ndarray, *, symmetric: bool = False) -> Fit:
+    """Least squares of the inliers of a fit, of which each measurement has a weight of its own, near that fit.
+
+    What is exact stays so, and what is heavy-tailed, which least squares would not suit.
+    """
+    if fit.heavy_tailed or is_exact(fit):
+        return fit
+    u, s, v = fit.u, fit.s, fit.v
+    weight = (fit.inlier_weight * (weight / np.mean(weight))).astype(measurements.dtype)
+    tangent, residual = _linearise(measurements, u, s, v)
+    for _ in range(_REWEIGHTED):
+        new = gauss_newton_step(measurements.y, tangent, u, s, v, weight, symmetric=symmetric)
+        tangent, rest = _linearise(measurements, *new)
+        before, after = (float(weight @ (values * values)) for values in (residual, rest))
+        if not after < before:
+            break
+        (u, s, v), residual = new, rest
+    return replace(fit, u=u, s=s, v=v, residual=residual)
 
 
 class _Linearised(NamedTuple):

@@ -86,7 +86,7 @@ def test_sizes_that_have_nothing_in_common():
         assert not model.converged_ and np.isfinite(model.singular_values_).all()
     data = np.array([[0, 2, 0, 0, 0, 9], [11, 0, -5, 0, 0, -5], [np.nan] * 6]) * 1e249
     start = 1e31 * np.ones((3, 1)), 1e30 * np.array([[-1.0, 1, 0.4, -0.2, 0.3, 0.1]]).T
-    model = RobustMatrixCompletion(replace="all", polish=False).fit(data, start=start)
+    model = RobustMatrixCompletion(replace="all", polish=False).fit(data, init=start)
     assert np.isfinite(model.transform(data)).all()
 
 
@@ -118,7 +118,7 @@ def test_variances_where_all_but_noise_is_lost():
     start = 1e-95 * rng.standard_normal((12, 1)), 1e-95 * rng.standard_normal((10, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pca = RobustPCA(polish=False, max_iter=1).fit(rng.standard_normal((12, 10)), start=start)
+        pca = RobustPCA(polish=False, max_iter=1).fit(rng.standard_normal((12, 10)), init=start)
     assert pca.explained_variance_ratio_.sum() < 1e-9
     assert_allclose(pca.noise_variance_, pca.scale_**2 * 11 / 10, rtol=0.5)
 

@@ -122,5 +122,5 @@ def test_measurements_of_zeros_in_single_precision():
 def test_measurements_of_zeros_from_a_first_guess():
     model = RobustLowRankRecovery(shape=(3, 2), polish=False)
     with pytest.warns(ConvergenceWarning, match="all of them are zero"):
-        model.fit(np.zeros((30, 6)), np.arange(30.0), start=(np.ones((3, 1)), np.ones((2, 1))))
+        model.fit(np.zeros((30, 6)), np.arange(30.0), init=(np.ones((3, 1)), np.ones((2, 1))))
     assert not model.converged_ and np.isfinite(model.matrix_).all()

@@ -32,11 +32,11 @@ def test_a_first_guess_serves_and_a_bad_one_does_no_harm(case):
     u, s, vt = np.linalg.svd(truth + 0.01 * rng.standard_normal(truth.shape), full_matrices=False)
     cold = reference(case)
     k = cold.rank_
-    near = clone(estimator).fit(*data, start=(u[:, :k] * s[:k], vt[:k].T))
+    near = clone(estimator).fit(*data, init=(u[:, :k] * s[:k], vt[:k].T))
     assert near.n_iter_ == 1
     assert_allclose(error(case, near), error(case, cold), rtol=5e-3)
     for bad in ((np.zeros_like(u[:, :2]), np.zeros_like(vt[:2].T)), (rng.standard_normal(u[:, :2].shape), vt[-2:].T)):
-        far = clone(estimator).fit(*data, start=bad)
+        far = clone(estimator).fit(*data, init=bad)
         assert_allclose(error(case, far), error(case, cold), rtol=5e-3)
 
 
@@ -47,12 +47,12 @@ def test_a_guess_of_no_sensible_size_does_no_harm(size, dtype):
     problem = make_corrupted_matrix((40, 30), rank=1, outliers=0.1, random_state=0)
     data, start = problem.data.astype(dtype), (size * np.ones((40, 1)), np.ones((30, 1)))
     model = RobustMatrixCompletion(replace="all")
-    assert relative_recovery_error(problem.clean, model.fit(data, start=start).transform(data)) < 1e-4
+    assert relative_recovery_error(problem.clean, model.fit(data, init=start).transform(data)) < 1e-4
     for step_size in ("auto", "polyak"):
         model.set_params(polish=False, step_size=step_size)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            assert np.isfinite(model.fit(data, start=start).singular_values_).all()
+            assert np.isfinite(model.fit(data, init=start).singular_values_).all()
 
 
 def test_a_first_guess_at_entries_keeps_its_fractions():
@@ -61,7 +61,7 @@ def test_a_first_guess_at_entries_keeps_its_fractions():
     u, s, vt = np.linalg.svd(p.clean, full_matrices=False)
     start = u[:, :1] * np.sqrt(s[0]), vt[:1].T * np.sqrt(s[0])
     model = RobustLowRankRecovery(measurements="entries", shape=(30, 20))
-    model.fit(np.argwhere(p.observed), p.data[p.observed], start=start)
+    model.fit(np.argwhere(p.observed), p.data[p.observed], init=start)
     assert model.n_iter_ == 1
     assert model.history_["residual"][0] < 1e-10
 
@@ -79,18 +79,18 @@ def test_the_plain_algorithm_goes_on_from_given_factors():
     options = {"polish": False, "max_iter": 60}
     first = fitted("recovery", **options)
     start = first.left_ * first.singular_values_, first.right_
-    again = RobustLowRankRecovery(shape=(20, 15), **options).fit(SENSING.data, SENSING.target, start=start)
+    again = RobustLowRankRecovery(shape=(20, 15), **options).fit(SENSING.data, SENSING.target, init=start)
     assert again.history_["residual"][0] < 0.5 * first.history_["residual"][0]
 
 
 @pytest.mark.parametrize(
     "start, message",
     [
-        (3, "start must be a pair"),
+        (3, "init must be a pair"),
         ((np.ones((20, 1)), np.ones((14, 1))), r"shapes \(20, k\) and \(15, k\)"),
-        ((np.ones((20, 1)), np.full((15, 1), np.nan)), "start contains NaN"),
+        ((np.ones((20, 1)), np.full((15, 1), np.nan)), "init contains NaN"),
     ],
 )
 def test_bad_first_guess(start, message):
     with pytest.raises(ValueError, match=message):
-        RobustLowRankRecovery(shape=(20, 15)).fit(SENSING.data, SENSING.target, start=start)
+        RobustLowRankRecovery(shape=(20, 15)).fit(SENSING.data, SENSING.target, init=start)

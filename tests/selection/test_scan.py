@@ -15,6 +15,6 @@ def test_the_scan_walks_up_while_directions_promise_more_than_noise_gains(rank):
     u, s, vt = np.linalg.svd(problem.clean)
     recorder = Recorder()
     model = RobustMatrixCompletion(10).set_callbacks(recorder)
-    model.fit(problem.data, start=(u[:, :1] * s[:1], vt[:1].T))
+    model.fit(problem.data, init=(u[:, :1] * s[:1], vt[:1].T))
     assert model.rank_ == rank and model.n_iter_ == 1
     assert [task for task in recorder.tasks if "rank" in task] == [f"rank {k}" for k in range(1, rank + 1)]

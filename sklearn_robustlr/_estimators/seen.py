@@ -1,0 +1,48 @@
+"""Measurements as a fit sees them: those that count, in the order of the solver, and ids of rows and columns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from .._operators.base import Measurements
+from . import memory
+from .ids import Ids
+from .sample_weight import Copies
+from .validation import make_measurements_object
+
+
+class SeenMeasurements(NamedTuple):
+    """Measurements, the sample that each of them is, how often it counts where that is not once, and ids."""
+
+    operator: Measurements
+    sample: np.ndarray
+    weight: np.ndarray | None
+    ids: Ids | None
+
+    @classmethod
+    def of(
+        cls, X: Any, y: np.ndarray, shape: tuple[int, int] | None, kind: str, *, shared: bool, sample_weight: Any
+    ) -> SeenMeasurements:
+        """Those of checked samples; where no `shape` is given, rows and columns have ids, `shared` by both or not."""
+        copies = Copies.of_measurements(X, y, sample_weight)
+        index = np.arange(X.shape[0]) if copies is None else copies.index
+        if copies is not None:
+            X, y = X[index], y[index]
+        ids = None
+        if shape is None:
+            ids = Ids.of(X, shared=shared)
+            shape = ids.shape
+        what = "sparse" if sparse.issparse(X) else kind
+        memory.require(memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize))
+        operator, order = make_measurements_object(X if ids is None else ids.places(X), y, shape, kind)
+        weight = None if copies is None else copies.weight
+        if order is not None:
+            index, weight = index[order], None if weight is None else weight[order]
+        return cls(operator, index, weight, ids)
+
+    def absent(self, n_samples: int) -> np.ndarray:
+        """Samples that do not count."""
+        return np.setdiff1d(np.arange(n_samples), self.sample)
