@@ -19,7 +19,7 @@ SHARED = {  # what is valid, and what is not
         [0, -1.0, np.nan, np.inf, 1e-300, 1e300, "x", None],
     ),
     "step_size": (["auto", "auto", "polyak", "geometric", "constant"], ["fast", 1, None, ["auto"]]),
-    "max_iter": ([300, 300, 1, np.int64(40)], [0, 1.0, None, "many", False]),
+    "max_iter": ([20_000, 20_000, 1, np.int64(40)], [0, 1.0, None, "many", False]),
     "tol": ([1e-4, 1e-4, 0, 1e300], [-1.0, np.nan, np.inf, None]),
     "polish": ([True, True, True, False], [1, "yes", None]),
     "n_init": ([1, 1, 1, 2, 3], [0, 1.5, None, "2"]),
@@ -29,7 +29,13 @@ SHARED = {  # what is valid, and what is not
     "verbose": ([0, False], [-1, "loud", None, 0.5]),
     "checkpoint": ([None], [3, ["folder"]]),
 }
-BENIGN = {"init_scale": (1e-3, 1e-6), "step_size": ("auto",), "max_iter": (300,), "tol": (1e-4, 0), "polish": (True,)}
+BENIGN = {
+    "init_scale": (1e-3, 1e-6),
+    "step_size": ("auto",),
+    "max_iter": (20_000,),
+    "tol": (1e-4, 0),
+    "polish": (True,),
+}
 RANKS = [None, None, 1, 2], [0, -1, 99, 1.5, "all", True, np.nan]
 # Factors of a first guess, by what they are made of.
 STARTS = st.sampled_from([None] * 8 + ["normal", "zero", "huge", "wide", "nan", "short", "text"])

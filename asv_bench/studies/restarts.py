@@ -21,6 +21,7 @@ from sklearn_robustlr._operators.units import make_problem
 from sklearn_robustlr._selection import restarts as racing
 from sklearn_robustlr._selection.descents import descend
 from sklearn_robustlr._selection.solve import finish, solve
+from sklearn_robustlr._utils.meter import Meter
 from sklearn_robustlr._utils.values import Options
 from sklearn_robustlr.datasets import make_measurements
 from sklearn_robustlr.metrics import pass_at_k, relative_recovery_error
@@ -51,7 +52,7 @@ def _run_problem(row, seed):
     )
     drawn = make_measurements(**told, noise=noise)
     problem = make_problem(make_measurements_object(drawn.data, drawn.target, told["shape"], "matrix")[0])
-    options = Options(None, 1e-3, "auto", 300, 1e-4, True, False)
+    options = Options(None, 1e-3, "auto", Meter(20_000, 1), 1e-4, True, False)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
 
     def matrix(solution):

@@ -61,10 +61,14 @@ def run_problem(row, seed, max_iter=1000):
     """Grid searches on one problem, over the stage alone and over whole fits; returns a dict of figures."""
     model, X, y, truth, cv = ROWS[row][0](seed)
     prefix = "" if isinstance(model, RobustLowRankRecovery) else "estimator__"
-    model.set_params(**{f"{prefix}max_iter": max_iter})
+
+    def of_stages(polish, **params):
+        # with all stages the first one has a share of 1.5 % of the budget
+        params.update(polish=polish, max_iter=max_iter if not polish else 70 * max_iter)
+        return clone(model).set_params(**{f"{prefix}{name}": value for name, value in params.items()})
 
     def error(init_scale, polish):
-        fitted = clone(model).set_params(**{f"{prefix}init_scale": init_scale, f"{prefix}polish": polish})
+        fitted = of_stages(polish, init_scale=init_scale)
         try:
             return relative_recovery_error(truth, _estimate(fitted.fit(X, y), truth.shape))
         except np.linalg.LinAlgError:  # GridSearchCV counts it as the worst, too
@@ -74,8 +78,7 @@ def run_problem(row, seed, max_iter=1000):
     with quiet():
         whole = np.array([error(value, True) for value in INIT_SCALES])
         for name, polish in (("stage", False), ("all", True)):
-            searched = clone(model).set_params(**{f"{prefix}polish": polish})
-            search = GridSearchCV(searched, {f"{prefix}init_scale": INIT_SCALES}, cv=cv, refit=False).fit(X, y)
+            search = GridSearchCV(of_stages(polish), {f"{prefix}init_scale": INIT_SCALES}, cv=cv, refit=False).fit(X, y)
             errors = np.array([error(value, False) for value in INIT_SCALES]) if not polish else whole
             result[name] = {
                 "picked": search.best_params_[f"{prefix}init_scale"],

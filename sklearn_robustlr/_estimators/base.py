@@ -100,9 +100,9 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         """Attributes of an estimator that predicts from these singular triplets."""
         raise NotImplementedError
 
-    def _options(self, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
-        """The parameters, checked against the shape (d1, d2) of the matrix."""
-        return check_options(self, shape, symmetric=symmetric)
+    def _options(self, shape: tuple[int, int], size: int, *, symmetric: bool = False) -> Options:
+        """The parameters, checked against the shape (d1, d2) of the matrix; `size` is the number of measurements."""
+        return check_options(self, shape, size, symmetric=symmetric)
 
     def _set_fitted(self, fit: LowRankFit, *, stacklevel: int = USER, **own: Any) -> None:
         """Set the fitted attributes, those of any fit and an estimator's `own`; warn where it is not to be trusted."""

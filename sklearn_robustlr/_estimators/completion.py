@@ -56,17 +56,17 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
     keep_empty_features : bool, default=False
         Whether dense results keep columns in which `fit` has seen nothing. Their estimates are zero, or what the other
         rows and columns say.
-    {init_scale}
-    {step_size}
-    {max_iter}
-    {tol}
-    {polish}
     {n_init}
-    {n_jobs}
     {random_state}
+    {n_jobs}
+    {max_iter}
     {warm_start}
     {verbose}
     {checkpoint}
+    {init_scale}
+    {step_size}
+    {tol}
+    {polish}
 
     Attributes
     ----------
@@ -136,17 +136,17 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         max_value=None,
         add_indicator=False,
         keep_empty_features=False,
-        init_scale=1e-3,
-        step_size="auto",
-        max_iter=300,
-        tol=1e-4,
-        polish=True,
         n_init=1,
-        n_jobs=None,
         random_state=None,
+        n_jobs=None,
+        max_iter=20_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
+        init_scale=1e-3,
+        step_size="auto",
+        tol=1e-4,
+        polish=True,
     ):
         self.rank = rank
         self.replace = replace
@@ -156,17 +156,17 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         self.max_value = max_value
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
-        self.init_scale = init_scale
-        self.step_size = step_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.polish = polish
         self.n_init = n_init
-        self.n_jobs = n_jobs
         self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.max_iter = max_iter
         self.warm_start = warm_start
         self.verbose = verbose
         self.checkpoint = checkpoint
+        self.init_scale = init_scale
+        self.step_size = step_size
+        self.tol = tol
+        self.polish = polish
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
@@ -237,7 +237,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         check_choice("replace", self.replace, REPLACE)
         check_limits(self.min_value, self.max_value, entries.shape[1])
         rows = SeenRows.of(X, entries, sample_weight)
-        options = self._options(rows.seen.shape)
+        options = self._options(rows.seen.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             yield self._fit_matrix(rows, options, init)

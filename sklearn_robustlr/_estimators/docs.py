@@ -11,25 +11,31 @@ _ENTRIES = {
     # parameters of the estimators
     "init_scale": """
         init_scale : float, default=1e-3
-            Size of the start relative to the data, from 1e-15 to 10. Smaller is safer and slower.
+            Of the algorithm, as all that follow: size of the start relative to the data, from 1e-15 to 10. Smaller is
+            safer and slower.
         """,
     "step_size": """
         step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
-            Step rule of the sub-gradient method. "auto" reads the distance to the solution off a quantile of the
-            residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is for clean data only;
-            "constant" stalls in proportion to the step.
+            Of the algorithm: step rule of the sub-gradient method. "auto" reads the distance to the solution off a
+            quantile of the residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is for
+            clean data only; "constant" stalls in proportion to the step.
         """,
     "max_iter": """
-        max_iter : int, default=300
-            Largest number of sub-gradient iterations in a run of the over-parameterised stage.
+        max_iter : int, default=20000
+            Budget of a fit from one start: iterations of the sub-gradient and Gauss-Newton methods in all of its
+            stages, each counted by the share of the data that it reads. A fit usually takes 500 to 2000. The
+            over-parameterised stage may take 300, or 1.5 % where that is more, or all with ``polish=False``. Where the
+            budget is spent before the rank is found, the fit has not converged ("interrupted"), unless an approximate
+            one will do, whose own sweeps are bounded and not counted.
         """,
     "tol": """
         tol : float, default=1e-4
-            That stage also ends where the 0.4 quantile of the residuals is below `tol` times that of the data.
+            Of the algorithm: the over-parameterised stage also ends where the 0.4 quantile of the residuals is below
+            `tol` times that of the data.
         """,
     "polish": """
         polish : bool, default=True
-            False: stop after the over-parameterised stage, with all of its directions.
+            Of the algorithm: False stops after the over-parameterised stage, with all of its directions.
         """,
     "n_init": """
         n_init : int, default=1
@@ -43,7 +49,8 @@ _ENTRIES = {
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=None
-            Perturbs the starts after the first.
+            Governs the starts after the first (`n_init`), which are perturbed, and what they are judged by. All else is
+            the same whatever this is.
         """,
     "warm_start": """
         warm_start : bool, default=False
@@ -103,7 +110,7 @@ _ENTRIES = {
         """,
     "n_iter_": """
         n_iter_ : int
-            Iterations of the over-parameterised stage.
+            Iterations that the fit took, counted as `max_iter` says, of all starts.
         """,
     "history_": """
         history_ : dict of ndarray

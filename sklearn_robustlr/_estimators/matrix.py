@@ -114,14 +114,14 @@ class MatrixMixin(FitMixin):
             start = Factors(left if copies is None else left[copies.index], right)
         elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
             start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
-        found = fit_matrix(seen, options, start)
+        more = None if copies is None else copies.repeated(entries.shape[1])
+        found = None if more is None else fit_exactly(more.entries(entries), options)
+        if found is not None and more is not None:
+            copies, seen = more, more.entries(entries)
+        else:
+            found = fit_matrix(seen, options, start)
         if copies is None:
             return Learnt(entries, found, seen, found)
-        more = copies.repeated(entries.shape[1])
-        if more is not None and found.fit.verdict.code is not StopReason.EXACT:
-            exact = fit_exactly(more.entries(entries), options)
-            if exact is not None:
-                copies, seen, found = more, more.entries(entries), exact
         return Learnt(entries, copies.of_samples(found, entries, n_jobs=self.n_jobs), seen, found)
 
     def _set_matrix(self, result: MatrixFit, **own: Any) -> None:

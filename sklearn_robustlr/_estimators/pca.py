@@ -52,17 +52,17 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         it, or missing, as in ratings. With "zero" a sparse X is made dense (memory is asked for first), and the
         results are those of ``X.toarray()``. A stored NaN is missing either way. Of a dense X, NaN is missing whatever
         this says.
-    {init_scale}
-    {step_size}
-    {max_iter}
-    {tol}
-    {polish}
     {n_init}
-    {n_jobs}
     {random_state}
+    {n_jobs}
+    {max_iter}
     {warm_start}
     {verbose}
     {checkpoint}
+    {init_scale}
+    {step_size}
+    {tol}
+    {polish}
 
     Attributes
     ----------
@@ -133,33 +133,33 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         whiten=False,
         center=True,
         absent="zero",
-        init_scale=1e-3,
-        step_size="auto",
-        max_iter=300,
-        tol=1e-4,
-        polish=True,
         n_init=1,
-        n_jobs=None,
         random_state=None,
+        n_jobs=None,
+        max_iter=20_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
+        init_scale=1e-3,
+        step_size="auto",
+        tol=1e-4,
+        polish=True,
     ):
         self.n_components = n_components
         self.whiten = whiten
         self.center = center
         self.absent = absent
-        self.init_scale = init_scale
-        self.step_size = step_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.polish = polish
         self.n_init = n_init
-        self.n_jobs = n_jobs
         self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.max_iter = max_iter
         self.warm_start = warm_start
         self.verbose = verbose
         self.checkpoint = checkpoint
+        self.init_scale = init_scale
+        self.step_size = step_size
+        self.tol = tol
+        self.polish = polish
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
@@ -231,7 +231,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         center = check_flag("center", self.center)
         check_flag("whiten", self.whiten)
         rows = SeenRows.of(X, entries, sample_weight)
-        options = self._options(rows.seen.shape)
+        options = self._options(rows.seen.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             _, found, seen, result = self._fit_matrix(rows, options, init)

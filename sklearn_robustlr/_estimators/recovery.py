@@ -61,17 +61,17 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         a shape given they are indices, from 0.
     symmetric : bool, default=False
         True: X is symmetric positive semi-definite, X = U U^T, as in [1]_.
-    {init_scale}
-    {step_size}
-    {max_iter}
-    {tol}
-    {polish}
     {n_init}
-    {n_jobs}
     {random_state}
+    {n_jobs}
+    {max_iter}
     {warm_start}
     {verbose}
     {checkpoint}
+    {init_scale}
+    {step_size}
+    {tol}
+    {polish}
 
     Attributes
     ----------
@@ -139,33 +139,33 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         measurements="matrix",
         shape=None,
         symmetric=False,
-        init_scale=1e-3,
-        step_size="auto",
-        max_iter=300,
-        tol=1e-4,
-        polish=True,
         n_init=1,
-        n_jobs=None,
         random_state=None,
+        n_jobs=None,
+        max_iter=20_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
+        init_scale=1e-3,
+        step_size="auto",
+        tol=1e-4,
+        polish=True,
     ):
         self.rank = rank
         self.measurements = measurements
         self.shape = shape
         self.symmetric = symmetric
-        self.init_scale = init_scale
-        self.step_size = step_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.polish = polish
         self.n_init = n_init
-        self.n_jobs = n_jobs
         self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.max_iter = max_iter
         self.warm_start = warm_start
         self.verbose = verbose
         self.checkpoint = checkpoint
+        self.init_scale = init_scale
+        self.step_size = step_size
+        self.tol = tol
+        self.polish = polish
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -226,7 +226,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         operator, _, weight, ids = seen
         if symmetric and operator.shape[0] != operator.shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
-        options = self._options(operator.shape, symmetric=symmetric)
+        options = self._options(operator.shape, operator.size, symmetric=symmetric)
         start = None
         if init is not None:
             start = check_init(init, operator.shape, operator.dtype)
@@ -241,12 +241,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             fit = (outcome if weight is None else outcome.reweighted(weight)).in_user_units()
             errors = tangent_errors(operator, fit, symmetric=symmetric, weight=weight)
             self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
-        outliers = np.zeros(len(y), dtype=bool)
-        outliers[seen.sample] = fit.outliers
-        absent = seen.absent(len(y))
-        if len(absent):
-            outliers[absent] = np.abs(self._predicted(X[absent]) - y[absent]) > fit.threshold
-        self.outliers_ = outliers
+        fewer = len(seen.sample) < len(y)  # than there are
+        self.outliers_ = np.abs(self._predicted(X) - y) > fit.threshold if fewer else np.empty(len(y), dtype=bool)
+        self.outliers_[seen.sample] = fit.outliers
         return self
 
     def _has_ids(self, ids: Ids | None) -> bool:

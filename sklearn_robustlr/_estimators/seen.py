@@ -42,7 +42,3 @@ class SeenMeasurements(NamedTuple):
         if order is not None:
             index, weight = index[order], None if weight is None else weight[order]
         return cls(operator, index, weight, ids)
-
-    def absent(self, n_samples: int) -> np.ndarray:
-        """Samples that do not count."""
-        return np.setdiff1d(np.arange(n_samples), self.sample)

@@ -18,6 +18,7 @@ from .._operators.rank_one import RankOneMeasurements
 from .._operators.sparse import SparseMeasurements
 from .._solvers.step_rules import STEP_SIZES
 from .._utils.arrays import index32
+from .._utils.meter import Meter
 from .._utils.values import Factors, Options
 
 MEASUREMENTS = ("matrix", "rank_one", "entries")
@@ -160,8 +161,8 @@ def _check_limit(name: str, value: Any, n_features: int) -> np.ndarray | None:
     return np.broadcast_to(limit.astype(np.float64), n_features)
 
 
-def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = False) -> Options:
-    """Check the parameters that all estimators share against the shape (d1, d2) of the matrix."""
+def check_options(estimator: Any, shape: tuple[int, int], size: int, *, symmetric: bool = False) -> Options:
+    """Check the parameters that all estimators share against the shape (d1, d2) of the matrix; `size` are the data."""
     if hasattr(estimator, "rank"):
         small = min(shape)
         rank = check_integer("rank", estimator.rank, 1, high=small, high_name=f"min(shape) = {small}", none=True)
@@ -176,7 +177,7 @@ def check_options(estimator: Any, shape: tuple[int, int], *, symmetric: bool = F
         rank=rank,
         init_scale=check_real("init_scale", estimator.init_scale, low=INIT_SCALES[0], high=INIT_SCALES[1]),
         step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
-        max_iter=check_integer("max_iter", estimator.max_iter, 1),
+        meter=Meter(check_integer("max_iter", estimator.max_iter, 1), size),
         tol=check_real("tol", estimator.tol),
         polish=check_flag("polish", estimator.polish),
         symmetric=symmetric,

@@ -16,7 +16,7 @@ from .._operators.observed import Entries
 from .._operators.units import make_problem
 from .._rows.regression import Regression, RowSpace
 from .._selection.descents import descend_from_tiny
-from .._selection.verdict import DECAYS
+from .._selection.verdict import DECAYS, SPENT
 from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
@@ -141,7 +141,9 @@ class LazyModel:
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit; None where the other fit predicts held-out entries as well."""
         weighted = self._entries.weight is not None  # which the other fit knows nothing of
-        if (fit.sharp and not weighted) or fit.verdict.code is StopReason.INTERRUPTED or self.averaged is None:
+        if (fit.sharp and not weighted) or self.averaged is None:
+            return None
+        if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()

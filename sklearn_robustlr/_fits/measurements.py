@@ -95,7 +95,7 @@ class Outcome:
             heavy_tailed=fit.heavy_tailed,
             outliers=np.abs(fit.residual) > threshold,
             verdict=best.verdict,
-            n_iter=best.n_iter,
+            n_iter=self.options.meter.count,
             history=best.history.as_arrays(problem),
             restart_scores=self.scores,
             sharp=best.sharp,

@@ -57,7 +57,7 @@ def descend(
                 start.left,
                 start.right,
                 start.rule,
-                max_iter=options.max_iter if max_iter is None else min(max_iter, options.max_iter),
+                max_iter=options.first_stage if max_iter is None else min(max_iter, options.first_stage),
                 tol=options.tol,
                 first=start.n_iter,
                 symmetric=options.symmetric,
@@ -73,6 +73,9 @@ def descend(
     results, moved = stage(checkpoint, "subgradient", run, problem, options.apart, starts, max_iter)
     for rule, after in zip(rules, moved, strict=True):
         vars(rule).update(vars(after))
+    for start, result in zip(starts, results, strict=True):
+        if len(result.history):
+            options.meter.add(result.history.iteration[-1] + 1 - start.n_iter, problem.work.size)
     return results
 
 

@@ -65,10 +65,11 @@ class Split(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A start at its end, and its solution."""
+    """A start at its end, its solution, and the iterations from the sub-gradient stage to that."""
 
     run: Run
     solution: Solution
+    spent: float
 
 
 class Halved(NamedTuple):
@@ -143,7 +144,7 @@ def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[R
         if not run.done:
             left, right, history = next(results)
             # where one has ended by itself, the last record is more than one interval back
-            done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.max_iter
+            done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.first_stage
             whole = run.history + history
             n_iter = whole.iteration[-1] + 1 if done else upto
             run = replace(run, left=left, right=right, history=whole, done=done, n_iter=n_iter)
@@ -158,12 +159,14 @@ def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int
     """
     with single_threaded_blas(), working_for(token):
         shift = int(run.index > 0 and run.index % 3 == 0)
+        options = replace(options, meter=options.meter.fresh())
         solution = finish(problem, options, Descent(run.left, run.right, run.history), shift=shift)
         fit = solution.fit
         left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         root = np.sqrt(s)
         left, right = left * root, right * root
-        return Ended(replace(run, left=left, right=right, loss=_loss(held, left, right)), solution)
+        run = replace(run, left=left, right=right, loss=_loss(held, left, right))
+        return Ended(run, solution, options.meter.spent)
 
 
 def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[Run]) -> list[Ended]:
@@ -184,6 +187,7 @@ def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[
         ended = []
         for end in ends:
             ended.append(end)
+            options.meter.add(end.spent)
             if end.solution.converged and is_exact(end.solution.fit):
                 break
         return ended
@@ -208,7 +212,9 @@ def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) 
         runs, solutions = halved.runs, halved.solutions
         if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
             break
-    solution = _fit_winner(problem, options, runs[0], seeds) if runs else solve(problem, options)
+    own = replace(options, meter=options.meter.fresh())
+    solution = _fit_winner(problem, own, runs[0], seeds) if runs else solve(problem, own)
+    options.meter.add(own.meter.spent)
     for index, task in enumerate(tasks):
         task.end(solutions.get(index))
     return BestOfStarts(solution, -halved.losses * problem.scale)
@@ -220,13 +226,13 @@ def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequenc
     Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
     """
     train, held = _split(problem, seeds[0])
-    screening = replace(options, screening=options.polish)
+    screening = replace(options, screening=options.polish, meter=options.meter.fresh())
     losses = np.full(len(seeds), np.nan)
     runs = [_begin(train, screening, i, seed) for i, seed in enumerate(seeds)]
     upto = _FIRST_ROUND
     while True:
         last = len(runs) <= 2
-        runs = _advance(train, held, screening, runs, options.max_iter if last else upto)
+        runs = _advance(train, held, screening, runs, options.first_stage if last else upto)
         losses[[run.index for run in runs]] = [run.loss for run in runs]
         going = [run for run in runs if not _asked_to_stop(tasks, run)]
         runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
@@ -239,6 +245,7 @@ def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequenc
         ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None])
         runs = [end.run for end in ended]
         solutions = {end.run.index: end.solution for end in ended}
+    options.meter.add(screening.meter.spent)
     losses[[run.index for run in runs]] = [run.loss for run in runs]
     return Halved(_ranking(runs), solutions, losses)
 
@@ -250,12 +257,13 @@ def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray)
         if solution.history.iteration == [0]:  # its own iterations are those that led here
             solution = replace(solution, n_iter=run.n_iter, history=run.history)
         if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
-            solution = _better(solution, solve(problem, options), problem.base.shape, options)
+            again = solve(problem, replace(options, meter=options.meter.fresh()))
+            solution = _better(solution, again, problem.base.shape, options)
         return solution
-    again = _begin(problem, options, run.index, seeds[run.index])
-    if again.rule is None:
+    begun = _begin(problem, options, run.index, seeds[run.index])
+    if begun.rule is None:
         return solve(problem, options)
-    descended = descend(problem, options, [Begin(again.left, again.right, again.rule)])[0]
+    descended = descend(problem, options, [Begin(begun.left, begun.right, begun.rule)])[0]
     return finish(problem, options, descended)
 
 

@@ -76,7 +76,7 @@ class Scan:
         self._left, self._right = left, right
         self._warm, self._residual = (None if warm is None else left.shape[1]), warm
         self.fits: dict[int, Fit] = {}
-        self.gave_up = self.stopped = False
+        self.gave_up = self.stopped = self.is_spent = False
         self._patience, self._n_made = PATIENCE if options.screening else None, 0  # None: as many as it takes
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._watch = watch
@@ -124,7 +124,10 @@ class Scan:
 
         `among`: mask of the measurements that the sub-gradient is to see.
         """
-        return self.estimate(*self._stage("descent", self._descend, u, s, v, among))
+        *start, n_iter = self._stage("descent", self._descend, u, s, v, among)
+        size = self._problem.work.size if among is None else int(np.count_nonzero(among))
+        self._options.meter.add(n_iter, size)
+        return self.estimate(*start)
 
     def better_of(self, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> Fit:
         """Fit the rank of a start with a descent and without; the better of both.
@@ -141,8 +144,10 @@ class Scan:
         checkpoint = self._options.checkpoint
         return stage(checkpoint, name, lambda: compute(*what), self._problem, self._options.apart, what)
 
-    def _descend(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, among: np.ndarray | None) -> SVD:
-        """The sub-gradient method from a start, in the coordinates of the base."""
+    def _descend(
+        self, u: np.ndarray, s: np.ndarray, v: np.ndarray, among: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """The sub-gradient method from a start, in the coordinates of the base, and its iterations."""
         symmetric = self._options.symmetric
         work = self._problem.work if among is None else self._problem.work.subset(np.flatnonzero(among))
         size = robust_size(work.y, 0.5)
@@ -151,8 +156,8 @@ class Scan:
             _SCREENING | {"tol": _NEAR if work.entrywise else _NEAR_DENSE} if self._options.screening else {}
         )
         u, s, v = (factor.astype(work.dtype, copy=False) for factor in (u, s, v))
-        u, s, v, _ = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
-        return self._problem.to_base(u, s, v, symmetric=symmetric)
+        u, s, v, _, n_iter = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
+        return *self._problem.to_base(u, s, v, symmetric=symmetric), n_iter
 
     def _reduce(self, fit: Fit) -> Fit:
         """Fit one rank less from a fit, its sub-gradient seeing only what that fit meets.
@@ -206,7 +211,9 @@ class Scan:
 
     def estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None = None) -> Fit:
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
-        return self._stage("estimate", self._estimate, u, s, v, residual)
+        fit = self._stage("estimate", self._estimate, u, s, v, residual)
+        self._options.meter.add(fit.n_iter, self._problem.base.size)
+        return fit
 
     def _estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None) -> Fit:
         symmetric, base = self._options.symmetric, self._problem.base
@@ -272,10 +279,14 @@ class Scan:
         return edges_between(fit.residual, rest, fit.scale, base.shape, fit.rank, self._options.symmetric)
 
     def _must_end(self) -> bool:
-        """Whether the scan is to end: it was asked to, or has made all the fits it may, none of them exact."""
+        """Whether the scan is to end: it was asked to, or has made all the fits or iterations that it may.
+
+        Of the fits none is exact.
+        """
         exact = any(is_exact(fit) for fit in self.fits.values())
         self.gave_up = self._patience is not None and not exact and self._n_made >= self._patience
-        return self.gave_up or self.stopped
+        self.is_spent = not exact and self._options.meter.is_spent
+        return self.gave_up or self.stopped or self.is_spent
 
     def prefers_larger(self, k: int, larger: int) -> bool:
         """Whether the data ask for the larger of two ranks."""

@@ -115,7 +115,7 @@ def _spectral_search(
     for k in range(1, min(limit, largest) + 1):
         for values in starts:
             u, s, v = spectral_start(work, k, values=values, symmetric=options.symmetric)
-            if not s[0] > 0:
+            if not s[0] > 0 or options.meter.is_spent:
                 continue
             fit = Scan(problem, u * s, v, options).fit(k)
             if is_exact(fit):

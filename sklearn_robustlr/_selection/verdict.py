@@ -33,6 +33,8 @@ from .scan import Scan
 DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many errors or much noise, or no gap in the spectrum speaks for it")
 #: Verdict where another model says that no rank is sharp.
 DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
+#: Verdict where the budget of iterations did not last.
+SPENT = Verdict(StopReason.INTERRUPTED, "max_iter iterations were made before the rank was found")
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Inliers per degree of freedom below which a fit is repeated on parts of the data, and the same where there is a reason
@@ -83,6 +85,8 @@ def judge(
         return judge_exact(fit, problem)
     if scan.stopped:
         return Verdict(StopReason.INTERRUPTED, "a callback asked it to stop")
+    if scan.is_spent:
+        return SPENT
     if scan.gave_up:
         return Verdict(StopReason.STUCK, f"the scan was given up at rank {k}")
     size = len(fit.residual)

@@ -173,12 +173,13 @@ def m_estimate(
     hopeless = hopeless and measurements.clustering(likely) > _CLUSTERED
     mixture = Mixture(residual, dof, floor, fall)
     inlier = np.ones_like(residual)
-    settled = 0
+    settled = n_steps = 0
     for t in range(0 if hopeless else 3 * n_iter):
         before = mixture.scale
         inlier = mixture.update(residual)
         u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
         tangent, residual = _linearise(measurements, u, s, v)
+        n_steps = t + 1
         settled = settled + 1 if abs(mixture.scale - before) < 1e-3 * before else 0
         falling = mixture.scale < 0.5 * before  # on its way to an exact fit
         if settled >= (1 if mixture.scale == floor else 2) or (t + 1 >= n_iter and not falling):
@@ -187,5 +188,5 @@ def m_estimate(
     if hopeless or (smooth and measurements.clustering(inlier) > _CLUSTERED):
         scale = max(median_scale(first), floor)
         inlier = (np.abs(first) <= FLAG_WIDTH * scale).astype(first.dtype)
-        return Fit(*start, first, scale, inlier, dof, measurements.informative, heavy_tailed=True)
-    return Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative)
+        return Fit(*start, first, scale, inlier, dof, measurements.informative, heavy_tailed=True, n_iter=n_steps)
+    return Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=n_steps)

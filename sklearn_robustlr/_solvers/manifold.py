@@ -19,6 +19,7 @@ class ManifoldDescent(NamedTuple):
     s: np.ndarray
     v: np.ndarray
     residual: np.ndarray
+    n_iter: int
 
 
 def manifold_subgradient(
@@ -66,7 +67,7 @@ def manifold_subgradient(
                 grad_n = grad_n - v @ (v.T @ grad_n)  # the core u^T G v is in grad_m already
             norm = float(np.hypot(np.linalg.norm(grad_m), np.linalg.norm(grad_n)))
             if norm == 0.0:
-                return ManifoldDescent(u, s, v, residual)
+                return ManifoldDescent(u, s, v, residual, t)
             if t == 0:
                 eta = step * measurements.size / norm
             length = dtype.type(eta * decay**t / norm)
@@ -82,7 +83,7 @@ def manifold_subgradient(
             if now > 0.97 * watch and travel < 0.1 * now:
                 break
             watch = now
-    return ManifoldDescent(u, s, v, residual)
+    return ManifoldDescent(u, s, v, residual, t)
 
 
 def truncate(left: np.ndarray, right: np.ndarray, k: int, *, floor: float = 0.1, symmetric: bool = False) -> SVD:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .checkpoint import Checkpoint
+from .meter import Meter
 from .rules import exact_tolerance
 
 # Residual below which a measurement is met nearly, in units of the median target.
@@ -53,7 +54,7 @@ class StopReason(StrEnum):
     UNPOLISHED
         "unpolished": the sub-gradient method alone (``polish=False``) came to no clear rank.
     INTERRUPTED
-        "interrupted": a callback asked for an end.
+        "interrupted": a callback asked for an end, or `max_iter` iterations were not enough.
     converged : bool
         Whether a fit that ended so is to be trusted, as the first three are.
 
@@ -104,7 +105,7 @@ class Options:
     rank: int | None
     init_scale: float
     step_size: str
-    max_iter: int
+    meter: Meter
     tol: float
     polish: bool
     symmetric: bool
@@ -124,7 +125,21 @@ class Options:
     @property
     def apart(self) -> Options:
         """Options that one start depends on: without restarts, seed, threads, checkpoint and callbacks."""
-        return replace(self, n_init=1, random_state=None, n_jobs=None, checkpoint=None, report=None, rival=None)
+        return replace(
+            self,
+            meter=self.meter.fresh(),
+            n_init=1,
+            random_state=None,
+            n_jobs=None,
+            checkpoint=None,
+            report=None,
+            rival=None,
+        )
+
+    @property
+    def first_stage(self) -> int:
+        """Most iterations of the over-parameterised stage."""
+        return self.meter.first_stage(alone=not self.polish)
 
 
 class Rival(Protocol):
@@ -158,6 +173,8 @@ class Fit:
     dof: int
     informative: np.ndarray | None = None
     heavy_tailed: bool = False
+    #: Steps that its estimate took.
+    n_iter: int = 0
 
     @property
     def rank(self) -> int:

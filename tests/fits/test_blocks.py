@@ -32,12 +32,12 @@ def test_a_noisy_block_starts_the_fit_of_the_whole(small_blocks, block_sizes, fi
     recorder = Recorder()
     fast = RobustMatrixCompletion(replace="all", verbose=1).set_callbacks(recorder).fit(problem.data)
     assert fitted_parts() == [(50, 50), None]
-    assert fast.n_iter_ == 1
+    assert fast.history_["iteration"].tolist() == [0]
     starts = [place for place, task in enumerate(recorder.tasks) if task == "start"]
     assert recorder.tasks[starts[0] + 1 : starts[1]] == ["rank 3"]
     block_sizes(small=())
     slow = RobustMatrixCompletion(replace="all", verbose=1).fit(problem.data)
-    assert fitted_parts() == [None] and slow.n_iter_ > 1
+    assert fitted_parts() == [None] and slow.n_iter_ > fast.n_iter_
     assert fast.rank_ == slow.rank_ == 3 and fast.converged_
     assert_allclose(fast.transform(problem.data), slow.transform(problem.data), atol=0.02)
     assert_allclose(fast.scale_, slow.scale_, rtol=1e-2)

@@ -16,5 +16,5 @@ def test_the_scan_walks_up_while_directions_promise_more_than_noise_gains(rank):
     recorder = Recorder()
     model = RobustMatrixCompletion(10).set_callbacks(recorder)
     model.fit(problem.data, init=(u[:, :1] * s[:1], vt[:1].T))
-    assert model.rank_ == rank and model.n_iter_ == 1
+    assert model.rank_ == rank and model.history_["iteration"].tolist() == [0]
     assert [task for task in recorder.tasks if "rank" in task] == [f"rank {k}" for k in range(1, rank + 1)]

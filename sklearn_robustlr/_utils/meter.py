@@ -1,0 +1,41 @@
+"""The budget of a fit: iterations of all of its stages, and the most that there may be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Share of the budget that the over-parameterised stage may take where others follow, and iterations that it may anyway.
+_FIRST_STAGE, _AT_LEAST = 0.015, 300
+
+
+class Meter:
+    """Iterations that a fit has made from one start, each counted by the share of the data that it has read.
+
+    `most` is the budget of each start, `size` the number of measurements.
+    """
+
+    def __init__(self, most: int, size: int) -> None:
+        self.most, self.size = most, size
+        self.spent = 0.0
+
+    def fresh(self) -> Meter:
+        """The meter of another start."""
+        return Meter(self.most, self.size)
+
+    def add(self, n_iter: float, size: int | None = None) -> None:
+        """Count iterations on so many of the measurements (None: on all)."""
+        self.spent += n_iter if size is None else n_iter * min(size / self.size, 1.0)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget has been used."""
+        return self.spent >= self.most
+
+    @property
+    def count(self) -> int:
+        """Iterations on all of the data, rounded up."""
+        return int(np.ceil(self.spent - 1e-9))
+
+    def first_stage(self, *, alone: bool) -> int:
+        """Most iterations of the over-parameterised stage, which may be all that there is."""
+        return self.most if alone else min(max(int(_FIRST_STAGE * self.most), _AT_LEAST), self.most)
