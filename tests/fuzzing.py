@@ -19,7 +19,7 @@ SHARED = {  # what is valid, and what is not
         [0, -1.0, np.nan, np.inf, 1e-300, 1e300, "x", None],
     ),
     "step_size": (["auto", "auto", "polyak", "geometric", "constant"], ["fast", 1, None, ["auto"]]),
-    "max_iter": ([20_000, 20_000, 1, np.int64(40)], [0, 1.0, None, "many", False]),
+    "max_iter": ([60_000, 60_000, 1, np.int64(40)], [0, 1.0, None, "many", False]),
     "tol": ([1e-4, 1e-4, 0, 1e300], [-1.0, np.nan, np.inf, None]),
     "polish": ([True, True, True, False], [1, "yes", None]),
     "n_init": ([1, 1, 1, 2, 3], [0, 1.5, None, "2"]),
@@ -32,7 +32,7 @@ SHARED = {  # what is valid, and what is not
 BENIGN = {
     "init_scale": (1e-3, 1e-6),
     "step_size": ("auto",),
-    "max_iter": (20_000,),
+    "max_iter": (60_000,),
     "tol": (1e-4, 0),
     "polish": (True,),
 }

@@ -52,7 +52,7 @@ def _run_problem(row, seed):
     )
     drawn = make_measurements(**told, noise=noise)
     problem = make_problem(make_measurements_object(drawn.data, drawn.target, told["shape"], "matrix")[0])
-    options = Options(None, 1e-3, "auto", Meter(20_000, 1), 1e-4, True, False)
+    options = Options(None, 1e-3, "auto", Meter(60_000, 1), 1e-4, True, False)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
 
     def matrix(solution):

@@ -63,8 +63,8 @@ def run_problem(row, seed, max_iter=1000):
     prefix = "" if isinstance(model, RobustLowRankRecovery) else "estimator__"
 
     def of_stages(polish, **params):
-        # with all stages the first one has a share of 1.5 % of the budget
-        params.update(polish=polish, max_iter=max_iter if not polish else 70 * max_iter)
+        # with all stages the first one has a share of 0.5 % of the budget
+        params.update(polish=polish, max_iter=max_iter if not polish else 200 * max_iter)
         return clone(model).set_params(**{f"{prefix}{name}": value for name, value in params.items()})
 
     def error(init_scale, polish):

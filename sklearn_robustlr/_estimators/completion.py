@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
@@ -139,7 +138,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         n_init=1,
         random_state=None,
         n_jobs=None,
-        max_iter=20_000,
+        max_iter=60_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
@@ -304,7 +303,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
             flagged = self.replace == "outliers"
             replaced = self._space.gross(entries, fit) if flagged else np.full(len(values), self.replace == "all")
             values[replaced] = self._within_limits(values[replaced] + fit.residual[replaced], entries.cols[replaced])
-            return sparse.csr_matrix((values, entries.cols, entries.indptr), shape=entries.shape)
+            return in_form(values, entries, X.dtype)
         estimate = self._within_limits(self._space.predict(fit.factors))
         if self.replace == "all":
             return self._arranged(estimate.astype(X.dtype, copy=False), np.ones(X.shape, dtype=bool))

@@ -21,10 +21,10 @@ _ENTRIES = {
             clean data only; "constant" stalls in proportion to the step.
         """,
     "max_iter": """
-        max_iter : int, default=20000
+        max_iter : int, default=60000
             Budget of a fit from one start: iterations of the sub-gradient and Gauss-Newton methods in all of its
             stages, each counted by the share of the data that it reads. A fit usually takes 500 to 2000. The
-            over-parameterised stage may take 300, or 1.5 % where that is more, or all with ``polish=False``. Where the
+            over-parameterised stage may take 300, or 0.5 % where that is more, or all with ``polish=False``. Where the
             budget is spent before the rank is found, the fit has not converged ("interrupted"), unless an approximate
             one will do, whose own sweeps are bounded and not counted.
         """,

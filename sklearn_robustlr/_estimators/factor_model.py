@@ -11,6 +11,9 @@ from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from ..metrics import check_weights
 from .matrix import MatrixMixin
 
+# Variance of directions without noise, in units of the largest: with zero there is no density.
+_LEAST = 1e-9
+
 
 class FactorModelMixin(MatrixMixin):
     """Probabilistic principal components: loadings, and noise of one variance."""
@@ -148,7 +151,9 @@ class FactorModelMixin(MatrixMixin):
         """Loadings and the variance of the noise beside them, which together are the covariance of data / unit."""
         power = (self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1)) / unit) ** 2
         noise = float(self.noise_variance_) / unit / unit
-        if not np.isfinite(noise) or noise == 0.0:  # the square of its size is no number, or there is none
+        if noise == 0.0 and self.scale_ * self.scale_ > 0.0:  # there is none in the other directions, if there are any
+            noise = _LEAST * float(power[0]) if len(power) < self.components_.shape[1] else (self.scale_ / unit) ** 2
+        elif not np.isfinite(noise) or noise == 0.0:  # the square of its size is no number
             noise = (float(self.scale_) / unit) ** 2
         noise = min(noise, float(power.min()))
         return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise

@@ -30,14 +30,14 @@ class Ids(NamedTuple):
         return len(self.rows), len(self.columns)
 
     def places(self, X: np.ndarray) -> np.ndarray:
-        """Pairs of row and column of pairs of ids; -1 for an id that is not among these."""
-        pairs = check_ids(X)
+        """Pairs of row and column of pairs of ids; -1 for an id that is not among these, as no negative one is."""
+        pairs = check_ids(X, negative=True)
         return np.column_stack([_find(known, asked) for known, asked in zip(self, pairs.T, strict=True)])
 
 
-def check_ids(X: np.ndarray) -> np.ndarray:
-    """Check pairs of ids, which may be any non-negative integers; returns them as int64."""
-    check_pairs(X)
+def check_ids(X: np.ndarray, *, negative: bool = False) -> np.ndarray:
+    """Check pairs of ids, any integers that are not negative, or that may be; returns them as int64."""
+    check_pairs(X, negative=negative)
     top = X.max(initial=0)
     if X.dtype.kind == "f" and top >= 2.0 ** (np.finfo(X.dtype).nmant + 1):
         raise ValueError(

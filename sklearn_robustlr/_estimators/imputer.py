@@ -22,12 +22,19 @@ class ImputerMixin(LimitsMixin):
     keep_empty_features: bool
     indicator_features_: np.ndarray
     _is_empty: np.ndarray
+    _was_sparse: bool
 
     def _as_told(self, X: Any) -> Any:
+        if hasattr(X, "dtypes") and hasattr(X, "isna") and any(str(kind) == "object" for kind in X.dtypes):
+            X = X.mask(X.isna(), np.nan)  # NA in a column of objects is no number
         return _marked(X, self.missing_values)
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-        columns = {"_is_empty": np.zeros(len(right), dtype=bool), "indicator_features_": np.zeros(0, dtype=np.intp)}
+        columns = {
+            "_is_empty": np.zeros(len(right), dtype=bool),
+            "indicator_features_": np.zeros(0, dtype=np.intp),
+            "_was_sparse": False,
+        }
         return {**super()._snapshot(left, s, right), **columns}
 
     def _columns_of(self, entries: Entries, outliers: np.ndarray | sparse.csr_matrix) -> dict[str, Any]:
@@ -43,7 +50,7 @@ class ImputerMixin(LimitsMixin):
             replaced[:] = True
         empty = count == 0
         replaced &= ~empty | self.keep_empty_features
-        return {"_is_empty": empty, "indicator_features_": np.flatnonzero(replaced)}
+        return {"_is_empty": empty, "indicator_features_": np.flatnonzero(replaced), "_was_sparse": entries.is_sparse}
 
     def _arranged(self, values: np.ndarray, replaced: np.ndarray) -> np.ndarray:
         """Dense values with the columns that are asked for: without empty ones, with those of the indicator."""
@@ -66,7 +73,8 @@ class ImputerMixin(LimitsMixin):
         -------
         names : ndarray of str
             Those of X, without empty columns unless `keep_empty_features`; then, with `add_indicator`, those of the
-            indicator, ``"missingindicator_"`` and the name of the column.
+            indicator, ``"missingindicator_"`` and the name of the column. Where `fit` saw a sparse X with missing
+            entries they are those of X, as of the sparse results.
 
         Raises
         ------
@@ -83,6 +91,8 @@ class ImputerMixin(LimitsMixin):
         ['x8', 'missingindicator_x3']
         """
         names = super().get_feature_names_out(input_features)  # type: ignore[misc]  # of OneToOneFeatureMixin
+        if self._was_sparse:
+            return names
         kept = names if self.keep_empty_features else names[~self._is_empty]
         if not self.add_indicator:
             return kept
@@ -109,6 +119,10 @@ def _marked(X: Any, missing_values: Any) -> Any:
         return X
     if hasattr(X, "columns") and hasattr(X, "mask"):
         return X.mask(missing_values == X)
+    if type(X).__module__.startswith("polars."):
+        numbers = [name for name, kind in X.schema.items() if kind.is_numeric()]
+        marked = [X[name].set(X[name] == missing_values, None) for name in numbers]
+        return X.with_columns(marked)
     X = np.asarray(X)
     if X.dtype.kind == "O":
         try:

@@ -399,8 +399,11 @@ class IntervalMixin(ImputerMixin):
 
 
 def in_form(values: np.ndarray, places: Entries | None, dtype: np.dtype) -> np.ndarray | sparse.csr_matrix:
-    """Values of all entries as they are, those of some places as a sparse matrix, in the type of the data."""
+    """Values of all entries as they are, those of some places as a sparse matrix, in the type of the data.
+
+    That shares no memory with the data: what is done to it does not reach these.
+    """
     values = values.astype(dtype, copy=False)
     if places is None:
         return values
-    return sparse.csr_matrix((values, places.cols, places.indptr), shape=places.shape)
+    return sparse.csr_matrix((values, places.cols, places.indptr), shape=places.shape, copy=True)

@@ -136,7 +136,7 @@ class MatrixMixin(FitMixin):
             "_n_observed": result.n_observed,
         }
         self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
-        _warn_of_undetermined(result)
+        _warn_of_undetermined(result, getattr(self, "feature_names_in_", None))
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
@@ -262,12 +262,13 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
     return X, entries.weighted(own)
 
 
-def _warn_of_undetermined(result: MatrixFit) -> None:
-    """Warn of rows and columns that are not identifiable."""
+def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
+    """Warn of rows and columns that are not identifiable, these by their names where they have any."""
     undetermined = {"rows": result.undetermined_rows, "columns": result.undetermined_columns}
     for name, index in undetermined.items():
         if len(index) and result.has_core:  # without a core all are, and that has been said
-            listed = ", ".join(str(i) for i in index[:5]) + (", ..." if len(index) > 5 else "")
+            shown = index[:5] if name == "rows" or names is None else names[index[:5]]
+            listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
             warnings.warn(
                 f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
                 f"({listed}): they were estimated from what they have and from the other {name} (see "

@@ -136,7 +136,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         n_init=1,
         random_state=None,
         n_jobs=None,
-        max_iter=20_000,
+        max_iter=60_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
@@ -352,7 +352,8 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if X.shape[1] != self.n_components_:
             raise ValueError(f"X must have {self.n_components_} columns, one a component, got {X.shape[1]}.")
-        return (X * self._deviations if self.whiten else X) @ self.components_ + self.mean_
+        scores = X * self._deviations.astype(X.dtype) if self.whiten else X
+        return scores @ self.components_ + self.mean_
 
 
 def _attributes(components: Components) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._fits.matrix import start_from_block
 from .._fits.measurements import fit_measurements
+from .._fits.shrinkage import shrunk
 from .._fits.tangent_errors import tangent_errors
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
@@ -142,7 +143,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         n_init=1,
         random_state=None,
         n_jobs=None,
-        max_iter=20_000,
+        max_iter=60_000,
         warm_start=False,
         verbose=0,
         checkpoint=None,
@@ -237,8 +238,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         with self._listening(options, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            outcome = fit_measurements(operator, options, start)
-            fit = (outcome if weight is None else outcome.reweighted(weight)).in_user_units()
+            fit = shrunk(fit_measurements(operator, options, start), weight).in_user_units()
             errors = tangent_errors(operator, fit, symmetric=symmetric, weight=weight)
             self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
         fewer = len(seen.sample) < len(y)  # than there are
@@ -325,7 +325,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
         An entry in a row of which `fit` has seen nothing, where rows have ids, is that of a typical row: its
         coefficients are the medians of those of all rows (of `left_`). So a new user is predicted by what is usual for
-        the item. The same holds for columns, and ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known.
+        the item. The same holds for columns, and ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known. A
+        negative id is always unknown, as what an ``OrdinalEncoder(unknown_value=-1)`` has not seen.
 
         Parameters
         ----------

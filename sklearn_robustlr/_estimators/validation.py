@@ -175,6 +175,7 @@ def check_options(estimator: Any, shape: tuple[int, int], size: int, *, symmetri
     check_integer("verbose", int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose, 0)
     return Options(
         rank=rank,
+        rank_is_loose=not hasattr(estimator, "rank"),
         init_scale=check_real("init_scale", estimator.init_scale, low=INIT_SCALES[0], high=INIT_SCALES[1]),
         step_size=check_choice("step_size", estimator.step_size, STEP_SIZES),
         meter=Meter(check_integer("max_iter", estimator.max_iter, 1), size),
@@ -306,12 +307,12 @@ class Measured(NamedTuple):
     order: np.ndarray | None
 
 
-def check_pairs(X: np.ndarray) -> None:
-    """Check that pairs are of non-negative integers, of whatever type."""
+def check_pairs(X: np.ndarray, *, negative: bool = False) -> None:
+    """Check that pairs are of integers, of whatever type, none of them negative unless that is allowed."""
     if X.dtype.kind == "f" and not np.all(np.floor(X) == X):
         bad = float(X[np.floor(X) != X][0])
         raise ValueError(f"X must hold pairs (i, j) of integer indices, got {bad}.")
-    if X.size and X.min() < 0:
+    if X.size and X.min() < 0 and not negative:
         raise ValueError(f"X must hold pairs (i, j) of non-negative indices, got {int(X.min())}.")
 
 

@@ -59,7 +59,8 @@ def principal_components(
         values, v = values[stands_out], v[:, stands_out]
     # in units of what is largest: squares of extreme sizes overflow, ratios do not
     unit = max(float(values[0]), scale) or 1.0
-    noise = (scale / unit) ** 2 * max(n - rank, 0) * max(d - rank, 0) / max(n - 1, 1)
+    free = max(n - len(values) - int(center), 0) * max(d - len(values), 0)  # of what noise leaves besides
+    noise = (scale / unit) ** 2 * free / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
         each = noise / (min(len(left), d) - len(values))
         more = n_components - len(values)

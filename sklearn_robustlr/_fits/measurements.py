@@ -10,7 +10,6 @@ from .._operators.base import Measurements
 from .._operators.units import Problem, make_problem
 from .._selection.restarts import run_starts
 from .._selection.solve import Solution
-from .._solvers.gauss_newton import reweighted
 from .._solvers.mixture import unbiased_scale
 from .._utils.linalg import product_svd
 from .._utils.rules import exact_scale, flag_width
@@ -69,11 +68,6 @@ class Outcome:
     options: Options
     best: Solution
     scores: np.ndarray
-
-    def reweighted(self, weight: np.ndarray) -> Outcome:
-        """The same, the inliers of the best start refitted with weights of the measurements."""
-        fit = reweighted(self.problem.base, self.best.fit, weight, symmetric=self.options.symmetric)
-        return replace(self, best=replace(self.best, fit=fit))
 
     def in_user_units(self) -> LowRankFit:
         """The fit in the units of the data."""

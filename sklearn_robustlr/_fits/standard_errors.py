@@ -81,7 +81,7 @@ def _shares(table: Table, u: np.ndarray, columns: Columns) -> NoiseLaw:
     law, squares = columns.law, _residual(table, u, columns) ** 2
     for _ in range(_SWEEPS):
         learnt = law.update(squares, law.weigh(squares, table.cols), table.cols)
-        law = replace(law, shares=learnt.shares * [1.0, 0.0, 1.0] / (1.0 - learnt.shares[1]), spread=learnt.spread)
+        law = replace(law, shares=learnt.without_wide().shares, spread=learnt.spread)
     return law
 
 

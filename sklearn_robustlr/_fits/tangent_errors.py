@@ -70,7 +70,7 @@ def tangent_errors(
     inliers = np.flatnonzero(~fit.outliers)
     enough = 3 * unknowns  # so many stand for all
     stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
-    some = inliers[np.arange(0, len(inliers), stride).astype(np.int64)]
+    some = inliers[(np.arange(int(len(inliers) / stride)) * stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     step = max(_BLOCK // unknowns, 1)

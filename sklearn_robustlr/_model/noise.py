@@ -104,6 +104,10 @@ class NoiseLaw:
         mass = np.cumsum(weights.gross[likely][order])
         return max(float(size[order][np.searchsorted(mass, 0.5 * mass[-1])]), _LEAST_SPREAD)
 
+    def without_wide(self) -> NoiseLaw:
+        """The law where what is wide is an error: of a sharp rank the core is all of the noise."""
+        return replace(self, shares=self.shares * [1.0, 0.0, 1.0] / (1.0 - self.shares[1]))
+
     def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw the noise of inliers: n of each column."""
         noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))

@@ -185,6 +185,10 @@ class Measurements(ABC):
         """Derivatives of the measurements at u v^T: A_i v and A_i^T u, flattened and joined, (n, k (d1 + d2))."""
         raise NotImplementedError
 
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        """Sum of the squares of the entries of the A_i, each times a weight: a matrix (d1, d2)."""
+        raise NotImplementedError
+
     @abstractmethod
     def leading(self, values: np.ndarray, k: int) -> SVD:
         """The k leading singular triplets of sum_i values_i A_i."""

@@ -74,6 +74,9 @@ class DenseMeasurements(FlatMeasurements):
         whole = self.data.reshape(-1, *self.shape)
         return np.hstack([(whole @ v).reshape(self.size, -1), (whole.transpose(0, 2, 1) @ u).reshape(self.size, -1)])
 
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        return np.einsum("i,ij,ij->j", weight, self.data, self.data).reshape(self.shape)
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((values @ self.data).reshape(self.shape), k)
 

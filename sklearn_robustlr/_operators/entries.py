@@ -164,6 +164,10 @@ class EntryMeasurements(Measurements):
             (values, np.hstack([left, right]).ravel(), indptr), shape=(self.size, k * sum(self.shape))
         )
 
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        flat = self.rows.astype(np.int64) * self.shape[1] + self.cols
+        return np.bincount(flat, weight, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
 

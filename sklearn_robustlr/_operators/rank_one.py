@@ -62,6 +62,9 @@ class RankOneMeasurements(Measurements):
         left, right = self.a[:, :, None] * (self.b @ v)[:, None], self.b[:, :, None] * (self.a @ u)[:, None]
         return np.hstack([left.reshape(self.size, -1), right.reshape(self.size, -1)])
 
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        return (self.a**2 * weight[:, None]).T @ self.b**2
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.a * values[:, None]).T @ self.b, k)
 

@@ -53,6 +53,9 @@ class SparseMeasurements(FlatMeasurements):
         by_col = sparse.csr_matrix((at.data, (at.row * d2 + cols, rows)), shape=(self.size * d2, d1))
         return np.hstack([(by_row @ v).reshape(self.size, -1), (by_col @ u).reshape(self.size, -1)])
 
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        return np.asarray(self.data.multiply(self.data).T @ weight).reshape(self.shape)
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         return truncated_svd((self.data.T @ values).reshape(self.shape), k)
 

@@ -31,31 +31,31 @@ class Preconditioned(Measurements):
 
     def __init__(self, parent: Measurements, p: np.ndarray, q: np.ndarray) -> None:
         super().__init__(parent.y, parent.shape)
-        self._parent, self._p, self._q = parent, p, q
+        self.parent, self._p, self._q = parent, p, q
         self.entrywise = parent.entrywise
 
     def with_threads(self, n_threads: int) -> Preconditioned:
-        return Preconditioned(self._parent.with_threads(n_threads), self._p, self._q)
+        return Preconditioned(self.parent.with_threads(n_threads), self._p, self._q)
 
     def steps(
         self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
     ) -> list[Step]:
         turned = [(self._p @ left, self._q @ right, delta) for left, right, delta in requests]
-        inner = self._parent.steps(turned, weight, self.y if y is None else y)
+        inner = self.parent.steps(turned, weight, self.y if y is None else y)
         return [Step(residual, self._p @ grad_left, self._q @ grad_right) for residual, grad_left, grad_right in inner]
 
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
-        return PreconditionedTangent(self._parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
+        return PreconditionedTangent(self.parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
 
     def leading(self, values: np.ndarray, k: int) -> SVD:
-        u, s, v = self._parent.leading(values, min(self.shape))
+        u, s, v = self.parent.leading(values, min(self.shape))
         return truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
 
     def subset(self, index: np.ndarray | slice) -> Preconditioned:
-        return Preconditioned(self._parent.subset(index), self._p, self._q)
+        return Preconditioned(self.parent.subset(index), self._p, self._q)
 
     def single(self) -> Preconditioned:
-        parent = self._parent.single()
+        parent = self.parent.single()
         return Preconditioned(parent, *(factor.astype(parent.dtype) for factor in (self._p, self._q)))
 
 
@@ -121,6 +121,26 @@ class Problem:
         u, s, v = self.to_work(u, s, v, symmetric=symmetric)
         root = np.sqrt(s)
         return Factors(u * root, v * root)
+
+    @property
+    def plain(self) -> Measurements:
+        """The measurements of `base` as they are, before they were preconditioned."""
+        return self.base.parent if isinstance(self.base, Preconditioned) else self.base
+
+    def to_plain(self, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> SVD:
+        """Take triplets from the coordinates of `base` to those of `plain`."""
+        if self.final is None:
+            return SVD(u, s, v)
+        p, q = self.final
+        return product_svd(p @ u * s, q @ v, len(s))
+
+    def from_plain(self, left: np.ndarray, right: np.ndarray) -> SVD:
+        """Take factors from the coordinates of `plain` to triplets in those of `base`."""
+        if self.final is not None:
+            left, right = (np.linalg.solve(m.astype(float), f) for m, f in zip(self.final, (left, right), strict=True))
+        u, s, v = product_svd(left, right)
+        dtype = self.base.dtype
+        return SVD(u.astype(dtype), s.astype(dtype), v.astype(dtype))
 
     def finalise(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, symmetric: bool = False) -> SVD:
         """Take triplets from the coordinates of `base` to the user's units."""

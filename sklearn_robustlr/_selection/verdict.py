@@ -126,7 +126,7 @@ def judge(
             StopReason.UNEXPLAINED,
             f"structure is left beyond rank {k}: what it leaves has more in common than noise has",
         )
-    if options.rank is None:  # where a rank was asked for, more structure than that may be left
+    if not options.is_told:  # where a rank was asked for, more structure than that may be left
         hidden = _judge_noise(fit, problem.base)
         if hidden is not None:
             return hidden
@@ -134,10 +134,10 @@ def judge(
         fit.heavy_tailed
         or fit.scale > _LOUD
         or inlier < _MOST_INLIERS * size
-        or (options.rank is None and gap < SMALL_GAP)
+        or (not options.is_told and gap < SMALL_GAP)
     )
     few = inlier < (_ENOUGH if unclear else _FEW) * fit.dof
-    blurred = options.rank is None and gap < NO_GAP
+    blurred = not options.is_told and gap < NO_GAP
     contested = guess is not None and k != guess and CLEAR_GAP < gap < np.inf
     missed = asked and gained > _PLAIN and gap < _WIDE
     compared = (few or blurred or asked or contested) and not options.screening

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Share of the budget that the over-parameterised stage may take where others follow, and iterations that it may anyway.
-_FIRST_STAGE, _AT_LEAST = 0.015, 300
+_FIRST_STAGE, _AT_LEAST = 0.005, 300
 
 
 class Meter:

@@ -111,6 +111,8 @@ class Options:
     symmetric: bool
     n_init: int = 1
     random_state: int | np.random.RandomState | None = None
+    #: Whether `rank`, if there is one, bounds the time alone, not what structure there may be.
+    rank_is_loose: bool = False
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     screening: bool = False
     #: Threads over starts and over blocks of rows.
@@ -135,6 +137,11 @@ class Options:
             report=None,
             rival=None,
         )
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a rank was asked for."""
+        return self.rank is not None and not self.rank_is_loose
 
     @property
     def first_stage(self) -> int:

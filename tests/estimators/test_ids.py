@@ -10,6 +10,8 @@ from cases import Recorder
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from sklearn_robustlr import RobustLowRankRecovery
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -215,7 +217,6 @@ def test_callbacks_predict_by_ids(named):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ([[-1, 0]], "non-negative indices, got -1"),
         ([[0.5, 1.0]], "integer indices, got 0.5"),
         ([[1e17, 0]], "integers"),
     ],
@@ -240,3 +241,27 @@ def test_rows_that_do_not_occur_are_not_fitted(problem):
     model = fit(X[keep], y[keep])
     assert model.shape_ == (39, 30) and 17 not in model.row_ids_
     assert relative_recovery_error(np.delete(problem.clean, 17, axis=0), model.matrix_) < 1e-8
+
+
+def test_ids_that_an_encoder_has_not_seen_are_those_of_nobody():
+    """What OrdinalEncoder(unknown_value=-1) makes of a new user is a typical one; in `fit` it is refused."""
+    rng = np.random.RandomState(0)
+    truth = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 30)) + 3.0
+    X = np.argwhere(rng.uniform(size=truth.shape) < 0.7)
+    y = truth[tuple(X.T)]
+    names = np.array([f"u{i}" for i in X[:, 0]]), np.array([f"film {j}" for j in X[:, 1]])
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    model = make_pipeline(encoder, RobustLowRankRecovery(measurements="entries")).fit(np.column_stack(names), y)
+    assert_allclose(model.predict([["u3", "film 7"]]), truth[3, 7], rtol=1e-8)
+    new, other = model.predict([["somebody", "film 7"], ["somebody else", "film 7"]])
+    assert np.isfinite(new) and new == other
+    with pytest.raises(ValueError, match="non-negative"):
+        RobustLowRankRecovery(measurements="entries").fit([[-1, 0], [0, 1]], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("seed", [6, 10])
+def test_errors_of_many_entries(seed):
+    """Evenly spaced entries stand for all: none beyond the last is asked for."""
+    p = make_corrupted_matrix((290, 120), rank=3, observed=0.13, outliers=0.05, noise=0.2, random_state=seed)
+    model = RobustLowRankRecovery(measurements="entries").fit(np.argwhere(p.observed), p.data[p.observed])
+    assert np.isfinite(model.predict([[0, 0]], return_std=True)[1]).all()

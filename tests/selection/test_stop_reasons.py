@@ -100,7 +100,7 @@ def test_a_fit_that_is_worse_than_one_of_a_smaller_rank_is_stuck():
     rows, cols = (index.astype(np.int32).ravel() for index in np.indices((30, 20)))
     X = np.outer(np.linspace(1, 2, 30), np.linspace(1, 3, 20)) + np.random.RandomState(0).normal(size=(30, 20))
     problem = make_problem(EntryMeasurements(rows, cols, X.ravel(), X.shape))
-    options = Options(None, 1e-3, "auto", Meter(20_000, 600), 1e-4, polish=True, symmetric=False)
+    options = Options(None, 1e-3, "auto", Meter(60_000, 600), 1e-4, polish=True, symmetric=False)
     u, s, vt = np.linalg.svd(X, full_matrices=False)
     scan = Scan(problem, u * s, vt.T, options)
     for k in (1, 2):

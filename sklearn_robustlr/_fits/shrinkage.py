@@ -1,0 +1,56 @@
+"""Fits with noise drawn towards what is likely beforehand: the posterior mean in place of least squares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .._model.measured import fit_measured
+from .._operators.base import evaluate
+from .._selection.evidence import largest_rank
+from .._solvers.gauss_newton import reweighted
+from .._utils.values import Factors, Fit, StopReason
+from .measurements import Outcome
+
+# Directions of the residuals that are looked at beyond those of the fit.
+_FURTHER = 2
+
+
+def shrunk(outcome: Outcome, weight: np.ndarray | None = None) -> Outcome:
+    """The posterior mean near a fit with noise, whose inliers it keeps; `weight` is the precision of measurements.
+
+    Where it would take too long, where signs of errors are heavy-tailed and of a symmetric matrix it is least squares.
+    """
+    fit, options = outcome.best.fit, outcome.options
+    if outcome.best.verdict.code is StopReason.NOISY and options.polish and not (fit.heavy_tailed or options.symmetric):
+        found = _posterior_mean(outcome, weight)
+        if found is not None:
+            return replace(outcome, best=replace(outcome.best, fit=found, rank=found.rank))
+    if weight is None:
+        return outcome
+    fit = reweighted(outcome.problem.base, fit, weight, symmetric=options.symmetric)
+    return replace(outcome, best=replace(outcome.best, fit=fit))
+
+
+def _posterior_mean(outcome: Outcome, weight: np.ndarray | None) -> Fit | None:
+    problem, fit = outcome.problem, outcome.best.fit
+    used = np.flatnonzero(fit.inlier_weight > 0.0)  # values that keep coming back are left out
+    part, inlier = problem.plain.subset(used), fit.inlier_weight[used]
+    d1, d2 = part.shape
+    bound = min(d1, d2) if outcome.options.rank is None else outcome.options.rank
+    further = min(_FURTHER, min(bound, largest_rank(part.shape, part.size)) - fit.rank)
+    u, s, v = problem.to_plain(fit.u, fit.s, fit.v)
+    if further > 0:
+        mean_square = float(part.squares(inlier.astype(np.float64)).sum()) / (d1 * d2)
+        more, size, turned = part.leading((-fit.residual[used] * inlier).astype(part.dtype), further)
+        u, s, v = np.hstack([u, more]), np.append(s, size / mean_square), np.hstack([v, turned])
+    root = np.sqrt(d1)
+    found = fit_measured(
+        part, Factors(u * root, v * s / root), inlier, float(fit.scale), None if weight is None else weight[used]
+    )
+    if found is None:
+        return None
+    u, s, v = problem.from_plain(*found)
+    residual = evaluate(problem.base, u, s, v)
+    return replace(fit, u=u, s=s, v=v, residual=residual)
