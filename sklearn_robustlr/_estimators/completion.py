@@ -312,13 +312,14 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         out[replaced] = estimate[replaced]
         return self._arranged(out, replaced)
 
-    def predict_entries(self, rows, columns, *, return_std=False):
+    def predict_entries(self, rows, columns=None, *, return_std=False):
         """Low-rank estimate of single entries of the fitted matrix, without forming it.
 
         Parameters
         ----------
         rows, columns : array-like of int, shape (n_entries,)
-            Their indices.
+            Their indices; or, without `columns`, pairs of them, (n_entries, 2), as ``RobustLowRankRecovery.predict``
+            takes them.
         return_std : bool, default=False
             Whether to return the standard errors of the estimates too.
 
@@ -346,6 +347,11 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         True
         """
         check_is_fitted(self)
+        if columns is None:
+            pairs = np.asarray(rows)
+            if pairs.ndim != 2 or pairs.shape[1] != 2:
+                raise ValueError(f"without columns, rows must be pairs, of shape (n_entries, 2), got {pairs.shape}.")
+            rows, columns = pairs.T
         index = [np.asarray(i) if np.size(i) else np.zeros(0, dtype=np.intp) for i in (rows, columns)]
         shape = len(self.left_), len(self.right_)
         for name, i, size in zip(("rows", "columns"), index, shape, strict=True):

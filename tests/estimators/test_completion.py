@@ -94,3 +94,15 @@ def test_grid_search_over_init_scale_and_replace(noisy):
         search.fit(noisy.data)
     assert search.best_params_["rank"] >= 2
     assert search.best_score_ > 0.9
+
+
+def test_single_entries_are_asked_for_by_pairs_as_of_recovery():
+    data = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0).data
+    model = RobustMatrixCompletion().fit(data)
+    pairs = np.array([[0, 3], [5, 7], [11, 2]])
+    assert_array_equal(model.predict_entries(pairs), model.predict_entries(*pairs.T))
+    recovery = RobustLowRankRecovery(measurements="entries", shape=data.shape)
+    recovery.fit(np.argwhere(np.isfinite(data)), data[np.isfinite(data)])
+    assert_allclose(recovery.predict(pairs), model.predict_entries(pairs), rtol=1e-8)
+    with pytest.raises(ValueError, match="rows must be pairs"):
+        model.predict_entries([0, 5])
