@@ -136,7 +136,7 @@ def make_peers_instance(name, seed, *, size=200, rank=5):
 
 def fit(data, clean, bad, rank=None):
     """Fit one problem; returns a dict of figures."""
-    model = RobustMatrixCompletion(rank, replace="all")
+    model = RobustMatrixCompletion(rank, replace="all", keep_empty_features=True)
     estimate, record = recorded(model, lambda: model.fit(data).transform(data))
     precision, recall = outlier_precision_recall(bad, model.outliers_)
     return {

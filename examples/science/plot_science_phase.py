@@ -130,7 +130,7 @@ def of_a_matrix(share, multiple, seed, shape=(50, 50)):
     p = make_corrupted_matrix(shape, RANK, observed=observed, outliers=share, condition=3.0, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = RobustMatrixCompletion(replace="all").fit(p.data)
+        model = RobustMatrixCompletion(replace="all", keep_empty_features=True).fit(p.data)
         ours = model.transform(p.data)
 
     def adjoint(values):

@@ -62,7 +62,7 @@ for ax, condition in zip(axes, (1, 3, 10), strict=True):
         ended = runs[-1, 0] < ITERATIONS[-1] - 10
         print(f"    {name:10s} error {runs[-1, 1]:.1e}" + (f", ended by itself at {runs[-1, 0]:.0f}" if ended else ""))
         ax.semilogy(ITERATIONS, runs[:, 1], label=name, ms=4, **style)
-    print(f"    auto and polish=True: error {run(problem, 'auto', 300, polish=True)[1]:.1e}")
+    print(f"    auto and polish=True: error {run(problem, 'auto', 60_000, polish=True)[1]:.1e}")
     ax.set(title=f"condition {condition}", xlabel="iterations")
 axes[0].set_ylabel("relative error")
 axes[-1].legend(title="step_size", frameon=False)
