@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +52,11 @@ def _contestable(met: np.ndarray, seen: np.ndarray, rank: int) -> np.ndarray:
     return (met < expected - spread) & (met <= (seen + rank) // 2)
 
 
-def mend(
-    entries: EntryMeasurements, fit: Fit, *, which: Sequence[np.ndarray] | None = None, n_starts: int = 1000
-) -> Mended:
+def mend(entries: EntryMeasurements, fit: Fit, *, n_starts: int = 1000) -> Mended:
     """Refit the rows, then the columns, of an entry fit whose own robust regression broke down.
 
-    `which` are masks of the rows and columns to refit instead. With the other factor held, a row is a small
-    regression; several starts find the fit that most of its entries agree on (:func:`regress_rows`).
+    With the other factor held, a row is a small regression; several starts find the fit that most of its entries agree
+    on (:func:`regress_rows`).
     """
     left, right = fit.u * fit.s, fit.v
     residual, changed = fit.residual, False
@@ -69,10 +66,7 @@ def mend(
     for side, order_of in zip((entries, transposed), orders, strict=True):
         count = np.bincount(side.rows, weights=np.abs(residual[order_of]) <= 3.0 * fit.scale, minlength=side.shape[0])
         seen = np.diff(side.indptr)
-        if which is None:
-            rows = np.flatnonzero(_contestable(count, seen, fit.rank) if exact else broken(count, seen))
-        else:
-            rows = np.flatnonzero(which[0] if side is entries else which[1])
+        rows = np.flatnonzero(_contestable(count, seen, fit.rank) if exact else broken(count, seen))
         if not len(rows):
             continue
         factors = np.array(left if side is entries else right, dtype=np.float64)
@@ -93,7 +87,7 @@ def mend(
         work = n_starts * start_work(*basis.shape)
         for some in slices(rows, work):
             regress_rows(*data, some, factors, met)
-        if which is None and exact and not np.any(met[rows] > count[rows]):
+        if exact and not np.any(met[rows] > count[rows]):
             continue
         changed = True
         if side is entries:

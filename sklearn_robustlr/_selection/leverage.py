@@ -17,14 +17,9 @@ def localised_mass(factor: np.ndarray) -> float:
     return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
 
 
-def high_leverage(factor: np.ndarray) -> np.ndarray:
-    """Mask of the rows of orthonormal columns that have a direction nearly to themselves."""
-    return np.sum(factor**2, axis=1) > 0.7
-
-
 def has_high_leverage(fit: Fit) -> bool:
     """Whether a row or a column of a fit has a direction nearly to itself: it may be stuck there."""
-    return bool(high_leverage(fit.u).any() or high_leverage(fit.v).any())
+    return any(bool(np.any(np.sum(factor**2, axis=1) > 0.7)) for factor in (fit.u, fit.v))
 
 
 def has_ordinary_leverage(factor: np.ndarray, chance: float = 0.01) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from .evidence import (
     left_over,
     prefers_larger,
 )
-from .leverage import has_high_leverage, high_leverage, localised_mass
+from .leverage import localised_mass
 
 #: Fits that a screening scan makes until one is exact, and one that another model may end until its rank is found. Of
 #: 136 matrices of a sharp rank the scan of one makes more.
@@ -182,33 +181,6 @@ class Scan:
         """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""
         return is_exact(fit) or (self._problem.work.entrywise and not fit.heavy_tailed and _is_localised(fit))
 
-    def _spread(self, k: int) -> Fit | None:
-        """Fit rank k again where, at that rank or the next, a direction is that of single rows or columns; else None.
-
-        Such a row has been met by a direction of its own, and the fit is stuck on it: it is left out, the direction
-        looked for in what the others leave, and the row regressed on what they tell.
-        """
-        base, symmetric = self._problem.base, self._options.symmetric
-        if symmetric or not isinstance(base, EntryMeasurements):
-            return None
-        for fit in (self.fit(k + 1), self.fit(k)):
-            if has_high_leverage(fit):
-                break
-        else:
-            return None
-        high = [high_leverage(factor) for factor in (fit.u, fit.v)]
-        left, right = (np.where(mask[:, None], 0, f) for mask, f in zip(high, (fit.u * fit.s, fit.v), strict=True))
-        u, s, v = product_svd(left, right, fit.rank - 1)
-        if fit.rank == k:
-            out = high[0][base.rows] | high[1][base.cols]
-            rest = base.with_targets(np.where(out, 0, -evaluate(base, u, s, v)).astype(base.dtype))
-            more, size, turned = spectral_start(rest, 1)
-            u, s, v = product_svd(np.hstack([u * s, more * size]), np.hstack([v, turned]))
-            found = self.refit(*self._problem.to_work(u, s, v))
-            u, s, v = found.u, found.s, found.v
-        u, s, v, _ = mend(base, replace(fit, u=u, s=s, v=v, residual=evaluate(base, u, s, v)), which=high)
-        return self.estimate(u, s, v)
-
     def estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None = None) -> Fit:
         """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
         fit = self._stage("estimate", self._estimate, u, s, v, residual)
@@ -343,12 +315,7 @@ class Scan:
                 if improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
             if self.prefers_larger(k - 1, k):
-                spread = self._spread(k - 1)
-                if spread is None or not improves(spread, self.fit(k - 1)):
-                    break
-                self.fits[k - 1] = spread
-                if self.prefers_larger(k - 1, k):
-                    break
+                break
             k -= 1
         return k
 
