@@ -97,8 +97,17 @@ def robust_r2_score(y_true, y_pred, sample_weight=None):
     return 1.0 - min(residual / spread, 1e150) ** 2  # beyond that the square is no number
 
 
+# Least and largest weight of a sample: sums and ratios of others are no numbers, or lose all digits.
+_WEIGHTS = 1e-12, 1e12
+
+
 def check_weights(sample_weight, n_samples):
-    """Check how often samples count: a number, or one for each, not negative and not all zero."""
+    """Check how often samples count: a number, or one for each, not negative and not all zero.
+
+    What counts next to nothing, or beyond all measure, is held to bounds.
+    """
+    if np.asarray(sample_weight).dtype.kind in "USc":
+        raise ValueError(f"sample_weight must be real numbers, got {np.asarray(sample_weight).dtype}.")
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_samples, sample_weight)
     options = {"ensure_2d": False, "dtype": np.float64, "ensure_non_negative": True, "input_name": "sample_weight"}
@@ -107,7 +116,7 @@ def check_weights(sample_weight, n_samples):
         raise ValueError(f"sample_weight must have one weight a sample, shape ({n_samples},), got {weight.shape}.")
     if not weight.any():
         raise ValueError("sample_weight must not be zero for all samples.")
-    return weight
+    return np.where(weight > 0.0, np.clip(weight, *_WEIGHTS), 0.0)
 
 
 def median(values, weight=None):

@@ -236,7 +236,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         check_choice("replace", self.replace, REPLACE)
         check_limits(self.min_value, self.max_value, entries.shape[1])
         rows = SeenRows.of(X, entries, sample_weight)
-        options = self._options(rows.seen.shape, len(rows.seen.y))
+        options = self._options(entries.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             yield self._fit_matrix(rows, options, init)

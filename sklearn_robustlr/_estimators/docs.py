@@ -26,7 +26,7 @@ _ENTRIES = {
             stages, each counted by the share of the data that it reads. A fit usually takes 500 to 2000. The
             over-parameterised stage may take 300, or 0.5 % where that is more, or all with ``polish=False``. Where the
             budget is spent before the rank is found, the fit has not converged ("interrupted"), unless an approximate
-            one will do, whose own sweeps are bounded and not counted.
+            one will do, whose own sweeps are bounded and not counted. A fit of a rank that has begun is finished.
         """,
     "tol": """
         tol : float, default=1e-4

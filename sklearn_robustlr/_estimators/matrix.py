@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +106,8 @@ class MatrixMixin(FitMixin):
     def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
         entries, copies, seen = rows
+        if options.rank is not None:  # rows that are the same are one
+            options = replace(options, rank=min(options.rank, *seen.shape))
         if not len(seen.y):
             what = "values in rows of positive weight" if len(entries.y) else "{} x {} values".format(*entries.shape)
             raise ValueError(f"X has no observed entry: all {what} are missing.")

@@ -13,7 +13,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._fits.components import Components, principal_components, repaired_rows, table_components
+from .._fits.components import Components, count_rows, principal_components, repaired_rows, table_components
 from .._fits.matrix import MatrixFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
@@ -22,6 +22,9 @@ from .docs import documented
 from .factor_model import FactorModelMixin
 from .matrix import SeenRows
 from .validation import check_components, check_flag
+
+# Rows that a variance takes.
+_FEWEST_ROWS = 2
 
 
 @documented
@@ -231,12 +234,18 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         center = check_flag("center", self.center)
         check_flag("whiten", self.whiten)
         rows = SeenRows.of(X, entries, sample_weight)
-        options = self._options(rows.seen.shape, len(rows.seen.y))
+        n_rows = count_rows(rows.seen.shape[0], rows.seen.row_weight)
+        if sample_weight is not None and n_rows < _FEWEST_ROWS:
+            raise ValueError(
+                f"sample_weight says how many rows each is, and sums to {n_rows:.3g}: there is no variance of less "
+                f"than {_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
+            )
+        options = self._options(entries.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             _, found, seen, result = self._fit_matrix(rows, options, init)
             fit = result.fit
-            n_components = check_components(self.n_components, seen.shape)
+            n_components = check_components(self.n_components, entries.shape)
             if isinstance(result.space, ModelSpace):
                 components = table_components(seen, result, n_components=n_components, center=center)
             else:

@@ -200,8 +200,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             How often each measurement counts: one of weight 2 as two that are the same, one of weight 0 as none. The
             rank and the outliers are found by measurements that are there or not; weights count in the least squares
-            of the inliers that end a fit with noise. Inverse variances, where these are known, make it efficient.
-            None: all count once.
+            of the inliers that end a fit with noise, by their ratios. Inverse variances, where these are known, make
+            it efficient. None: all count once.
         init : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
             Factors L and R of a first guess ``L R^T``, close to what is looked for: where it leads to no fit to be
             trusted, the fit begins afresh. None: the result of the last fit with `warm_start`, else the tiny

@@ -16,7 +16,7 @@ from .._rows.regression import RowSpace
 from ..metrics import check_weights
 
 # Most copies of samples, in units of these, or numbers in all: more would be a fit of another size.
-_MOST_TIMES, _MOST_NUMBERS = 4.0, 1 << 17
+_MOST_TIMES, _MOST_NUMBERS = 4.0, 1 << 14
 # Columns that are looked at first for samples that are the same, and numbers that are looked at at a time.
 _FIRST_COLUMNS, _BLOCK = 4, 1 << 16
 

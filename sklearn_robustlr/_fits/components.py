@@ -62,7 +62,7 @@ def principal_components(
     free = max(n - len(values) - int(center), 0) * max(d - len(values), 0)  # of what noise leaves besides
     noise = (scale / unit) ** 2 * free / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
-        each = noise / (min(len(left), d) - len(values))
+        each = noise / max(min(n, d) - len(values), 1)
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
         v = np.hstack([v, _complement(v, space.basis, more)])
@@ -76,7 +76,7 @@ def count_rows(n: int, row_weight: np.ndarray | None) -> float:
     if row_weight is None:
         return n
     total = float(row_weight.sum())
-    return int(total) if total.is_integer() else total
+    return int(total) if total.is_integer() and total < 2.0**53 else total
 
 
 def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:

@@ -39,7 +39,9 @@ def _posterior_mean(outcome: Outcome, weight: np.ndarray | None) -> Fit | None:
     part, inlier = problem.plain.subset(used), fit.inlier_weight[used]
     d1, d2 = part.shape
     bound = min(d1, d2) if outcome.options.rank is None else outcome.options.rank
-    further = min(_FURTHER, min(bound, largest_rank(part.shape, part.size)) - fit.rank)
+    # where weights are unequal the noise of a direction is not known
+    most = fit.rank if weight is not None else min(bound, largest_rank(part.shape, part.size))
+    further = min(_FURTHER, most - fit.rank)
     u, s, v = problem.to_plain(fit.u, fit.s, fit.v)
     if further > 0:
         mean_square = float(part.squares(inlier.astype(np.float64)).sum()) / (d1 * d2)

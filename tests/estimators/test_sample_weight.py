@@ -206,3 +206,45 @@ def test_noise_that_repeats_is_no_structure():
     often = RobustMatrixCompletion(replace="all").fit(problem.data[index])
     assert once.rank_ == often.rank_ == 3
     np.testing.assert_allclose(often.transform(problem.data), once.transform(problem.data), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-8, 1e6, 1e300])
+def test_weights_of_measurements_count_by_their_ratios(factor):
+    problem = make_measurements(shape=(8, 7), rank=1, n_measurements=200, outliers=0.1, noise=0.1, random_state=0)
+    weight = np.random.RandomState(0).randint(1, 4, 200)
+    fits = [
+        RobustLowRankRecovery(shape=(8, 7)).fit(problem.data, problem.target, sample_weight=w * weight)
+        for w in (1.0, factor)
+    ]
+    bound = 1e-9 if 1e-10 < factor < 1e10 else 0.02  # weights beyond all measure are alike
+    assert relative_recovery_error(fits[0].matrix_, fits[1].matrix_) < bound
+    assert fits[0].rank_ == fits[1].rank_ == 1
+
+
+@pytest.mark.parametrize("weight", [1e300, 1e-300, 1e20])
+def test_weights_of_extreme_ratios_are_bounded(weight):
+    X, *_ = _table(40)
+    unequal = np.where(np.arange(40) % 2, weight, 1.0)
+    for model in (RobustMatrixCompletion(replace="all"), RobustPCA(2)):
+        assert np.isfinite(model.fit(X, sample_weight=unequal).transform(X)).all()
+    rng = np.random.RandomState(0)
+    pairs = np.column_stack([rng.randint(0, 6, 200), rng.randint(0, 5, 200)])
+    y = np.outer(np.arange(1.0, 7.0), np.arange(1.0, 6.0))[tuple(pairs.T)] + 0.1 * rng.standard_normal(200)
+    model = RobustLowRankRecovery(measurements="entries", shape=(6, 5))
+    assert np.isfinite(
+        model.fit(pairs, y, sample_weight=np.where(rng.uniform(size=200) < 0.3, weight, 1.0)).matrix_
+    ).all()
+
+
+def test_variance_of_less_than_two_rows_is_refused():
+    X, *_ = _table()
+    weight = np.random.RandomState(0).uniform(size=len(X))
+    with pytest.raises(ValueError, match="Multiply weights that sum to one"):
+        RobustPCA().fit(X, sample_weight=weight / weight.sum())
+
+
+def test_components_of_rows_that_are_all_the_same():
+    X = np.tile(np.arange(1.0, 9.0), (30, 1))
+    model = RobustPCA(3).fit(X)
+    assert model.components_.shape == (3, 8) and np.allclose(model.transform(X), 0.0)
+    assert np.allclose(model.inverse_transform(model.transform(X)), X)

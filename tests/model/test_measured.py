@@ -77,14 +77,14 @@ def test_where_noise_is_large_the_error_is_below_that_of_least_squares_told_all(
     """Few measurements of much noise: what is likely beforehand counts."""
     told = {"shape": (20, 18), "rank": 3, "n_measurements": 500, "outliers": 0.1, "noise": 0.5, "condition": 3}
     ours, least_squares = [], []
-    for seed in range(6):
+    for seed in range(3):
         problem = make_measurements(**told, random_state=seed)
         model = RobustLowRankRecovery(shape=(20, 18)).fit(problem.data, problem.target)
         ours.append(relative_recovery_error(problem.coef, model.matrix_))
         whole, y = problem.data[~problem.outliers].reshape(-1, 20, 18), problem.target[~problem.outliers]
         u, s, vt = np.linalg.svd(problem.coef)
         left, right = u[:, :3] * s[:3], vt[:3].T
-        for _ in range(40):  # alternating least squares from the truth, of the inliers alone
+        for _ in range(15):  # alternating least squares from the truth, of the inliers alone
             left = np.linalg.lstsq((whole @ right).reshape(len(y), -1), y, rcond=None)[0].reshape(20, 3)
             turned = (whole.transpose(0, 2, 1) @ left).reshape(len(y), -1)
             right = np.linalg.lstsq(turned, y, rcond=None)[0].reshape(18, 3)
