@@ -13,6 +13,8 @@ from .matrix import MatrixMixin
 
 # Variance of directions without noise, in units of the largest: with zero there is no density.
 _LEAST = 1e-9
+# Size whose square is a number.
+_SQUARED = 1e-150
 
 
 class FactorModelMixin(MatrixMixin):
@@ -151,7 +153,7 @@ class FactorModelMixin(MatrixMixin):
         """Loadings and the variance of the noise beside them, which together are the covariance of data / unit."""
         power = (self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1)) / unit) ** 2
         noise = float(self.noise_variance_) / unit / unit
-        if noise == 0.0 and self.scale_ * self.scale_ > 0.0:  # there is none in the other directions, if there are any
+        if noise == 0.0 and self.scale_ > _SQUARED:  # there is none in the other directions, if there are any
             noise = _LEAST * float(power[0]) if len(power) < self.components_.shape[1] else (self.scale_ / unit) ** 2
         elif not np.isfinite(noise) or noise == 0.0:  # the square of its size is no number
             noise = (float(self.scale_) / unit) ** 2

@@ -53,7 +53,12 @@ class ImputerMixin(LimitsMixin):
         return {"_is_empty": empty, "indicator_features_": np.flatnonzero(replaced), "_was_sparse": entries.is_sparse}
 
     def _arranged(self, values: np.ndarray, replaced: np.ndarray) -> np.ndarray:
-        """Dense values with the columns that are asked for: without empty ones, with those of the indicator."""
+        """Dense values with the columns that are asked for: without empty ones, with those of the indicator.
+
+        Where `fit` saw a sparse X with missing entries they are those of X, as of sparse results.
+        """
+        if self._was_sparse:
+            return values
         if not self.add_indicator and (self.keep_empty_features or not self._is_empty.any()):
             return values
         parts = [values if self.keep_empty_features else values[..., ~self._is_empty]]

@@ -407,3 +407,10 @@ def test_few_rows_of_many_columns_are_no_confident_guess(n):
         X = 0.1 * rng.standard_normal((n, 100)) + np.linspace(3, 5, n)[:, None]
         model = RobustMatrixCompletion().fit(X)
         assert not model.converged_ or model.outliers_.mean() < 0.05
+
+
+def test_dense_results_after_a_sparse_fit_have_its_columns():
+    X = np.outer(np.arange(1.0, 21), np.arange(1.0, 11))
+    X[2, 3] = 0.0
+    model = RobustMatrixCompletion(add_indicator=True, replace="all").fit(sparse.csr_array(X))
+    assert model.transform(X).shape[1] == len(model.get_feature_names_out()) == 10
