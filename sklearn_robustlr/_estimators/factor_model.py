@@ -154,7 +154,8 @@ class FactorModelMixin(MatrixMixin):
         power = (self.singular_values_.astype(np.float64) / np.sqrt(max(self.n_samples_ - 1, 1)) / unit) ** 2
         noise = float(self.noise_variance_) / unit / unit
         if noise == 0.0 and self.scale_ > _SQUARED:  # there is none in the other directions, if there are any
-            noise = _LEAST * float(power[0]) if len(power) < self.components_.shape[1] else (self.scale_ / unit) ** 2
+            rest = len(power) < self.components_.shape[1] and power[0] > 0.0
+            noise = _LEAST * float(power[0]) if rest else (float(self.scale_) / unit) ** 2
         elif not np.isfinite(noise) or noise == 0.0:  # the square of its size is no number
             noise = (float(self.scale_) / unit) ** 2
         noise = min(noise, float(power.min()))

@@ -153,7 +153,8 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    """Numbers of 64 bits that look random (the finaliser of splitmix64)."""
+    """Numbers of 64 bits that look random (a step of splitmix64), zero among them."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -104,7 +104,9 @@ def _count_kept(n_components: float | None, values: np.ndarray, noise: float, fo
         return min(n_components, len(values))
     explained = np.cumsum(values**2)
     whole = float(explained[-1]) + noise
-    return min(int(np.searchsorted(explained, n_components * whole)) + 1, len(values))
+    # a share that is explained to rounding asks for one more, as that of PCA
+    asked = n_components * whole * (1.0 + 1e-12)
+    return min(int(np.searchsorted(explained, asked, side="right")) + 1, len(values))
 
 
 def table_components(

@@ -248,3 +248,13 @@ def test_components_of_rows_that_are_all_the_same():
     model = RobustPCA(3).fit(X)
     assert model.components_.shape == (3, 8) and np.allclose(model.transform(X), 0.0)
     assert np.allclose(model.inverse_transform(model.transform(X)), X)
+
+
+def test_a_zero_that_is_observed_is_not_a_missing_value():
+    """Rows that differ in that alone are two: of 0 and of nothing, in the first column too."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 8))
+    X[4:7] = X[3]
+    X[3, 0], X[4, 0] = 0.0, np.nan
+    model = RobustMatrixCompletion(replace="missing").fit(X)
+    assert model.transform(X)[3, 0] == 0.0
