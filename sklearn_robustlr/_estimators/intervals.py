@@ -206,6 +206,8 @@ class IntervalMixin(ImputerMixin):
             each[(group == fold) & ~stuck] = entry_log_likelihoods(self._posterior, entries, group == fold)
         if stuck.all():
             raise ValueError("X has no observed entry to score on but values of stuck sensors.")
+        if weight is not None and not weight[~stuck].any():
+            raise ValueError("sample_weight is zero for all rows that have an entry to score on.")
         return float(np.average(each[~stuck], weights=None if weight is None else weight[~stuck]))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):

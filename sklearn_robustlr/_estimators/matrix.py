@@ -18,13 +18,11 @@ from .._utils.values import Factors, Options, StopReason
 from ..metrics import check_weights, robust_r2_score
 from . import memory
 from .base import USER, FitMixin
-from .sample_weight import Copies
+from .sample_weight import Copies, in_units_of
 from .validation import check_choice, check_entry_weight, check_init, check_numeric
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
-# Largest ratio of a weight to their median, and the inverse of the least: with 1e10 normal equations lose all digits.
-_MOST_WEIGHT = 1e8
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
 
@@ -52,10 +50,10 @@ class SeenRows(NamedTuple):
         """Those of X, which has these entries."""
         copies = Copies.of_rows(X, entries, sample_weight)
         seen = entries if copies is None else copies.entries(entries)
-        if seen.weight is None or not len(seen.y):
+        if entries.weight is None or seen.weight is None or not len(seen.y):
             return cls(entries, copies, seen)
-        middle = float(np.median(np.log(seen.weight)))
-        return cls(_in_units_of(entries, middle), copies, _in_units_of(seen, middle))
+        even = [in_units_of(seen.weight, weight) for weight in (entries.weight, seen.weight)]
+        return cls(entries.weighted(even[0]), copies, seen.weighted(even[1]))
 
 
 class Learnt(NamedTuple):
@@ -279,13 +277,6 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
                 UserWarning,
                 stacklevel=USER + 1,
             )
-
-
-def _in_units_of(entries: Entries, middle: float) -> Entries:
-    """The same entries, their weights in units of one of this logarithm: ratios of extremes overflow."""
-    assert entries.weight is not None
-    reach = np.log(_MOST_WEIGHT)
-    return entries.weighted(np.exp(np.clip(np.log(entries.weight) - middle, -reach, reach)))
 
 
 def _warn_of_one_value(entries: Entries) -> None:

@@ -17,6 +17,8 @@ from ..metrics import check_weights
 
 # Most copies of samples, in units of these, or numbers in all: more would be a fit of another size.
 _MOST_TIMES, _MOST_NUMBERS = 4.0, 1 << 14
+# Largest ratio of a weight to the median one, and the inverse of the least: with 1e10 normal equations lose all digits.
+_MOST_RATIO = 1e8
 # Columns that are looked at first for samples that are the same, and numbers that are looked at at a time.
 _FIRST_COLUMNS, _BLOCK = 4, 1 << 16
 
@@ -114,6 +116,12 @@ class Copies:
             undetermined_rows=np.flatnonzero(lost | (absent & few)),
             regression=None if isinstance(space, RowSpace) else regression,
         )
+
+
+def in_units_of(others: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weights in units of the median of others, and not too far from that; ratios of extremes overflow."""
+    reach = np.log(_MOST_RATIO)
+    return np.exp(np.clip(np.log(weight) - np.median(np.log(others)), -reach, reach))
 
 
 def _are_apart(X: Any) -> bool:

@@ -10,11 +10,8 @@ from scipy import sparse
 from .._operators.base import Measurements
 from . import memory
 from .ids import Ids
-from .sample_weight import Copies
+from .sample_weight import Copies, in_units_of
 from .validation import make_measurements_object
-
-# Largest ratio of a weight to their median, and the inverse of the least.
-_MOST_RATIO = 1e8
 
 
 class SeenMeasurements(NamedTuple):
@@ -41,12 +38,11 @@ class SeenMeasurements(NamedTuple):
         what = "sparse" if sparse.issparse(X) else kind
         memory.require(memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize))
         operator, order = make_measurements_object(X if ids is None else ids.places(X), y, shape, kind)
-        weight = None if copies is None or copies.weight is None else _in_ratio(copies.weight)
+        weight = (
+            None
+            if copies is None or copies.weight is None
+            else in_units_of(copies.weight, np.median(np.log(copies.weight)))
+        )
         if order is not None:
             index, weight = index[order], None if weight is None else weight[order]
         return cls(operator, index, weight, ids)
-
-
-def _in_ratio(weight: np.ndarray) -> np.ndarray:
-    """Weights in units of their median, and not too far from that: normal equations lose all digits beyond."""
-    return np.clip(weight / np.median(weight), 1.0 / _MOST_RATIO, _MOST_RATIO)

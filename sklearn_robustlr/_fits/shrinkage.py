@@ -20,7 +20,8 @@ _FURTHER = 2
 def shrunk(outcome: Outcome, weight: np.ndarray | None = None) -> Outcome:
     """The posterior mean near a fit with noise, whose inliers it keeps; `weight` is the precision of measurements.
 
-    Where it would take too long, where signs of errors are heavy-tailed and of a symmetric matrix it is least squares.
+    Where it would take too long, where residuals are heavy-tailed and of a symmetric matrix the fit stays as it is, but
+    for a `weight`, by which its inliers are fitted again. Noise scale and degrees of freedom stay those of the fit.
     """
     fit, options = outcome.best.fit, outcome.options
     if outcome.best.verdict.code is StopReason.NOISY and options.polish and not (fit.heavy_tailed or options.symmetric):
