@@ -38,11 +38,9 @@ class SeenMeasurements(NamedTuple):
         what = "sparse" if sparse.issparse(X) else kind
         memory.require(memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize))
         operator, order = make_measurements_object(X if ids is None else ids.places(X), y, shape, kind)
-        weight = (
-            None
-            if copies is None or copies.weight is None
-            else in_units_of(copies.weight, np.median(np.log(copies.weight)))
-        )
+        weight = None
+        if copies is not None and copies.weight is not None:
+            weight = in_units_of(copies.weight, copies.weight)
         if order is not None:
             index, weight = index[order], None if weight is None else weight[order]
         return cls(operator, index, weight, ids)
