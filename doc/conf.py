@@ -39,8 +39,13 @@ html_title = "sklearn_robustlr"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": [], "install": [], "guide": [], "references": [], "changes": [], "develop": []}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_center": [],  # the sidebar has all pages
+}
+html_sidebars = {"**": ["all-pages.html"]}
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -67,6 +72,8 @@ sphinx_gallery_conf = {
     "filename_pattern": examples_that_run(),
     "doc_module": ("sklearn_robustlr",),
     "reference_url": {"sklearn_robustlr": None},
+    "within_subsection_order": "gallery_order.place",
+    "minigallery_sort_order": "gallery_order.place",
     "backreferences_dir": "api/backreferences",
     "download_all_examples": False,
     "show_signature": False,

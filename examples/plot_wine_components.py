@@ -48,7 +48,7 @@ def damage(X, share, seed):
 
 # %%
 # Five splits, without and with errors
-# -----------------------------------
+# ------------------------------------
 splits = list(StratifiedShuffleSplit(5, test_size=0.4, random_state=0).split(X, y))
 accuracy = {}
 for share in (0.0, 0.05):

@@ -125,7 +125,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         if not fit.converged:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {fit.verdict.message}. The result may be wrong. "
-                "See 'Reading the verdict' in the user guide.",
+                f"See '{fit.verdict.code}' under Troubleshooting in the documentation.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )

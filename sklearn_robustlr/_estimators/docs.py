@@ -64,7 +64,7 @@ _ENTRIES = {
     "checkpoint": """
         checkpoint : str, path or None, default=None
             Folder in which the stages of a long fit are kept until it is done. After an interruption, a fit of the same
-            data with the same parameters goes on after the last stage kept, to the same bits. See the user guide.
+            data with the same parameters goes on after the last stage kept, to the same bits. See the page "How to".
         """,
     # attributes of the estimators
     "rank_": """

@@ -34,8 +34,8 @@ class Masks(NamedTuple):
 class StopReason(StrEnum):
     """Why a fit ended as it did: the codes of the attribute ``stop_reason_``.
 
-    That attribute is a plain string, and equal to one of these members. The section "Reading the verdict" of the user
-    guide says what to do about each.
+    That attribute is a plain string, and equal to one of these members. The page "Troubleshooting" of the documentation
+    says what to do about each.
 
     Attributes
     ----------

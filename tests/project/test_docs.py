@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").glob("*.rst")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").glob("*.rst"), *(ROOT / "doc" / "tutorials").glob("*.rst")])
 
 
 def markdown_blocks(text):

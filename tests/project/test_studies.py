@@ -67,7 +67,7 @@ def test_the_verdict_is_judged_by_what_most_signs_and_the_best_rank_tell():
 
 
 def test_corrupted_rows_are_listed_and_periodic_errors_mislead():
-    """As the guide says of them."""
+    """As the page on evidence says of them."""
     rows = structure.run_problem("rows", 0.2, 10)
     assert rows["right"] and not rows["warned"] and rows["listed"] == 20
     stripes = structure.run_problem("stripes", 0.3, 10)
