@@ -89,15 +89,16 @@ for name, values in filled.items():
 # Before, damaged, repaired
 # -------------------------
 panels = {"before": table, "20 % missing (grey),\n5 % slipped": damaged, **filled}
-figure, axes = plt.subplots(1, len(panels), figsize=(13, 5.4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(2, 3, figsize=(8, 7.5), layout="constrained")
 colours = plt.get_cmap("RdBu_r").with_extremes(bad="#888888")
 shown = slice(0, 60)
-for ax, (name, values) in zip(axes, panels.items(), strict=True):
+for ax, (name, values) in zip(axes.flat, panels.items(), strict=True):
     ax.imshow(scaler.transform(values)[shown], cmap=colours, vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
-    ax.set_title(f"{name}\nerror {errors[name][0]:.2f}" if name in errors else name, fontsize=10)
+    ax.set_title(f"{name}\nerror {errors[name][0]:.2f}" if name in errors else name, fontsize=13)
     ax.set_xticks([])
-axes[0].set_ylabel("60 of the 569 samples")
-figure.supxlabel("30 measurements, each in units of its own spread; dark: three and more away from the median")
+    ax.set_yticks([])
+figure.supylabel("60 of the 569 samples", fontsize=12)
+figure.supxlabel("30 measurements in units of their spread; dark: far from the median", fontsize=12)
 
 if "sphinx_gallery" not in sys.modules:
     target = Path("repaired_table.png")
