@@ -7,9 +7,9 @@ every picture, in training and in test, is set to a value that no pen writes. Th
 errors, and so do its scores. :class:`~sklearn_robustlr.RobustPCA` finds the components of the pixels that are inliers,
 and regresses each picture on them, without its corrupted pixels.
 
-What to look at: the accuracy as the share of corrupted pixels grows. What failed: without errors PCA is clearly better
-(0.92 against about 0.75). Digits are only nearly low-rank, and half of their pixels are white: strokes that are rare
-are taken for outliers. Where the data are clean, use PCA.
+What to look at: the accuracy as the share of corrupted pixels grows. Without errors both reach 0.92. With 10 % of the
+pixels wrong RobustPCA is still at 0.91, while PCA falls to 0.14. What failed: with 15 % RobustPCA falls to 0.72. And
+where the data are clean, PCA does the same in a fraction of the time.
 """
 
 # %%
@@ -50,6 +50,7 @@ for share in shares:
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for (name, values), marker, color in zip(accuracy.items(), "so", ("#d55e00", "#0072b2"), strict=True):
     ax.plot(np.array(shares) * 100, values, marker=marker, color=color, label=name)
+ax.set_title("Digits from ten components, with wrong pixels")
 ax.set_xlabel("wrong pixels (%)")
 ax.set_ylabel("accuracy on test pictures")
 ax.set_ylim(0, 1)

@@ -85,6 +85,7 @@ for (name, values), marker, color in zip(medians.items(), "osD^", COLORS, strict
 ax.set(xscale="log", yscale="log", xlabel="training images", ylabel="relative prediction error (clean test labels)")
 ax.set_xticks(SIZES, [str(size) for size in SIZES])
 ax.minorticks_off()
+ax.set_title("Trace regression with a quarter of the labels wrong")
 figure.legend(loc="outside upper center", ncols=2, frameon=False)
 if "sphinx_gallery" not in sys.modules:
     target = Path("digits_regression.png")

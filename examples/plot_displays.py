@@ -42,5 +42,7 @@ RecoveryDisplay.from_estimator(model, ax=axes[0, 0])
 SpectrumDisplay.from_estimator(model, ax=axes[0, 1])
 OutlierDisplay.from_estimator(model, problem.data, kind="histogram", ax=axes[1, 0])
 OutlierDisplay.from_estimator(model, problem.data, ax=axes[1, 1])
+for ax, title in zip(axes.flat, ("Loss and steps", "Spectrum", "Residuals", "Flagged entries"), strict=True):
+    ax.set_title(title)
 if "sphinx_gallery" not in sys.modules:
     figure.savefig("displays.png", dpi=120)

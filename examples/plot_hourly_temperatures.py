@@ -8,8 +8,8 @@ For a month of mornings the sensor drifts in the sun. Nothing says which reading
 
 What to look at: imputers that trust every reading spread the corrupted ones over the missing entries, and never repair
 them. :class:`~sklearn_robustlr.RobustMatrixCompletion` finds them. What failed: a drift of a few degrees is within what
-the weather does. Half of it is not flagged, and the repaired curve follows it. Some inliers are flagged, too (printed
-below): a weather front that passes is not a daily shape.
+the weather does. One in six of its readings is not flagged. Some inliers are flagged, too (printed below): a weather
+front that passes is not a daily shape.
 """
 
 # %%
@@ -59,7 +59,7 @@ told = any(issubclass(w.category, ConvergenceWarning) for w in caught)
 print(f"rank {model.rank_}, noise {model.scale_:.2f} degrees, {model.stop_reason_}{' (warned)' if told else ''}")
 print(f"wrong readings flagged: {np.mean(model.outliers_[wrong & ~lost]):.0%}")
 print(f"readings of the drift flagged: {np.mean(model.outliers_[drift & ~dead & ~lost]):.0%}")
-print(f"sound readings flagged: {np.mean(model.outliers_[~wrong & ~drift & ~lost]):.1%}")
+print(f"other readings flagged: {np.mean(model.outliers_[~wrong & ~drift & ~lost]):.1%}")
 
 results = {"robust completion": repaired}
 for name, imputer in (
@@ -80,6 +80,7 @@ for name, result in results.items():
 # ---------------
 figure, axes = plt.subplots(3, 1, figsize=(10, 6), sharex=True, layout="constrained")
 hours = slice(200 * 24, 214 * 24)
+figure.suptitle("Two weeks of July: truth, wrong readings, and what each imputer makes of them")
 for ax, (name, result) in zip(axes, results.items(), strict=True):
     ax.plot(truth.ravel()[hours], color="0.6", lw=3, label="truth")
     ax.plot(result.ravel()[hours], color="#0072b2", lw=1, label=name)

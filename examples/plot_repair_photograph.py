@@ -6,7 +6,7 @@ A photograph is close to low-rank: a few dozen patterns of rows and columns make
 missing (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion`
 is used as an imputer. It is not given which pixels are corrupted, how many, or what the rank is.
 
-What to look at: most speckles are gone and the missing pixels are filled, with less than half of the error of filling
+What to look at: most speckles are gone and the missing pixels are filled, with about half of the error of filling
 them by the median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are not
 patterns of whole rows and columns. There, missing pixels are smoothed, and inliers are flagged along with the corrupted
 pixels. White speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are kept as they were.

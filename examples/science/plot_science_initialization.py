@@ -73,7 +73,7 @@ by_scale = {bound: [error(many, bound, scale) for scale in SCALES] for bound in 
 some = {size: [problem(size, seed) for seed in range(3)] for size in SIZES}
 by_size = {bound: [np.median([error(p, bound, 1e-4) for p in some[size]]) for size in SIZES] for bound in BOUNDS}
 
-print(f"unknowns at rank {SHAPE[0]}: {SHAPE[0] * (SHAPE[0] + 1) // 2}")
+print(f"degrees of freedom at rank {SHAPE[0]}: {SHAPE[0] * (SHAPE[0] + 1) // 2}")
 print("rank bound " + "".join(f"{scale:>9.0e}" for scale in SCALES) + "   slope")
 for bound, values in by_scale.items():
     slope = np.polyfit(np.log10(SCALES), np.log10(values), 1)[0]
@@ -91,7 +91,8 @@ for x, table, ax in ((SCALES, by_scale, axes[0]), (SIZES, by_size, axes[1])):
         ax.loglog(x, values, color=color, marker=marker, label=label)
 axes[0].loglog(SCALES, SCALES * 0.3, ":", color="0.3", label="slope 1")
 axes[0].set(xlabel="init_scale (relative to the data)", ylabel="relative error")
-axes[1].set(xlabel="measurements")
+axes[1].set(xlabel="measurements", title="Few measurements")
+axes[0].set_title("The error falls with the start")
 axes[1].set_xticks(SIZES, [str(size) for size in SIZES])
 axes[1].minorticks_off()
 axes[0].legend(title="rank bound", frameon=False)

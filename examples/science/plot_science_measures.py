@@ -97,6 +97,7 @@ for i, (case, color) in enumerate(zip(CASES, ("#0072b2", "#e69f00"), strict=True
 axes[0].axhline(0, color="black", lw=0.8)
 axes[0].set_xticks(place, [name.replace(" ", "\n") for name in MEASURES])
 axes[0].set(ylabel="Kendall's tau with the true error", ylim=(-0.2, 1))
+axes[0].set_title("Which measure orders fits by their error?")
 axes[0].legend(frameon=False)
 noisy = tables["20 % noise"][0]
 axes[1].loglog(noisy[:, 0], noisy[:, 1], "s", color="#d55e00", label="training loss")

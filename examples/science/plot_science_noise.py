@@ -63,6 +63,7 @@ above.plot(ITERATIONS, error, "o-", color="#0072b2", ms=4, label="over-sized, au
 above.axhline(schedule, color="#009e73", ls="-.", label="the paper's schedule, at its end")
 above.axhline(full, color="black", ls="--", label="default settings")
 above.set(ylabel="relative error to the truth", xscale="log", ylim=(0, 1.05))
+above.set_title("The error rises while the loss falls")
 above.legend(frameon=False)
 for values, color, marker, label in (
     (loss, "#d55e00", "s", "training loss: mean |residual|"),

@@ -54,7 +54,7 @@ for ax, kind in zip(axes, ("huge", "sign-flip"), strict=True):
         [[[fit(kind, a, k, seed) for seed in range(COUNT)] for k in MULTIPLES] for a in SHARES], dtype=float
     )
     PhaseTransitionDisplay.from_predictions(results[..., 0], outliers=SHARES, observations=MULTIPLES, ax=ax)
-    ax.set(title=f"errors: {kind}", xlabel="measurements per unknown")
+    ax.set(title=f"errors: {kind}", xlabel="measurements per degree of freedom")
     right, mirrored, converged = results[..., 0] < 1e-6, results[..., 1] < 1e-6, results[..., 2] == 1
     print(f"{kind}: {right.sum()} of {right.size} recovered; {(converged & ~right).sum()} wrong ones called converged,")
     print(f"    {(converged & mirrored).sum()} of them exactly -X")

@@ -152,10 +152,10 @@ def of_a_matrix(share, multiple, seed, shape=(50, 50)):
 # %%
 # The maps, three problems per cell
 # ---------------------------------
-NAMES = ("this package, rank unknown", "scaled sub-gradient, told the rank", "Cauchy-weighted ALS, told the rank")
+NAMES = ("this package, rank unknown", "scaled sub-gradient, given the rank", "Cauchy-weighted ALS, given the rank")
 figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), layout="constrained")
 for row, (title, problem) in zip(
-    axes, {"linear measurements": of_measurements, "matrices with holes": of_a_matrix}.items(), strict=True
+    axes, {"linear measurements": of_measurements, "matrices with missing entries": of_a_matrix}.items(), strict=True
 ):
     grid = [(share, multiple, seed) for share in SHARES for multiple in MULTIPLES for seed in range(COUNT)]
     results = Parallel(n_jobs=2)(delayed(problem)(*cell) for cell in grid)
@@ -172,7 +172,7 @@ for row, (title, problem) in zip(
         display = PhaseTransitionDisplay.from_predictions(
             error, outliers=SHARES, observations=MULTIPLES, ax=ax, colorbar=False
         )
-        ax.set(title=f"{title}:\n{name}", xlabel="observations per unknown")
+        ax.set(title=f"{title}:\n{name}", xlabel="observations per degree of freedom")
     silent = claimed & ~right[0]
     print(f"    not recovered by this package: {np.sum(~right[0])}, of which it claims to be right: {silent.sum()}")
 figure.colorbar(display.image_, ax=axes, label="share of problems recovered", shrink=0.6)
