@@ -8,8 +8,8 @@ errors, and so do its scores. :class:`~sklearn_robustlr.RobustPCA` finds the com
 and regresses each picture on them, without its corrupted pixels.
 
 What to look at: the accuracy as the share of corrupted pixels grows. Without errors both reach 0.92. With 10 % of the
-pixels wrong RobustPCA is still at 0.91, while PCA falls to 0.14. What failed: with 15 % RobustPCA falls to 0.72. And
-where the data are clean, PCA does the same in a fraction of the time.
+pixels wrong RobustPCA is still at 0.91, while PCA falls to 0.14. What failed: with 15 % RobustPCA falls to 0.72. Where
+the data are clean, use PCA.
 """
 
 # %%
