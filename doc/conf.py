@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import architecture
+import gallery_order
 import matplotlib
 
 from sklearn_robustlr import __version__
@@ -89,6 +90,13 @@ def generate(app):
     architecture.table(HERE.parent / "sklearn_robustlr", target / "modules.rst")
 
 
+def one_place_each(app, docname, source):
+    """The tutorials stand in the sidebar once: under their own index, not again under that of the gallery."""
+    if docname == "gallery/index":
+        for name in gallery_order.TUTORIALS:
+            source[0] = source[0].replace(f"\n   /gallery/{name}\n", "\n")
+
+
 def link_to_scikit_learn(app, what, name, obj, options, lines):
     """Docstrings that scikit-learn makes, of requests for metadata, refer to pages of its own."""
     page = "`metadata routing <https://scikit-learn.org/stable/metadata_routing.html>`__"
@@ -101,4 +109,5 @@ def link_to_scikit_learn(app, what, name, obj, options, lines):
 
 def setup(app):
     app.connect("builder-inited", generate)
+    app.connect("source-read", one_place_each)
     app.connect("autodoc-process-docstring", link_to_scikit_learn)

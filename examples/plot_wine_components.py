@@ -13,12 +13,6 @@ simple remedy that does nearly as well, and slightly better where nothing is wro
 """
 
 # %%
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_wine

@@ -19,12 +19,6 @@ replace anything (``replace="missing"`` replaces nothing that is there). The yea
 # ---------
 # Columns may have any units and any size, so nothing is scaled. Columns of text are not for a low-rank model: the name
 # becomes the index, and the origin stays aside.
-import sys
-
-import matplotlib
-
-if "sphinx_gallery" not in sys.modules:
-    matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
