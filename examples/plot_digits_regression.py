@@ -47,7 +47,7 @@ METHODS = {
     "Ridge": Ridge(fit_intercept=False, alpha=1.0),
 }
 SIZES = (100, 200, 400, 800, 1400)
-SEEDS = range(5)
+SEEDS = range(3)
 
 
 def errors(n_train, seed):
@@ -70,8 +70,8 @@ with threadpool_limits(1):  # in products as small as these, threads of BLAS onl
     table = {size: [errors(size, seed) for seed in SEEDS] for size in SIZES}
 
 # %%
-# Relative error of the predictions, median over five splits
-# ----------------------------------------------------------
+# Relative error of the predictions, median over three splits
+# -----------------------------------------------------------
 print(f"{'training images':24s}" + "".join(f"{size:>10d}" for size in SIZES))
 medians = {name: [np.median([e[name] for e in table[size]]) for size in SIZES] for name in METHODS}
 for name, values in medians.items():
