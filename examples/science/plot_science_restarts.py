@@ -63,6 +63,7 @@ for share, colour in zip(SHARES, ("#0072B2", "#E69F00", "#D55E00"), strict=True)
         f"{share:.0%} flipped: successes of {STARTS} starts {counts[share]}, best of 1 {chance[0]:.2f}, "
         f"best of {STARTS} {chance[-1]:.2f}; default fit exact in {exact:.2f}"
     )
+ax.set_title("The chance that one of k starts succeeds")
 ax.set(xlabel="number of starts, k", ylabel="chance that the best of k is close", ylim=(-0.05, 1.05))
 ax.set_xticks(k)
 ax.legend(loc="center right", ncols=2)
