@@ -18,8 +18,8 @@ new, float32: a part of the grid, judged on 120 rows that are regressed after th
 
 sensing: 24 x 16 of rank 2, or decaying, 3 and 6 inliers per degree of freedom of rank 2; it predicts new measurements.
 Standard errors are judged by their clean values, intervals (these with the noise of the fit, under a normal law) by
-noisy ones. A sparse measurement has a tenth of its entries. Where a fit tells no bounds, as its warning says, it is
-counted as unbounded, and not in the coverage; in the grid, entries without bounds count as held.
+noisy ones. A sparse measurement has a tenth of its entries. Of entries and measurements without bounds, which are not
+identifiable or from a fit that is not, the share is told, here and in the grid; they do not count as held.
 
 tables: five tables of scikit-learn, five kinds of damage, of `tables.py`. The log loss is that of normal laws, by mean
 and standard deviation. Peers are iterative imputation, by 20 draws of its posterior, and a Gaussian process of each
@@ -108,12 +108,15 @@ def run_grid(part, ratio, errors, sampling, spectrum, seed):
     _, std = model.transform(data, return_std=True)
     ends = [model.predict_interval(data, coverage=c) for c in NOMINAL]
     inside = [(low <= value) & (value <= high) for low, high in ends]
-    missed = np.abs(estimate - clean)[hidden]
+    bounded = hidden & np.isfinite(std)
+    missed = np.abs(estimate - clean)[bounded]
     result = {
-        "interval": [float(np.mean(x[hidden])) for x in inside],
-        "std": [float(np.mean(missed <= norm.ppf(0.5 + c / 2) * std[hidden])) for c in NOMINAL],
-        "unbounded": float(np.mean(~np.isfinite(std[hidden]))),
-        "rows": [float(x) for x in np.mean(inside[1], axis=1, where=hidden)[hidden.sum(axis=1) >= 10]],
+        "interval": [float(np.mean(x[bounded])) if bounded.any() else np.nan for x in inside],
+        "std": [
+            float(np.mean(missed <= norm.ppf(0.5 + c / 2) * std[bounded])) if len(missed) else np.nan for c in NOMINAL
+        ],
+        "unbounded": 1.0 - float(bounded.sum() / hidden.sum()),
+        "rows": [float(x) for x in np.mean(inside[1], axis=1, where=bounded)[bounded.sum(axis=1) >= 10]],
         "converged": bool(model.converged_),
         "verdict": model.stop_reason_,
     }
