@@ -116,7 +116,7 @@ def run_grid(part, ratio, errors, sampling, spectrum, seed):
             float(np.mean(missed <= norm.ppf(0.5 + c / 2) * std[bounded])) if len(missed) else np.nan for c in NOMINAL
         ],
         "unbounded": 1.0 - float(bounded.sum() / hidden.sum()),
-        "rows": [float(x) for x in np.mean(inside[1], axis=1, where=bounded)[bounded.sum(axis=1) >= 10]],
+        "rows": [float(np.mean(x[m])) for x, m in zip(inside[1], bounded, strict=True) if m.sum() >= 10],
         "converged": bool(model.converged_),
         "verdict": model.stop_reason_,
     }
