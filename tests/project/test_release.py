@@ -1,5 +1,6 @@
 """What is said of a release in several files is the same in all: version, dependencies, address."""
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_the_recipe_needs_what_the_package_needs():
 def test_the_reason_of_each_dependency_is_given():
     reasons = (ROOT / "CONTRIBUTING.md").read_text().split("## Why each dependency")[1]
     named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^- (.*?):", reasons, re.M))))
-    for requirement in [*PROJECT["dependencies"], *sum(EXTRAS.values(), start=[])]:
+    for requirement in itertools.chain(PROJECT["dependencies"], *EXTRAS.values()):
         assert name(requirement) in {*named, "sklearn-robustlr"}, requirement
 
 
