@@ -50,7 +50,7 @@ def test_the_address_is_the_same_in_all_files():
     assert PROJECT["urls"]["Homepage"] == f"https://{owner}.github.io/{repository}/"
     own = {f"github.com/{owner}/{repository}", f"{owner}.github.io/{repository}"}
     pages = [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), *(ROOT / "doc").glob("*.rst"), ROOT / "conda" / "recipe.yaml"]
-    pages += (ROOT / ".github").glob("ISSUE_TEMPLATE/config.yml")  # not in the sdist
+    pages += [ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"]
     found = set()
     for page in pages:
         found |= set(re.findall(rf"github\.com/[\w-]+/{repository}|[\w-]+\.github\.io/{repository}", page.read_text()))
