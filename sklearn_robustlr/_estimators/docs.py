@@ -96,8 +96,10 @@ _ENTRIES = {
         expected_error_ : ndarray of shape (n_features,)
             Root mean square error to be expected of the estimate of a hidden entry of each column, its noise included,
             in units of the standard deviation of the column: 0 where the fit is exact, 1 where it tells no more than
-            the mean. Of an approximate fit it is measured on entries that were held out; of one with noise it follows
-            from that. NaN where the fit has not converged.""",
+            the mean. Of an approximate fit it is measured on entries that were held out, without those that lie three
+            standard deviations or more out and may be gross errors, and the standard deviation is the robust one
+            (median absolute deviation / 0.6745); of one with noise it follows from that. NaN where the fit has not
+            converged.""",
     "converged_": """
         converged_ : bool
             Whether the fit is to be trusted; if not, a ConvergenceWarning has said why, in a sentence with its figures.

@@ -22,6 +22,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
+from .sharp import weighted_columns
 
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
 _BETTER = 0.9
@@ -139,18 +140,25 @@ class LazyModel:
         return self._first is not None and self._first.errors.gained > _GOOD
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
-        """The model as a fit; None where the other fit predicts held-out entries as well."""
-        weighted = self._entries.weight is not None  # which the other fit knows nothing of
-        if (fit.sharp and not weighted) or self.averaged is None:
-            return None
+        """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is."""
+        entries, options = self._entries, self._options
+        weighted = entries.weight is not None  # which the other fit knows nothing of
+        refined = weighted_columns(entries, fit) if weighted and fit.converged else None
+        if fit.sharp or self.averaged is None:
+            return None if refined is None else _as_fit(entries, refined.space(entries), fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
-        other = predicted_errors(fit, self.averaged) if usable else None
-        if not (weighted or self._takes_place_of(fit, other)):
-            return None
-        return _as_fit(self._entries, self.averaged, fit, self._options)
+        other = None
+        if refined is not None:
+            other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
+        elif usable and not weighted:
+            other = predicted_errors(fit, self.averaged)
+        if self._takes_place_of(fit, other) or (weighted and refined is None):
+            verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else fit.verdict
+            return _as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
+        return None if refined is None else _as_fit(entries, refined.space(entries), fit, fit.verdict, options)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors; beyond doubt, where only that is to be trusted.
@@ -168,21 +176,14 @@ class LazyModel:
         return self.averaged.errors.are_small or is_nearer(missed, errors)
 
 
-def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Options) -> Approximation:
-    """The averaged model as a fit of all rows, in the units of the data."""
-    space = averaged.space
+def _as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
+    """A model as a fit of all rows, in the units of the data."""
     dtype = entries.dtype
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
     u, s, v = product_svd(regression.factors, space.basis)
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
-    low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
-    np.minimum.at(low, entries.cols, entries.y)
-    np.maximum.at(high, entries.cols, entries.y)
-    seen = low <= high  # of a column without an entry nothing is known
-    low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
-    center = np.average(regression.factors, axis=0, weights=entries.row_weight)
-    space = replace(space, center=center, low=low, high=high)
+    space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
     scale = float(np.sqrt(np.mean(space.noise**2)))
     found = replace(
         fit,
@@ -194,6 +195,6 @@ def _as_fit(entries: Entries, averaged: Averaged, fit: LowRankFit, options: Opti
         threshold=FLAG_WIDTH * scale,
         heavy_tailed=False,
         outliers=regression.beyond,
-        verdict=Verdict(StopReason.APPROXIMATE) if averaged.errors.are_small else fit.verdict,
+        verdict=verdict,
     )
     return Approximation(found, space, regression)

@@ -64,6 +64,11 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             fit, regression = found.extension
             known = Masks(*(np.ones(n, dtype=bool) for n in entries.shape))
             return _judge(entries, fit, learn_space(fit, known, entries.row_weight), regression, known)
+        if found.block is not None and entries.weight is not None:  # all there is to do is to refine it by the weights
+            fit = found.block.fit.with_factors(*found.block.extend(entries, options))
+            approximation = model.instead_of(fit)
+            if approximation is not None:
+                return _judge_approximation(entries, approximation)
         start = None if found.block is None else block_to_start(entries, found.block, options)
     kept = core(entries)
     if kept.rows.any():
@@ -237,6 +242,7 @@ def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: O
 def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     """Outliers and location of an approximate fit; rows and columns without an entry are not identifiable."""
     rows, cols = entries.counts(np.ones(len(entries.y), dtype=bool))
+    decays = found.fit.verdict.code is StopReason.APPROXIMATE
     return MatrixFit(
         fit=found.fit,
         space=found.space,
@@ -245,7 +251,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         undetermined_rows=np.flatnonzero(rows == 0),
         undetermined_columns=np.flatnonzero(cols == 0),
         n_observed=len(entries.y),
-        expected_error=found.space.column_errors if found.fit.converged else np.full(entries.shape[1], np.nan),
+        expected_error=found.space.column_errors if decays else _expected_error(found.fit),
         regression=found.regression,
     )
 

@@ -163,6 +163,7 @@ class FirstAverage:
             screen=fitter.screen,
             column_errors=_column_errors(errors.missed**2, test.cols[within], noise, members.counts[within]),
             calibration=_calibrate_average(test, members, weights, inlier),
+            usual_weight=samples.table.usual_weight,
         )
         held = samples.held & (np.abs(samples.table.values) <= _FENCE)
         return Averaged(space, samples.entries, samples.rows, held, errors)

@@ -33,13 +33,15 @@ class NoiseLaw:
     """Noise of a column: N(0, s^2), N(0, 30 s^2) or a Cauchy law of its own spread, with estimated shares.
 
     The wide part keeps the core from collapsing onto the best-fitting entries where data are only nearly low-rank. A
-    law that is not `robust` has the core alone. `variances` are those of the core, one a column.
+    law that is not `robust` has the core alone. `variances` are those of the core, one a column; if `common`, they are
+    one and the same.
     """
 
     variances: np.ndarray
     robust: bool
     shares: np.ndarray
     spread: float
+    common: bool = False
 
     @property
     def inlier_variances(self) -> np.ndarray:
@@ -84,7 +86,8 @@ class NoiseLaw:
         power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
         count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
         common = power.sum() / max(count.sum(), 1.0)
-        variances = np.maximum((power + _COMMON * common) / (count + _COMMON), _LEAST_VARIANCE)
+        own = np.full(n_columns, common) if self.common else (power + _COMMON * common) / (count + _COMMON)
+        variances = np.maximum(own, _LEAST_VARIANCE)
         if not self.robust:
             return replace(self, variances=variances)
         # effective is core plus a thirtieth of wide, counted is core plus wide

@@ -30,6 +30,8 @@ _COLD = 0.1
 # five kinds of damage the error is 0.999 of that of exact sweeps, 1.000 with one step (at worst 1.07) or six sweeps
 # (1.07), and no less with three steps, which take an eighth longer.
 _COOLING, _STEPS = 8, 2
+# Weight, in units of the median one, below which an entry hardly counts: a few of these say nothing of the others.
+_FAINT = 1e-2
 #: Precision of the prior while directions are free.
 FLAT = 1e-9
 
@@ -40,7 +42,7 @@ class Columns:
 
     Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen. `joint`, of shape
     (p, k, r), is a root of the covariance of the loadings of all columns together (None: columns are apart): they are
-    the loadings plus joint z, z ~ N(0, I_r).
+    the loadings plus joint z, z ~ N(0, I_r). If not `learns_mean`, the mean is known.
     """
 
     loadings: np.ndarray
@@ -48,6 +50,7 @@ class Columns:
     mean: np.ndarray
     law: NoiseLaw
     joint: np.ndarray | None = None
+    learns_mean: bool = True
 
     @property
     def rank(self) -> int:
@@ -92,6 +95,13 @@ class Table:
     def root_weight(self) -> np.ndarray:
         """What errors of entries are multiplied by, to be alike."""
         return np.ones(len(self.values)) if self.weight is None else np.sqrt(self.weight)
+
+    @property
+    def usual_weight(self) -> float:
+        """Weight of an entry of which none is known: that of the mean variance of these."""
+        if self.weight is None or not len(self.weight):
+            return 1.0
+        return 1.0 / float(np.mean(1.0 / np.maximum(self.weight, _FAINT * np.median(self.weight))))
 
     def weigh(self, law: NoiseLaw, squares: np.ndarray) -> Weights:
         """Weigh the entries by their expected squared residuals under a law."""
@@ -270,7 +280,8 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
         entry_moments(indptr, cols, u, c, v, d, fitted, variance)
         residual = table.values - fitted
-        m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
+        if columns.learns_mean:
+            m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
         u, v, d, precision = _rotate(u, c, v, d, table.row_weight)
         if shrink:
@@ -286,7 +297,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
-    return Columns(v, d, m, law)
+    return replace(columns, loadings=v, covariances=d, mean=m, law=law, joint=None)
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:

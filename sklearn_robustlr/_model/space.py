@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -70,7 +70,8 @@ class ModelSpace:
     coefficients of the fitted rows.
     Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
     missing under a Gaussian law (None: none is one). `column_errors` are root mean squares of held-out errors, in even
-    units, and `calibration` has these errors beside what was predicted of them.
+    units, and `calibration` has these errors beside what was predicted of them. Entries of no known precision have the
+    `usual_weight`.
     """
 
     names: tuple[str, ...]
@@ -85,6 +86,7 @@ class ModelSpace:
     screen: Screen | None
     column_errors: np.ndarray
     calibration: Calibration
+    usual_weight: float = 1.0
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -137,6 +139,8 @@ class ModelSpace:
     def table(self, entries: Entries, lo: int, hi: int) -> Table:
         """The entries of the rows lo to hi in even units."""
         indptr, cols, y, weight = entries.block(lo, hi)
+        if weight is None and self.usual_weight != 1.0:
+            weight = np.full(len(y), self.usual_weight)
         return Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]), weight)
 
     def posteriors(self, table: Table) -> list[MemberRows]:
@@ -170,7 +174,9 @@ class ModelSpace:
             run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
         factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
         rest = self.residual(every, factors)
-        stuck[~stuck] = gross & (np.abs(rest[~stuck]) > FLAG_WIDTH * self.noise[entries.cols])
+        missed = np.abs(rest[~stuck])
+        missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
+        stuck[~stuck] = gross & (missed > FLAG_WIDTH * self.noise[entries.cols])
         beyond = stuck
         met = np.diff(every.indptr) - np.bincount(every.rows[beyond], minlength=n)
         return Regression(factors, met, rest if residual else rest[:0], beyond)
@@ -188,6 +194,14 @@ class ModelSpace:
     def predict(self, factors: np.ndarray) -> np.ndarray:
         """Estimates of all entries of rows, not held to the range of what is seen."""
         return factors @ self.basis.T
+
+    def within(self, entries: Entries) -> ModelSpace:
+        """The same space, its estimates between the least and the largest of these entries of each column."""
+        low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
+        np.minimum.at(low, entries.cols, entries.y)
+        np.maximum.at(high, entries.cols, entries.y)
+        seen = low <= high  # of a column without an entry nothing is known
+        return replace(self, low=np.where(seen, low, 0.0), high=np.where(seen, high, 0.0))
 
     @property
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,6 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
-OPEN = {"min_value": -np.inf, "max_value": np.inf, "replace": "all"}
-
 
 def drawn(seed=0, shape=(160, 60), rank=3, errors=0.05):
     """A matrix, what is seen of it beside noise that varies tenfold, its precisions, and what is seen and right."""
@@ -36,15 +34,33 @@ def told(data, precision, rank, clean):
     return u @ v.T
 
 
-def test_precisions_make_the_estimate_nearly_as_good_as_if_all_were_told():
-    clean, data, precision, right = drawn()
+@pytest.mark.parametrize(("seed", "shape", "rank"), [(0, (160, 60), 3), (1, (60, 160), 2), (2, (300, 40), 4)])
+def test_precisions_make_the_estimate_nearly_as_good_as_if_all_were_told(seed, shape, rank):
+    clean, data, precision, right = drawn(seed, shape, rank)
+    models = RobustMatrixCompletion(replace="all"), RobustMatrixCompletion(replace="all")
     error = [
-        np.linalg.norm(RobustMatrixCompletion(**OPEN).fit_transform(data, entry_weight=weight) - clean)
-        for weight in (precision, None)
+        np.linalg.norm(model.fit_transform(data, entry_weight=weight) - clean)
+        for model, weight in zip(models, (precision, None), strict=True)
     ]
-    best = np.linalg.norm(told(data, precision * right, 3, clean) - clean)
-    assert error[0] < 1.15 * best
+    best = np.linalg.norm(told(data, precision * right, rank, clean) - clean)
+    assert error[0] < 1.05 * best
     assert error[0] < 0.8 * error[1]
+    assert models[0].rank_ == rank and models[0].stop_reason_ == "noisy"
+
+
+def test_a_large_matrix_is_refined_from_the_fit_of_a_block():
+    clean, data, precision, right = drawn(3, (1200, 100), 3)
+    model = RobustMatrixCompletion(replace="all")
+    error = np.linalg.norm(model.fit_transform(data, entry_weight=precision) - clean)
+    assert error < 1.05 * np.linalg.norm(told(data, precision * right, 3, clean) - clean)
+
+
+def test_intervals_cover_where_precisions_are_known():
+    clean, data, precision, _ = drawn()
+    model = RobustMatrixCompletion(replace="all").fit(data, entry_weight=precision)
+    mean, deviation = model.transform(data, return_std=True)
+    hidden = np.isnan(data)
+    assert 0.91 < np.mean(np.abs(mean - clean)[hidden] < 1.96 * deviation[hidden]) < 0.98
 
 
 def test_only_ratios_matter():

@@ -1,0 +1,130 @@
+"""A fit of a sharp rank as a model of tables: one member through the origin, whose noise has one scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .._model.calibration import Calibration
+from .._model.joint import joint_root
+from .._model.noise import NoiseLaw
+from .._model.posterior import Columns, Table, moments, regress, sweep_until_settled
+from .._model.space import ModelSpace
+from .._model.stuck import StuckValues
+from .._operators.observed import Entries
+from .._utils.linalg import unpack
+from .._utils.rules import LEAST_FREE
+from .measurements import LowRankFit
+
+#: Share of the entries that is left out of its rows to calibrate intervals.
+HELD_OUT = 0.1
+# Least noise, in units of the data.
+_LEAST_NOISE = 1e-9
+
+
+class Missed(NamedTuple):
+    """Errors at entries that are left out, the standard deviations expected of them, and the chances of gross errors.
+
+    They are in units of the weight of each entry, where it has one.
+    """
+
+    error: np.ndarray
+    deviation: np.ndarray
+    gross: np.ndarray
+
+
+@dataclass(frozen=True)
+class SharpColumns:
+    """The row space of a fit of a sharp rank as `columns` of a model, and the `unit` that they are in."""
+
+    columns: Columns
+    unit: float
+
+    @classmethod
+    def of(cls, entries: Entries, fit: LowRankFit) -> SharpColumns | None:
+        """The columns, apart from their covariances.
+
+        None where the fit tells no noise, has no direction, or is larger than the data.
+        """
+        if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
+            return None
+        n, p = entries.shape
+        top = float(fit.singular_values[0])
+        size = top / np.sqrt(float(n) * p) * float(np.linalg.norm(fit.singular_values / top)) if top > 0.0 else 0.0
+        unit = max(size, float(fit.scale))  # squares of extreme sizes are no numbers
+        if not unit <= float(np.abs(entries.y).max()):
+            return None
+        loadings = (fit.right * (fit.singular_values / np.sqrt(n) / unit)).astype(np.float64)
+        k = loadings.shape[1]
+        law = NoiseLaw.start(np.full(p, max(float(fit.scale) / unit, _LEAST_NOISE) ** 2), True)
+        none = np.zeros((p, k * (k + 1) // 2))
+        return cls(Columns(loadings, none, np.zeros(p), replace(law, common=True), learns_mean=False), unit)
+
+    @property
+    def prior(self) -> np.ndarray:
+        """Precision of the loadings before they are learnt: their size over all columns."""
+        loadings = self.columns.loadings
+        return len(loadings) / np.maximum(np.sum(loadings**2, axis=0), _LEAST_NOISE**2)
+
+    def table(self, entries: Entries) -> Table:
+        """Entries in the unit."""
+        p = entries.shape[1]
+        return Table.of(entries, np.zeros(p), np.full(p, self.unit))
+
+    def space(self, entries: Entries) -> ModelSpace:
+        """The space of one member, calibrated by some of these entries."""
+        p = entries.shape[1]
+        table = self.table(entries)
+        held = np.random.RandomState(0).uniform(size=len(table.values)) < HELD_OUT
+        missed = self._missed(table, held)
+        return ModelSpace(
+            names=("sharp",),
+            members=(self.columns,),
+            weights=np.ones(1),
+            shift=np.zeros(p),
+            scale=np.full(p, self.unit),
+            low=np.full(p, -np.inf),
+            high=np.full(p, np.inf),
+            center=np.zeros(0),
+            stuck=StuckValues.none(entries.dtype),
+            screen=None,
+            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2))),
+            calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
+            usual_weight=table.usual_weight,
+        )
+
+    def missed(self, entries: Entries, held: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Absolute errors at the entries of a mask, each left out, in units of the scale of its column."""
+        return np.abs(self._missed(self.table(entries), held).error) * self.unit / scale[entries.cols[held]]
+
+    def _missed(self, table: Table, held: np.ndarray) -> Missed:
+        """Errors at entries that are left out of their rows, and of their columns by the leverage they have there."""
+        columns, test = self.columns, table.subset(held)
+        posterior = regress(table.subset(~held), columns)
+        mean, variance = moments(posterior, columns, test)
+        core = columns.law.variances[test.cols]
+        error, variance = test.root_weight * (mean - test.values), test.root_weight**2 * variance
+        gross = columns.law.weigh(error**2 * core / (core + variance), test.cols).gross
+        u = test.root_weight[:, None] * posterior.means[test.rows]
+        leverage = np.einsum("pk,pkl,pl->p", u, unpack(columns.covariances)[test.cols], u) / core
+        free = np.maximum(1.0 - (1.0 - gross) * leverage, LEAST_FREE)
+        noise = columns.law.inlier_variances[test.cols]
+        return Missed(error / free, np.sqrt(variance / free + noise), gross)
+
+
+def weighted_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:
+    """The columns of a sharp fit refined by the precisions of the entries; None: it has none to refine.
+
+    The fit has told inliers from outliers without the precisions. From there posteriors of rows and columns alternate
+    under a robust law of one noise scale, that of an entry of weight one.
+    """
+    start = SharpColumns.of(entries, fit)
+    if start is None:
+        return None
+    table = start.table(entries)
+    found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+    rows = regress(table, found.columns)
+    joint = joint_root(table, rows.means, rows.precision, found.columns.loadings, found.prior)
+    return replace(found, columns=replace(found.columns, joint=joint))
