@@ -104,7 +104,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         """The parameters, checked against the shape (d1, d2) of the matrix; `size` is the number of measurements."""
         return check_options(self, shape, size, symmetric=symmetric)
 
-    def _set_fitted(self, fit: LowRankFit, *, stacklevel: int = USER, **own: Any) -> None:
+    def _set_fitted(self, fit: LowRankFit, *, stacklevel: int = USER, warns: bool = True, **own: Any) -> None:
         """Set the fitted attributes, those of any fit and an estimator's `own`; warn where it is not to be trusted."""
         shared = {
             "rank_": fit.rank,
@@ -122,7 +122,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         }
         for name, value in {**shared, **own}.items():
             setattr(self, name, value)
-        if not fit.converged:
+        if warns and not fit.converged:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {fit.verdict.message}. The result may be wrong. "
                 f"See '{fit.verdict.code}' under Troubleshooting in the documentation.",

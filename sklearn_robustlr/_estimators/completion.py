@@ -11,8 +11,11 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from .._fits.running import RunningFit
+from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression
+from .chunks import ChunkMixin, by_chunks, is_lazy
 from .docs import documented
 from .intervals import REPLACE, IntervalMixin, in_form
 from .matrix import Learnt, SeenRows
@@ -20,7 +23,7 @@ from .validation import check_choice, check_flag, check_limits
 
 
 @documented
-class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
 
     The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are
@@ -60,6 +63,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
     {n_jobs}
     {max_iter}
     {warm_start}
+    {forgetting}
     {verbose}
     {checkpoint}
     {init_scale}
@@ -95,6 +99,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
     {restart_scores_}
     indicator_features_ : ndarray of int
         Columns of X that have an indicator with `add_indicator`: those in which `fit` replaced something.
+    {n_samples_seen_}
     {features_in}
 
     See Also
@@ -140,6 +145,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         n_jobs=None,
         max_iter=60_000,
         warm_start=False,
+        forgetting=1.0,
         verbose=0,
         checkpoint=None,
         init_scale=1e-3,
@@ -160,6 +166,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         self.n_jobs = n_jobs
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.forgetting = forgetting
         self.verbose = verbose
         self.checkpoint = checkpoint
         self.init_scale = init_scale
@@ -189,6 +196,9 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         {fit_warnings}
         {undetermined_warning}
         """
+        if is_lazy(X):
+            self._fit_chunks(X, sample_weight=sample_weight, entry_weight=entry_weight, init=init)
+            return self
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, sample_weight, init) as learnt:
             self._set_matrix(learnt.found, **self._completed(learnt))
@@ -225,10 +235,25 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         >>> RobustMatrixCompletion().fit_transform(X)[[2, 5], [3, 5]].round(6)
         array([12., 36.])
         """
+        if is_lazy(X):
+            self._fit_chunks(X, sample_weight=sample_weight, entry_weight=entry_weight, init=init)
+            return self.transform(X)
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, sample_weight, init) as learnt:
             self._set_matrix(learnt.found, **self._completed(learnt))
         return self._repair(X, entries, learnt.found.regression)
+
+    def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
+        empty = running.sums.seen == 0.0
+        columns = {
+            "_is_empty": empty,
+            "indicator_features_": np.flatnonzero(~empty | self.keep_empty_features),
+            "_was_sparse": entries.is_sparse,
+        }
+        space, fit = running.settled_space, running.fit(np.zeros(0), factors)
+        told = isinstance(space, ModelSpace)
+        uncertain = {"_posterior": space if told else None, "_seen": entries.copied() if told else None}
+        return {"left_": fit.left, "right_": fit.right, **columns, **uncertain}
 
     @contextmanager
     def _learning(self, X, entries, sample_weight, init):
@@ -247,6 +272,7 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
         columns = self._columns_of(learnt.seen, learnt.of_seen.outliers)
         return {**own, **columns, **self._uncertain(learnt)}
 
+    @by_chunks
     def transform(self, X, *, return_std=False):
         """Repair rows, each alone.
 
@@ -359,7 +385,8 @@ class RobustMatrixCompletion(IntervalMixin, OneToOneFeatureMixin, TransformerMix
                 raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
             if len(i) and (i.min() < 0 or i.max() >= size):
                 raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
-        estimates = np.einsum("ij,j,ij->i", self.left_[index[0]], self.singular_values_, self.right_[index[1]])
+        left = np.asarray(self.left_[index[0]])  # of a dask array the chunks that these are in
+        estimates = np.einsum("ij,j,ij->i", left, self.singular_values_, self.right_[index[1]])
         estimates = self._within_limits(estimates, index[1])
         if not check_flag("return_std", return_std):
             return estimates

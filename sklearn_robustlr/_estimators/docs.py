@@ -57,6 +57,11 @@ _ENTRIES = {
             True: a second `fit` begins at the result of the first, which saves most of the work on similar data. Where
             that does not converge, it begins afresh.
         """,
+    "forgetting": """
+        forgetting : float, default=1.0
+            Factor by which `partial_fit` lets a row fade with each row that comes after it: 0.999 remembers about the
+            last 1,000. 1: all rows count alike. `fit` does not use it.
+        """,
     "verbose": """
         verbose : int, default=0
             1: print a line on each start.
@@ -70,6 +75,10 @@ _ENTRIES = {
     "rank_": """
         rank_ : int
             Rank found, of the matrix as it is, mean included (0 for a zero matrix).
+        """,
+    "n_samples_seen_": """
+        n_samples_seen_ : int
+            Rows that `partial_fit` has seen; only after that.
         """,
     "outliers_matrix": """
         outliers_ : ndarray or CSR matrix of bool, shape (n_samples, n_features)
@@ -145,10 +154,10 @@ _ENTRIES = {
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
             the count behind an average; only ratios matter, up to 1e8 from their median. An entry of weight 0 counts as
-            missing. Unless it is exact, the fit is then that of the averaged model ("approximate"), whose noise has the
-            variance of its column over the weight; of fewer than 100 entries, or values whose squares are no numbers,
-            there is no such model, and weights do not count. None: all entries are alike. Rows that are transformed
-            later have entries of the median weight.
+            missing. A fit of a sharp rank is refined by them; elsewhere the fit is that of the averaged model, whose
+            noise has the variance of its column over the weight. They do not count where a fit is exact, nor, without a
+            sharp rank, of fewer than 100 entries. None: all entries are alike. Entries of rows that are transformed
+            later have the mean variance of those that were fitted.
         init : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
             Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
             None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.

@@ -9,6 +9,7 @@ from .._model.likelihood import row_log_likelihood
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from ..metrics import check_weights
+from .chunks import by_chunks
 from .matrix import MatrixMixin
 
 # Variance of directions without noise, in units of the largest: with zero there is no density.
@@ -91,6 +92,7 @@ class FactorModelMixin(MatrixMixin):
         with np.errstate(over="ignore", under="ignore"):
             return precision / unit / unit
 
+    @by_chunks
     def score_samples(self, X):
         """Log-likelihood of rows under the model; a low one is strange.
 

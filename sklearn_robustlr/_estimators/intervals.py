@@ -16,6 +16,7 @@ from .._model.uncertainty import Spread, draws, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
+from .chunks import by_chunks
 from .imputer import ImputerMixin
 from .matrix import Learnt, entries_by_fold, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
@@ -72,6 +73,9 @@ class IntervalMixin(ImputerMixin):
 
     def _entry_errors(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Standard errors of entries of the fitted matrix; only the rows that they are in are regressed."""
+        if self._seen is None and self._posterior is not None:
+            kept = "a fit of a dask array keeps no rows, which standard errors of single entries need"
+            raise ValueError(f"{kept}: use transform(rows, return_std=True).")
         if self._seen is None:
             error = np.full(len(rows), 0.0 if self.stop_reason_ == "exact" else np.inf)
         else:
@@ -98,6 +102,7 @@ class IntervalMixin(ImputerMixin):
         missing = ~np.isfinite(X)
         return missing if self.replace == "missing" else missing | entries.mask(self._space.gross(entries, fit))
 
+    @by_chunks
     def predict_interval(self, X, coverage=0.9):
         """Intervals that hold the value of an inlier with a given probability, at every entry of rows.
 
@@ -274,6 +279,7 @@ class IntervalMixin(ImputerMixin):
             table[replaced] = self._within_limits(drawn)[replaced]
         return self._arranged(out, replaced)
 
+    @by_chunks
     def detect_outliers(self, X):
         """Flag the gross errors among the observed entries of rows, seen or new, by the rule of `outliers_`.
 
@@ -307,6 +313,7 @@ class IntervalMixin(ImputerMixin):
         fit = self._regress(entries, threshold=self.threshold_)
         return entries.mask(self._space.gross(entries, fit))
 
+    @by_chunks
     def outlier_probability(self, X):
         """Posterior probability of each observed entry of rows, seen or new, to be a gross error.
 
@@ -352,6 +359,7 @@ class IntervalMixin(ImputerMixin):
         out[entries.rows, entries.cols] = chance
         return out
 
+    @by_chunks
     def score_samples(self, X):
         """Log-likelihood of rows, seen or new; a low one is strange.
 

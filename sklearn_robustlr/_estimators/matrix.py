@@ -104,6 +104,8 @@ class MatrixMixin(FitMixin):
     def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
         entries, copies, seen = rows
+        for name in ("_stream", "n_samples_seen_"):  # of batches before
+            self.__dict__.pop(name, None)
         if options.rank is not None:  # rows that are the same are one
             options = replace(options, rank=min(options.rank, *seen.shape))
         if not len(seen.y):

@@ -15,9 +15,11 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, count_rows, principal_components, repaired_rows, table_components
 from .._fits.matrix import MatrixFit
+from .._fits.running import RunningFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
-from .._rows.regression import Regression
+from .._rows.regression import Regression, RowSpace
+from .chunks import ChunkMixin, by_chunks, is_lazy
 from .docs import documented
 from .factor_model import FactorModelMixin
 from .matrix import SeenRows
@@ -28,7 +30,7 @@ _FEWEST_ROWS = 2
 
 
 @documented
-class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMixin, BaseEstimator):
+class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMixin, BaseEstimator):
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
     The low-rank part of the matrix, mean included, is found first, as by :class:`RobustMatrixCompletion` [1]_; its
@@ -60,6 +62,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
     {n_jobs}
     {max_iter}
     {warm_start}
+    {forgetting}
     {verbose}
     {checkpoint}
     {init_scale}
@@ -98,6 +101,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
     {n_iter_}
     {history_}
     {restart_scores_}
+    {n_samples_seen_}
     {features_in}
 
     See Also
@@ -141,6 +145,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         n_jobs=None,
         max_iter=60_000,
         warm_start=False,
+        forgetting=1.0,
         verbose=0,
         checkpoint=None,
         init_scale=1e-3,
@@ -157,6 +162,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         self.n_jobs = n_jobs
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.forgetting = forgetting
         self.verbose = verbose
         self.checkpoint = checkpoint
         self.init_scale = init_scale
@@ -186,6 +192,9 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         {fit_warnings}
         {undetermined_warning}
         """
+        if is_lazy(X):
+            self._fit_chunks(X, sample_weight=sample_weight, entry_weight=entry_weight, init=init)
+            return self
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, sample_weight, init) as (result, components):
             self._set_matrix(result, **_attributes(components))
@@ -221,10 +230,20 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
         >>> RobustPCA(2).fit_transform(problem.data).shape
         (40, 2)
         """
+        if is_lazy(X):
+            self._fit_chunks(X, sample_weight=sample_weight, entry_weight=entry_weight, init=init)
+            return self.transform(X)
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, sample_weight, init) as (result, components):
             self._set_matrix(result, **_attributes(components))
         return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)
+
+    _needs_repaired_rows = True
+
+    def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
+        shape = int(running.sums.n), entries.shape[1]
+        n_components = check_components(self.n_components, shape)
+        return _attributes(running.components(n_components, check_flag("center", self.center), shape))
 
     @contextmanager
     def _learning(
@@ -246,13 +265,17 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
             _, found, seen, result = self._fit_matrix(rows, options, init)
             fit = result.fit
             n_components = check_components(self.n_components, entries.shape)
-            if isinstance(result.space, ModelSpace):
+            if not result.space.is_sharp:
                 components = table_components(seen, result, n_components=n_components, center=center)
             else:
+                space = result.space
+                if isinstance(space, ModelSpace):  # its coefficients are not those of the factors
+                    left, every = fit.factors.left, slice(None)
+                    space = RowSpace.learn(fit.right, left, every, fit.row_scale, row_weight=seen.row_weight)
                 components = principal_components(
                     fit.left,
                     fit.singular_values,
-                    result.space,
+                    space,
                     rank=fit.rank,
                     scale=fit.scale,
                     density=result.n_observed / np.prod(seen.shape, dtype=float),
@@ -274,6 +297,7 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
     def _n_features_out(self):
         return self.n_components_
 
+    @by_chunks
     def transform(self, X):
         """Scores of rows on the components, each row regressed robustly on its observed entries, alone.
 
@@ -313,8 +337,9 @@ class RobustPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMi
 
     def _scores(self, entries: Entries, fit: Regression) -> np.ndarray:
         """Scores of rows by their regression."""
-        if not isinstance(self._space, ModelSpace):
+        if self._space.is_sharp:
             return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
+        assert isinstance(self._space, ModelSpace)
         scores = np.empty((entries.shape[0], self.n_components_))
         for lo, hi in pairwise(entries.bounds()):  # what is observed and no outlier counts as it is
             estimates = self._space.predict(fit.factors[lo:hi])

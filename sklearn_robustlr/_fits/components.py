@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,9 @@ from .._selection.evidence import EDGES
 from .._utils.linalg import product_svd
 from .._utils.rules import rounding_share
 from .matrix import MatrixFit
+
+#: Estimates of the rows between two bounds.
+Estimates = Callable[[int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Components:
 def principal_components(
     left: np.ndarray,
     s: np.ndarray,
-    space: RowSpace,
+    space: RowSpace | ModelSpace,
     *,
     rank: int,
     n_components: float | None = None,
@@ -109,6 +113,79 @@ def _count_kept(n_components: float | None, values: np.ndarray, noise: float, fo
     return min(int(np.searchsorted(explained, asked, side="right")) + 1, len(values))
 
 
+@dataclass(frozen=True)
+class RepairedRows:
+    """Sums over repaired rows in even units: their number, sum, and products, and how many entries are as observed.
+
+    `unit` is what they are divided by, once the shift of their column is taken off.
+    """
+
+    n: float
+    total: np.ndarray
+    products: np.ndarray
+    kept: np.ndarray
+    shift: np.ndarray
+    unit: float
+
+    @classmethod
+    def of(
+        cls, entries: Entries, space: ModelSpace, estimates: Estimates, replaced: np.ndarray, weight: np.ndarray
+    ) -> RepairedRows:
+        """Those of entries, of which a mask is `replaced`, too; rows count as `weight` says."""
+        d = entries.shape[1]
+        unit = float(space.scale.max())
+        total, products = np.zeros(d), np.zeros((d, d))
+        for lo, hi in pairwise(entries.bounds()):
+            rows = repaired_rows(entries, space, estimates(lo, hi), replaced, lo, hi)
+            rows = (rows - space.shift) / unit
+            total += weight[lo:hi] @ rows
+            products += (rows * weight[lo:hi, None]).T @ rows
+        kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
+        return cls(count_rows(len(weight), weight), total, products, kept, space.shift, unit)
+
+    def plus(self, other: RepairedRows) -> RepairedRows:
+        """The sums over both, which are in the same units."""
+        return replace(
+            self,
+            n=self.n + other.n,
+            total=self.total + other.total,
+            products=self.products + other.products,
+            kept=self.kept + other.kept,
+        )
+
+    def times(self, factor: float) -> RepairedRows:
+        """The sums where all counts so much."""
+        return replace(
+            self,
+            n=self.n * factor,
+            total=self.total * factor,
+            products=self.products * factor,
+            kept=self.kept * factor,
+        )
+
+    def components(
+        self, space: ModelSpace, n_components: float | None, center: bool, most: int, dtype: np.dtype
+    ) -> Components:
+        """Principal components of the rows, up to `most`, with the variance that estimates lack.
+
+        Without `n_components`, the directions that stand out of the noise are kept.
+        """
+        n, unit = self.n, self.unit
+        mean = self.total / n if center else -self.shift / unit
+        # about the mean, or about zero
+        products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
+        products += np.diag((n - self.kept) * (space.scale * space.column_errors / unit) ** 2)
+        power, v = np.linalg.eigh(products)
+        values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
+        even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
+        evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
+        shown = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
+        k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
+        whole = float(values[0]) * unit or 1.0
+        mean = mean * unit + self.shift
+        return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=dtype)
+
+
 def table_components(
     entries: Entries, found: MatrixFit, *, n_components: float | None = None, center: bool = True
 ) -> Components:
@@ -116,38 +193,15 @@ def table_components(
 
     What is observed and no outlier is taken as it is, with its noise, as of complete data; an estimate in place of
     another entry varies less than the entry would, and the variance it lacks is added to that of its column. Entries of
-    known precisions, which are not alike, are all replaced. Without `n_components`, the directions that stand out of
-    the noise are kept.
+    known precisions, which are not alike, are all replaced.
     """
     space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
-    d = entries.shape[1]
-    n = count_rows(entries.shape[0], entries.row_weight)
     weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
-    unit = float(space.scale.max())
     replaced = fit.outliers if entries.weight is None else np.ones_like(fit.outliers)
-    total, products = np.zeros(d), np.zeros((d, d))
-    for lo, hi in pairwise(entries.bounds()):
-        rows = repaired_rows(entries, space, left[lo:hi] @ right.T, replaced, lo, hi)
-        rows = (rows - space.shift) / unit
-        total += weight[lo:hi] @ rows
-        products += (rows * weight[lo:hi, None]).T @ rows
-    mean = total / n if center else -space.shift / unit
-    # about the mean, or about zero
-    products -= np.outer(total, mean) + np.outer(mean, total) - n * np.outer(mean, mean)
-    kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
-    products += np.diag((n - kept) * (space.scale * space.column_errors / unit) ** 2)
-    power, v = np.linalg.eigh(products)
-    most = min(entries.shape)
-    values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
-    even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
-    evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
-    shown = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
-    k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
-    whole = float(values[0]) * unit or 1.0
-    mean = mean * unit + space.shift
-    return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=entries.dtype)
+    rows = RepairedRows.of(entries, space, lambda lo, hi: left[lo:hi] @ right.T, replaced, weight)
+    return rows.components(space, n_components, center, min(entries.shape), entries.dtype)
 
 
 def _count_directions(power: np.ndarray, n: float) -> int:

@@ -11,7 +11,7 @@ from .._model.calibration import Calibration
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
 from .._model.posterior import Columns, Table, moments, regress, sweep_until_settled
-from .._model.space import ModelSpace
+from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._operators.observed import Entries
 from .._utils.linalg import unpack
@@ -80,7 +80,7 @@ class SharpColumns:
         held = np.random.RandomState(0).uniform(size=len(table.values)) < HELD_OUT
         missed = self._missed(table, held)
         return ModelSpace(
-            names=("sharp",),
+            names=(SHARP,),
             members=(self.columns,),
             weights=np.ones(1),
             shift=np.zeros(p),

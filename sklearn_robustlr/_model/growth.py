@@ -71,7 +71,7 @@ def grow(table: Table, columns: Columns, n_threads: int = 1) -> Columns:
     state = _sweep(table, state, n_threads, _FIRST)
     grown = False
     while state.rank < most:
-        more = _beyond_noise(table, state.law, state.rest, min(most - state.rank, 2 * state.rank))
+        more = beyond_noise(table, state.law, state.rest, min(most - state.rank, 2 * state.rank))
         if len(more.columns.T) < _LEAST * state.rank:
             break
         grown = True
@@ -89,7 +89,7 @@ class _Directions(NamedTuple):
     columns: np.ndarray
 
 
-def _beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _Directions:
+def beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _Directions:
     """Directions of residuals, up to `most`, that have more power than any direction of noise."""
     n, p = table.shape
     deviation = np.sqrt(law.variances)

@@ -28,6 +28,32 @@ class Weights(NamedTuple):
     gross: np.ndarray
 
 
+class NoiseSums(NamedTuple):
+    """Weighted squares and counts of each column, and how many entries are core, wide and gross."""
+
+    power: np.ndarray
+    counted: np.ndarray
+    parts: np.ndarray
+
+    @classmethod
+    def of(cls, squares: np.ndarray, weights: Weights, cols: np.ndarray, n_columns: int) -> NoiseSums:
+        """Those of entries in columns `cols`, by their expected squared residuals and weights."""
+        power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
+        count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
+        # effective is core plus a thirtieth of wide, counted is core plus wide
+        wide = (weights.counted - weights.effective) / (1.0 - 1.0 / _WIDE)
+        parts = np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
+        return cls(power, count, parts)
+
+    def plus(self, other: NoiseSums) -> NoiseSums:
+        """The sums over both."""
+        return NoiseSums(*(one + two for one, two in zip(self, other, strict=True)))
+
+    def times(self, factor: float) -> NoiseSums:
+        """The sums where all counts so much."""
+        return NoiseSums(*(factor * one for one in self))
+
+
 @dataclass(frozen=True)
 class NoiseLaw:
     """Noise of a column: N(0, s^2), N(0, 30 s^2) or a Cauchy law of its own spread, with estimated shares.
@@ -82,20 +108,19 @@ class NoiseLaw:
 
     def update(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> NoiseLaw:
         """The law that the expected squared residuals and their weights speak for."""
-        n_columns = len(self.variances)
-        power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
-        count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
+        law = self.learnt(NoiseSums.of(squares, weights, cols, len(self.variances)))
+        return replace(law, spread=self._spread(squares, weights, cols)) if self.robust else law
+
+    def learnt(self, sums: NoiseSums) -> NoiseLaw:
+        """The law that sums over entries speak for; the spread of what is gross stays."""
+        power, count = sums.power, sums.counted
         common = power.sum() / max(count.sum(), 1.0)
-        own = np.full(n_columns, common) if self.common else (power + _COMMON * common) / (count + _COMMON)
-        variances = np.maximum(own, _LEAST_VARIANCE)
+        own = np.full_like(power, common) if self.common else (power + _COMMON * common) / (count + _COMMON)
+        law = replace(self, variances=np.maximum(own, _LEAST_VARIANCE))
         if not self.robust:
-            return replace(self, variances=variances)
-        # effective is core plus a thirtieth of wide, counted is core plus wide
-        wide = (weights.counted - weights.effective) / (1.0 - 1.0 / _WIDE)
-        counts = _COUNTS + np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
-        return replace(
-            self, variances=variances, shares=counts / counts.sum(), spread=self._spread(squares, weights, cols)
-        )
+            return law
+        counts = _COUNTS + sums.parts
+        return replace(law, shares=counts / counts.sum())
 
     def _spread(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> float:
         """Median size of what is gross, in noise scales."""

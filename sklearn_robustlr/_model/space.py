@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +19,8 @@ from .calibration import Calibration
 from .posterior import Columns, RowPosterior, Table, even, regress
 from .stuck import StuckValues
 
+#: Name of the member that is a fit of a sharp rank.
+SHARP = "sharp"
 # How far beyond the range of the inliers of its column, in units of that, a gross error is hidden from a Gaussian law.
 # Of nine real tables with a fifth of the entries missing the error beside the best of twelve peers is 1.015, and 1.014
 # without; it is 1.050 where 3 ranges hide an entry, for what a robust law takes for gross may be structure.
@@ -92,6 +95,11 @@ class ModelSpace:
     is_clean = False
 
     @property
+    def is_sharp(self) -> bool:
+        """Whether it has one member, a fit of a sharp rank."""
+        return self.names == (SHARP,)
+
+    @property
     def _screen(self) -> Screen | None:
         """The screen, where some member follows gross errors."""
         return None if all(columns.law.robust for columns in self.members) else self.screen
@@ -151,9 +159,18 @@ class ModelSpace:
         return [MemberRows(c, t, regress(t, c)) for c, t in zip(self.members, seen, strict=True)]
 
     def regress(
-        self, entries: Entries, *, n_jobs: int | None = None, residual: bool = False, threshold: float | None = None
+        self,
+        entries: Entries,
+        *,
+        n_jobs: int | None = None,
+        residual: bool = False,
+        threshold: float | None = None,
+        visit: Callable[[int, int, list[MemberRows]], None] | None = None,
     ) -> Regression:
-        """Posterior means of rows, each alone; entries are flagged by the noise of their column."""
+        """Posterior means of rows, each alone; entries are flagged by the noise of their column.
+
+        `visit` is called with the bounds of each block of rows and their posterior under each member.
+        """
         n = entries.shape[0]
         every, stuck = entries, self.stuck.among(entries)
         entries = entries.subset(~stuck) if stuck.any() else entries
@@ -163,7 +180,10 @@ class ModelSpace:
         def block(lo: int, hi: int) -> None:
             table = self.table(entries, lo, hi)
             chance, means = np.zeros(len(table.values)), [np.ones((hi - lo, 1))]
-            for weight, (columns, _, rows) in zip(self.weights, self.posteriors(table), strict=True):
+            posteriors = self.posteriors(table)
+            if visit is not None:
+                visit(lo, hi, posteriors)
+            for weight, (columns, _, rows) in zip(self.weights, posteriors, strict=True):
                 means.append(rows.means)
                 chance += weight * (rows.gross if columns.law.robust else 1.0)
             stacked[lo:hi] = np.hstack(means)

@@ -116,6 +116,23 @@ class Entries:
         new.row_weight = row_weight
         return new
 
+    def last(self, n: int) -> Entries:
+        """The last n rows."""
+        return self if n >= self.shape[0] else self.taken(np.arange(self.shape[0] - n, self.shape[0]), None)
+
+    def followed_by(self, other: Entries) -> Entries:
+        """These rows and then others, without weights."""
+        indptr = np.concatenate([self.indptr, self.indptr[-1] + other.indptr[1:]])
+        cols, y = np.concatenate([self.cols, other.cols]), np.concatenate([self.y, other.y])
+        shape = self.shape[0] + other.shape[0], self.shape[1]
+        return Entries.of(indptr, cols.astype(np.int32), y, shape, is_sparse=self.is_sparse)
+
+    def counting(self, row_weight: np.ndarray | None) -> Entries:
+        """The same entries, rows of which count so often."""
+        new = copy(self)
+        new.row_weight = row_weight
+        return new
+
     def weighted(self, weight: np.ndarray | None) -> Entries:
         """The same entries with weights."""
         new = copy(self)

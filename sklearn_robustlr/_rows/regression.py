@@ -61,6 +61,8 @@ class RowSpace:
     efficient: bool
     known: np.ndarray | None = None
 
+    #: Its rank is sharp.
+    is_sharp = True
     #: Where the rank is sharp, estimates beyond what is seen of a column are right.
     seen_range = None
 

@@ -1,0 +1,110 @@
+"""Fits of rows that come in batches: `partial_fit`."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .._fits.running import RunningFit, Stream
+from .._operators.observed import Entries
+from .._utils.threads import interruptible, single_threaded_blas
+from .matrix import MatrixMixin
+
+
+class StreamMixin(MatrixMixin):
+    """Fit batches of rows, one after the other."""
+
+    forgetting: float
+    n_samples_seen_: int
+    _stream: Stream
+
+    def partial_fit(self, X, y=None):
+        """Learn from one more batch of rows.
+
+        As long as the rows so far are few (250,000 entries, or 200 rows), they are kept, and fitted as by `fit`
+        whenever their number has doubled. In between, and from there on, each batch adds to sums for each column, from
+        which the fit is refined; memory does not grow. The last rows are looked at from time to time: where they have
+        something in common that the fit does not explain, they are fitted anew. Rows that `fit` was given are not
+        remembered: the first batch after it begins anew.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as of `fit`; one or more.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator. `outliers_` and other attributes of rows are those of this batch. Whether the fit is to be
+            trusted is said by `converged_`, without a warning.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not as described, or X has another number of columns than the batches before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_robustlr import RobustMatrixCompletion
+        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
+        >>> problem = make_corrupted_matrix((200, 20), rank=2, outliers=0.1, random_state=0)
+        >>> model = RobustMatrixCompletion()
+        >>> for batch in np.array_split(problem.data, 10):
+        ...     model = model.partial_fit(batch)
+        >>> model.n_samples_seen_, model.converged_
+        (200, True)
+        """
+        forgetting = _check_forgetting(self.forgetting)
+        first = not hasattr(self, "_stream")
+        X, entries = self._entries(X, reset=first)
+        p = entries.shape[1]
+        options = self._options((max(entries.shape[0], p), p), len(entries.y))
+        with interruptible(), single_threaded_blas():
+            repairs = self._needs_repaired_rows
+            if first:
+                stream = Stream.begin(entries, options, forgetting, repairs=repairs)
+            else:
+                stream = self._stream.followed_by(entries, options, forgetting)
+            running = stream.running
+            regression = running.settled_space.regress(entries, n_jobs=self.n_jobs, threshold=running.threshold)
+        self._stream, self.n_samples_seen_ = stream, stream.n_seen
+        flags = entries.mask(running.space.gross(entries, regression))
+        self._set_running(running, flags, regression.factors, entries)
+        return self
+
+    #: Whether principal components of repaired rows are asked for.
+    _needs_repaired_rows = False
+
+    def _set_running(
+        self, running: RunningFit, outliers: Any, factors: np.ndarray, entries: Entries, *, warns: bool = False
+    ) -> None:
+        """Set the fitted attributes from sums over rows; flags and coefficients are those of some rows."""
+        lost = np.flatnonzero(running.sums.seen == 0.0)
+        matrix = {
+            "location_": running.location,
+            "expected_error_": running.expected_error,
+            "undetermined_rows_": np.zeros(0, dtype=np.intp),
+            "undetermined_columns_": lost if running.sample.converged else running.undetermined_columns,
+            "_space": running.settled_space,
+            "_n_observed": int(running.sums.seen.sum()),
+        }
+        own = self._running_attributes(running, factors, entries)
+        self._set_fitted(running.fit(outliers, factors), warns=warns, **{**matrix, **own})
+
+    def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
+        """Attributes of an estimator besides."""
+        raise NotImplementedError
+
+
+def _check_forgetting(forgetting: Any) -> float:
+    """The factor by which a row fades with each row that comes after."""
+    if not isinstance(forgetting, Real) or isinstance(forgetting, bool):
+        raise TypeError(f"forgetting must be a number in (0, 1], got {forgetting!r}.")
+    if not 0.0 < float(forgetting) <= 1.0:
+        raise ValueError(f"forgetting must be a number in (0, 1], got {forgetting!r}.")
+    return float(forgetting)

@@ -1,0 +1,275 @@
+"""The fit of rows that come in parts: of a sample of them first, then sums over all, and of a stream of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .._model.growth import beyond_noise
+from .._model.space import ModelSpace
+from .._model.sums import SummedRows, TableSums, refine, sum_rows
+from .._operators.observed import Entries
+from .._rows.regression import Regression, RowSpace
+from .._utils.linalg import product_svd
+from .._utils.values import Options, StopReason, Verdict
+from .components import Components, RepairedRows, principal_components
+from .matrix import MatrixFit, fit_matrix
+from .measurements import LowRankFit
+from .standard_errors import posterior_of
+
+# Entries of the rows that a stream keeps, and the least number of rows.
+_KEPT, _KEPT_ROWS = 250_000, 200
+# Weight below which a row that has been forgotten is not kept.
+_FORGOTTEN = 1e-3
+# Parts of the rows that are kept after each of which what is left of them is looked at.
+_LOOKS = 8
+# Share of gross errors in all rows, in units of that of the sample and apart from it, that the fit still explains.
+_TIMES, _MORE = 1.2, 0.02
+
+
+@dataclass(frozen=True)
+class RunningFit:
+    """The fit of a sample of rows, its space as all rows refine it, and sums over all rows.
+
+    `sample` is the fit without what it has of single rows, `expected` the share of gross errors in it. `repaired` has
+    sums over repaired rows where principal components of a table are asked for (`repairs`).
+    """
+
+    sample: LowRankFit
+    expected: float
+    expected_error: np.ndarray
+    undetermined_columns: np.ndarray
+    space: RowSpace | ModelSpace
+    sums: TableSums
+    repaired: RepairedRows | None
+    dtype: np.dtype
+    repairs: bool
+
+    @classmethod
+    def begin(cls, sample: MatrixFit, entries: Entries, *, repairs: bool) -> RunningFit:
+        """From the fit of the entries of a sample, which is all that has been seen."""
+        posterior = posterior_of(entries, sample)
+        space = sample.space if posterior is None else posterior
+        part = PartFit.of(space, entries, sample.fit.threshold, repairs=repairs and not sample.space.is_sharp)
+        fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
+        share = float(sample.outliers.sum()) / max(sample.n_observed, 1)
+        told = sample.expected_error, sample.undetermined_columns
+        return cls(fit, share, *told, space, part.summed.sums, part.repaired, entries.dtype, repairs)
+
+    def summed(self, entries: Entries) -> PartFit:
+        """Sums over more rows on the space."""
+        return PartFit.of(self.space, entries, self.threshold, repairs=self.repaired is not None)
+
+    def with_sums(self, part: PartFit, *, fading: float = 1.0) -> RunningFit:
+        """With sums over more rows, those before fading by a factor, and the space that all speak for."""
+        sums = self.sums.times(fading).plus(part.summed.sums)
+        repaired = self.repaired
+        if repaired is not None and part.repaired is not None:
+            repaired = repaired.times(fading).plus(part.repaired)
+        return replace(self, sums=sums, repaired=repaired).refined()
+
+    def of_all(self, part: PartFit) -> RunningFit:
+        """With sums over all rows, the sample among them, and the space that they speak for."""
+        return replace(self, sums=part.summed.sums, repaired=part.repaired).refined()
+
+    def refined(self) -> RunningFit:
+        """With the space that the sums speak for."""
+        if not isinstance(self.space, ModelSpace):
+            return self
+        space, sums = refine(self.space, self.sums)
+        return replace(self, space=space, sums=sums)
+
+    @property
+    def threshold(self) -> float:
+        """Residual beyond which a value is flagged."""
+        return self.sample.threshold
+
+    @property
+    def share(self) -> float:
+        """Share of gross errors in all rows."""
+        return float(self.sums.beyond.sum() / max(self.sums.seen.sum(), 1.0))
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the sample, if the other rows are like it."""
+        verdict, share = self.sample.verdict, self.share
+        if verdict.converged and self.is_more(share):
+            message = f"{share:.1%} of all entries are gross errors, and {self.expected:.1%} of the rows fitted first"
+            return Verdict(StopReason.UNEXPLAINED, message)
+        return verdict
+
+    def is_more(self, share: float) -> bool:
+        """Whether a share of gross errors is more than that of rows like the sample."""
+        return share > _TIMES * self.expected + _MORE
+
+    @cached_property
+    def _turn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Singular values and right vectors of the estimate of all rows, and what turns coefficients to left ones."""
+        values, turn = np.linalg.eigh(self.sums.second)
+        root = turn * np.sqrt(np.maximum(values, 0.0))
+        _, s, v = product_svd(root.T, self.space.basis)
+        kept = s > 1e-12 * max(s[0], np.finfo(np.float64).tiny)
+        s, v = s[kept], v[:, kept]
+        return s, v, self.space.basis.T @ (v / s)
+
+    def left(self, factors: np.ndarray) -> np.ndarray:
+        """Left singular vectors of rows of these coefficients."""
+        return (factors @ self._turn[2]).astype(self.dtype)
+
+    def fit(self, outliers: np.ndarray, factors: np.ndarray) -> LowRankFit:
+        """The fit of all rows as one; its flags and left vectors are those of some rows."""
+        s, v, _ = self._turn
+        sample = self.sample
+        scale = sample.scale if isinstance(self.space, RowSpace) else float(np.sqrt(np.mean(self.space.noise**2)))
+        return replace(
+            sample,
+            left=self.left(factors),
+            singular_values=s.astype(self.dtype),
+            right=v.astype(self.dtype),
+            rank=sample.rank if self.space.is_sharp else len(s),
+            scale=scale,
+            outliers=outliers,
+            verdict=self.verdict,
+        )
+
+    @property
+    def location(self) -> np.ndarray:
+        """Mean of the columns of the estimate."""
+        return (self.space.basis @ (self.sums.first / self.sums.n)).astype(self.dtype)
+
+    @property
+    def settled_space(self) -> RowSpace | ModelSpace:
+        """The space, its estimates of a table within what is seen of its columns."""
+        if not isinstance(self.space, ModelSpace) or self.space.is_sharp:
+            return self.space
+        seen = self.sums.low <= self.sums.high
+        return replace(self.space, low=np.where(seen, self.sums.low, 0.0), high=np.where(seen, self.sums.high, 0.0))
+
+    def components(self, n_components: float | None, center: bool, shape: tuple[int, int]) -> Components:
+        """Principal components of all rows."""
+        if self.repaired is not None:
+            assert isinstance(self.space, ModelSpace)
+            return self.repaired.components(self.space, n_components, center, min(shape), self.dtype)
+        n, first, second = self.sums.n, self.sums.first, self.sums.second
+        middle = first / n if center else np.zeros_like(first)
+        values, turn = np.linalg.eigh(second - n * np.outer(middle, middle))
+        values = np.maximum(values, 0.0)
+        top = float(np.sqrt(values[-1])) or 1.0
+        # as many rows as coefficients, which spread as all rows do
+        k = len(values)
+        rows = (turn * np.sqrt(values * k / n)).T + middle
+        return principal_components(
+            (rows / top).astype(self.dtype),
+            np.full(k, top),
+            replace(self.space, center=middle),
+            rank=self.sample.rank,
+            scale=self.fit(np.zeros(0), rows[:0]).scale,
+            density=float(self.sums.seen.sum() / (n * len(self.sums.seen))),
+            n_components=n_components,
+            center=center,
+            row_weight=np.full(k, n / k),
+        )
+
+
+class PartFit(NamedTuple):
+    """Sums over some rows with their regression, and those over the repaired rows."""
+
+    summed: SummedRows
+    repaired: RepairedRows | None
+
+    @classmethod
+    def of(cls, space: RowSpace | ModelSpace, entries: Entries, threshold: float, *, repairs: bool) -> PartFit:
+        """Those of entries on a space."""
+        summed = sum_rows(space, entries, threshold=threshold)
+        if not (repairs and isinstance(space, ModelSpace)):
+            return cls(summed, None)
+        flags, x = space.gross(entries, summed.regression), summed.regression.factors
+        weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+        return cls(summed, RepairedRows.of(entries, space, lambda lo, hi: space.predict(x[lo:hi]), flags, weight))
+
+    def plus(self, other: PartFit) -> PartFit:
+        """The sums over both; the regressions of neither."""
+        repaired = self.repaired if other.repaired is None else other.repaired
+        if self.repaired is not None and other.repaired is not None:
+            repaired = self.repaired.plus(other.repaired)
+        return PartFit(SummedRows(self.summed.sums.plus(other.summed.sums), _NO_ROWS), repaired)
+
+    @property
+    def alone(self) -> PartFit:
+        """The sums without the regression of the rows."""
+        return PartFit(SummedRows(self.summed.sums, _NO_ROWS), self.repaired)
+
+
+_NO_ROWS = Regression(np.zeros((0, 0)), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=bool))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is kept of a stream of rows: the last ones, how many there were, and the fit.
+
+    As long as all rows are kept, they are fitted anew whenever their number has doubled. In between, and when there are
+    more, sums over batches refine the fit. Rows that have something in common that it does not explain are fitted anew.
+    """
+
+    rows: Entries
+    n_seen: int
+    running: RunningFit
+    next_fit: int
+    next_look: int
+    fitted_at: int
+
+    @classmethod
+    def begin(cls, batch: Entries, options: Options, forgetting: float, *, repairs: bool) -> Stream:
+        """From the first rows."""
+        return cls._fitted(batch, batch.shape[0], options, forgetting, repairs)
+
+    @classmethod
+    def _fitted(cls, rows: Entries, n_seen: int, options: Options, forgetting: float, repairs: bool) -> Stream:
+        most = _most_rows(rows.shape[1], forgetting)
+        rows = rows.last(most)
+        n = rows.shape[0]
+        weight = None if forgetting == 1.0 else forgetting ** np.arange(n - 1, -1, -1.0)
+        weighted = rows.counting(weight)
+        if options.rank is not None:
+            options = replace(options, rank=min(options.rank, *rows.shape))
+        running = RunningFit.begin(fit_matrix(weighted, options), weighted, repairs=repairs)
+        next_fit, next_look = min(2 * n_seen, max(most, n_seen + 1)), n_seen + max(most // _LOOKS, 1)
+        return cls(rows, n_seen, running, next_fit, next_look, n_seen)
+
+    def followed_by(self, batch: Entries, options: Options, forgetting: float) -> Stream:
+        """With one more batch."""
+        most = _most_rows(batch.shape[1], forgetting)
+        rows, n_seen = self.rows.followed_by(batch).last(most), self.n_seen + batch.shape[0]
+        again = self.next_fit <= n_seen <= 2 * most and self.next_fit <= most
+        looks = n_seen >= self.next_look
+        running = self.running
+        if not again:
+            running = running.with_sums(running.summed(batch), fading=forgetting ** batch.shape[0])
+        if again or (looks and _is_other(running, rows, n_seen - self.fitted_at >= most)):
+            return self._fitted(rows, n_seen, options, forgetting, running.repairs)
+        next_look = n_seen + max(most // _LOOKS, 1) if looks else self.next_look
+        return replace(self, rows=rows, n_seen=n_seen, running=running, next_look=next_look)
+
+
+def _most_rows(p: int, forgetting: float) -> int:
+    """Number of rows that are kept."""
+    most = max(_KEPT // p, _KEPT_ROWS)
+    return most if forgetting == 1.0 else int(min(most, np.ceil(np.log(_FORGOTTEN) / np.log(forgetting))))
+
+
+def _is_other(running: RunningFit, rows: Entries, are_new: bool) -> bool:
+    """Whether rows have more gross errors than those that were fitted, or all new ones something more in common."""
+    space = running.space
+    regression = space.regress(rows, n_jobs=1, threshold=running.threshold)
+    if running.is_more(float(np.mean(space.gross(rows, regression)))):
+        return True
+    if isinstance(space, RowSpace) or not are_new:
+        return False
+    table = space.table(space.measured(rows), 0, rows.shape[0])
+    columns, table, posterior = space.posteriors(table)[int(np.argmax(space.weights))]
+    fitted = np.einsum("pk,pk->p", posterior.means[table.rows], columns.loadings[table.cols])
+    rest = table.values - columns.mean[table.cols] - fitted
+    return len(beyond_noise(table, columns.law, rest, 1).columns.T) > 0

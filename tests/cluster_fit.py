@@ -1,0 +1,42 @@
+"""Fit a dask array on a local cluster, a worker of which is killed on the way: `python cluster_fit.py FOLDER`.
+
+A process of its own, for what a cluster runs must not be a module of the tests.
+"""
+
+import os
+import sys
+
+import dask
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+N, P = 18_000, 30
+LOOPBACK = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+
+
+def dies_once(rows, flag):
+    """The rows; the process that asks for them first is killed."""
+    if not os.path.exists(flag):
+        with open(flag, "w"):
+            pass
+        os._exit(1)
+    return rows
+
+
+if __name__ == "__main__":
+    flag = os.path.join(sys.argv[1], "died")
+    rng = np.random.RandomState(0)
+    data = rng.standard_normal((N, 3)) @ rng.standard_normal((3, P)) + 0.1 * rng.standard_normal((N, P))
+    data[rng.uniform(size=data.shape) < 0.2] = np.nan
+    alone = RobustMatrixCompletion(replace="all").fit(da.from_array(data, chunks=(6_000, P)))
+    parts = [dask.delayed(part) for part in np.split(data, 3)]
+    parts[1] = dask.delayed(dies_once)(parts[1], flag)
+    X = da.concatenate([da.from_delayed(part, (N // 3, P), float) for part in parts])
+    with LocalCluster(**LOOPBACK) as cluster, Client(cluster):
+        found = RobustMatrixCompletion(replace="all").fit(X).transform(X)[:100].compute()
+    assert os.path.exists(flag)
+    np.testing.assert_allclose(found, alone.transform(data[:100]), rtol=1e-8, atol=1e-8)
+    print("the same")

@@ -1,0 +1,163 @@
+"""dask arrays: the fit of an array in memory, whatever the chunks and the scheduler, and results that are lazy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dask
+import dask.array as da
+import dask.bag as db
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+
+N, P = 24_000, 30
+
+
+def drawn(kind, noise=0.1):
+    """Clean rows of more entries than are fitted in memory, and what is seen of them."""
+    rng = np.random.RandomState(0)
+    space = np.linalg.qr(rng.standard_normal((P, P)))[0] * np.sqrt(P)
+    space = space[:, :3] if kind == "sharp" else space / np.arange(1.0, P + 1.0) ** 1.5
+    clean = rng.standard_normal((N, space.shape[1])) @ space.T + 2.0
+    data = clean + noise * rng.standard_normal(clean.shape)
+    wrong = rng.uniform(size=clean.shape) < 0.1
+    data[wrong] += 10.0 * rng.standard_normal(wrong.sum())
+    data[rng.uniform(size=clean.shape) < 0.2] = np.nan
+    return clean, data
+
+
+@pytest.fixture(scope="module", params=[("sharp", 0.1), ("decaying", 0.1), ("sharp", 0.0)], ids=str)
+def fitted(request):
+    clean, data = drawn(*request.param)
+    X = da.from_array(data, chunks=(7_000, P))
+    with dask.config.set(scheduler="threads"):
+        return clean, data, X, RobustMatrixCompletion(replace="all").fit(X)
+
+
+def test_a_fit_is_as_good_as_one_of_a_tenth_in_memory(fitted):
+    clean, data, X, model = fitted
+    one = RobustMatrixCompletion(replace="all").fit(data[::10])
+    assert model.stop_reason_ == one.stop_reason_ and model.converged_
+    errors = [np.sqrt(np.mean((np.asarray(m.transform(x)) - clean) ** 2)) for m, x in ((model, X), (one, data))]
+    assert errors[0] < 1.05 * errors[1] + 1e-9
+    assert_allclose(model.location_, np.mean(clean, axis=0), atol=0.05)
+    assert_allclose(model.singular_values_[:3], np.linalg.svd(clean, compute_uv=False)[:3], rtol=0.02)
+
+
+def test_chunks_of_rows_and_columns_do_not_matter(fitted):
+    _, data, _, model = fitted
+    other = RobustMatrixCompletion(replace="all").fit(da.from_array(data, chunks=(2_500, 11)))
+    assert_allclose(other.transform(data[:500]), model.transform(data[:500]), rtol=1e-8, atol=1e-8)
+    assert_array_equal(other.outliers_[:500].compute(), model.outliers_[:500].compute())
+
+
+def test_results_are_lazy_with_the_chunks_of_rows(fitted):
+    clean, data, X, model = fitted
+    results = [
+        model.left_,
+        model.outliers_,
+        model.transform(X),
+        *model.transform(X, return_std=True),
+        *model.predict_interval(X),
+        model.detect_outliers(X),
+        model.outlier_probability(X),
+        model.score_samples(X),
+    ]
+    for result in results:
+        assert isinstance(result, da.Array) and result.chunks[0] == X.chunks[0]
+    for result, now in zip(
+        results[2:],
+        [
+            model.transform(data[:50]),
+            *model.transform(data[:50], return_std=True),
+            *model.predict_interval(data[:50]),
+            model.detect_outliers(data[:50]),
+            model.outlier_probability(data[:50]),
+            model.score_samples(data[:50]),
+        ],
+        strict=True,
+    ):
+        assert result.dtype == now.dtype
+        assert_allclose(result[:50].compute(), now)
+    estimate = (model.left_[:50].compute() * model.singular_values_) @ model.right_.T
+    assert np.sqrt(np.mean((estimate - clean[:50]) ** 2)) < 0.1
+    assert_allclose(model.predict_entries([3, 40], [5, 6]), estimate[[3, 40], [5, 6]])
+
+
+def test_data_are_read_twice():
+    made = []
+
+    def chunk(i):
+        made.append(i)
+        return drawn("sharp")[1][i * 6_000 : (i + 1) * 6_000]
+
+    parts = [da.from_delayed(dask.delayed(chunk)(i), (6_000, P), float) for i in range(4)]
+    with dask.config.set(scheduler="synchronous"):
+        RobustMatrixCompletion().fit(da.concatenate(parts))
+    assert sorted(made) == sorted(2 * [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", ["sharp", "decaying"])
+def test_components_are_those_of_an_array_in_memory(kind):
+    data = drawn(kind)[1]
+    X = da.from_array(data, chunks=(5_000, P))
+    lazy, one = RobustPCA(3).fit(X), RobustPCA(3).fit(data[::10])
+    assert_allclose(lazy.explained_variance_, one.explained_variance_, rtol=0.1)
+    assert np.linalg.svd(lazy.components_ @ one.components_.T)[1].min() > 0.999
+    scores = lazy.fit_transform(X)
+    assert isinstance(scores, da.Array) and scores.shape == (N, 3)
+    assert_allclose(scores[:10].compute(), lazy.transform(data[:10]))
+    assert_allclose(lazy.score_samples(X)[:10].compute(), lazy.score_samples(data[:10]))
+
+
+def test_small_arrays_single_precision_and_integers():
+    data = drawn("sharp")[1][:300]
+    single = RobustMatrixCompletion(replace="all").fit(da.from_array(data.astype(np.float32), chunks=100))
+    assert single.transform(da.from_array(data.astype(np.float32), chunks=100)).dtype == np.float32
+    counts = np.outer(np.arange(1, 60), np.arange(1, 13))
+    counts[5, 5] = 10_000
+    repaired = RobustMatrixCompletion().fit_transform(da.from_array(counts, chunks=20)).compute()
+    assert_allclose(repaired, np.outer(np.arange(1.0, 60.0), np.arange(1.0, 13.0)))
+
+
+def test_what_is_refused_is_named():
+    X = da.from_array(np.ones((20, 4)), chunks=10)
+    unknown = X[X[:, 0] > 0]
+    with pytest.raises(ValueError, match=r"call X.compute_chunk_sizes\(\) first"):
+        RobustMatrixCompletion().fit(unknown)
+    with pytest.raises(TypeError, match=r"pass X.to_dask_array\(lengths=True\)"):
+        RobustMatrixCompletion().fit(db.from_sequence([[1.0, 2.0]]))
+    with pytest.raises(ValueError, match="sample_weight is not taken with a dask array"):
+        RobustMatrixCompletion().fit(X, sample_weight=np.ones(20))
+    with pytest.raises(TypeError, match="X must have real numbers, got a dask array of complex128"):
+        RobustMatrixCompletion().fit(X.astype(complex))
+    model = RobustMatrixCompletion().fit(drawn("sharp")[1][:100])
+    with pytest.raises(ValueError, match="X has 4 features, but RobustMatrixCompletion is expecting 30"):
+        model.transform(X)
+
+
+def test_a_chunk_that_raises_ends_the_fit_with_the_cause():
+    def chunk():
+        raise OSError("the disk is gone")
+
+    X = da.concatenate(
+        [da.from_array(np.ones((20, 4)), chunks=20), da.from_delayed(dask.delayed(chunk)(), (20, 4), float)]
+    )
+    with pytest.raises(OSError, match="the disk is gone"):
+        RobustMatrixCompletion().fit(X)
+
+
+def test_chunks_without_rows():
+    data = drawn("sharp")[1][:200]
+    X = da.concatenate([da.from_array(data[:100], chunks=100), da.zeros((0, P)), da.from_array(data[100:], chunks=50)])
+    model = RobustMatrixCompletion(replace="all").fit(X)
+    assert_allclose(model.transform(X).compute(), model.transform(data))
+
+
+def test_a_cluster_gives_the_same_and_survives_a_killed_worker(tmp_path):
+    script = Path(__file__).parent.parent / "cluster_fit.py"
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0 and done.stdout.endswith("the same\n"), done.stderr

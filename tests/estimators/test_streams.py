@@ -1,0 +1,149 @@
+"""Batches of rows: as good as one fit of all, in constant memory, and after what drifts or comes anew."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+
+
+def rows(loadings, n, seed, *, noise=0.1, errors=0.1, missing=0.2):
+    """Clean rows on loadings, and what is seen of them."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((n, loadings.shape[1])) @ loadings.T + 3.0
+    data = clean + noise * rng.standard_normal(clean.shape)
+    wrong = rng.uniform(size=clean.shape) < errors
+    data[wrong] += 10.0 * rng.standard_normal(wrong.sum())
+    data[rng.uniform(size=clean.shape) < missing] = np.nan
+    return clean, data
+
+
+def loadings(kind, p=30, seed=0):
+    directions = np.linalg.qr(np.random.RandomState(seed).standard_normal((p, p)))[0] * np.sqrt(p)
+    return directions[:, :3] if kind == "sharp" else directions / np.arange(1.0, p + 1.0)
+
+
+def error(model, clean, data):
+    return np.sqrt(np.mean((model.transform(data) - clean) ** 2))
+
+
+@pytest.mark.parametrize(("kind", "noise"), [("sharp", 0.1), ("decaying", 0.1), ("sharp", 0.0)])
+def test_a_hundred_batches_are_as_good_as_one_fit(kind, noise):
+    space = loadings(kind)
+    _, data = rows(space, 1500, 1, noise=noise)
+    new = rows(space, 500, 2, noise=noise)
+    one = RobustMatrixCompletion(replace="all").fit(data)
+    stream = RobustMatrixCompletion(replace="all")
+    for batch in np.array_split(data, 100):
+        stream.partial_fit(batch)
+    assert stream.n_samples_seen_ == 1500
+    assert stream.converged_ and stream.stop_reason_ == one.stop_reason_
+    assert error(stream, *new) < 1.1 * error(one, *new) + 1e-9
+    assert_allclose(stream.location_, one.location_, atol=0.05)
+
+
+def test_single_rows():
+    clean, data = rows(loadings("sharp", 12), 70, 0, noise=0.0)
+    stream = RobustMatrixCompletion()
+    for row in data:
+        assert stream.partial_fit(row[None]).outliers_.shape == (1, 12)
+    assert stream.n_samples_seen_ == 70 and stream.stop_reason_ == "exact"
+    assert_allclose(stream.transform(data[-5:]), clean[-5:], atol=1e-6)
+
+
+def test_attributes_of_rows_are_those_of_the_batch():
+    clean, data = rows(loadings("sharp"), 400, 0)
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data[:300]).partial_fit(data[300:])
+    estimate = (stream.left_ * stream.singular_values_) @ stream.right_.T
+    assert_allclose(estimate, stream.transform(data[300:]), atol=1e-9)
+    assert_allclose(stream.predict_entries([5], [7]), estimate[5, 7])
+    _, deviation = stream.predict_entries([5], [7], return_std=True)
+    assert 0.0 < deviation < 0.2
+    assert stream.outliers_.shape == (100, 30)
+    assert np.sqrt(np.mean((estimate - clean[300:]) ** 2)) < 0.06
+
+
+def test_intervals_of_a_stream_cover():
+    space = loadings("sharp")
+    stream = RobustMatrixCompletion(replace="all")
+    for batch in np.array_split(rows(space, 1000, 0)[1], 10):
+        stream.partial_fit(batch)
+    clean, data = rows(space, 300, 1)
+    mean, deviation = stream.transform(data, return_std=True)
+    assert 0.9 < np.mean(np.abs(mean - clean) < 1.96 * deviation) < 0.99
+
+
+def test_what_drifts_is_followed_and_memory_does_not_grow():
+    old, new = loadings("sharp", 20, 0), loadings("sharp", 20, 1)
+    stream = RobustMatrixCompletion(replace="all", forgetting=0.98)
+    for batch in np.array_split(rows(old, 400, 0)[1], 20):
+        stream.partial_fit(batch)
+    probe = rows(new, 200, 3)
+    lost = error(stream, *probe)
+    for batch in np.array_split(rows(new, 400, 2)[1], 20):
+        stream.partial_fit(batch)
+    assert error(stream, *probe) < 0.07 < 0.2 * lost
+    size = len(pickle.dumps(stream))
+    for batch in np.array_split(rows(new, 400, 4)[1], 20):
+        stream.partial_fit(batch)
+    assert len(pickle.dumps(stream)) < 1.1 * size
+
+
+def test_a_direction_that_comes_later_is_found():
+    space = loadings("sharp", 20)
+    stream = RobustMatrixCompletion(replace="all", forgetting=0.995)
+    for batch in np.array_split(rows(space[:, :2], 1400, 0)[1], 14):
+        stream.partial_fit(batch)
+    assert stream.rank_ == 3  # two directions and the mean
+    for batch in np.array_split(rows(space, 2000, 1)[1], 20):
+        stream.partial_fit(batch)
+    assert error(stream, *rows(space, 200, 2)) < 0.07
+
+
+@pytest.mark.parametrize("kind", ["sharp", "decaying"])
+def test_components_of_a_stream_are_those_of_one_fit(kind):
+    _, data = rows(loadings(kind), 1200, 0)
+    one, stream = RobustPCA(3).fit(data), RobustPCA(3)
+    for batch in np.array_split(data, 10):
+        stream.partial_fit(batch)
+    assert_allclose(stream.explained_variance_, one.explained_variance_, rtol=0.02)
+    assert_allclose(stream.mean_, one.mean_, atol=0.02)
+    assert np.linalg.svd(stream.components_ @ one.components_.T)[1].min() > 0.999
+    assert stream.transform(data[:5]).shape == (5, 3)
+
+
+def test_sparse_batches_are_those_of_dense_ones():
+    _, data = rows(loadings("sharp", 15), 200, 0)
+    seen = np.isfinite(data)
+    X = sparse.csr_matrix((data[seen], np.nonzero(seen)), shape=data.shape)
+    models = RobustMatrixCompletion(), RobustMatrixCompletion()
+    for model, table in zip(models, (data, X), strict=True):
+        for i in range(0, 200, 50):
+            model.partial_fit(table[i : i + 50])
+    assert_allclose(models[0].right_, models[1].right_)
+    assert_array_equal(models[0].outliers_, models[1].outliers_.toarray())
+
+
+def test_fit_begins_anew():
+    _, data = rows(loadings("sharp"), 300, 0)
+    model = RobustMatrixCompletion().partial_fit(data).fit(data[:200])
+    assert not hasattr(model, "n_samples_seen_")
+    assert model.partial_fit(data[:50]).n_samples_seen_ == 50
+
+
+@pytest.mark.parametrize(
+    ("forgetting", "kind", "message"),
+    [(0.0, ValueError, r"forgetting must be a number in \(0, 1\], got 0.0"), ("no", TypeError, "forgetting must be")],
+)
+def test_forgetting_is_checked(forgetting, kind, message):
+    with pytest.raises(kind, match=message):
+        RobustMatrixCompletion(forgetting=forgetting).partial_fit(np.eye(5))
+
+
+def test_batches_have_the_same_columns():
+    _, data = rows(loadings("sharp"), 50, 0)
+    with pytest.raises(ValueError, match="X has 29 features, but RobustMatrixCompletion is expecting 30"):
+        RobustMatrixCompletion().partial_fit(data).partial_fit(data[:, 1:])
