@@ -34,7 +34,7 @@ LAYERS = [
 ]
 # Public modules that import nothing of the package, so that any may import them.
 FREE = {"datasets", "metrics", "_version"}
-PUBLIC = {"__init__", "model_selection", "plotting"}
+PUBLIC = {"__init__", "compression", "model_selection", "plotting"}
 ESTIMATORS = {"completion", "pca", "recovery"}
 
 

@@ -50,7 +50,8 @@ def test_quoted_code_exists():
 
 
 @pytest.mark.parametrize("code", CODE)
-def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch):
+def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     def refuse(*args):
         raise AssertionError("documentation must run offline")
 
@@ -85,7 +86,7 @@ def test_commands_name_what_there_is():
                 assert option == "--help" or f'"{option}"' in takes, (script, option)
 
 
-MODULES = [f"sklearn_robustlr.{name}" for name in ("datasets", "metrics", "model_selection", "plotting")]
+MODULES = [f"sklearn_robustlr.{name}" for name in ("compression", "datasets", "metrics", "model_selection", "plotting")]
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in map(importlib.import_module, ["sklearn_robustlr", *MODULES])

@@ -1,0 +1,60 @@
+"""
+A stream of sensors that drift
+==============================
+
+Thirty sensors report every five minutes. What they share is a daily cycle, weather and load. Their gains wander, a
+tenth of the readings is missing, and one in twenty is wrong. No day is kept: each hour is learnt by ``partial_fit`` and
+then forgotten.
+
+**What to look at**: with ``forgetting`` the error stays near the noise of a reading. Where all hours count alike, the fit
+is one of gains that are no longer true: it takes more directions, and its error grows.
+
+**What failed**: in the first hours there is too little to learn from, and estimates are several times as wrong.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+READINGS, SENSORS, NOISE = 12, 30, 0.1  # in an hour; of each; standard deviation
+rng = np.random.RandomState(0)
+hours = 168
+time = np.arange(hours * READINGS) / (24 * READINGS)
+weather = np.cumsum(rng.standard_normal(len(time))) / 20
+shared = np.column_stack([np.sin(2 * np.pi * time), weather - weather.mean(), np.sin(14 * np.pi * time)])
+steps = rng.standard_normal((len(time), 3, SENSORS))
+steps[1:] *= 0.7 / np.sqrt(len(time))
+gains = np.cumsum(steps, axis=0)  # at each time
+clean = 20.0 + np.einsum("tk,tkj->tj", shared, gains)
+data = clean + NOISE * rng.standard_normal(clean.shape)
+wrong = rng.uniform(size=data.shape) < 0.05
+data[wrong] += 10 * rng.standard_normal(wrong.sum())
+data[rng.uniform(size=data.shape) < 0.1] = np.nan
+
+# %%
+# Each hour is repaired by what was learnt until then, judged, and then learnt.
+models = {
+    "forgetting=0.98": RobustMatrixCompletion(replace="all", forgetting=0.98),
+    "forgetting=1": RobustMatrixCompletion(replace="all"),
+}
+errors = {name: [] for name in models}
+for hour in range(hours):
+    now = slice(hour * READINGS, (hour + 1) * READINGS)
+    for name, model in models.items():
+        if hour:
+            errors[name].append(np.sqrt(np.mean((model.transform(data[now]) - clean[now]) ** 2)))
+        model.partial_fit(data[now])
+
+for name, model in models.items():
+    print(f"{name}: median error of the last day {np.median(errors[name][-24:]):.3f}, rank {model.rank_}")
+print(f"noise {NOISE}, medians of the columns {np.sqrt(np.mean((clean - np.median(clean, axis=0)) ** 2)):.3f}")
+
+# %%
+fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+for (name, error), style in zip(errors.items(), ("-", "--"), strict=True):
+    ax.plot(np.arange(1, hours) / 24, error, style, label=name)
+ax.axhline(NOISE, color="0.5", lw=1, ls=":", label="noise of a reading")
+ax.set(xlabel="day", ylabel="error of the next hour", yscale="log", title="A stream whose gains drift")
+ax.legend(frameon=False)
+plt.show()

@@ -1,0 +1,113 @@
+"""Models in few bits: they transform new rows as they did, to what is stated, from files without pickle."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.exceptions import NotFittedError
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.compression import compress, load
+
+
+def drawn(n, seed, *, decays=False, noise=0.1, p=40):
+    """Clean rows and what is seen of them."""
+    rng = np.random.RandomState(seed)
+    space = np.linalg.qr(np.random.RandomState(0).standard_normal((p, p)))[0] * np.sqrt(p)
+    space = space / np.arange(1.0, p + 1.0) ** 1.5 if decays else space[:, :3]
+    clean = rng.standard_normal((n, space.shape[1])) @ space.T
+    data = clean + noise * rng.standard_normal(clean.shape)
+    wrong = rng.uniform(size=clean.shape) < 0.05
+    data[wrong] += 20.0 * rng.standard_normal(wrong.sum())
+    data[rng.uniform(size=clean.shape) < 0.1] = np.nan
+    return clean, data
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["sharp", "decaying"])
+def fitted(request):
+    decays = request.param
+    return RobustMatrixCompletion(replace="all").fit(drawn(400, 0, decays=decays)[1]), drawn(200, 1, decays=decays)[1]
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 0.01), ("int8", 0.1), ("nf4", 1.5)])
+def test_estimates_change_by_what_is_stated(fitted, tmp_path, dtype, most):
+    model, rows = fitted
+    stored = compress(model, dtype, allow_loss=dtype == "nf4")
+    stored.save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    noise = np.sqrt(np.mean(((small.transform(rows) - model.transform(rows)) / model.scale_) ** 2))
+    assert stored.added_error < most
+    assert 0.5 * stored.added_error < noise < 2.0 * stored.added_error
+
+
+def test_files_have_no_pickle_and_are_small(fitted, tmp_path):
+    model, _ = fitted
+    sizes = []
+    for dtype in ("float16", "int8", "nf4"):
+        stored = compress(model, dtype, allow_loss=True)
+        stored.save(tmp_path / "model.npz")
+        sizes.append(stored.nbytes)
+        with np.load(tmp_path / "model.npz", allow_pickle=False) as arrays:
+            assert all(array.dtype.kind != "O" for array in arrays.values())
+        assert 10 * (tmp_path / "model.npz").stat().st_size < len(pickle.dumps(model))
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_what_else_is_done_with_rows(fitted, tmp_path):
+    model, rows = fitted
+    compress(model, "float16").save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    assert small.stop_reason_ == model.stop_reason_ and small.rank_ == model.rank_
+    assert np.mean(small.detect_outliers(rows) != model.detect_outliers(rows)) < 1e-3
+    for one, other in zip(small.predict_interval(rows), model.predict_interval(rows), strict=True):
+        assert_allclose(one, other, atol=0.2 * model.scale_)
+    assert_allclose(small.score(rows), model.score(rows), atol=1e-3)
+    assert not hasattr(small, "left_") and not hasattr(small, "outliers_")
+
+
+def test_components_and_names(tmp_path):
+    data = pd.DataFrame(drawn(300, 0, decays=True)[1]).add_prefix("c")
+    model = RobustPCA(3).fit(data)
+    compress(model).save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    assert_allclose(small.transform(data), model.transform(data), atol=model.scale_)
+    assert list(small.feature_names_in_) == list(data.columns)
+    assert_allclose(small.explained_variance_, model.explained_variance_)
+
+
+def test_an_exact_fit_is_refused_unless_told_so(tmp_path):
+    clean, data = drawn(200, 0, noise=0.0)
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    with pytest.raises(ValueError, match=r"changes the estimates by .* of the noise.*allow_loss=True"):
+        compress(model, "float16")
+    compress(model, "float16", allow_loss=True).save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    assert small.stop_reason_ != "exact"
+    assert np.sqrt(np.mean((small.transform(data) - clean) ** 2)) < 1e-3 * np.std(clean)
+
+
+def test_loss_is_refused(fitted):
+    with pytest.raises(ValueError, match=r"dtype='nf4' changes the estimates by 0\.\d+ of the noise"):
+        compress(fitted[0], "nf4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"dtype": "int4"}, ValueError, "dtype must be one of 'float16', 'int8', 'nf4', got 'int4'"),
+        ({"block": 0}, ValueError, "block must be a positive integer, got 0"),
+        ({"model": RobustLowRankRecovery()}, TypeError, "model must be a RobustMatrixCompletion or a RobustPCA"),
+        ({"model": RobustPCA()}, NotFittedError, "not fitted"),
+    ],
+)
+def test_what_is_wrong_is_named(fitted, arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        compress(**{"model": fitted[0], **arguments})
+
+
+def test_other_files_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"is no file that sklearn_robustlr.compression.compress has made"):
+        load(tmp_path / "other.npz")
