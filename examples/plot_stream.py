@@ -6,8 +6,8 @@ Thirty sensors report every five minutes. What they share is a daily cycle, weat
 tenth of the readings is missing, and one in twenty is wrong. No day is kept: each hour is learnt by ``partial_fit`` and
 then forgotten.
 
-**What to look at**: with ``forgetting`` the error stays near the noise of a reading. Where all hours count alike, the fit
-is one of gains that are no longer true: it takes more directions, and its error grows.
+**What to look at**: with ``forgetting`` the error stays near the noise of a reading. Where all hours count alike, the
+fit is one of gains that are no longer true: it takes more directions, and its error grows.
 
 **What failed**: in the first hours there is too little to learn from, and estimates are several times as wrong.
 """

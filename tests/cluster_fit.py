@@ -1,4 +1,4 @@
-"""Fit a dask array on a local cluster, a worker of which is killed on the way: `python cluster_fit.py FOLDER`.
+"""Fit a dask array by processes, and on a cluster whose worker is killed on the way: `python cluster_fit.py FOLDER`.
 
 A process of its own, for what a cluster runs must not be a module of the tests.
 """
@@ -31,12 +31,17 @@ if __name__ == "__main__":
     rng = np.random.RandomState(0)
     data = rng.standard_normal((N, 3)) @ rng.standard_normal((3, P)) + 0.1 * rng.standard_normal((N, P))
     data[rng.uniform(size=data.shape) < 0.2] = np.nan
-    alone = RobustMatrixCompletion(replace="all").fit(da.from_array(data, chunks=(6_000, P)))
+    whole = da.from_array(data, chunks=(6_000, P))
+    with dask.config.set(scheduler="threads"):
+        alone = RobustMatrixCompletion(replace="all").fit(whole)
+    with dask.config.set(scheduler="processes"):
+        apart = RobustMatrixCompletion(replace="all").fit(whole).transform(whole)[:100].compute()
     parts = [dask.delayed(part) for part in np.split(data, 3)]
     parts[1] = dask.delayed(dies_once)(parts[1], flag)
     X = da.concatenate([da.from_delayed(part, (N // 3, P), float) for part in parts])
     with LocalCluster(**LOOPBACK) as cluster, Client(cluster):
         found = RobustMatrixCompletion(replace="all").fit(X).transform(X)[:100].compute()
     assert os.path.exists(flag)
-    np.testing.assert_allclose(found, alone.transform(data[:100]), rtol=1e-8, atol=1e-8)
+    for estimates in (apart, found):
+        np.testing.assert_allclose(estimates, alone.transform(data[:100]), rtol=1e-8, atol=1e-8)
     print("the same")

@@ -22,7 +22,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
-from .sharp import weighted_columns
+from .sharp import refined_columns
 
 # Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
 _BETTER = 0.9
@@ -143,7 +143,7 @@ class LazyModel:
         """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is."""
         entries, options = self._entries, self._options
         weighted = entries.weight is not None  # which the other fit knows nothing of
-        refined = weighted_columns(entries, fit) if weighted and fit.converged else None
+        refined = refined_columns(entries, fit) if weighted and fit.converged else None
         if fit.sharp or self.averaged is None:
             return None if refined is None else _as_fit(entries, refined.space(entries), fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that

@@ -19,6 +19,7 @@ from .._rows.mending import broken
 from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
+from .._utils.rules import are_more
 from .._utils.values import Factors, Masks, Options, is_exact
 from .measurements import LowRankFit, Outcome, fit_measurements
 
@@ -141,7 +142,7 @@ def fit_block(entries: Entries, options: Options, start: Factors | None) -> LowR
     left, right = Block(fit, masks).extend(entries, options)
     residual = RowSpace.learn(right, left, slice(None), fit.row_scale).residual(entries, left)
     # a block that knows nothing of a direction; where it has not converged, the whole would not either
-    if fit.converged and np.mean(np.abs(residual) > fit.threshold) > 1.2 * share + 0.02:
+    if fit.converged and are_more(float(np.mean(np.abs(residual) > fit.threshold)), share):
         return None
     return fit.with_factors(left, right)
 

@@ -14,6 +14,7 @@ from .._model.sums import SummedRows, TableSums, refine, sum_rows
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import product_svd
+from .._utils.rules import are_more
 from .._utils.values import Options, StopReason, Verdict
 from .components import Components, RepairedRows, principal_components
 from .matrix import MatrixFit, fit_matrix
@@ -26,8 +27,6 @@ _KEPT, _KEPT_ROWS = 250_000, 200
 _FORGOTTEN = 1e-3
 # Parts of the rows that are kept after each of which what is left of them is looked at.
 _LOOKS = 8
-# Share of gross errors in all rows, in units of that of the sample and apart from it, that the fit still explains.
-_TIMES, _MORE = 1.2, 0.02
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,10 @@ class RunningFit:
     def verdict(self) -> Verdict:
         """That of the sample, if the other rows are like it."""
         verdict, share = self.sample.verdict, self.share
-        if verdict.converged and self.is_more(share):
+        if verdict.converged and are_more(share, self.expected):
             message = f"{share:.1%} of all entries are gross errors, and {self.expected:.1%} of the rows fitted first"
             return Verdict(StopReason.UNEXPLAINED, message)
         return verdict
-
-    def is_more(self, share: float) -> bool:
-        """Whether a share of gross errors is more than that of rows like the sample."""
-        return share > _TIMES * self.expected + _MORE
 
     @cached_property
     def _turn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -264,7 +259,7 @@ def _is_other(running: RunningFit, rows: Entries, are_new: bool) -> bool:
     """Whether rows have more gross errors than those that were fitted, or all new ones something more in common."""
     space = running.space
     regression = space.regress(rows, n_jobs=1, threshold=running.threshold)
-    if running.is_more(float(np.mean(space.gross(rows, regression)))):
+    if are_more(float(np.mean(space.gross(rows, regression))), running.expected):
         return True
     if isinstance(space, RowSpace) or not are_new:
         return False

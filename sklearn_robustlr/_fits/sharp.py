@@ -60,7 +60,8 @@ class SharpColumns:
         k = loadings.shape[1]
         law = NoiseLaw.start(np.full(p, max(float(fit.scale) / unit, _LEAST_NOISE) ** 2), True)
         none = np.zeros((p, k * (k + 1) // 2))
-        return cls(Columns(loadings, none, np.zeros(p), replace(law, common=True), learns_mean=False), unit)
+        law = replace(law.without_wide(), common=True)
+        return cls(Columns(loadings, none, np.zeros(p), law, learns_mean=False), unit)
 
     @property
     def prior(self) -> np.ndarray:
@@ -114,11 +115,12 @@ class SharpColumns:
         return Missed(error / free, np.sqrt(variance / free + noise), gross)
 
 
-def weighted_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:
-    """The columns of a sharp fit refined by the precisions of the entries; None: it has none to refine.
+def refined_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:
+    """The columns of a sharp fit refined by all entries and their precisions; None: it has none to refine.
 
-    The fit has told inliers from outliers without the precisions. From there posteriors of rows and columns alternate
-    under a robust law of one noise scale, that of an entry of weight one.
+    The fit, of some entries or without the precisions, has told inliers from outliers. From there posteriors of rows
+    and columns alternate under a robust law of one noise scale, that of an entry of weight one, without a wide part:
+    what is beyond the noise is an error.
     """
     start = SharpColumns.of(entries, fit)
     if start is None:

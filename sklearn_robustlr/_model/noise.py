@@ -119,7 +119,7 @@ class NoiseLaw:
         law = replace(self, variances=np.maximum(own, _LEAST_VARIANCE))
         if not self.robust:
             return law
-        counts = _COUNTS + sums.parts
+        counts = _COUNTS * (self.shares > 0.0) + sums.parts  # a part that is not there stays away
         return replace(law, shares=counts / counts.sum())
 
     def _spread(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> float:

@@ -28,6 +28,11 @@ def flag_width(heavy_tailed: bool) -> float:
     return HEAVY_FLAG_WIDTH if heavy_tailed else FLAG_WIDTH
 
 
+def are_more(share: float, expected: float) -> bool:
+    """Whether a share of gross errors is more than that of other entries of the same matrix, up to chance."""
+    return share > 1.2 * expected + 0.02
+
+
 def exact_tolerance(dtype: DTypeLike) -> float:
     """Residual below which a measurement counts as fitted exactly, in units of the median target."""
     return 1e-6 if np.dtype(dtype) == np.float64 else 5e-4

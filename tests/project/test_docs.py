@@ -52,6 +52,7 @@ def test_quoted_code_exists():
 @pytest.mark.parametrize("code", CODE)
 def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+
     def refuse(*args):
         raise AssertionError("documentation must run offline")
 
