@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-from scipy.special import ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimators.completion import RobustMatrixCompletion
@@ -20,6 +21,7 @@ from ._model.stuck import StuckValues
 from ._operators.observed import Entries
 from ._rows.regression import RowSpace
 from ._utils.linalg import pack_diagonals, packed_diagonals
+from ._utils.quantised import Reader, Writer
 from ._utils.rules import FLAG_WIDTH
 from ._utils.values import StopReason
 from ._version import __version__
@@ -30,9 +32,23 @@ __all__ = ["DTYPES", "Stored", "compress", "load"]
 DTYPES = ("float16", "int8", "nf4")
 
 _ESTIMATORS = {kind.__name__: kind for kind in (RobustMatrixCompletion, RobustPCA)}
-_PARTS = {kind.__name__: kind for kind in (ModelSpace, RowSpace, Screen, Columns, NoiseLaw, StuckValues, Calibration)}
+_PARTS: dict[str, Callable[..., Any]] = {
+    **{kind.__name__: kind for kind in (ModelSpace, RowSpace, Screen, NoiseLaw, StuckValues, Calibration)},
+    "Columns": lambda covariances, **others: Columns(covariances=pack_diagonals(covariances), **others),
+}
 # Fitted attributes of single rows, or of the way to the fit, that rows are not transformed by.
-_LEFT_OUT = ("left_", "outliers_", "history_", "restart_scores_", "undetermined_rows_", "_seen", "_stream")
+_LEFT_OUT = (
+    "left_",
+    "outliers_",
+    "history_",
+    "restart_scores_",
+    "undetermined_rows_",
+    "_seen",
+    "_stream",
+    "_skl_callbacks",
+)
+# Parameters of fits alone, and what scikit-learn keeps of the form of results.
+_NOT_WRITTEN = ("random_state", "checkpoint", "_sklearn_output_config")
 # Share of the noise that may be added, rows that it is measured on, and groups of held-out errors that are kept.
 _MOST_ADDED, _PROBES, _GROUPS = 0.1, 256, 200
 _EXACT, _NOISY = StopReason.EXACT.value, StopReason.NOISY.value
@@ -148,8 +164,7 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
         raise ValueError(f"dtype must be one of {', '.join(map(repr, DTYPES))}, got {dtype!r}.")
     if isinstance(block, bool) or not isinstance(block, int | np.integer) or block < 1:
         raise ValueError(f"block must be a positive integer, got {block!r}.")
-    state = {name: value for name, value in vars(model).items() if name not in (*_LEFT_OUT, "_skl_callbacks")}
-    state |= {"random_state": None, "checkpoint": None}  # of fits alone
+    state = {name: _plain(value) for name, value in vars(model).items() if name not in (*_LEFT_OUT, *_NOT_WRITTEN)}
     arrays = _write(model, state, dtype, int(block))
     if isinstance(model._space, RowSpace):  # rows no longer meet it better than its numbers are
         rounding = _rounding(model._space, _read(arrays)._space)
@@ -202,16 +217,20 @@ def load(file):
     True
     """
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         return _read(arrays)
-    except (KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except FileNotFoundError:
+        raise
+    except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
+        if "is of format" in str(error):
+            raise
         raise ValueError(f"{file} is no file that sklearn_robustlr.compression.compress has made.") from error
 
 
 def _write(model: Any, state: dict[str, Any], dtype: str, block: int) -> dict[str, np.ndarray]:
     """The arrays of the state of a model."""
-    writer = _Writer(dtype, block, model.n_features_in_)
+    writer = Writer(dtype, block, model.n_features_in_)
     tree = {
         "format": _FORMAT,
         "version": __version__,
@@ -227,128 +246,17 @@ def _read(arrays: dict[str, np.ndarray]) -> Any:
     if tree["format"] > _FORMAT:
         raise ValueError(f"the file is of format {tree['format']}, written by version {tree['version']}; update.")
     model = _ESTIMATORS[tree["class"]]()
-    reader = _Reader(arrays)
+    reader = Reader(arrays, _PARTS)
     for name, node in tree["state"].items():
         setattr(model, name, reader.read(node))
     return model
 
 
-@dataclass
-class _Writer:
-    """Turns values into nodes of a tree of JSON, and puts the arrays that these name aside."""
-
-    dtype: str
-    block: int
-    n_features: int
-
-    def __post_init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
-        self._seen: dict[int, tuple[Any, Any]] = {}
-
-    def write(self, name: str, value: Any) -> Any:
-        """The node of a value."""
-        if id(value) in self._seen and not isinstance(value, bool | int | float | str | None):
-            return self._seen[id(value)][1]
-        node = self._node(name, value)
-        self._seen[id(value)] = value, node  # which keeps the value, so that its id stays its own
-        return node
-
-    def _node(self, name: str, value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | str):
-            return {"value": value}
-        if isinstance(value, float | np.floating):
-            return {"float": float(value).hex(), "kind": type(value).__name__}
-        if isinstance(value, np.integer | np.bool_):
-            return {"value": value.item()}
-        if isinstance(value, np.ndarray):
-            if value.ndim == 2 and value.dtype.kind == "f" and self.n_features in value.shape and value.size:
-                return self._quantise(name, value)
-            return {"array": self._aside(name, value.astype(str) if value.dtype.kind == "O" else value)}
-        if isinstance(value, tuple) and not hasattr(value, "_fields"):
-            return {"tuple": [self.write(f"{name}.{i}", item) for i, item in enumerate(value)]}
-        names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
-        parts = {part: self.write(f"{name}.{part}", getattr(value, part)) for part in names}
-        return {"part": type(value).__name__, "fields": parts}
-
-    def _aside(self, name: str, array: np.ndarray) -> str:
-        self.arrays[name] = array
-        return name
-
-    def _quantise(self, name: str, matrix: np.ndarray) -> dict[str, Any]:
-        """The node of a matrix in few bits: each row by its own size, then the numbers of a column by blocks."""
-        size = np.abs(matrix).max(axis=1)
-        size = np.where(size > 0.0, size, 1.0)
-        even = (matrix / size[:, None]).T.astype(np.float64)
-        node = {"bits": self.dtype, "shape": matrix.shape, "kind": matrix.dtype.name, "block": self.block}
-        node["size"] = self._aside(f"{name}.size", size)
-        if self.dtype == "float16":
-            node["codes"] = self._aside(name, even.astype(np.float16))
-            return node
-        blocks = _blocked(even.ravel(), self.block)
-        top = np.abs(blocks).max(axis=1).astype(np.float16)
-        node["top"] = self._aside(f"{name}.top", top)
-        unit = blocks / np.where(top > 0.0, top, 1.0).astype(np.float64)[:, None]
-        if self.dtype == "int8":
-            node["codes"] = self._aside(name, np.clip(np.rint(unit * 127.0), -127, 127).astype(np.int8))
-        else:
-            levels = _normal_levels()
-            codes = np.searchsorted(0.5 * (levels[1:] + levels[:-1]), unit).astype(np.uint8).ravel()
-            codes = np.append(codes, np.zeros(len(codes) % 2, np.uint8))
-            node["codes"] = self._aside(name, codes[::2] << 4 | codes[1::2])
-        return node
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Turns nodes back into values."""
-
-    arrays: dict[str, np.ndarray]
-
-    def read(self, node: dict[str, Any]) -> Any:
-        """The value of a node."""
-        if "value" in node:
-            return node["value"]
-        if "float" in node:
-            value = float.fromhex(node["float"])
-            return value if node["kind"] == "float" else np.dtype(node["kind"]).type(value)
-        if "array" in node:
-            return self.arrays[node["array"]]
-        if "tuple" in node:
-            return tuple(self.read(item) for item in node["tuple"])
-        if "part" in node:
-            parts = {name: self.read(part) for name, part in node["fields"].items()}
-            if node["part"] == "Columns":
-                parts["covariances"] = pack_diagonals(parts["covariances"])
-            return _PARTS[node["part"]](**parts)
-        return self._matrix(node)
-
-    def _matrix(self, node: dict[str, Any]) -> np.ndarray:
-        n, k = node["shape"]
-        codes = self.arrays[node["codes"]]
-        if node["bits"] == "float16":
-            even = codes.astype(np.float64)
-        else:
-            if node["bits"] == "int8":
-                unit = codes / 127.0
-            else:
-                pairs = np.column_stack([codes >> 4, codes & 15]).ravel()
-                unit = _blocked(_normal_levels()[pairs][: -(-n * k // node["block"]) * node["block"]], node["block"])
-            even = (unit * self.arrays[node["top"]].astype(np.float64)[:, None]).ravel()[: n * k].reshape(k, n)
-        size = self.arrays[node["size"]].astype(np.float64)
-        return np.ascontiguousarray(even.T * size[:, None], dtype=node["kind"])
-
-
-def _blocked(flat: np.ndarray, block: int) -> np.ndarray:
-    """Numbers in rows of a block each, the last one filled up with zeros."""
-    return np.append(flat, np.zeros(-len(flat) % block)).reshape(-1, block)
-
-
-def _normal_levels() -> np.ndarray:
-    """Sixteen levels at the quantiles of a normal law, zero and both ends among them."""
-    end = 0.5 * (1.0 - 1.0 / 30.0 + 1.0 - 1.0 / 32.0)
-    above, below = ndtri(np.linspace(end, 0.5, 9)[:-1]), -ndtri(np.linspace(end, 0.5, 8)[:-1])
-    levels = np.sort(np.concatenate([below, [0.0], above]))
-    return levels / levels.max()
+def _plain(value: Any) -> Any:
+    """A value of a parameter without its container: lists and columns as arrays, the NA of pandas as NaN."""
+    if type(value).__name__ == "NAType":
+        return float("nan")
+    return np.asarray(value) if isinstance(value, list) or hasattr(value, "to_numpy") else value
 
 
 def _slim(value: Any) -> Any:

@@ -111,3 +111,26 @@ def test_other_files_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match=r"is no file that sklearn_robustlr.compression.compress has made"):
         load(tmp_path / "other.npz")
+
+
+def test_parameters_of_any_form_are_stored(fitted, tmp_path):
+    _, rows = fitted
+    limits = {"min_value": [-50.0] * 40, "max_value": pd.Series([50.0] * 40), "missing_values": pd.NA}
+    model = RobustMatrixCompletion(**limits).set_output(transform="pandas").fit(pd.DataFrame(rows))
+    compress(model, "float16").save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    assert_allclose(small.transform(pd.DataFrame(rows)), model.transform(pd.DataFrame(rows)), atol=0.1)
+    with pytest.raises(ValueError, match="rows of the fit are not kept"):
+        small.predict_entries([0], [1])
+    model.note = {"a": 1}
+    with pytest.raises(TypeError, match="note must be a number, a string or an array"):
+        compress(model)
+
+
+@pytest.mark.parametrize("content", [b"junk", b"PK\x03\x04junk"])
+def test_broken_files_are_refused(tmp_path, content):
+    (tmp_path / "model.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"is no file that sklearn_robustlr.compression.compress has made"):
+        load(tmp_path / "model.npz")
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.npz")

@@ -16,12 +16,14 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.threads import single_threaded_blas
+from .imputer import marked
+from .matrix import forget_batches
 from .streams import StreamMixin
 
 # Entries of the rows that are fitted in memory at first.
 _SAMPLE = 500_000
 # Fitted attributes that what rows are transformed by has no use for.
-_OF_ROWS = ("left_", "outliers_", "history_", "_seen", "_stream", "_skl_callbacks")
+_OF_ROWS = ("left_", "outliers_", "history_", "_seen", "_stream", "_skl_callbacks", "_sklearn_output_config")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -56,11 +58,14 @@ class ChunkMixin(StreamMixin):
                 raise ValueError(f"{name} is not taken with a dask array, got {type(value).__name__}; leave it out.")
         X = checked(X)
         n, p = X.shape
-        for name in ("_stream", "n_samples_seen_"):  # of batches before
-            self.__dict__.pop(name, None)
+        forget_batches(self)
         if not n or not p:
             raise ValueError(f"X must have rows and columns, got a dask array of shape {X.shape}.")
         self.n_features_in_ = p
+        self._check_own()
+        X = X.map_blocks(
+            _marked_rows, getattr(self, "missing_values", None), dtype=X.dtype, meta=np.empty((0, 0), X.dtype)
+        )
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         blocks = X.to_delayed().ravel()
@@ -72,6 +77,10 @@ class ChunkMixin(StreamMixin):
         ]
         rows = np.concatenate(dask.compute(*taken))
         _, entries = self._entries(rows, reset=True)
+        if not len(entries.y):
+            raise ValueError(
+                f"X has no observed entry: all values of {len(rows)} rows that were looked at are missing."
+            )
         options = self._options(entries.shape, len(entries.y))
         with single_threaded_blas():
             running = RunningFit.begin(fit_matrix(entries, options), entries, repairs=self._needs_repaired_rows)
@@ -159,6 +168,14 @@ def _of_chunk(estimator: Any, name: str, rows: np.ndarray, args: tuple, options:
     some = rows if len(rows) else np.zeros((1, rows.shape[1]), rows.dtype)
     found = getattr(estimator, name)(some, *args, **options)
     return tuple(part[: len(rows)] for part in (found if isinstance(found, tuple) else (found,)))
+
+
+def _marked_rows(rows: np.ndarray, missing_values: Any) -> np.ndarray:
+    """Rows with NaN where they are missing; what is infinite is refused."""
+    rows = marked(rows, missing_values)
+    if np.isinf(rows).any():
+        raise ValueError("Input X contains infinity or a value too large for its type.")
+    return rows
 
 
 def _take(rows: np.ndarray, first: int, step: int) -> np.ndarray:

@@ -243,8 +243,14 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
             self._set_matrix(learnt.found, **self._completed(learnt))
         return self._repair(X, entries, learnt.found.regression)
 
+    def _check_own(self) -> None:
+        check_choice("replace", self.replace, REPLACE)
+        check_limits(self.min_value, self.max_value, self.n_features_in_)
+        check_flag("add_indicator", self.add_indicator)
+        check_flag("keep_empty_features", self.keep_empty_features)
+
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
-        empty = running.sums.seen == 0.0
+        empty = np.isin(np.arange(entries.shape[1]), running.lost_columns) & (running.sums.seen < 1.0)
         columns = {
             "_is_empty": empty,
             "indicator_features_": np.flatnonzero(~empty | self.keep_empty_features),
@@ -258,8 +264,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     @contextmanager
     def _learning(self, X, entries, sample_weight, init):
         """Yield the fit of the entries of X, while callbacks listen."""
-        check_choice("replace", self.replace, REPLACE)
-        check_limits(self.min_value, self.max_value, entries.shape[1])
+        self._check_own()
         rows = SeenRows.of(X, entries, sample_weight)
         options = self._options(entries.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
@@ -373,6 +378,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         True
         """
         check_is_fitted(self)
+        if not hasattr(self, "left_"):
+            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows).")
         if columns is None:
             pairs = np.asarray(rows)
             if pairs.ndim != 2 or pairs.shape[1] != 2:

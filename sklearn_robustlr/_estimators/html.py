@@ -24,8 +24,10 @@ def _summary(estimator):
     """Table of one row, nothing before `fit`; plain styles, for notebooks that are not trusted drop style sheets."""
     if not hasattr(estimator, "outliers_"):
         return ""
-    n_values = getattr(estimator, "_n_observed", estimator.outliers_.shape[0])
-    n_outliers = int(estimator.outliers_.sum())
+    n_values = getattr(estimator, "_n_observed", None) or estimator.outliers_.shape[0]
+    # of rows that came in parts the flags are not all at hand
+    n_outliers = getattr(estimator, "_n_flagged", None)
+    n_outliers = int(estimator.outliers_.sum()) if n_outliers is None else n_outliers
     color, word = ("#009e73", "converged") if estimator.converged_ else ("#d55e00", "not converged")
     why = ": ".join(filter(None, (estimator.stop_reason_, estimator._stop_message)))
     cells = {

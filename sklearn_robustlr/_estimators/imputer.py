@@ -27,7 +27,7 @@ class ImputerMixin(LimitsMixin):
     def _as_told(self, X: Any) -> Any:
         if hasattr(X, "dtypes") and hasattr(X, "isna") and any(str(kind) == "object" for kind in X.dtypes):
             X = X.mask(X.isna(), np.nan)  # NA in a column of objects is no number
-        return _marked(X, self.missing_values)
+        return marked(X, self.missing_values)
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         columns = {
@@ -104,7 +104,7 @@ class ImputerMixin(LimitsMixin):
         return np.append(kept, [f"missingindicator_{name}" for name in names[self.indicator_features_]]).astype(object)
 
 
-def _marked(X: Any, missing_values: Any) -> Any:
+def marked(X: Any, missing_values: Any) -> Any:
     """X with NaN in place of the marker of missing values."""
     if missing_values is None or type(missing_values).__name__ == "NAType":  # pandas.NA is read as NaN anyway
         return X

@@ -104,8 +104,7 @@ class MatrixMixin(FitMixin):
     def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
         """Fit observed entries, from a start given by the user, from the last fit, or from the data alone."""
         entries, copies, seen = rows
-        for name in ("_stream", "n_samples_seen_"):  # of batches before
-            self.__dict__.pop(name, None)
+        forget_batches(self)
         if options.rank is not None:  # rows that are the same are one
             options = replace(options, rank=min(options.rank, *seen.shape))
         if not len(seen.y):
@@ -137,6 +136,7 @@ class MatrixMixin(FitMixin):
             "undetermined_columns_": result.undetermined_columns,
             "_space": result.space,
             "_n_observed": result.n_observed,
+            "_n_flagged": None,
         }
         self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
         _warn_of_undetermined(result, getattr(self, "feature_names_in_", None))
@@ -215,6 +215,12 @@ class MatrixMixin(FitMixin):
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
+
+
+def forget_batches(estimator: Any) -> None:
+    """Drop what is kept of batches that came before a fit."""
+    for name in ("_stream", "n_samples_seen_"):
+        vars(estimator).pop(name, None)
 
 
 def weights_of_entries(entries: Entries, sample_weight: Any) -> np.ndarray | None:

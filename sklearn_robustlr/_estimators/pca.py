@@ -241,17 +241,22 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
     _needs_repaired_rows = True
 
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
-        shape = int(running.sums.n), entries.shape[1]
-        n_components = check_components(self.n_components, shape)
-        return _attributes(running.components(n_components, check_flag("center", self.center), shape))
+        p = entries.shape[1]
+        n_components = check_components(self.n_components, (p, p))  # of few rows there are fewer
+        shape = max(int(np.ceil(running.sums.n)), 1), p
+        return _attributes(running.components(n_components, self.center, shape))
+
+    def _check_own(self) -> None:
+        check_flag("center", self.center)
+        check_flag("whiten", self.whiten)
 
     @contextmanager
     def _learning(
         self, X: Any, entries: Entries, sample_weight: Any, init: Any
     ) -> Iterator[tuple[MatrixFit, Components]]:
         """Yield the fit of the entries of X and its components, while callbacks listen."""
-        center = check_flag("center", self.center)
-        check_flag("whiten", self.whiten)
+        self._check_own()
+        center = self.center
         rows = SeenRows.of(X, entries, sample_weight)
         n_rows = count_rows(rows.seen.shape[0], rows.seen.row_weight)
         if sample_weight is not None and n_rows < _FEWEST_ROWS:

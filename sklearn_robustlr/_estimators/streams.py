@@ -10,6 +10,7 @@ import numpy as np
 from .._fits.running import RunningFit, Stream
 from .._operators.observed import Entries
 from .._utils.threads import interruptible, single_threaded_blas
+from .base import USER
 from .matrix import MatrixMixin
 
 
@@ -62,6 +63,7 @@ class StreamMixin(MatrixMixin):
         forgetting = _check_forgetting(self.forgetting)
         first = not hasattr(self, "_stream")
         X, entries = self._entries(X, reset=first)
+        self._check_own()
         p = entries.shape[1]
         options = self._options((max(entries.shape[0], p), p), len(entries.y))
         with interruptible(), single_threaded_blas():
@@ -72,10 +74,14 @@ class StreamMixin(MatrixMixin):
                 stream = self._stream.followed_by(entries, options, forgetting)
             running = stream.running
             regression = running.settled_space.regress(entries, n_jobs=self.n_jobs, threshold=running.threshold)
-        self._stream, self.n_samples_seen_ = stream, stream.n_seen
         flags = entries.mask(running.space.gross(entries, regression))
         self._set_running(running, flags, regression.factors, entries)
+        self._stream, self.n_samples_seen_ = stream, stream.n_seen
         return self
+
+    def _check_own(self) -> None:
+        """Check the parameters of what is done with rows."""
+        raise NotImplementedError
 
     #: Whether principal components of repaired rows are asked for.
     _needs_repaired_rows = False
@@ -84,17 +90,17 @@ class StreamMixin(MatrixMixin):
         self, running: RunningFit, outliers: Any, factors: np.ndarray, entries: Entries, *, warns: bool = False
     ) -> None:
         """Set the fitted attributes from sums over rows; flags and coefficients are those of some rows."""
-        lost = np.flatnonzero(running.sums.seen == 0.0)
         matrix = {
             "location_": running.location,
             "expected_error_": running.expected_error,
             "undetermined_rows_": np.zeros(0, dtype=np.intp),
-            "undetermined_columns_": lost if running.sample.converged else running.undetermined_columns,
+            "undetermined_columns_": running.lost_columns,
             "_space": running.settled_space,
             "_n_observed": int(running.sums.seen.sum()),
+            "_n_flagged": int(running.sums.beyond.sum()),
         }
         own = self._running_attributes(running, factors, entries)
-        self._set_fitted(running.fit(outliers, factors), warns=warns, **{**matrix, **own})
+        self._set_fitted(running.fit(outliers, factors), stacklevel=USER + 2, warns=warns, **{**matrix, **own})
 
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
         """Attributes of an estimator besides."""

@@ -51,11 +51,13 @@ class RunningFit:
     def begin(cls, sample: MatrixFit, entries: Entries, *, repairs: bool) -> RunningFit:
         """From the fit of the entries of a sample, which is all that has been seen."""
         posterior = posterior_of(entries, sample)
-        space = sample.space if posterior is None else posterior
+        # columns that are not known have no part in a posterior
+        space = sample.space if posterior is None or len(sample.undetermined_columns) else posterior
         part = PartFit.of(space, entries, sample.fit.threshold, repairs=repairs and not sample.space.is_sharp)
         fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
-        share = float(sample.outliers.sum()) / max(sample.n_observed, 1)
         told = sample.expected_error, sample.undetermined_columns
+        sums = part.summed.sums
+        share = float(sums.beyond.sum() / max(sums.seen.sum(), 1.0))
         return cls(fit, share, *told, space, part.summed.sums, part.repaired, entries.dtype, repairs)
 
     def summed(self, entries: Entries) -> PartFit:
@@ -129,6 +131,11 @@ class RunningFit:
             outliers=outliers,
             verdict=self.verdict,
         )
+
+    @property
+    def lost_columns(self) -> np.ndarray:
+        """Columns that are not identifiable: in the sample, or of which nothing is remembered."""
+        return np.union1d(self.undetermined_columns, np.flatnonzero(self.sums.seen < _FORGOTTEN))
 
     @property
     def location(self) -> np.ndarray:
@@ -225,9 +232,9 @@ class Stream:
     def _fitted(cls, rows: Entries, n_seen: int, options: Options, forgetting: float, repairs: bool) -> Stream:
         most = _most_rows(rows.shape[1], forgetting)
         rows = rows.last(most)
-        n = rows.shape[0]
-        weight = None if forgetting == 1.0 else forgetting ** np.arange(n - 1, -1, -1.0)
-        weighted = rows.counting(weight)
+        weighted = rows.counting(_fading(rows.shape[0], forgetting))
+        if not len(rows.y):
+            raise ValueError(f"X has no observed entry: all {rows.shape[0]} x {rows.shape[1]} values are missing.")
         if options.rank is not None:
             options = replace(options, rank=min(options.rank, *rows.shape))
         running = RunningFit.begin(fit_matrix(weighted, options), weighted, repairs=repairs)
@@ -242,11 +249,17 @@ class Stream:
         looks = n_seen >= self.next_look
         running = self.running
         if not again:
-            running = running.with_sums(running.summed(batch), fading=forgetting ** batch.shape[0])
+            faded = batch.counting(_fading(batch.shape[0], forgetting))
+            running = running.with_sums(running.summed(faded), fading=forgetting ** batch.shape[0])
         if again or (looks and _is_other(running, rows, n_seen - self.fitted_at >= most)):
             return self._fitted(rows, n_seen, options, forgetting, running.repairs)
         next_look = n_seen + max(most // _LOOKS, 1) if looks else self.next_look
         return replace(self, rows=rows, n_seen=n_seen, running=running, next_look=next_look)
+
+
+def _fading(n: int, forgetting: float) -> np.ndarray | None:
+    """How often each of the last n rows counts; None: all once."""
+    return None if forgetting == 1.0 else forgetting ** np.arange(n - 1, -1, -1.0)
 
 
 def _most_rows(p: int, forgetting: float) -> int:
@@ -259,7 +272,7 @@ def _is_other(running: RunningFit, rows: Entries, are_new: bool) -> bool:
     """Whether rows have more gross errors than those that were fitted, or all new ones something more in common."""
     space = running.space
     regression = space.regress(rows, n_jobs=1, threshold=running.threshold)
-    if are_more(float(np.mean(space.gross(rows, regression))), running.expected):
+    if are_more(float(np.mean(regression.beyond)), running.expected):
         return True
     if isinstance(space, RowSpace) or not are_new:
         return False

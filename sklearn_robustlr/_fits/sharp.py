@@ -21,7 +21,7 @@ from .measurements import LowRankFit
 #: Share of the entries that is left out of its rows to calibrate intervals.
 HELD_OUT = 0.1
 # Least noise, in units of the data.
-_LEAST_NOISE = 1e-9
+_LEAST_NOISE = 1e-14
 
 
 class Missed(NamedTuple):

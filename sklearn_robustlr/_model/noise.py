@@ -17,6 +17,8 @@ _COMMON = 5.0
 _COUNTS = np.array([1.0, 1.0, 0.1])
 # Least variance, in units of that of the data.
 _LEAST_VARIANCE = 1e-12
+# The same where data are not centred, so that their mean may be large beside the noise: a hundred times rounding.
+_LEAST_COMMON = 1e-28
 
 
 class Weights(NamedTuple):
@@ -116,7 +118,7 @@ class NoiseLaw:
         power, count = sums.power, sums.counted
         common = power.sum() / max(count.sum(), 1.0)
         own = np.full_like(power, common) if self.common else (power + _COMMON * common) / (count + _COMMON)
-        law = replace(self, variances=np.maximum(own, _LEAST_VARIANCE))
+        law = replace(self, variances=np.maximum(own, _LEAST_COMMON if self.common else _LEAST_VARIANCE))
         if not self.robust:
             return law
         counts = _COUNTS * (self.shares > 0.0) + sums.parts  # a part that is not there stays away

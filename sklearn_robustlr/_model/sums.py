@@ -118,7 +118,7 @@ def sum_rows(space: RowSpace | ModelSpace, entries: Entries, *, threshold: float
         low,
         high,
         np.bincount(entries.cols, of_entry, minlength=p),
-        np.bincount(entries.cols, of_entry * space.gross(entries, regression), minlength=p),
+        np.bincount(entries.cols, of_entry * regression.beyond, minlength=p),
     )
     return SummedRows(sums, regression)
 

@@ -161,3 +161,38 @@ def test_a_cluster_gives_the_same_and_survives_a_killed_worker(tmp_path):
     script = Path(__file__).parent.parent / "cluster_fit.py"
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0 and done.stdout.endswith("the same\n"), done.stderr
+
+
+def test_markers_are_missing_and_infinite_values_are_refused_in_every_row():
+    """In rows that are not among those fitted first as well."""
+    data = drawn("sharp")[1]
+    marked = da.from_array(np.where(np.isnan(data), -999.0, data), chunks=(8_000, P))
+    model = RobustMatrixCompletion(missing_values=-999, replace="all").fit(marked)
+    assert model.outliers_.mean().compute() < 0.1
+    assert_allclose(model.transform(marked[:50]).compute(), model.transform(data[:50]))
+    data[1, 2] = np.inf
+    with pytest.raises(ValueError, match="X contains infinity"):
+        RobustMatrixCompletion().fit(da.from_array(data, chunks=(8_000, P)))
+
+
+@pytest.mark.filterwarnings("ignore:RobustMatrixCompletion did not converge")
+def test_noise_that_the_sample_has_not_is_noticed():
+    clean, data = drawn("sharp")
+    clean[1::2] = data[1::2]
+    model = RobustMatrixCompletion().fit(da.from_array(clean, chunks=(8_000, P)))
+    assert model.stop_reason_ == "unexplained" and not model.converged_
+
+
+def test_results_are_lazy_whatever_the_container():
+    X = da.from_array(drawn("sharp")[1][:200], chunks=(50, P))
+    model = RobustMatrixCompletion(replace="all").fit(X)
+    frame = RobustMatrixCompletion(replace="all").set_output(transform="pandas").fit(X).transform(X)
+    assert_allclose(np.asarray(frame), model.transform(X).compute())
+
+
+def test_parameters_and_empty_arrays():
+    X = da.from_array(drawn("sharp")[1][:200], chunks=(50, P))
+    with pytest.raises(ValueError, match="replace must be"):
+        RobustMatrixCompletion(replace="bad").fit(X)
+    with pytest.raises(ValueError, match="X has no observed entry"):
+        RobustMatrixCompletion().fit(X * np.nan)

@@ -147,3 +147,80 @@ def test_batches_have_the_same_columns():
     _, data = rows(loadings("sharp"), 50, 0)
     with pytest.raises(ValueError, match="X has 29 features, but RobustMatrixCompletion is expecting 30"):
         RobustMatrixCompletion().partial_fit(data).partial_fit(data[:, 1:])
+
+
+def test_rows_fade_however_they_are_split():
+    _, data = rows(loadings("sharp"), 400, 0)
+    means = []
+    for n in (1, 4, 40):
+        stream = RobustPCA(forgetting=0.95).partial_fit(data[:200])
+        for batch in np.array_split(data[200:], n):
+            stream.partial_fit(batch)
+        means.append(stream.mean_)
+        assert stream.n_samples_ < 30
+    assert_allclose(means[0], means[2], atol=0.5)
+
+
+def test_a_constant_column_is_left_alone():
+    _, data = rows(loadings("sharp", 20), 300, 0)
+    data[:, 3] = 5.0
+    stream = RobustMatrixCompletion().partial_fit(data)
+    assert stream.converged_ and list(stream.undetermined_columns_) == [3]
+    assert not stream.outliers_[:, 3].any()
+
+
+def test_noise_after_an_exact_beginning_is_noticed():
+    space = loadings("sharp", 20)
+    stream = RobustMatrixCompletion(replace="all", forgetting=0.99)
+    for batch in np.array_split(rows(space, 800, 0, noise=0.0)[1], 8):
+        stream.partial_fit(batch)
+    assert stream.stop_reason_ == "exact"
+    for batch in np.array_split(rows(space, 1000, 1)[1], 10):
+        stream.partial_fit(batch)
+    assert stream.stop_reason_ != "exact"
+    assert error(stream, *rows(space, 200, 2)) < 0.1
+
+
+def test_a_column_that_stops_coming_is_named():
+    _, data = rows(loadings("sharp", 20), 800, 0)
+    data[200:, 3] = np.nan
+    stream = RobustMatrixCompletion(forgetting=0.95)
+    for batch in np.array_split(data, 40):
+        stream.partial_fit(batch)
+    assert 3 in stream.undetermined_columns_
+
+
+def test_offsets_do_not_hide_the_noise():
+    clean, data = rows(loadings("sharp"), 600, 0)
+    stream = RobustMatrixCompletion(replace="all")
+    for batch in np.array_split(data + 1e6, 12):
+        stream.partial_fit(batch)
+    assert 0.08 < stream.scale_ < 0.12
+    assert error(stream, clean + 1e6, data + 1e6) < 0.08
+
+
+def test_few_rows_have_few_components():
+    _, data = rows(loadings("sharp"), 200, 0)
+    stream = RobustPCA(3)
+    for n in (1, 3, 196):
+        stream.partial_fit(data[:n])
+    assert stream.n_components_ == 3 and stream.n_samples_seen_ == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (RobustMatrixCompletion(replace="bad"), "replace must be"),
+        (RobustMatrixCompletion(min_value=5, max_value=1), "min_value"),
+        (RobustPCA(whiten="yes"), "whiten must be"),
+    ],
+)
+def test_parameters_are_checked(model, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.partial_fit(np.eye(6))
+    assert not hasattr(model, "n_samples_seen_")
+
+
+def test_a_first_batch_without_values_is_refused():
+    with pytest.raises(ValueError, match="X has no observed entry"):
+        RobustMatrixCompletion().partial_fit(np.full((3, 4), np.nan))
