@@ -21,7 +21,7 @@ from .matrix import forget_batches
 from .streams import StreamMixin
 
 # Entries of the rows that are fitted in memory at first.
-_SAMPLE = 500_000
+_SAMPLE = 250_000
 # Fitted attributes that what rows are transformed by has no use for.
 _OF_ROWS = ("left_", "outliers_", "history_", "_seen", "_stream", "_skl_callbacks", "_sklearn_output_config")
 

@@ -91,7 +91,7 @@ class SharpColumns:
             center=np.zeros(0),
             stuck=StuckValues.none(entries.dtype),
             screen=None,
-            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2))),
+            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2)) if held.any() else np.nan),
             calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
             usual_weight=table.usual_weight,
         )
