@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
 N, P = 9_000, 30
+EXACT = pytest.param(("sharp", 0.0), marks=pytest.mark.slow)
 
 
 def drawn(kind, noise=0.1):
@@ -30,7 +31,7 @@ def drawn(kind, noise=0.1):
     return clean, data
 
 
-@pytest.fixture(scope="module", params=[("sharp", 0.1), ("decaying", 0.1), ("sharp", 0.0)], ids=str)
+@pytest.fixture(scope="module", params=[("sharp", 0.1), ("decaying", 0.1), EXACT], ids=str)
 def fitted(request):
     clean, data = drawn(*request.param)
     X = da.from_array(data, chunks=(2_600, P))
@@ -101,7 +102,7 @@ def test_data_are_read_twice():
     assert sorted(made) == sorted(2 * [0, 1, 2, 3])
 
 
-@pytest.mark.parametrize("kind", ["sharp", "decaying"])
+@pytest.mark.parametrize("kind", [pytest.param("sharp", marks=pytest.mark.slow), "decaying"])
 def test_components_are_those_of_the_clean_matrix_or_of_a_fit_in_memory(kind):
     clean, data = drawn(kind)
     X = da.from_array(data, chunks=(2_000, P))

@@ -30,7 +30,9 @@ def error(model, clean, data):
     return np.sqrt(np.mean((model.transform(data) - clean) ** 2))
 
 
-@pytest.mark.parametrize(("kind", "noise"), [("sharp", 0.1), ("decaying", 0.1), ("sharp", 0.0)])
+@pytest.mark.parametrize(
+    ("kind", "noise"), [pytest.param("sharp", 0.1, marks=pytest.mark.slow), ("decaying", 0.1), ("sharp", 0.0)]
+)
 def test_a_hundred_batches_are_as_good_as_one_fit(kind, noise):
     space = loadings(kind)
     _, data = rows(space, 1500, 1, noise=noise)
@@ -66,6 +68,7 @@ def test_attributes_of_rows_are_those_of_the_batch():
     assert np.sqrt(np.mean((estimate - clean[300:]) ** 2)) < 0.06
 
 
+@pytest.mark.slow
 def test_intervals_of_a_stream_cover():
     space = loadings("sharp")
     stream = RobustMatrixCompletion(replace="all")
@@ -92,6 +95,7 @@ def test_what_drifts_is_followed_and_memory_does_not_grow():
     assert len(pickle.dumps(stream)) < 1.1 * size
 
 
+@pytest.mark.slow
 def test_a_direction_that_comes_later_is_found():
     space = loadings("sharp", 20)
     stream = RobustMatrixCompletion(replace="all", forgetting=0.995)
@@ -103,7 +107,7 @@ def test_a_direction_that_comes_later_is_found():
     assert error(stream, *rows(space, 200, 2)) < 0.07
 
 
-@pytest.mark.parametrize("kind", ["sharp", "decaying"])
+@pytest.mark.parametrize("kind", ["sharp", pytest.param("decaying", marks=pytest.mark.slow)])
 def test_components_of_a_stream_are_those_of_one_fit(kind):
     _, data = rows(loadings(kind), 1200, 0)
     one, stream = RobustPCA(3).fit(data), RobustPCA(3)
@@ -115,6 +119,7 @@ def test_components_of_a_stream_are_those_of_one_fit(kind):
     assert stream.transform(data[:5]).shape == (5, 3)
 
 
+@pytest.mark.slow
 def test_sparse_batches_are_those_of_dense_ones():
     _, data = rows(loadings("sharp", 15), 200, 0)
     seen = np.isfinite(data)
@@ -169,6 +174,7 @@ def test_a_constant_column_is_left_alone():
     assert not stream.outliers_[:, 3].any()
 
 
+@pytest.mark.slow
 def test_noise_after_an_exact_beginning_is_noticed():
     space = loadings("sharp", 20)
     stream = RobustMatrixCompletion(replace="all", forgetting=0.99)
@@ -190,6 +196,7 @@ def test_a_column_that_stops_coming_is_named():
     assert 3 in stream.undetermined_columns_
 
 
+@pytest.mark.slow
 def test_offsets_do_not_hide_the_noise():
     clean, data = rows(loadings("sharp"), 600, 0)
     stream = RobustMatrixCompletion(replace="all")
