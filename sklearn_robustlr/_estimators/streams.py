@@ -25,9 +25,9 @@ class StreamMixin(MatrixMixin):
         """Learn from one more batch of rows.
 
         As long as the rows so far are few (250,000 entries, or 200 rows), they are kept, and fitted as by `fit`
-        whenever their number has doubled. In between, and from there on, each batch adds to sums for each column, from
-        which the fit is refined; memory does not grow. The last rows are looked at from time to time: where they have
-        something in common that the fit does not explain, they are fitted anew. Rows that `fit` was given are not
+        whenever their number has grown by half. In between, and from there on, each batch adds to sums for each column,
+        from which the fit is refined; memory does not grow. The last rows are looked at from time to time: where they
+        have something in common that the fit does not explain, they are fitted anew. Rows that `fit` was given are not
         remembered: the first batch after it begins anew.
 
         Parameters

@@ -212,8 +212,9 @@ _NO_ROWS = Regression(np.zeros((0, 0)), np.zeros(0, dtype=np.int64), np.zeros(0)
 class Stream:
     """What is kept of a stream of rows: the last ones, how many there were, and the fit.
 
-    As long as all rows are kept, they are fitted anew whenever their number has doubled. In between, and when there are
-    more, sums over batches refine the fit. Rows that have something in common that it does not explain are fitted anew.
+    As long as all rows are kept, they are fitted anew whenever their number has grown by half. In between, and when
+    there are more, sums over batches refine the fit. Rows that have something in common that it does not explain are
+    fitted anew.
     """
 
     rows: Entries
@@ -238,7 +239,7 @@ class Stream:
         if options.rank is not None:
             options = replace(options, rank=min(options.rank, *rows.shape))
         running = RunningFit.begin(fit_matrix(weighted, options), weighted, repairs=repairs)
-        next_fit, next_look = min(2 * n_seen, max(most, n_seen + 1)), n_seen + max(most // _LOOKS, 1)
+        next_fit, next_look = min(n_seen + n_seen // 2 + 1, max(most, n_seen + 1)), n_seen + max(most // _LOOKS, 1)
         return cls(rows, n_seen, running, next_fit, next_look, n_seen)
 
     def followed_by(self, batch: Entries, options: Options, forgetting: float) -> Stream:
