@@ -71,7 +71,7 @@ class StreamMixin(MatrixMixin):
             if first:
                 stream = Stream.begin(entries, options, forgetting, repairs=repairs)
             else:
-                stream = self._stream.followed_by(entries, options, forgetting)
+                stream = self._stream.followed_by(entries, options, forgetting, repairs=repairs)
             running = stream.running
             regression = running.settled_space.regress(entries, n_jobs=self.n_jobs, threshold=running.threshold)
         flags = entries.mask(running.space.gross(entries, regression))

@@ -10,9 +10,9 @@ import numpy as np
 
 from .._model.growth import beyond_noise
 from .._model.space import ModelSpace
-from .._model.sums import SummedRows, TableSums, refine, sum_rows
+from .._model.sums import TableSums, refine, sum_rows
 from .._operators.observed import Entries
-from .._rows.regression import Regression, RowSpace
+from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
 from .._utils.rules import are_more
 from .._utils.values import Options, StopReason, Verdict
@@ -21,11 +21,12 @@ from .matrix import MatrixFit, fit_matrix
 from .measurements import LowRankFit
 from .standard_errors import posterior_of
 
-# Entries of the rows that a stream keeps, and the least number of rows.
+# Entries of the rows that a stream keeps, and the least number of rows: bounds on memory.
 _KEPT, _KEPT_ROWS = 250_000, 200
 # Weight below which a row that has been forgotten is not kept.
 _FORGOTTEN = 1e-3
-# Parts of the rows that are kept after each of which what is left of them is looked at.
+# Parts of the rows that are kept after each of which what is left of them is looked at: each look takes as long as that
+# many batches do.
 _LOOKS = 8
 
 
@@ -33,8 +34,7 @@ _LOOKS = 8
 class RunningFit:
     """The fit of a sample of rows, its space as all rows refine it, and sums over all rows.
 
-    `sample` is the fit without what it has of single rows, `expected` the share of gross errors in it. `repaired` has
-    sums over repaired rows where principal components of a table are asked for (`repairs`).
+    `sample` is the fit without what it has of single rows, `expected` the share of gross errors in it.
     """
 
     sample: LowRankFit
@@ -42,10 +42,8 @@ class RunningFit:
     expected_error: np.ndarray
     undetermined_columns: np.ndarray
     space: RowSpace | ModelSpace
-    sums: TableSums
-    repaired: RepairedRows | None
+    all: PartFit
     dtype: np.dtype
-    repairs: bool
 
     @classmethod
     def begin(cls, sample: MatrixFit, entries: Entries, *, repairs: bool) -> RunningFit:
@@ -56,32 +54,23 @@ class RunningFit:
         part = PartFit.of(space, entries, sample.fit.threshold, repairs=repairs and not sample.space.is_sharp)
         fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
         told = sample.expected_error, sample.undetermined_columns
-        sums = part.summed.sums
-        share = float(sums.beyond.sum() / max(sums.seen.sum(), 1.0))
-        return cls(fit, share, *told, space, part.summed.sums, part.repaired, entries.dtype, repairs)
+        return cls(fit, part.sums.share, *told, space, part, entries.dtype)
+
+    @property
+    def sums(self) -> TableSums:
+        """Sums over all rows."""
+        return self.all.sums
 
     def summed(self, entries: Entries) -> PartFit:
         """Sums over more rows on the space."""
-        return PartFit.of(self.space, entries, self.threshold, repairs=self.repaired is not None)
+        return PartFit.of(self.space, entries, self.threshold, repairs=self.all.repaired is not None)
 
-    def with_sums(self, part: PartFit, *, fading: float = 1.0) -> RunningFit:
-        """With sums over more rows, those before fading by a factor, and the space that all speak for."""
-        sums = self.sums.times(fading).plus(part.summed.sums)
-        repaired = self.repaired
-        if repaired is not None and part.repaired is not None:
-            repaired = repaired.times(fading).plus(part.repaired)
-        return replace(self, sums=sums, repaired=repaired).refined()
-
-    def of_all(self, part: PartFit) -> RunningFit:
-        """With sums over all rows, the sample among them, and the space that they speak for."""
-        return replace(self, sums=part.summed.sums, repaired=part.repaired).refined()
-
-    def refined(self) -> RunningFit:
-        """With the space that the sums speak for."""
+    def refined(self, part: PartFit) -> RunningFit:
+        """With these sums over all rows, and the space that they speak for."""
         if not isinstance(self.space, ModelSpace):
-            return self
-        space, sums = refine(self.space, self.sums)
-        return replace(self, space=space, sums=sums)
+            return replace(self, all=part)
+        space, sums = refine(self.space, part.sums)
+        return replace(self, space=space, all=part._replace(sums=sums))
 
     @property
     def threshold(self) -> float:
@@ -89,14 +78,9 @@ class RunningFit:
         return self.sample.threshold
 
     @property
-    def share(self) -> float:
-        """Share of gross errors in all rows."""
-        return float(self.sums.beyond.sum() / max(self.sums.seen.sum(), 1.0))
-
-    @property
     def verdict(self) -> Verdict:
         """That of the sample, if the other rows are like it."""
-        verdict, share = self.sample.verdict, self.share
+        verdict, share = self.sample.verdict, self.sums.share
         if verdict.converged and are_more(share, self.expected):
             message = f"{share:.1%} of all entries are gross errors, and {self.expected:.1%} of the rows fitted first"
             return Verdict(StopReason.UNEXPLAINED, message)
@@ -152,9 +136,9 @@ class RunningFit:
 
     def components(self, n_components: float | None, center: bool, shape: tuple[int, int]) -> Components:
         """Principal components of all rows."""
-        if self.repaired is not None:
+        if self.all.repaired is not None:
             assert isinstance(self.space, ModelSpace)
-            return self.repaired.components(self.space, n_components, center, min(shape), self.dtype)
+            return self.all.repaired.components(self.space, n_components, center, min(shape), self.dtype)
         n, first, second = self.sums.n, self.sums.first, self.sums.second
         middle = first / n if center else np.zeros_like(first)
         values, turn = np.linalg.eigh(second - n * np.outer(middle, middle))
@@ -177,35 +161,29 @@ class RunningFit:
 
 
 class PartFit(NamedTuple):
-    """Sums over some rows with their regression, and those over the repaired rows."""
+    """Sums over some rows, and over the repaired rows where these are asked for."""
 
-    summed: SummedRows
+    sums: TableSums
     repaired: RepairedRows | None
 
     @classmethod
     def of(cls, space: RowSpace | ModelSpace, entries: Entries, threshold: float, *, repairs: bool) -> PartFit:
         """Those of entries on a space."""
-        summed = sum_rows(space, entries, threshold=threshold)
+        sums, regression = sum_rows(space, entries, threshold=threshold)
         if not (repairs and isinstance(space, ModelSpace)):
-            return cls(summed, None)
-        flags, x = space.gross(entries, summed.regression), summed.regression.factors
+            return cls(sums, None)
+        flags, x = space.gross(entries, regression), regression.factors
         weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
-        return cls(summed, RepairedRows.of(entries, space, lambda lo, hi: space.predict(x[lo:hi]), flags, weight))
+        return cls(sums, RepairedRows.of(entries, space, lambda lo, hi: space.predict(x[lo:hi]), flags, weight))
 
     def plus(self, other: PartFit) -> PartFit:
-        """The sums over both; the regressions of neither."""
-        repaired = self.repaired if other.repaired is None else other.repaired
-        if self.repaired is not None and other.repaired is not None:
-            repaired = self.repaired.plus(other.repaired)
-        return PartFit(SummedRows(self.summed.sums.plus(other.summed.sums), _NO_ROWS), repaired)
+        """The sums over both, which are of the same space."""
+        one, two = self.repaired, other.repaired
+        return PartFit(self.sums.plus(other.sums), None if one is None or two is None else one.plus(two))
 
-    @property
-    def alone(self) -> PartFit:
-        """The sums without the regression of the rows."""
-        return PartFit(SummedRows(self.summed.sums, _NO_ROWS), self.repaired)
-
-
-_NO_ROWS = Regression(np.zeros((0, 0)), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=bool))
+    def times(self, factor: float) -> PartFit:
+        """The sums where all counts so much."""
+        return PartFit(self.sums.times(factor), None if self.repaired is None else self.repaired.times(factor))
 
 
 @dataclass(frozen=True)
@@ -225,12 +203,9 @@ class Stream:
     fitted_at: int
 
     @classmethod
-    def begin(cls, batch: Entries, options: Options, forgetting: float, *, repairs: bool) -> Stream:
-        """From the first rows."""
-        return cls._fitted(batch, batch.shape[0], options, forgetting, repairs)
-
-    @classmethod
-    def _fitted(cls, rows: Entries, n_seen: int, options: Options, forgetting: float, repairs: bool) -> Stream:
+    def begin(cls, rows: Entries, options: Options, forgetting: float, *, repairs: bool, n_seen: int = 0) -> Stream:
+        """From rows that are fitted, the last of `n_seen` where there were more."""
+        n_seen = n_seen or rows.shape[0]
         most = _most_rows(rows.shape[1], forgetting)
         rows = rows.last(most)
         weighted = rows.counting(_fading(rows.shape[0], forgetting))
@@ -242,7 +217,7 @@ class Stream:
         next_fit, next_look = min(n_seen + n_seen // 2 + 1, max(most, n_seen + 1)), n_seen + max(most // _LOOKS, 1)
         return cls(rows, n_seen, running, next_fit, next_look, n_seen)
 
-    def followed_by(self, batch: Entries, options: Options, forgetting: float) -> Stream:
+    def followed_by(self, batch: Entries, options: Options, forgetting: float, *, repairs: bool) -> Stream:
         """With one more batch."""
         most = _most_rows(batch.shape[1], forgetting)
         rows, n_seen = self.rows.followed_by(batch).last(most), self.n_seen + batch.shape[0]
@@ -251,9 +226,9 @@ class Stream:
         running = self.running
         if not again:
             faded = batch.counting(_fading(batch.shape[0], forgetting))
-            running = running.with_sums(running.summed(faded), fading=forgetting ** batch.shape[0])
+            running = running.refined(running.all.times(forgetting ** batch.shape[0]).plus(running.summed(faded)))
         if again or (looks and _is_other(running, rows, n_seen - self.fitted_at >= most)):
-            return self._fitted(rows, n_seen, options, forgetting, running.repairs)
+            return self.begin(rows, options, forgetting, repairs=repairs, n_seen=n_seen)
         next_look = n_seen + max(most // _LOOKS, 1) if looks else self.next_look
         return replace(self, rows=rows, n_seen=n_seen, running=running, next_look=next_look)
 

@@ -112,10 +112,14 @@ class Table:
 
     def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
         """The law that the expected squared residuals of the entries and their weights speak for."""
+        return law.update(*self.of_noise(squares, weights), self.cols)
+
+    def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
+        """Squares in units of the weight of each entry, and weights as often as its row counts."""
         if self.row_weight is not None:
             _, *shares = weights
             weights = Weights(weights.precision, *(self.count(share) for share in shares))
-        return law.update(squares if self.weight is None else self.weight * squares, weights, self.cols)
+        return squares if self.weight is None else self.weight * squares, weights
 
     def count(self, values: np.ndarray) -> np.ndarray:
         """Values of entries, as often as their rows count: what sums over rows are made of."""

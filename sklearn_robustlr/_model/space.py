@@ -149,7 +149,10 @@ class ModelSpace:
         indptr, cols, y, weight = entries.block(lo, hi)
         if weight is None and self.usual_weight != 1.0:
             weight = np.full(len(y), self.usual_weight)
-        return Table(indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]), weight)
+        row_weight = None if entries.row_weight is None else entries.row_weight[lo:hi]
+        return Table(
+            indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]), weight, row_weight
+        )
 
     def posteriors(self, table: Table) -> list[MemberRows]:
         """Posterior of the rows of a table under each member."""

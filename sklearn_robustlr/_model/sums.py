@@ -56,6 +56,11 @@ class TableSums:
     seen: np.ndarray
     beyond: np.ndarray
 
+    @property
+    def share(self) -> float:
+        """Share of gross errors."""
+        return float(self.beyond.sum() / max(self.seen.sum(), 1.0))
+
     def plus(self, other: TableSums) -> TableSums:
         """The sums over both."""
         return TableSums(
@@ -95,9 +100,6 @@ def sum_rows(space: RowSpace | ModelSpace, entries: Entries, *, threshold: float
     total: list[tuple[MemberSums, ...]] = []
 
     def visit(lo: int, hi: int, members: list[MemberRows]) -> None:
-        if entries.row_weight is not None:
-            for member in members:
-                member.table.row_weight = entries.row_weight[lo:hi]
         found = tuple(_sum_member(member) for member in members)
         total[:] = [tuple(one.plus(two) for one, two in zip(total[0], found, strict=True)) if total else found]
 
@@ -143,13 +145,7 @@ def _noise_sums(columns: Columns, table: Table, rows: RowPosterior) -> NoiseSums
     """What the residuals of the entries say of the noise."""
     fitted, variance = moments(rows, columns, table)
     squares = (table.values - fitted) ** 2 + variance
-    weights = table.weigh(columns.law, squares)
-    weights = weights._replace(
-        effective=table.count(weights.effective),
-        counted=table.count(weights.counted),
-        gross=table.count(weights.gross),
-    )
-    squares = squares if table.weight is None else table.weight * squares
+    squares, weights = table.of_noise(squares, table.weigh(columns.law, squares))
     return NoiseSums.of(squares, weights, table.cols, table.shape[1])
 
 

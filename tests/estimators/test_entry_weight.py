@@ -150,3 +150,15 @@ def test_no_weight_at_all_is_no_data():
     data = drawn()[1]
     with pytest.raises(ValueError, match="no observed entry"):
         RobustMatrixCompletion().fit(data, entry_weight=np.zeros(data.shape))
+
+
+def test_an_error_is_one_in_units_of_the_noise_of_its_entry():
+    clean, data, precision, right = drawn(errors=0.0)
+    seen = np.argwhere(right)
+    deviation = precision**-0.5
+    precise = seen[deviation[tuple(seen.T)] < 0.06][:20]
+    vague = seen[deviation[tuple(seen.T)] > 0.4][:20]
+    for places in (precise, vague):  # the same size: many deviations of the one, one of the other
+        data[tuple(places.T)] = clean[tuple(places.T)] + 0.6
+    flags = RobustMatrixCompletion().fit(data, entry_weight=precision).outliers_
+    assert flags[tuple(precise.T)].mean() > 0.9 and not flags[tuple(vague.T)].any()
