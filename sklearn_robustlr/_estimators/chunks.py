@@ -91,15 +91,14 @@ class ChunkMixin(StreamMixin):
             running = running.refined(dask.compute(parts[0])[0])
         shared = dask.delayed(running)
         found = [dask.delayed(_flags_and_left, nout=2)(block, shared) for block in blocks]
-        k = len(running.fit(np.zeros(0), np.zeros((0, running.space.rank))).singular_values)
 
         def stacked(i: int, width: int, dtype: Any) -> Any:
             parts = [da.from_delayed(pair[i], (m, width), dtype) for pair, m in zip(found, X.chunks[0], strict=True)]
             return da.concatenate(parts)
 
         nothing = Entries(np.zeros((0, p), entries.dtype))
-        self._set_running(running, stacked(0, p, bool), np.zeros((0, running.space.rank)), nothing, warns=True)
-        own = {"_seen": None, "left_": stacked(1, k, entries.dtype)}
+        self._set_running(running, stacked(0, p, bool), np.zeros((0, running.row_space.rank)), nothing, warns=True)
+        own = {"_seen": None, "left_": stacked(1, running.n_directions, entries.dtype)}
         for name, value in own.items():
             if hasattr(self, name):
                 setattr(self, name, value)
@@ -194,6 +193,6 @@ def _add(one: PartFit, other: PartFit | None = None) -> PartFit:
 
 def _flags_and_left(rows: np.ndarray, running: RunningFit) -> tuple:
     """Flags and left singular vectors of the rows of a chunk."""
-    entries, space = Entries(np.ascontiguousarray(rows)), running.settled_space
+    entries, space = Entries(np.ascontiguousarray(rows)), running.row_space
     regression = space.regress(entries, n_jobs=1, threshold=running.threshold)
     return entries.mask(space.gross(entries, regression)), running.left(regression.factors)

@@ -12,7 +12,6 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._fits.running import RunningFit
-from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .chunks import ChunkMixin, by_chunks, is_lazy
@@ -256,9 +255,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
             "indicator_features_": np.flatnonzero(~empty | self.keep_empty_features),
             "_was_sparse": entries.is_sparse,
         }
-        space, fit = running.settled_space, running.fit(np.zeros(0), factors)
-        told = isinstance(space, ModelSpace)
-        uncertain = {"_posterior": space if told else None, "_seen": entries.copied() if told else None}
+        posterior, fit = running.posterior, running.fit(np.zeros(0), factors)
+        uncertain = {"_posterior": posterior, "_seen": None if posterior is None else entries.copied()}
         return {"left_": fit.left, "right_": fit.right, **columns, **uncertain}
 
     @contextmanager

@@ -73,8 +73,9 @@ class StreamMixin(MatrixMixin):
             else:
                 stream = self._stream.followed_by(entries, options, forgetting, repairs=repairs)
             running = stream.running
-            regression = running.settled_space.regress(entries, n_jobs=self.n_jobs, threshold=running.threshold)
-        flags = entries.mask(running.space.gross(entries, regression))
+            space = running.row_space
+            regression = space.regress(entries, n_jobs=self.n_jobs, threshold=running.threshold)
+        flags = entries.mask(space.gross(entries, regression))
         self._set_running(running, flags, regression.factors, entries)
         self._stream, self.n_samples_seen_ = stream, stream.n_seen
         return self
@@ -95,7 +96,7 @@ class StreamMixin(MatrixMixin):
             "expected_error_": running.expected_error,
             "undetermined_rows_": np.zeros(0, dtype=np.intp),
             "undetermined_columns_": running.lost_columns,
-            "_space": running.settled_space,
+            "_space": running.row_space,
             "_n_observed": int(running.sums.seen.sum()),
             "_n_flagged": int(running.sums.beyond.sum()),
         }

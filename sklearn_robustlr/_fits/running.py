@@ -87,31 +87,40 @@ class RunningFit:
         return verdict
 
     @cached_property
-    def _turn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Singular values and right vectors of the estimate of all rows, and what turns coefficients to left ones."""
+    def _triplets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Singular values and right singular vectors of the estimate of all rows."""
         values, turn = np.linalg.eigh(self.sums.second)
         root = turn * np.sqrt(np.maximum(values, 0.0))
         _, s, v = product_svd(root.T, self.space.basis)
         kept = s > 1e-12 * max(s[0], np.finfo(np.float64).tiny)
-        s, v = s[kept], v[:, kept]
-        return s, v, self.space.basis.T @ (v / s)
+        return s[kept], v[:, kept]
 
     def left(self, factors: np.ndarray) -> np.ndarray:
-        """Left singular vectors of rows of these coefficients."""
-        return (factors @ self._turn[2]).astype(self.dtype)
+        """Left singular vectors of rows of these coefficients on the space of rows."""
+        s, v = self._triplets
+        return (factors @ (self.row_space.basis.T @ (v / s))).astype(self.dtype)
+
+    @property
+    def n_directions(self) -> int:
+        """Number of singular values."""
+        return len(self._triplets[0])
+
+    @property
+    def scale(self) -> float:
+        """Noise scale."""
+        return self.sample.scale if self.posterior is None else float(np.sqrt(np.mean(self.posterior.noise**2)))
 
     def fit(self, outliers: np.ndarray, factors: np.ndarray) -> LowRankFit:
         """The fit of all rows as one; its flags and left vectors are those of some rows."""
-        s, v, _ = self._turn
+        s, v = self._triplets
         sample = self.sample
-        scale = sample.scale if isinstance(self.space, RowSpace) else float(np.sqrt(np.mean(self.space.noise**2)))
         return replace(
             sample,
             left=self.left(factors),
             singular_values=s.astype(self.dtype),
             right=v.astype(self.dtype),
             rank=sample.rank if self.space.is_sharp else len(s),
-            scale=scale,
+            scale=self.scale,
             outliers=outliers,
             verdict=self.verdict,
         )
@@ -126,13 +135,26 @@ class RunningFit:
         """Mean of the columns of the estimate."""
         return (self.space.basis @ (self.sums.first / self.sums.n)).astype(self.dtype)
 
-    @property
-    def settled_space(self) -> RowSpace | ModelSpace:
-        """The space, its estimates of a table within what is seen of its columns."""
+    @cached_property
+    def posterior(self) -> ModelSpace | None:
+        """What standard errors are taken from, its estimates of a table within what is seen; None: the fit is exact."""
         if not isinstance(self.space, ModelSpace) or self.space.is_sharp:
-            return self.space
+            return self.space if isinstance(self.space, ModelSpace) else None
         seen = self.sums.low <= self.sums.high
         return replace(self.space, low=np.where(seen, self.sums.low, 0.0), high=np.where(seen, self.sums.high, 0.0))
+
+    @cached_property
+    def row_space(self) -> RowSpace | ModelSpace:
+        """What rows are regressed on: as by a fit of all, that of least squares where the rank is sharp."""
+        if self.posterior is None or not self.posterior.is_sharp:
+            return self.posterior or self.space
+        _, v = self._triplets
+        across = v.T @ self.space.basis
+        mean = across @ (self.sums.first / self.sums.n)
+        spread = across @ (self.sums.second / self.sums.n) @ across.T - np.outer(mean, mean)
+        values, turn = np.linalg.eigh(spread)
+        root = (turn * np.sqrt(np.maximum(values, 0.0))) @ turn.T
+        return RowSpace(v, mean, root, self.sample.row_scale, efficient=not self.sample.heavy_tailed)
 
     def components(self, n_components: float | None, center: bool, shape: tuple[int, int]) -> Components:
         """Principal components of all rows."""
@@ -152,7 +174,7 @@ class RunningFit:
             np.full(k, top),
             replace(self.space, center=middle),
             rank=self.sample.rank,
-            scale=self.fit(np.zeros(0), rows[:0]).scale,
+            scale=self.scale,
             density=float(self.sums.seen.sum() / (n * len(self.sums.seen))),
             n_components=n_components,
             center=center,
