@@ -17,7 +17,7 @@ import numpy as np
 
 from sklearn_robustlr import RobustMatrixCompletion
 
-READINGS, SENSORS, NOISE = 12, 30, 0.1  # in an hour; of each; standard deviation
+READINGS, SENSORS, NOISE = 12, 20, 0.1  # in an hour; of each; standard deviation
 rng = np.random.RandomState(0)
 hours = 168
 time = np.arange(hours * READINGS) / (24 * READINGS)

@@ -22,6 +22,7 @@ if "sphinx_gallery" not in sys.modules:
     matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustLowRankRecovery
@@ -32,7 +33,7 @@ from sklearn_robustlr.plotting import PhaseTransitionDisplay
 SHAPE, RANK = (12, 12), 1
 UNKNOWNS = RANK * (sum(SHAPE) - RANK)
 SHARES = (0.4, 0.45, 0.55, 0.65)
-MULTIPLES = (6, 12, 24)
+MULTIPLES = (6, 24)
 COUNT = 2
 
 
@@ -50,9 +51,9 @@ def fit(kind, share, multiple, seed):
 # --------------------------------------------------------------------------------------------
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 for ax, kind in zip(axes, ("huge", "sign-flip"), strict=True):
-    results = np.array(
-        [[[fit(kind, a, k, seed) for seed in range(COUNT)] for k in MULTIPLES] for a in SHARES], dtype=float
-    )
+    cells = [(kind, share, multiple, seed) for share in SHARES for multiple in MULTIPLES for seed in range(COUNT)]
+    results = np.array(Parallel(n_jobs=2)(delayed(fit)(*cell) for cell in cells), dtype=float)
+    results = results.reshape(len(SHARES), len(MULTIPLES), COUNT, -1)
     PhaseTransitionDisplay.from_predictions(results[..., 0], outliers=SHARES, observations=MULTIPLES, ax=ax)
     ax.set(title=f"errors: {kind}", xlabel="measurements per degree of freedom")
     right, mirrored, converged = results[..., 0] < 1e-6, results[..., 1] < 1e-6, results[..., 2] == 1

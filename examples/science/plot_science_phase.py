@@ -36,9 +36,9 @@ from sklearn_robustlr.metrics import relative_recovery_error
 from sklearn_robustlr.plotting import PhaseTransitionDisplay
 
 RANK = 2
-SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
-MULTIPLES = (2, 3, 5, 8, 12)
-COUNT = 3  # problems per cell; more make a smoother map
+SHARES = (0.0, 0.2, 0.4, 0.6)
+MULTIPLES = (2, 4, 8)
+COUNT = 2  # problems per cell; more make a smoother map
 
 # %%
 # The peers, given the rank
@@ -109,7 +109,7 @@ def cauchy_als(X, *, sweeps=60, fall=0.9):
 # listing any row or column as not identifiable.
 
 
-def of_measurements(share, multiple, seed, shape=(14, 14)):
+def of_measurements(share, multiple, seed, shape=(12, 12)):
     m = multiple * RANK * (sum(shape) - RANK)
     p = make_measurements(m, shape, RANK, outliers=share, condition=3.0, random_state=seed)
     stack = p.data.reshape(m, *shape)
@@ -125,7 +125,7 @@ def of_measurements(share, multiple, seed, shape=(14, 14)):
     return [relative_recovery_error(p.coef, estimate) for estimate in (model.matrix_, peer)], model.converged_
 
 
-def of_a_matrix(share, multiple, seed, shape=(50, 50)):
+def of_a_matrix(share, multiple, seed, shape=(36, 36)):
     observed = multiple * RANK * (sum(shape) - RANK) / np.prod(shape)
     p = make_corrupted_matrix(shape, RANK, observed=observed, outliers=share, condition=3.0, random_state=seed)
     with warnings.catch_warnings():
@@ -150,8 +150,8 @@ def of_a_matrix(share, multiple, seed, shape=(50, 50)):
 
 
 # %%
-# The maps, three problems per cell
-# ---------------------------------
+# The maps, two problems per cell
+# -------------------------------
 NAMES = ("this package, rank unknown", "scaled sub-gradient, given the rank", "Cauchy-weighted ALS, given the rank")
 figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), layout="constrained")
 for row, (title, problem) in zip(
