@@ -15,8 +15,7 @@ the peers do not say that it is wrong. This package should say so, by ``converge
 columns that are not identifiable. (Most of its failures just beyond the edge, on matrices with missing entries, are
 exact except for one to three rows or columns.) It mostly does, but with few measurements a wrong fit may have
 ``converged_`` True (counted below). The map shows only one kind of errors, huge errors of random sign, in small
-matrices. For other kinds see
-:ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
+matrices. For other kinds see :ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
 """
 
 # %%

@@ -10,10 +10,9 @@ Here 20 % are outliers.
 What to look at: the error against iterations, for true singular values that differ more and more. Where the matrix is
 well conditioned, automatic steps reach the solution in half as many iterations as the schedule or fewer. What failed:
 at condition 10 the advantage is gone, because the steps shrink with the residual before the weakest direction has grown
-(see
-:ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step assumes that the loss of the solution is
-zero, and gets nowhere with outliers. A constant step stalls at an error of the size of the step. No step rule gets as
-far as the data allow: the default, ``polish=True``, reaches machine precision (printed last).
+(see :ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step assumes that the loss of the solution
+is zero, and gets nowhere with outliers. A constant step stalls at an error of the size of the step. No step rule gets
+as far as the data allow: the default, ``polish=True``, reaches machine precision (printed last).
 """
 
 # %%
