@@ -2,27 +2,27 @@
 Anomalies by cell and by row
 ============================
 
-A detector of anomalies says which rows of a table are strange. Often only a few cells are wrong, and the rest of the
-row is good. :class:`~sklearn_robustlr.RobustMatrixCompletion` judges each cell by the others of its row, so that it can
-say which cells are wrong. Rows are judged by their cells.
+An anomaly detector says which rows of a table are strange. Often only a few cells of a row are wrong, and the rest of
+the row is good. :class:`~sklearn_robustlr.RobustMatrixCompletion` judges each cell by the other cells of its row, so it
+can say which cells are wrong. Rows are judged by their cells.
 
-What to look at: in the picture, the cells. Ours leads in all three tables, most where columns have much in common
-(cancer: average precision 0.64, the best peer 0.30). By row there is no single winner.
+What to look at: the left panel, on cells. This package leads in all three tables, most clearly in cancer, whose columns
+have much in common (average precision 0.64, the best peer 0.30). For rows there is no single winner.
 
-What failed: of spoilt rows the local outlier factor finds more in cancer (0.94, ours 0.84) and in digits (0.96, ours
-0.87). Of malignant samples the isolation forest finds slightly more (0.55, ours 0.52). Values swapped between rows are
-hard to see: in wine and digits even the local outlier factor, which knows the row alone, is ahead (0.13, ours 0.11;
-0.10, ours 0.07). The order of the cells is better than the flags: in wine only 0.10 of the gross errors are flagged, in
-digits only 0.36 of the flags are right.
+What failed: the local outlier factor finds more of the damaged rows in cancer (0.94, ours 0.84) and in digits (0.96,
+ours 0.87). The isolation forest finds slightly more of the malignant samples (0.55, ours 0.52). Values swapped between
+rows are hard to see: in wine and digits even the local outlier factor, which only scores whole rows, is ahead (0.13,
+ours 0.11; 0.10, ours 0.07). The ranking of the cells is better than the flags: in wine only 0.10 of the gross errors
+are flagged, and in digits only 0.36 of the flags are right.
 """
 
 # %%
 # The recipe
 # ----------
-# The table has 30 measurements of 569 tissue samples. In a fifth of its rows, 15 % of the cells are *swapped*: the
-# value is that of another row in the same column, so it is not extreme. Another 7.5 % are *gross*: off by 4 to 8
-# standard deviations of the column. That makes 3 % and 1.5 % of all cells.
-# Nothing is scaled, and cells could be missing as well.
+# The table has 30 measurements of 569 tissue samples. In a fifth of its rows, 15 % of the cells are *swapped*: their
+# value comes from another row of the same column, so it is not extreme. Another 7.5 % are *gross*: off by 4 to 8
+# standard deviations of the column. This makes 3 % and 1.5 % of all cells. No scaling is needed, and cells could be
+# missing as well.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
@@ -55,7 +55,7 @@ wrong_cells = probability.sum(axis=1)  # of each row: how many of its cells are 
 strangeness = -model.score_samples(damaged)  # of each row, as a whole
 
 # %%
-# The row with the largest sum, and those of its cells that are flagged:
+# The row with the largest sum, and its flagged cells:
 row = wrong_cells.argmax()
 repaired = model.transform(damaged)[row]
 print(f"row {row}: {wrong_cells[row]:.1f} wrong cells expected, {(swapped | gross)[row].sum()} are")
@@ -71,13 +71,14 @@ for j in np.flatnonzero(flags[row]):
 # The peers
 # ---------
 # :class:`~sklearn.ensemble.IsolationForest` and :class:`~sklearn.neighbors.LocalOutlierFactor`, with default settings,
-# score the rows that they are fitted to; columns are standardised. They score no cells: each cell gets the score of its
-# row. By cell the peer to beat is a robust z-score: the distance from the median of the column, over the median
-# absolute deviation (over the standard deviation, where that is zero).
+# score the rows that they are fitted to; columns are standardised first. They do not score cells: each cell gets the
+# score of its row. For cells, the peer to beat is a robust z-score: the distance from the median of the column, divided
+# by the median absolute deviation (or by the standard deviation, if the former is zero).
 #
-# By row ours is the sum of the probabilities, for that is the number of wrong cells to expect; the largest one would
-# soon be 1 and tell such rows apart no more. The likelihood of the row, ``score_samples``, is shown beside it. It is
-# low for any row that is far out, even if all its cells agree.
+# This package scores a row by the sum of the probabilities of its cells, which is the number of wrong cells to expect.
+# The largest probability would not do: it soon reaches 1 and then no longer tells such rows apart. The likelihood of
+# the row, ``score_samples``, is shown for comparison. It is low for any row that is far out, even if all its cells
+# agree.
 def row_scores(table, model, probability):
     scaled = StandardScaler().fit_transform(table)
     return {
@@ -103,10 +104,10 @@ def cell_scores(table, probability, by_row):
 # %%
 # Three damaged tables, and a real anomaly
 # ----------------------------------------
-# Cancer, wine and digits (without constant columns) are damaged as above, three times each. The real anomaly: of the
-# undamaged cancer data all benign samples are kept, and 20 malignant ones, three times others. These are strange rows;
-# none of their cells is wrong. Figures are average precisions: 1 is perfect, and chance is the share of what is looked
-# for. Of the swapped cells alone, gross ones are left out.
+# Cancer, wine and digits (without constant columns) are damaged as above, three times each. The real anomaly uses the
+# undamaged cancer data: all benign samples are kept, and 20 malignant ones, different ones in each of three runs. These
+# rows are strange although none of their cells is wrong. Figures are average precisions: 1 is perfect, and chance is
+# the share of what is looked for. When swapped cells alone are scored, gross errors are left out.
 digits = load_digits().data
 tables = {"cancer": cancer.data, "wine": load_wine().data, "digits": digits[:, digits.std(axis=0) > 0]}
 cells, swaps, rows, found = {}, {}, {}, {}

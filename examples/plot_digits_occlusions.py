@@ -2,13 +2,13 @@
 Digits with occlusions: PCA against RobustPCA before a classifier
 =================================================================
 
-Handwritten digits, 8 x 8 pixels, are reduced to principal components and classified. Then a share of the pixels of
+Handwritten digits of 8 x 8 pixels are reduced to principal components and classified. Then a share of the pixels of
 every picture, in training and in test, is set to a value that no pen writes. The components of ordinary PCA follow the
-errors, and so do its scores. :class:`~sklearn_robustlr.RobustPCA` finds the components of the pixels that are inliers,
-and regresses each picture on them, without its corrupted pixels.
+errors, and so do its scores. :class:`~sklearn_robustlr.RobustPCA` finds the components of the inliers, and regresses
+each picture on these components without its corrupted pixels.
 
 What to look at: the accuracy as the share of corrupted pixels grows. Without errors both reach 0.92. With 10 % of the
-pixels wrong RobustPCA is still at 0.91, while PCA falls to 0.14. What failed: with 15 % RobustPCA falls to 0.72. Where
+pixels wrong, RobustPCA still reaches 0.91, while PCA falls to 0.14. What failed: with 15 %, RobustPCA falls to 0.72. If
 the data are clean, use PCA.
 """
 

@@ -4,13 +4,13 @@ Trace regression on digits with corrupted labels
 
 The target is a rank-2 linear function <A, X> of an 8 x 8 digit X: how much brighter the stroke is in the upper half
 than in the lower, plus how far it leans to the right, plus a little noise. A quarter of the labels are corrupted,
-always upwards. Ordinary regressions see 64 unrelated pixels; :class:`~sklearn_robustlr.RobustLowRankRecovery` sees an
-8 x 8 matrix of coefficients of low rank, which it finds.
+always upwards. Ordinary regressions treat the 64 pixels as unrelated; :class:`~sklearn_robustlr.RobustLowRankRecovery`
+looks for an 8 x 8 matrix of coefficients with a low rank, and finds it.
 
-What to look at: the error of the predictions on clean test labels as the number of training images falls. What fails:
+What to look at: the error of the predictions on clean test labels as the number of training images falls. What failed:
 pixels that are dark in nearly every image (the corners) have coefficients that are hardly identifiable, because hardly
-any image shows them. Methods that fit these coefficients freely have large errors on the few test images in which the
-pixels are bright; with 100 images, this package has them, too.
+any image shows them. Methods that fit these coefficients freely have large errors on the few test images in which these
+pixels are bright. With 100 images, this package has such errors, too.
 """
 
 # %%

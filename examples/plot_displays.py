@@ -2,14 +2,14 @@
 Look at a fit
 =============
 
-A fit says in numbers what it found. Pictures show more quickly whether to believe it. The displays of
-:mod:`sklearn_robustlr.plotting` draw what a fitted estimator knows. They follow scikit-learn's convention:
+A fit reports in numbers what it found. Pictures show more quickly whether to believe it. The displays of
+:mod:`sklearn_robustlr.plotting` draw the results of a fitted estimator. They follow scikit-learn's convention:
 ``from_estimator`` draws, on ``ax`` if given, and returns an object with ``ax_`` and ``figure_``.
 
-What to look at: a clear gap between the singular values that are kept and the others; residuals in two groups, with
-the threshold between them; flags without a pattern of their own. What is not shown: whether the flagged entries are
-corrupted. Here that is known, and printed; on real data it is not. The loss looks as if nothing had been learnt,
-because it consists mostly of the gross errors: look at the quantile instead.
+What to look at: a clear gap between the singular values that are kept and the others; residuals in two groups, with the
+threshold between them; flags without a pattern of their own. What is not shown: whether the flagged entries are
+corrupted. Here this is known, and printed; with real data it is not known. The loss looks as if nothing had been
+learnt, because it consists mostly of the gross errors: look at the quantile instead.
 """
 
 # %%

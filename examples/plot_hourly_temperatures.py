@@ -2,14 +2,15 @@
 Repair a year of hourly temperatures
 ====================================
 
-As a matrix of days by hours, temperatures are close to low-rank: a few daily shapes, in proportions that change from
-day to day. Here some hours are missing. At others the sensor does not answer and the logger writes a value of its own.
-For a month of mornings the sensor drifts in the sun. Nothing says which readings are corrupted.
+As a matrix of days by hours, temperatures are close to low-rank: each day is a mix of a few daily shapes, in
+proportions that change from day to day. Here some hours are missing. At other hours the sensor does not answer, and the
+logger writes a value of its own. For a month the sensor drifts in the morning sun. Nothing says which readings are
+corrupted.
 
-What to look at: imputers that trust every reading spread the corrupted ones over the missing entries, and never repair
-them. :class:`~sklearn_robustlr.RobustMatrixCompletion` finds them. What failed: a drift of a few degrees is within what
-the weather does. One in six of its readings is not flagged. Some inliers are flagged, too (printed below): a weather
-front that passes is not a daily shape.
+What to look at: imputers that trust every reading spread the corrupted readings over the missing entries, and never
+repair them. :class:`~sklearn_robustlr.RobustMatrixCompletion` finds them. What failed: a drift of a few degrees looks
+like ordinary weather, and one in six readings of the drift is not flagged. Some inliers are flagged, too (printed
+below): a passing weather front is not a daily shape.
 """
 
 # %%

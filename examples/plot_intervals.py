@@ -2,11 +2,12 @@
 How sure is a repaired value?
 =============================
 
-Hourly temperatures of a year, with missing hours and wrong readings. :class:`~sklearn_robustlr.RobustMatrixCompletion`
-fills them in, and says how far each may be off.
+The data are hourly temperatures of a year, with missing hours and wrong readings.
+:class:`~sklearn_robustlr.RobustMatrixCompletion` fills in the missing hours, and says how far off each value may be.
 
-What to look at: the band is narrow where the other hours of a day tell much, and wider where many are missing. On hours
-that were hidden, intervals hold the truth as often as they claim. A wrong reading, far outside, is flagged.
+What to look at: the band is narrow on days whose other hours tell much, and wider on days with many missing hours. On
+hidden hours, the intervals contain the truth as often as they claim. A wrong reading lies far outside the band and is
+flagged.
 """
 
 # %%
@@ -31,7 +32,7 @@ readings[wrong] += rng.choice([-15.0, 15.0], wrong.sum())
 # %%
 # Estimates with intervals
 # ------------------------
-# A day of which little is known, and a day like others.
+# The panels show a day of which little is known, and an ordinary day.
 model = RobustMatrixCompletion().fit(readings)
 repaired, std = model.transform(readings, return_std=True)
 hidden = np.isnan(readings)

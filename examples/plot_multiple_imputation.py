@@ -2,20 +2,20 @@
 Multiple imputation: standard errors that know what is missing
 ==============================================================
 
-A regression on a table with missing and wrong entries. Filled once, the table looks complete, and the regression claims
-more than is known. :meth:`~sklearn_robustlr.RobustMatrixCompletion.sample_imputations` draws several tables; the
-coefficients of each are pooled by Rubin's rules.
+A regression is computed on a table with missing and wrong entries. If the table is filled once, it looks complete, and
+the regression claims more than is known. :meth:`~sklearn_robustlr.RobustMatrixCompletion.sample_imputations` draws
+several tables. The regression is repeated on each of them, and the coefficients are pooled by Rubin's rules.
 
-What to look at: how often intervals of a nominal 95 % hold the coefficients of the complete table's population. What
-failed: pooled intervals are a little too wide, and the estimates lean to zero by some hundredths, for a low-rank model
-knows nothing of what a single column has of its own.
+What to look at: how often intervals of a nominal 95 % contain the true coefficients, which are those of the population.
+What failed: pooled intervals are a little too wide, and the estimates are biased towards zero by some hundredths,
+because a low-rank model knows nothing of the part of a column that it shares with no other.
 """
 
 # %%
 # Tables with a known answer
 # --------------------------
-# A response and twelve columns that share three factors, a fifth of the entries missing and one in twenty wrong. The
-# coefficients of the response on three of the columns follow from the factors.
+# Each table has a response and twelve columns that share three factors. A fifth of the entries are missing and one in
+# twenty is wrong. The coefficients of the response on three of the columns follow from the factors.
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import t
@@ -26,7 +26,7 @@ N_ROWS, N_COLUMNS, N_DRAWS, N_TABLES = 300, 13, 20, 16
 
 
 def make_table(seed):
-    """A damaged table, its last column the response, and the coefficients of that on the first three."""
+    """A damaged table whose last column is the response, and its coefficients on the first three columns."""
     rng = np.random.RandomState(seed)
     loadings = rng.standard_normal((N_COLUMNS, 3))
     X = rng.standard_normal((N_ROWS, 3)) @ loadings.T + rng.standard_normal((N_ROWS, N_COLUMNS))
@@ -69,7 +69,7 @@ for name, share in covered.items():
     print(f"{name}: {share:.0%} of the 95 % intervals hold the truth")
 
 # %%
-# Errors in units of half an interval: beyond the dashed lines the interval misses the truth.
+# Errors are in units of half the width of the interval: beyond the dashed lines, the interval misses the truth.
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for y, away in enumerate((single, pooled)):
     away = np.ravel(away)

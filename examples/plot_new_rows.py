@@ -2,20 +2,20 @@
 New rows, after the fit
 =======================
 
-A table is repaired once, and then new rows arrive: samples of tomorrow, with missing and wrong values of their own.
-:class:`~sklearn_robustlr.RobustMatrixCompletion` regresses each new row on what the fit has learnt, robustly and alone.
-Nothing is fitted again, and what comes in the same batch does not matter.
+A table is repaired once, and then new rows arrive: tomorrow's samples, with missing and wrong values of their own.
+:class:`~sklearn_robustlr.RobustMatrixCompletion` regresses each new row robustly on what the fit has learnt. Nothing is
+fitted again, and the other rows of the same batch do not matter.
 
 What to look at: missing values of new rows are filled as well as those of the rows that were fitted, and wrong values
-do not spread over their row as they do with other imputers. Rows that are patched together from others have a low
-likelihood. What failed: one in eight of the slipped values is not found. And a row of which hardly anything is known is
-filled with little more than the means of the columns; its intervals are as wide as that deserves.
+do not spoil the rest of their row as they do with other imputers. Rows that are patched together from other rows have a
+low likelihood. What failed: one in eight of the slipped values is not found. A row of which hardly anything is known is
+filled with little more than the means of the columns; its intervals are accordingly wide.
 """
 
 # %%
 # A table for the fit, and new rows
 # ---------------------------------
-# The table has 30 measurements of 569 tissue samples. 400 of them are there from the beginning, 169 come later. 20 % of
+# The table has 30 measurements of 569 tissue samples. 400 samples are there from the beginning, 169 come later. 20 % of
 # the values are missing, and in 5 % of the others the decimal point has slipped by one place.
 import warnings
 
@@ -79,8 +79,8 @@ for name, imputer in imputers.items():
 # %%
 # Strange rows, and rows of which little is known
 # -----------------------------------------------
-# The log-likelihood of a row says how well it fits in. Rows that are patched together from the values of many others
-# are strange although each of their values is usual. Intervals say what is known of a row from few values.
+# The log-likelihood of a row says how well the row fits in. Rows that are patched together from the values of many
+# other rows are strange, although each of their values is usual. Intervals show how much a few values tell about a row.
 patched = np.array([[rng.choice(column) for column in table[new].T] for _ in range(169)])
 likelihood = {"real": model.score_samples(table[new]), "patched together": model.score_samples(patched)}
 for name, values in likelihood.items():

@@ -2,21 +2,21 @@
 A matrix seen through products
 ==============================
 
-Some instruments never see an entry of a matrix. They see products ``a' X b``: a pattern of light times a pattern of
-detectors, the features of a user times those of a film. Each measurement is one number, given with its two vectors.
-With ``measurements="rank_one"`` a row of the data is ``[a, b]``, and the matrix of coefficients is recovered from far
-fewer numbers than it has entries, some of them wrong.
+Some instruments never observe single entries of a matrix. They observe products ``a' X b``: a pattern of light times a
+pattern of detectors, or the features of a user times those of a film. Each measurement is one number, given with its
+two vectors. With ``measurements="rank_one"``, a row of the data is ``[a, b]``. The matrix of coefficients is recovered
+from fewer measurements than it has entries, even if some of them are wrong.
 
-What to look at: a picture of 20 x 30 pixels and rank 4, seen through 500 such numbers, a tenth of them wrong by far. It
-comes back exactly, and the wrong numbers are flagged. What failed: ridge regression, which does not know that the rank
-is low, has fewer equations than unknowns. And there is an edge: with fewer than about two measurements for each degree
-of freedom nothing is recovered. The fit says so, but for one in the table that lies just below the edge.
+What to look at: a picture of 20 x 30 pixels and rank 4, measured by 500 such numbers, a tenth of which are far off. The
+picture is recovered exactly, and the wrong numbers are flagged. What failed: ridge regression, which does not know that
+the rank is low, has fewer equations than unknowns. And there is a limit: with fewer than about two measurements for
+each degree of freedom, nothing is recovered. The fits say so, except for one fit in the table, just below the limit.
 """
 
 # %%
 # The picture and its measurements
 # --------------------------------
-# A window with bars has a low rank: all of its rows are made of four patterns.
+# The picture, a window with bars, has a low rank: all of its rows are made of four patterns.
 import warnings
 
 import matplotlib.pyplot as plt
@@ -50,7 +50,7 @@ def measure(m, seed, wrong=0.1):
 # %%
 # Recovery
 # --------
-# A row of the data has 50 numbers, 20 of a and 30 of b. Ridge regression needs all 600 products of them.
+# A row of the data has 50 numbers: 20 of a and 30 of b. Ridge regression needs all 600 products of these numbers.
 X, y, hit = measure(500, seed=0)
 model = RobustLowRankRecovery(measurements="rank_one", shape=(20, 30)).fit(X, y)
 size = np.linalg.norm(picture)
@@ -65,7 +65,7 @@ print(f"ridge regression: error {np.linalg.norm(ridge - picture) / size:.2f}")
 # %%
 # How few will do?
 # ----------------
-# Three draws of each number of measurements. A fit that is not to be trusted has ``converged_`` False.
+# Each number of measurements is drawn three times. If a fit cannot be trusted, ``converged_`` is False.
 numbers, curves = (300, 350, 400, 500), []
 for m in numbers:
     found, trusted = [], 0

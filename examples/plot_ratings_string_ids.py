@@ -2,21 +2,21 @@
 Ratings in long form, with string ids
 =====================================
 
-Ratings come as a table of three columns: user, item, rating. Ids are strings, most pairs are not rated, and some
-ratings are nonsense. :class:`~sklearn.preprocessing.OrdinalEncoder` makes numbers of the ids, and
+Ratings come as a table with three columns: user, item, rating. Ids are strings, most pairs are not rated, and some
+ratings are nonsense. :class:`~sklearn.preprocessing.OrdinalEncoder` turns the ids into numbers, and
 :class:`~sklearn_robustlr.RobustLowRankRecovery` with ``measurements="entries"`` does the rest.
 
-What to look at: held-out ratings are predicted within 0.44 stars (by medians of the items: 0.77), and of the nonsense
-that is off by more than 1.5 stars 96 % is flagged. What failed: nonsense that might as well be meant is not noticed, so
-that 46 % of all of it is flagged. For new users medians are as good (0.63 stars, ours 0.64).
+What to look at: the error of predicted held-out ratings is 0.44 stars (0.77 with the medians of the items), and 96 % of
+the nonsense that is off by more than 1.5 stars is flagged. What failed: nonsense that looks like an honest rating is
+not noticed, so only 46 % of all nonsense is flagged. For new users, medians are as good (0.63 stars, ours 0.64).
 """
 
 # %%
 # The ratings
 # -----------
-# One row a rating. 300 users and 120 films have ids of any kind; 15 % of the pairs are rated, from 0.5 to 5 stars.
-# Tastes have two directions beside the mean of each film, and there is noise. One rating in twenty is *nonsense*: drawn
-# at random.
+# Each row is a rating. 300 users and 120 films have ids of any kind; 15 % of the pairs are rated, from 0.5 to 5 stars.
+# Tastes have two directions in addition to the mean of each film, and there is noise. One rating in twenty is
+# *nonsense*: drawn at random.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -40,8 +40,8 @@ print(ratings.head(3))
 # %%
 # Fit and predict
 # ---------------
-# Held out are one in seven of the ratings, and all those of ten users, whom the fit has not seen. The encoder gives ids
-# that it does not know the number -1, which is nobody's. Predictions are cut to the scale.
+# One in seven ratings is held out, and so are all ratings of ten users, whom the fit has not seen. The encoder gives
+# unknown ids the number -1, which belongs to nobody. Predictions are clipped to the scale.
 new = ratings["user"].isin(users[:10])
 test = new | (rng.uniform(size=len(ratings)) < 1 / 7)
 X, y = ratings[["user", "item"]], ratings["rating"]
@@ -57,7 +57,7 @@ print(f"rank {recovery.rank_}, verdict: {recovery.stop_reason_}, noise: {recover
 # %%
 # How well it did
 # ---------------
-# The peer is the median of the item. Nonsense among the held-out ratings, which nothing predicts, is left out.
+# The peer is the median of the item. Nonsense among the held-out ratings, which no method can predict, is left out.
 usual = X["item"][test].map(y[~test].groupby(X["item"]).median())
 errors = {}
 for name, those in {"known users": ~new[test], "new users": new[test]}.items():
@@ -66,15 +66,15 @@ for name, those in {"known users": ~new[test], "new users": new[test]}.items():
     print(f"{name}: {those.sum()} ratings, error {errors[name][0]:.2f}, of medians {errors[name][1]:.2f} stars")
 
 # %%
-# A new user is predicted by what is usual for the item: by the medians of the coefficients of all users. So two new
-# users get the same, and it is near the median of the ratings.
+# A new user gets the usual prediction for each item: that of a user whose coefficients are the medians over all users.
+# So two new users get the same predictions, which are close to the median of the ratings.
 films_asked = np.sort(films)[:4]
 for user in ("somebody", "somebody else"):
     print(f"{user:>13}:", model.predict(pd.DataFrame({"user": user, "item": films_asked})).round(2))
 print(f"{'median':>13}:", y[~test].groupby(X["item"]).median()[films_asked].to_numpy())
 
 # %%
-# The ratings that are flagged, and the five of them farthest from what is recovered:
+# The flagged ratings, and the five of them that are farthest from the recovered value:
 train = ratings[~test].assign(recovered=model.predict(X[~test]).round(1), nonsense=nonsense[~test])
 flagged = train[recovery.outliers_]
 far = nonsense[~test] & (np.abs(stars - opinion[i, j])[~test] > 1.5)

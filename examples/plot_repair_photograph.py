@@ -2,14 +2,16 @@
 Repair a damaged photograph
 ===========================
 
-A photograph is close to low-rank: a few dozen patterns of rows and columns make it up. Here 30 % of the pixels are
-missing (NaN) and 10 % of the others are replaced by black or white. :class:`~sklearn_robustlr.RobustMatrixCompletion`
-is used as an imputer. It is not given which pixels are corrupted, how many, or what the rank is.
+A photograph is close to low-rank: it is made up of a few dozen patterns of rows and columns. Here 30 % of the pixels
+are missing (NaN) and 10 % of the others are replaced by black or white.
+:class:`~sklearn_robustlr.RobustMatrixCompletion` is used as an imputer. It is not told which pixels are corrupted, how
+many, or what the rank is.
 
-What to look at: most speckles are gone and the missing pixels are filled, with about half of the error of filling
-them by the median. What failed: a photograph is only nearly low-rank. Fine details (the roof's edge, the trees) are not
-patterns of whole rows and columns. There, missing pixels are smoothed, and inliers are flagged along with the corrupted
-pixels. White speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are kept as they were.
+What to look at: most speckles are gone and the missing pixels are filled in, with about half the error of filling them
+with the median. What failed: a photograph is only nearly low-rank. Fine details (the edge of the roof, the trees) are
+not patterns of whole rows and columns. There, missing pixels are smoothed, and inliers are flagged along with the
+corrupted pixels. White speckles stay in the sky, which is nearly white itself. Pixels that are not flagged are left
+unchanged.
 """
 
 # %%
@@ -43,7 +45,7 @@ damaged[lost] = np.nan
 # %%
 # The repair
 # ----------
-# By default missing and flagged pixels are replaced, and the others come back as they were.
+# By default, missing and flagged pixels are replaced, and the others are returned unchanged.
 model = RobustMatrixCompletion()
 start = time.perf_counter()
 with warnings.catch_warnings(record=True) as caught:  # what it says is printed below, with the other figures

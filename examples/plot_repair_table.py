@@ -2,15 +2,15 @@
 Repair a damaged table
 ======================
 
-A real table: 30 measurements of the cell nuclei of 569 tissue samples. Here 20 % of the values are missing (NaN), and
-in 5 % of the others the decimal point has slipped by one place. :class:`~sklearn_robustlr.RobustMatrixCompletion` is
-used as an imputer. It is not given which values are wrong, how many, or how many patterns the table is made of; nor
-does it matter in which units a column is measured.
+This is a real table: 30 measurements of the cell nuclei of 569 tissue samples. Here 20 % of the values are missing
+(NaN), and in 5 % of the others the decimal point has slipped by one place.
+:class:`~sklearn_robustlr.RobustMatrixCompletion` is used as an imputer. It is not told which values are wrong, how
+many, or how many patterns the table is made of. The units of the columns do not matter.
 
-What to look at: in the picture, each column is shown in units of its own spread. The repaired table looks like that
-before the damage, the tables of the other imputers keep the wrong values, and what they fill in is drawn towards them.
-What failed: a slip that leaves a value where it might as well be is not noticed, and a few true values of rare samples
-are replaced.
+What to look at: the picture shows each column in units of its own spread. The repaired table looks like the table
+before the damage. The other imputers keep the wrong values, and the values that they fill in are drawn towards the
+wrong ones. What failed: a slip that leaves a value in the usual range is not noticed, and a few true values of rare
+samples are replaced.
 """
 
 # %%
@@ -47,7 +47,7 @@ damaged[missing] = np.nan
 # %%
 # The repair, and what other imputers make of it
 # ----------------------------------------------
-# The others are given columns that are scaled robustly; ours needs no scaling.
+# The other imputers get robustly scaled columns; this package needs no scaling.
 scaler = RobustScaler().fit(table)
 imputers = {
     "this package": RobustMatrixCompletion(),
@@ -69,8 +69,8 @@ for name, imputer in imputers.items():
 # %%
 # How well they did
 # -----------------
-# Errors are in units of the spread of each column (its interquartile range). Of the missing values each imputer is
-# judged by the root mean square; the slipped ones only ours looks for.
+# Errors are in units of the spread of each column (its interquartile range). Each imputer is judged by the root mean
+# square error at the missing values. Only this package looks for slipped values.
 model = imputers["this package"]
 precision, recall = outlier_precision_recall(slipped, model.outliers_)
 truth = scaler.transform(table)

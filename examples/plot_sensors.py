@@ -2,22 +2,22 @@
 Sensors that hang and sensors that drift
 ========================================
 
-Turnstiles count the passengers who enter a station. Here are the daily counts of 20 stations of the Chicago railway
-over two years, in thousands. Stations are alike in their weekdays, holidays and seasons, so that each tells much of the
-others. One counter hangs for four weeks and repeats its last value. Another one loses more and more passengers for half
-a year. A tenth of the counts is lost.
+Turnstiles count the passengers who enter a station. Here are the daily counts, in thousands, of 20 stations of the
+Chicago railway over two years. The stations have similar weekdays, holidays and seasons, so each one tells much about
+the others. One counter hangs for four weeks and repeats its last value. Another one loses more and more passengers over
+half a year. A tenth of the counts are lost.
 
-What to look at: the counter that hangs is found, and the repaired counts go on with weekdays and weekends. The
-intervals hold as many of the lost counts as they claim. What failed: no single count of the drift is strange, so that
-none of them is flagged or replaced. To find a drift, look at the distance of the counts from the estimates over some
-weeks: the picture on the right shows it, though the estimates follow the drift a little. Days on which the hanging
-counter happens to be right are not flagged either.
+What to look at: the hanging counter is found, and its repaired counts follow weekdays and weekends. The intervals
+contain as many of the lost counts as they claim. What failed: no single count of the drift is strange, so none of them
+is flagged or replaced. To find a drift, look at the distance between counts and estimates over some weeks. The picture
+on the right shows it, although the estimates follow the drift a little. Days on which the hanging counter happens to be
+right are not flagged either.
 """
 
 # %%
 # The counts, and what is done to them
 # ------------------------------------
-# Days by stations. The weekend is not told to the fit; it shows in all columns.
+# Rows are days, columns are stations. The fit is not told about weekends; they show in all columns.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -45,8 +45,8 @@ print(
 # %%
 # The repair, with intervals
 # --------------------------
-# By default a count that is observed and not flagged comes back as it is. ``replace="all"`` gives the estimate of every
-# count instead, which the drift is measured against.
+# By default, an observed count that is not flagged is returned unchanged. With ``replace="all"``, every count is
+# replaced by its estimate; the drift is measured against these estimates.
 model = RobustMatrixCompletion().fit(readings)
 repaired = model.transform(readings)
 lower, upper = model.predict_interval(readings, coverage=0.9)

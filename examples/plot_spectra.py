@@ -2,16 +2,16 @@
 Spectra with spikes
 ===================
 
-Near-infrared absorbance spectra of 215 samples of meat, 100 wavelengths each. A few shapes make up all of them, so that
-the matrix of samples by wavelengths is nearly low-rank. Cosmic rays, as they hit the detector of a spectrometer, leave
-spikes one to three wavelengths wide. Spikes of that kind are added here to nearly every spectrum, and a tenth of the
-wavelengths is not recorded.
+The data are near-infrared absorbance spectra of 215 samples of meat, with 100 wavelengths each. All spectra are made up
+of a few shapes, so the matrix of samples by wavelengths is nearly low-rank. Cosmic rays that hit the detector of a
+spectrometer leave spikes one to three wavelengths wide. Such spikes are added here to nearly every spectrum, and a
+tenth of the values are not recorded.
 
-What to look at: the spikes are found without a window or a threshold to set, and what takes their place comes from the
-other samples, not from the neighbouring wavelengths. Fat content is then predicted as well as from the spectra without
-spikes. What failed: estimates stay in the range that was seen of a column, unless ``min_value`` and ``max_value`` say
-otherwise. Here this cuts off the missing values of the darkest and the brightest samples ("in the range seen" below). A
-running median that is wide enough for all spikes does not do badly either; one that is too narrow is useless.
+What to look at: the spikes are found without a window or a threshold to set, and their replacements come from the other
+samples, not from the neighbouring wavelengths. Fat content is then predicted as well as from the spectra without
+spikes. What failed: by default, estimates stay in the range that was seen in a column. Here this cuts off the missing
+values of the darkest and the brightest samples ("in the range seen" below); ``min_value`` and ``max_value`` change it.
+A running median that is wide enough for all spikes does not do badly either; one that is too narrow is useless.
 """
 
 # %%
@@ -42,10 +42,9 @@ print(f"{hit.sum() / (~lost).sum():.1%} of the recorded values are on a spike, {
 # %%
 # The repair, and two others
 # --------------------------
-# A running median along the wavelengths is the usual remedy. It is given spectra whose missing values are interpolated
-# along the wavelengths first. The limits, which may be set after the fit,
-# let estimates leave the range that was seen of each wavelength, which
-# by default they do not: the darkest sample may be the one whose value is missing.
+# A running median along the wavelengths is the usual remedy. Missing values are interpolated along the wavelengths
+# first. By default, the estimates of this package stay within the range that was seen at each wavelength. Here the
+# limits are lifted, which can be done after the fit, because the darkest sample may be the one whose value is missing.
 model = RobustMatrixCompletion().fit(damaged)
 in_range = model.transform(damaged)
 model.set_params(min_value=-np.inf, max_value=np.inf)
@@ -68,8 +67,8 @@ print(f"flagged of the values that no spike hit: {flagged[~hit & ~lost].mean():.
 # %%
 # How well it did
 # ---------------
-# Errors of absorbance, and the fat content as partial least squares predicts it from the repaired spectra (ten
-# components, ten folds).
+# The output shows the errors of absorbance, and how well partial least squares predicts the fat content from the
+# repaired spectra (ten components, ten folds).
 spread = (spectra - spectra.mean(axis=0)).std()
 print(f"standard deviation between samples: {spread:.3f}")
 scores = {}

@@ -2,14 +2,14 @@
 A stream of sensors that drift
 ==============================
 
-Thirty sensors report every five minutes. What they share is a daily cycle, weather and load. Their gains wander, a
-tenth of the readings is missing, and one in twenty is wrong. No day is kept: each hour is learnt by ``partial_fit`` and
-then forgotten.
+Thirty sensors report every five minutes. They share a daily cycle, the weather and the load. Their gains wander, a
+tenth of the readings are missing, and one in twenty is wrong. Each hour is given to ``partial_fit`` once, and is not
+needed again.
 
-**What to look at**: with ``forgetting`` the error stays near the noise of a reading. Where all hours count alike, the
-fit is one of gains that are no longer true: it takes more directions, and its error grows.
+**What to look at**: with ``forgetting`` the error stays near the noise of a reading. If all hours count alike, the fit
+describes gains that are out of date: it needs more directions, and its error grows.
 
-**What failed**: in the first hours there is too little to learn from, and estimates are several times as wrong.
+**What failed**: in the first hours there is too little to learn from, and the errors are several times as large.
 """
 
 import matplotlib.pyplot as plt
@@ -33,7 +33,7 @@ data[wrong] += 10 * rng.standard_normal(wrong.sum())
 data[rng.uniform(size=data.shape) < 0.1] = np.nan
 
 # %%
-# Each hour is repaired by what was learnt until then, judged, and then learnt.
+# Each hour is first repaired with what was learnt before, then judged, then learnt.
 models = {
     "forgetting=0.98": RobustMatrixCompletion(replace="all", forgetting=0.98),
     "forgetting=1": RobustMatrixCompletion(replace="all"),

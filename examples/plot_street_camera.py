@@ -2,20 +2,20 @@
 Street camera: the background and the pedestrians
 =================================================
 
-A fixed camera looks at a street. The background is the same in every frame, except for the light. As a matrix of
-pixels by frames, it has a rank of one or two. Pedestrians are gross errors in few entries.
-:class:`~sklearn_robustlr.RobustPCA` separates them. The frames come from
+A fixed camera looks at a street. The background is the same in every frame, except for the light. As a matrix of pixels
+by frames, it has a rank of one or two. Pedestrians are gross errors in a few entries.
+:class:`~sklearn_robustlr.RobustPCA` separates the two. The frames come from
 :func:`sklearn_robustlr.datasets.fetch_street_camera`.
 
-The frames may not be bundled with this package. Where these pages are built without them, the code is shown but not
-run. This is the picture that it makes:
+The frames may not be bundled with this package. When these pages are built without the frames, the code is shown but
+not run. This is the picture that it makes:
 
 .. image:: /images/street_camera.png
    :alt: A frame, its ordinary and its robust background, and the pedestrians
 
-What to look at: the mean of the frames, and with it ordinary PCA, keeps ghosts of people who walked by slowly. The
-robust background is empty. What failed: somebody who stands still for most of the time becomes background. And with a
-row for each frame, instead of one for each pixel, the same fit takes minutes instead of seconds.
+What to look at: the mean of the frames keeps ghosts of people who walked by slowly, and so does ordinary PCA. The
+robust background is empty. What failed: somebody who stands still for most of the time becomes part of the background.
+And with one row for each frame instead of one for each pixel, the same fit takes minutes instead of seconds.
 """
 
 # sphinx_gallery_thumbnail_path = "images/street_camera.png"

@@ -3,13 +3,13 @@ Robust components before a classifier
 =====================================
 
 Three cultivars of wine are told apart by 13 chemical measurements, reduced to three components. Then 5 % of the values,
-in training and in test, are wrong by a factor of 100, as when a unit was mixed up. The components of
-:class:`~sklearn.decomposition.PCA` follow the wrong values, and so does everything after them.
-:class:`~sklearn_robustlr.RobustPCA` takes its place in the pipeline.
+in training and in test, are made wrong by a factor of 100, as if units had been mixed up. The components of
+:class:`~sklearn.decomposition.PCA` follow the wrong values, and so does everything after them. In the pipeline,
+:class:`~sklearn_robustlr.RobustPCA` takes the place of PCA.
 
-What to look at: the accuracy over five splits. Without errors all are about equally good; with errors PCA is no better
-than guessing. What failed: cutting off each column at 1.5 interquartile ranges beyond its quartiles, before PCA, is a
-simple remedy that does nearly as well, and slightly better where nothing is wrong.
+What to look at: the accuracy over five splits. Without errors all pipelines are about equally good; with errors PCA is
+no better than guessing. What failed: cutting off each column at 1.5 interquartile ranges beyond its quartiles, before
+PCA, is a simple remedy that does nearly as well, and slightly better where nothing is wrong.
 """
 
 # %%
@@ -59,8 +59,8 @@ for share in (0.0, 0.05):
 # %%
 # What the components see
 # -----------------------
-# The first two components of one training set, with its 5 % of wrong values. Axes are cut at the middle 90 % of the
-# samples.
+# The panels show the first two components of one training set, with its 5 % of wrong values. Axes are cut at the middle
+# 90 % of the samples.
 train = splits[0][0]
 scaled = RobustScaler().fit_transform(damage(X, 0.05, 0)[train])
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")

@@ -3,22 +3,22 @@ Repair a table of your own
 ==========================
 
 A data frame with missing values goes in, and a complete data frame comes out. The table here is a real one, with its
-own NaN: six measurements of 406 cars, of which eight have no fuel consumption and six no power. One mistake is added,
-of the kind that happens when a table is typed: a weight with one zero too many.
+own missing values: six measurements of 406 cars. The fuel consumption is missing for eight cars, and the power for six.
+One typing mistake is added: a weight with one zero too many.
 
 What to look at: :class:`~sklearn_robustlr.RobustMatrixCompletion` takes the data frame as it is, finds the added
 mistake, and says how far each value that it fills in may be off. It also flags a weight of 3086 pounds that is in the
-table as published, where other cars with engines as large weigh 4354 and more. What failed: most of the other flags are
-right but rare, such as the power of pickup trucks and of the strongest engines. So read the flags before you let a fit
-replace anything (``replace="missing"`` replaces nothing that is there). The year of a car cannot be told from the rest
-(ratio 0.99).
+published table, where other cars with engines as large weigh 4354 pounds and more. What failed: most of the other flags
+mark values that are right but rare, such as the power of pickup trucks and of the strongest engines. So read the flags
+before you let a fit replace anything (``replace="missing"`` keeps all observed values). The year of a car cannot be
+told from the other columns (ratio 0.99).
 """
 
 # %%
 # The table
 # ---------
-# Columns may have any units and any size, so nothing is scaled. Columns of text are not for a low-rank model: the name
-# becomes the index, and the origin stays aside.
+# Columns may have any units and any size, so nothing is scaled. A low-rank model cannot use columns of text: the name
+# becomes the index, and the origin is left out.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -38,8 +38,8 @@ print(typed.isna().sum().to_string())
 # %%
 # The repair
 # ----------
-# ``set_output(transform="pandas")`` asks for a data frame. The verdict comes first: ``converged_`` says whether the fit
-# is to be trusted, and ``stop_reason_`` why.
+# ``set_output(transform="pandas")`` asks for a data frame. Look at the verdict first: ``converged_`` says whether the
+# fit can be trusted, and ``stop_reason_`` says why.
 model = RobustMatrixCompletion().set_output(transform="pandas")
 repaired = model.fit_transform(typed)
 print(f"converged: {model.converged_} ({model.stop_reason_}); values flagged: {model.outliers_.sum()}")
@@ -51,14 +51,14 @@ flags = [
 print(pd.DataFrame(flags).round(1).head(12).to_string(index=False))
 
 # %%
-# The Buick's weight beside those of the other cars with engines as large:
+# The Buick's weight, next to the weights of the other cars with engines as large:
 large = table[table["displacement"] >= 450]
 print(large[["displacement", "weight"]].to_string())
 
 # %%
 # How sure is a value that was filled in?
 # ---------------------------------------
-# Intervals of 90 % for the fuel consumption and the power that nobody wrote down.
+# These are 90 % intervals for the missing values of fuel consumption and power.
 lower, upper = (np.asarray(bound) for bound in model.predict_interval(typed, coverage=0.9))
 for j in (0, 2):
     print(typed.columns[j])
@@ -68,8 +68,8 @@ for j in (0, 2):
 # %%
 # Is that right? Hide values that you know
 # ----------------------------------------
-# What nobody wrote down cannot be checked. So hide a tenth of the values that are known, repair again, and compare.
-# Each error is divided by that of filling in the median of the column: 1 is no better than the median.
+# The values that nobody wrote down cannot be checked. So hide a tenth of the known values, repair again, and compare.
+# Each error is divided by the error of filling in the median of the column: 1 is no better than the median.
 rng = np.random.RandomState(0)
 hidden = (rng.uniform(size=table.shape) < 0.1) & table.notna().to_numpy()
 test = RobustMatrixCompletion()

@@ -2,17 +2,18 @@
 Directions are learnt one after the other
 =========================================
 
-From a tiny start, every direction grows exponentially, the strongest first. Directions that the truth does not have
-grow little: when the last true one has arrived, the step has become too small for them. That is why over-parameterised
-factors show the rank (:cite:t:`ma2023global`).
+From a tiny start, every direction grows exponentially, the strongest first. Surplus directions, which the truth does
+not have, grow little: when the last true direction has arrived, the step has become too small for them. This is why
+over-parameterised factors show the rank (:cite:t:`ma2023global`).
 
-What to look at: four values rise one after the other to the true ones (dotted), and the surplus ones stay far below.
-The surplus values begin at the square of the start and end in proportion to the start itself (the ratio is printed).
-So a start that is a thousand times smaller leaves them a thousand times smaller, and the gap as much wider. (Half of
-them begin at zero, stay there, and are not drawn.) On the right, the steps follow the residual: they become small once
-the strong directions are learnt, and the weakest direction grows slowly. The loss has a plateau there. A plateau is not
-the end: the run goes on as long as a small direction grows. What failed: the surplus does not keep the size that it has
-at the start. It grows while the true directions are being learnt.
+What to look at: four singular values rise one after the other to the true ones (dotted), and the surplus values stay
+far below. The surplus values begin at the square of the start and end in proportion to the start itself (the ratio is
+printed). So a start that is a thousand times smaller leaves surplus values that are a thousand times smaller, and a gap
+that is a thousand times wider. (Half of the surplus values begin at zero, stay there, and are not drawn.) On the right,
+the steps follow the residual: they become small once the strong directions are learnt, and the weakest direction grows
+slowly. The loss has a plateau there. A plateau is not the end: the run goes on as long as a small direction grows. What
+failed: the surplus does not keep the size that it has at the start. It grows while the true directions are being
+learnt.
 """
 
 # %%

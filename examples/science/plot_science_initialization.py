@@ -8,11 +8,11 @@ geometric step. The paper claims that the error falls with the size of the start
 matters. Here X is 30 x 30 of rank 2, and 10 % of the measurements are outliers.
 
 What to look at: on the left, with plenty of measurements, the errors for the bounds 4, 10 and 30 fall together, nearly
-in proportion to the start. On the right, 10 and 30 need the same number of measurements, although a matrix of rank 30
-has more degrees of freedom (printed below) than there are measurements there. With very few measurements, both come
-closer than the fit that is given the true rank. What failed: with fewer measurements the error of an over-parameterised
-fit falls more slowly than the start. And the bound matters: given the true rank, the error is smaller by orders of
-magnitude as soon as there are 220 measurements.
+in proportion to the start. On the right, the bounds 10 and 30 need the same number of measurements, although a matrix
+of rank 30 has more degrees of freedom (printed below) than there are measurements. With very few measurements, both
+come closer to the truth than the fit that is given the true rank. What failed: with fewer measurements, the error of an
+over-parameterised fit falls more slowly than the size of the start. And the bound does matter: given the true rank, the
+error is smaller by orders of magnitude as soon as there are 220 measurements.
 """
 
 # %%

@@ -2,18 +2,19 @@
 Which figure tells a good fit from a bad one?
 =============================================
 
-When the truth is not known, fits have to be compared by something else: the training loss, the median residual of
+When the truth is not known, fits have to be compared by another measure: the training loss, the median residual of
 held-out measurements, the share of measurements met exactly, or the gap in the spectrum. Here many fits, with several
 rank bounds, starts and step rules, are ranked by each of these four measures and by their true error. The two rankings
 are compared by Kendall's tau: 1 means the same order, 0 no relation, -1 the reverse order.
 
 What to look at: the held-out median is the only measure that ranks well with and without noise. The training loss is
 lowest for the fits with the most freedom, and the fit that it would choose is useless. What failed: the share of
-measurements met exactly cannot rank fits that meet nothing exactly, and with noise these are all fits. The gap does not
-order fits at all, although it shows the rank of a good one. The median needs held-out measurements. With noise, even
-the best of these fits (all made with ``polish=False``) is far from what the default settings reach (printed below).
-:ref:`Another page <sphx_glr_gallery_science_plot_science_table_measures.py>` asks the same of tables, whose spectra
-decay, and of the measures that an approximate fit has: expected error, log-likelihood and held-out clipped squares.
+measurements met exactly cannot rank fits that meet nothing exactly, and with noise no fit does. The gap does not rank
+fits at all, although it shows the rank of a good fit. The median needs held-out measurements. With noise, even the best
+of these fits (all made with ``polish=False``) is far from what the default settings reach (printed below).
+:ref:`Another page <sphx_glr_gallery_science_plot_science_table_measures.py>` asks the same question about tables, whose
+spectra decay, and about the measures that an approximate fit has: expected error, log-likelihood and held-out clipped
+squares.
 """
 
 # %%

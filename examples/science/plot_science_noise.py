@@ -3,13 +3,13 @@ Noise: the loss falls while the error rises
 ===========================================
 
 With noise on every measurement, the over-parameterised factors begin to fit the noise as soon as the true directions
-are learnt. The training loss goes on falling, but the matrix gets worse. Here X is 30 x 30 of rank 2, seen through 800
-measurements with 30 % noise and 20 % outliers. The steps do not become small.
+are learnt. The training loss keeps falling, but the matrix gets worse. Here X is 30 x 30 of rank 2, and is observed
+through 800 measurements with 30 % noise and 20 % outliers. The steps do not become small.
 
-What to look at: the error to the truth falls, stays for a while, and rises. The training loss does not show this; the
-median residual of held-out measurements does. What failed: stopping early is not the best that can be done. The
-default, which settles the rank and then fits that rank efficiently, ends clearly below the minimum. And the paper's
-schedule, whose steps become small, ends at that minimum by itself.
+What to look at: the distance to the truth falls, stays constant for a while, and rises. The training loss does not show
+this; the median residual of held-out measurements does. What failed: stopping early is not the best option. The default
+settles the rank and then fits that rank efficiently; its error is clearly below the minimum. And the paper's schedule,
+whose steps become small, ends at that minimum by itself.
 """
 
 # %%

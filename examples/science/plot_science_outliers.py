@@ -2,14 +2,15 @@
 More than half of the measurements wrong
 ========================================
 
-A median breaks down when half of the values are outliers. A matrix can be recovered with more: errors that do not
-agree with one another cancel, while the inliers all point to the same matrix. It only takes more measurements.
+A median breaks down when half of the values are outliers. A matrix can be recovered in spite of more outliers: errors
+that do not agree with one another cancel, while the inliers all point to the same matrix. It only takes more
+measurements.
 
 What to look at: the map on the left. With six measurements per degree of freedom, the fit tolerates up to about 40 %
 huge errors; with 24, more than half. What failed, on the right: errors that agree with one another. With more than half
-of the signs flipped, the data say -X, and nothing can show that this is wrong: the fit returns -X, calls that
-converged, and is wrong. Just below one half the truth is still the majority. It is hardly found there either, not even
-from 24 measurements per degree of freedom, and wrong results are called converged there, too.
+of the signs flipped, the data describe -X, and nothing can show that this is wrong: the fit returns -X with
+``converged_`` True. Just below one half, the truth still has the majority. Even there it is hardly ever found, not even
+from 24 measurements per degree of freedom, and some wrong results have ``converged_`` True as well.
 """
 
 # %%

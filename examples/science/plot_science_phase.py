@@ -2,20 +2,20 @@
 How many errors, from how many observations?
 ============================================
 
-Recovery is sharp: with enough observations the exact matrix comes back, with a few less nothing does. Where that edge
-lies depends on the share of outliers. Here it is mapped, for linear measurements and for matrices with missing entries.
-The peers are the best that we know of, in plain NumPy and **given the rank**. One is the scaled sub-gradient method
-(:cite:t:`tong2021low`) with steps that fall geometrically. The other, for matrices, is alternating least squares with
-Cauchy weights whose scale follows the median residual. The estimators of this package have their default settings and
-are given nothing.
+Recovery has a sharp edge: with enough observations, the matrix is recovered exactly; with slightly fewer, it is not
+recovered at all. The position of this edge depends on the share of outliers. This page maps it, for linear measurements
+and for matrices with missing entries. The peers are the best methods that we know of, in plain NumPy and **given the
+rank**. One is the scaled sub-gradient method (:cite:t:`tong2021low`) with steps that fall geometrically. The other, for
+matrices, is alternating least squares with Cauchy weights whose scale follows the median residual. The estimators of
+this package use their default settings and are given nothing.
 
 What to look at: how far the bright region reaches to the left (few observations) and up (many outliers). No method can
-work with less than one inlier per degree of freedom. What failed: beyond the edge every method returns something, and
+work with less than one inlier per degree of freedom. What failed: beyond the edge every method returns some matrix, and
 the peers do not say that it is wrong. This package should say so, by ``converged_`` False or by listing rows and
-columns that are not identifiable: most of its failures on matrices just beyond the edge are exact except for one to
-three of these. It mostly does, but from few measurements it may call a wrong fit converged (counted below). The map
-shows only one kind of errors, huge ones of random sign, in small matrices. For others see
-:ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
+columns that are not identifiable. (Most of its failures just beyond the edge, on matrices with missing entries, are
+exact except for one to three rows or columns.) It mostly does, but with few measurements a wrong fit may have
+``converged_`` True (counted below). The map shows only one kind of errors, huge errors of random sign, in small
+matrices. For other kinds see :ref:`sphx_glr_gallery_science_plot_science_outliers.py`.
 """
 
 # %%
@@ -43,8 +43,8 @@ COUNT = 2  # problems per cell; more make a smoother map
 # %%
 # The peers, given the rank
 # -------------------------
-# Both start at the leading singular vectors of the data. The data are clipped at three times the median size, because
-# otherwise a start would show only the large errors. Steps, decay and weights were chosen by trial, on other seeds.
+# Both start at the leading singular vectors of the data. The data are clipped at three times their median size;
+# otherwise the start would show only the large errors. Steps, decay and weights were chosen by trial, on other seeds.
 
 
 def spectral_start(matrix):
@@ -105,8 +105,8 @@ def cauchy_als(X, *, sweeps=60, fall=0.9):
 # %%
 # One problem of each kind
 # ------------------------
-# Every method gets the same data. Two things are noted: the error, and whether this package claims to be right without
-# listing any row or column as not identifiable.
+# Every method gets the same data. Two results are recorded: the error, and whether this package claims to be right
+# without listing any row or column as not identifiable.
 
 
 def of_measurements(share, multiple, seed, shape=(12, 12)):

@@ -2,14 +2,14 @@
 Do restarts pay?
 ================
 
-Near the edge of what can be recovered, one start may fail where another does not. Here the over-parameterised stage
-alone (``polish=False``) begins at random tiny factors, five times for each problem, at shares of flipped signs across
-that edge. The number of starts that come close to the truth gives an unbiased estimate of the chance that the best of k
-starts does (:func:`~sklearn_robustlr.metrics.pass_at_k`).
+Near the edge of what can be recovered, one start may fail where another succeeds. Here the over-parameterised stage
+alone (``polish=False``) begins at random tiny factors, five times for each problem. The shares of flipped signs lie on
+both sides of the edge. The number of starts that come close to the truth gives an unbiased estimate of the chance that
+the best of k starts does (:func:`~sklearn_robustlr.metrics.pass_at_k`).
 
-What to look at: how far the curves rise from k = 1. Where they are flat, all starts of a problem fail together, or
-succeed together: the problem is then hard, and the start was not unlucky. The dashed lines are fits with default
-settings and one start. Their scan over ranks and their second opinion are worth more than many starts.
+What to look at: how far the curves rise from k = 1. Where the curves are flat, all starts of a problem fail or succeed
+together: the problem is hard, rather than a start unlucky. The dashed lines are fits with default settings and one
+start. Their scan over ranks and their second opinion are worth more than many starts.
 """
 
 # %%

@@ -3,15 +3,16 @@ Step rules: a schedule, and one that reads the distance
 =======================================================
 
 The paper's steps fall geometrically (:cite:t:`ma2023global`), and how fast they fall must be set for each problem. The
-rule ``"auto"`` of this package takes the step in proportion to the 0.4 quantile of the residuals. That is the distance
-to the solution as long as fewer than 60 % of the measurements are outliers, so nothing has to be tuned. Here 20 % are.
+rule ``"auto"`` of this package makes the step proportional to the 0.4 quantile of the residuals. This quantile measures
+the distance to the solution as long as fewer than 60 % of the measurements are outliers, so nothing has to be tuned.
+Here 20 % are outliers.
 
 What to look at: the error against iterations, for true singular values that differ more and more. Where the matrix is
-well conditioned, automatic steps reach the solution in half of the iterations or less. What failed: at condition 10 the
-advantage is gone, because the steps shrink with the residual before the weakest direction has grown (see
-:ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step takes the loss of the solution to be zero,
-and gets nowhere with outliers. A constant step stalls at an error of the size of the step. None of them gets as far as
-the data allow: the default, ``polish=True``, ends at machine precision (printed last).
+well conditioned, automatic steps reach the solution in half as many iterations as the schedule or fewer. What failed:
+at condition 10 the advantage is gone, because the steps shrink with the residual before the weakest direction has grown
+(see :ref:`sphx_glr_gallery_science_plot_science_incremental.py`). The Polyak step assumes that the loss of the solution
+is zero, and gets nowhere with outliers. A constant step stalls at an error of the size of the step. No step rule gets
+as far as the data allow: the default, ``polish=True``, reaches machine precision (printed last).
 """
 
 # %%

@@ -2,24 +2,25 @@
 Which figure tells a good fit of a table from a bad one?
 ========================================================
 
-The spectrum of a real table decays. No fit is right, some are better: which one is told by figures that do not know the
-truth? :ref:`Another page <sphx_glr_gallery_science_plot_science_measures.py>` asks this of matrices of a sharp rank.
-Here two tables, with and without a tenth of gross errors, are fitted with several rank bounds, from most rows or a
-fifth of them, and with or without ``polish`` (without it nothing is shrunk). Each fit is ranked by its true root mean
-square error at missing entries and by seven measures, and the two rankings are compared by Kendall's tau: 1 means the
-same order, 0 no relation, -1 the reverse order.
+The spectrum of a real table decays. No fit is exactly right, but some are better than others. Which figures can tell
+the better ones, without knowing the truth? :ref:`Another page <sphx_glr_gallery_science_plot_science_measures.py>` asks
+this question about matrices of a sharp rank. Here two tables, with and without a tenth of gross errors, are fitted with
+several rank bounds, to most of the rows or to a fifth of them, and with or without ``polish`` (without it, nothing is
+shrunk). Each fit is ranked by its true root mean square error at missing entries and by seven measures, and the two
+rankings are compared by Kendall's tau: 1 means the same order, 0 no relation, -1 the reverse order.
 
-What to look at: clipped squares of held-out entries rank best, with and without errors (tau 0.85 to 0.95). They ask
-what the true error asks, and clipping keeps the gross errors among them from deciding. The robust R2 of held-out rows
-has 0.63 to 0.88, their log-likelihood (:func:`~sklearn_robustlr.metrics.log_likelihood_scorer`) 0.55 to 0.83: it judges
-what is said of the uncertainty as well, which is another question. On the rows that a fit has learnt from it is no
-better. What failed: the training residual, which prefers the fits with the most freedom, and chooses one with up to
-sixteen times the least error. ``expected_error_`` says nothing of fits that have not converged, which tie as the worst
-(among the others tau is 0.43 to 0.79), and what it states is 0.62 to 1.5 times the true error. It leaves out held-out
-values that lie three robust deviations or more out, as possible gross errors: 3 % of the cancer data do and are right,
-and they make up most of the true error. And it is measured on a tenth of the entries, some sixty where 32 rows are
-learnt from. None of these measures is a guarantee: even the best puts some pairs of fits in the wrong order, and these
-are four problems.
+What to look at: clipped squares of held-out entries rank best, with and without errors (tau 0.85 to 0.95). They measure
+the same thing as the true error, and clipping limits the influence of the gross errors among them. The robust R2 of
+held-out rows has 0.63 to 0.88. The log-likelihood of held-out rows
+(:func:`~sklearn_robustlr.metrics.log_likelihood_scorer`) has 0.55 to 0.83: it also judges the stated uncertainty, which
+is a different question. On the rows that the fit has learnt from, it is no better. What failed: the training residual
+prefers the fits with the most freedom, and chooses one with up to sixteen times the smallest error. ``expected_error_``
+says nothing about fits that have not converged, which tie for the worst place. (Among the others, tau is 0.43 to 0.79.)
+Its value is 0.62 to 1.5 times the true error. It leaves out held-out values that lie three robust deviations or more
+out, as possible gross errors. In the cancer data, 3 % of the values lie as far out although they are right, and they
+make up most of the true error. ``expected_error_`` is also measured on only a tenth of the entries, some sixty where
+the fit learns from 32 rows. None of these measures is a guarantee: even the best one puts some pairs of fits in the
+wrong order, and these are only four problems.
 """
 
 # %%
@@ -103,7 +104,7 @@ def judge(problem, rank, step, polish):
 # %%
 # Tau of each measure with the true error, and the error of the fit it would choose
 # ---------------------------------------------------------------------------------
-# The breast cancer data, 30 measurements of each of 240 cell samples, and a made table of 160 rows.
+# The tables are the breast cancer data (30 measurements of each of 240 cell samples) and a simulated table of 160 rows.
 rng = np.random.RandomState(0)
 tables = {"cancer": load_breast_cancer().data[:240], "decaying": decaying(160, 25, rng)}
 cases = {
