@@ -174,29 +174,30 @@ class MatrixMixin(FitMixin):
         return Judged(X, whole, outliers)
 
     def score(self, X, y=None, *, sample_weight=None):
-        """Robust R2 on entries hidden from the regression of their own row.
+        """Compute the robust R2 of entries, each hidden from the regression of its own row.
 
-        The columns are dealt into five groups; the entries of each are predicted from the other entries of
-        their row. With p the predictions and x the entries, ``1 - (median|x - p| / median|x - median x|)^2``.
+        The columns are dealt into five groups. The entries of each group are predicted from the other entries of their
+        rows. With predictions p of the entries x, the score is ``1 - (median|x - p| / median|x - median x|)^2``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
+            Rows, seen or new, as for :meth:`transform`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each row counts. None: once.
+            How often each row counts. None: each counts once.
 
         Returns
         -------
         score : float
-            At most 1; the same at each call.
+            At most 1, and the same at each call.
 
         Raises
         ------
         ValueError
-            If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+            If X or `sample_weight` is not as described, X has no observed entry, or the estimator is not fitted
+            (NotFittedError).
 
         Examples
         --------
