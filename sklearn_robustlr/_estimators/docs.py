@@ -1,4 +1,4 @@
-"""Documentation of the parameters and attributes that the estimators share, each written once."""
+"""Documentation of the parameters and attributes that estimators, or displays, share, each written once."""
 
 from __future__ import annotations
 
@@ -199,6 +199,21 @@ _ENTRIES = {
         ValueError
             If X is not as described, or the estimator is not fitted (NotFittedError).
         """,
+    # of the displays
+    "ax": """
+        ax : matplotlib Axes or None, default=None
+            Axes to draw on. None: those of a new figure.
+        """,
+    "axes": """
+        ax_ : matplotlib Axes
+            Axes of the plot.
+        figure_ : matplotlib Figure
+            Figure of `ax_`.
+        """,
+    "no_matplotlib": """
+        ImportError
+            If matplotlib is not installed.
+        """,
 }
 
 _PLACE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
@@ -208,7 +223,7 @@ T = TypeVar("T", bound=type)
 
 def documented(cls: T) -> T:
     """Class decorator: a line ``{name}`` in the docstring of a class or of a method becomes the shared entry."""
-    for documented_object in (cls, *vars(cls).values()):
+    for documented_object in (cls, *(getattr(value, "__func__", value) for value in vars(cls).values())):
         text = getattr(documented_object, "__doc__", None)
         if isinstance(text, str) and _PLACE.search(text):
             _set_doc(documented_object, _PLACE.sub(_entry, text))

@@ -260,7 +260,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     @property
     def coef_(self):
-        """Coefficients of the features: the recovered matrix, flattened. Only for ``measurements="matrix"``."""
+        """Coefficients of the features: `matrix_`, flattened; for ``measurements="matrix"`` only."""
         if self.measurements != "matrix":
             raise AttributeError(f"coef_ is that of measurements='matrix', not of {self.measurements!r}: see matrix_.")
         return self.matrix_.ravel()
