@@ -120,8 +120,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     >>> problem = make_corrupted_matrix((80, 60), rank=3, observed=0.7, outliers=0.2, random_state=0)
     >>> model = RobustMatrixCompletion()
     >>> repaired = model.fit_transform(problem.data)
-    >>> model.rank_, model.converged_
-    (3, True)
+    >>> model.rank_, model.converged_, model.mixture_weights_
+    (3, True, {'sharp': 1.0})
     >>> bool(abs(repaired - problem.clean).max() < 1e-8)
     True
     """
@@ -350,9 +350,11 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
 
         Parameters
         ----------
-        rows, columns : array-like of int, shape (n_entries,)
-            Row and column indices of the entries. If `columns` is None, `rows` holds pairs of indices, shape
-            (n_entries, 2), as :meth:`RobustLowRankRecovery.predict` takes them.
+        rows : array-like of int, shape (n_entries,) or (n_entries, 2)
+            Row indices of the entries; without `columns`, pairs of row and column indices, as
+            :meth:`RobustLowRankRecovery.predict` takes them.
+        columns : array-like of int, shape (n_entries,), or None, default=None
+            Column indices of the entries.
         return_std : bool, default=False
             Whether to return the standard errors of the estimates too.
 
