@@ -34,9 +34,9 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     rank : int or None, default=None
         Upper bound for the rank. None: the rank is found without a bound.
     replace : {"outliers", "missing", "all"}, default="outliers"
-        Which entries `transform` replaces by their low-rank estimates: missing and flagged entries ("outliers"),
-        missing entries only, or all entries. All other entries are returned bit for bit. In rows and columns that are
-        not identifiable, nothing is flagged.
+        Which entries `transform` replaces by their low-rank estimates. "outliers": missing and flagged entries.
+        "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. In rows and
+        columns that are not identifiable, nothing is flagged.
     absent : {"missing", "zero"}, default="missing"
         What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
         one-hot columns. With "zero", a sparse X is made dense, if the memory allows it, and all results and attributes
@@ -48,10 +48,10 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     min_value, max_value : float, array-like of shape (n_features,), or None, default=None
         Smallest and largest value that an estimate may have, for all columns or for each. `transform`, `fit_transform`
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
-        None: if the fit is approximate, the limit is that of the values that `fit` has seen in the column (widened to
-        the other limit, where that is given), and ``max_value=np.inf`` lifts it; if the rank is sharp, there is no
-        limit, because estimates beyond the range are then right. The fit does not depend on the limits; they are read
-        whenever estimates are made.
+        None: if the fit is approximate, estimates stay within the range of the values that `fit` has seen in the column
+        (widened to the other limit, where that is given), and ``max_value=np.inf`` lifts that bound. If the rank is
+        sharp, there is no bound, because estimates beyond the range are then right. The fit does not depend on the
+        limits; they are read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.
@@ -88,10 +88,10 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     {undetermined}
     {expected_error_}
     mixture_weights_ : dict of str to float
-        Weights of the models that an approximate fit averages, without those that do not count: that of the "normal"
-        noise law, that of the "robust" one from the leading directions or from the sub-gradient descent ("robust from
-        descent"), the best of these with more directions or from more rows ("grown"), and the "medians" of the columns.
-        ``{"sharp": 1.0}`` if the rank is sharp.
+        Weights of the models that an approximate fit averages, as far as they count. "normal" has the normal noise law;
+        "robust" and "robust from descent" have the robust one, from the leading directions or from the sub-gradient
+        descent; "grown" is the best of these with more directions or from more rows; "medians" are the medians of the
+        columns. ``{"sharp": 1.0}`` if the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}
@@ -384,7 +384,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         """
         check_is_fitted(self)
         if not hasattr(self, "left_"):
-            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows).")
+            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows) instead.")
         if columns is None:
             pairs = np.asarray(rows)
             if pairs.ndim != 2 or pairs.shape[1] != 2:

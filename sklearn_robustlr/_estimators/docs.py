@@ -22,12 +22,12 @@ _ENTRIES = {
         """,
     "max_iter": """
         max_iter : int, default=60000
-            Budget of iterations for a fit from one start. The iterations of the sub-gradient and Gauss-Newton methods
-            count in all stages, each by the share of the data that it reads. A fit usually takes 500 to 2000. The
+            Budget of iterations for a fit from one start. Iterations of the sub-gradient and Gauss-Newton methods
+            count, in all stages, each by the share of the data that it reads. A fit usually takes 500 to 2000. The
             over-parameterised stage may take 300, or 0.5 % of the budget where that is more; with ``polish=False`` it
             may take all of it. If the budget is spent before the rank is found, the fit has not converged
-            ("interrupted"), unless an approximate fit will do: its sweeps are bounded and do not count. Once the fit of
-            a rank has begun, it is finished.
+            ("interrupted"), unless an approximate fit will do: its sweeps are bounded and do not count. A fit of a rank
+            that has begun is always completed.
         """,
     "tol": """
         tol : float, default=1e-4
@@ -79,7 +79,7 @@ _ENTRIES = {
     # attributes of the estimators
     "rank_": """
         rank_ : int
-            Rank found, of the matrix with its mean (0 for a zero matrix).
+            Rank found. No mean is subtracted from the matrix first. 0 for a zero matrix.
         """,
     "n_samples_seen_": """
         n_samples_seen_ : int

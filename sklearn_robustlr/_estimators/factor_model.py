@@ -100,8 +100,8 @@ class FactorModelMixin(MatrixMixin):
 
         The observed entries of a row are normal, with the mean `mean_` and the covariance of :meth:`get_covariance`. An
         entry that is flagged as a gross error is treated apart: it has a Cauchy law, whose spread is the standard
-        deviation of its column, so that it makes the row less likely without hiding the other entries. If nothing is
-        flagged or missing, the scores are those of :class:`sklearn.decomposition.PCA`.
+        deviation of its column, so that it makes the row less likely without hiding the other entries. For an
+        approximate fit, if nothing is flagged or missing, the scores are those of :class:`sklearn.decomposition.PCA`.
 
         Parameters
         ----------

@@ -117,7 +117,8 @@ def marked(X: Any, missing_values: Any) -> Any:
     if sparse.issparse(X):
         if missing_values == 0:
             raise ValueError(
-                "missing_values=0 with a sparse X: say by absent='missing' that what it does not store is."
+                "missing_values=0 with a sparse X is not possible: absent='missing' says that the entries that it does "
+                "not store are missing."
             )
         X = X.copy().astype(np.result_type(X.dtype, np.float32))
         X.data[X.data == missing_values] = np.nan

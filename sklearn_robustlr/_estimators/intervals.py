@@ -76,7 +76,7 @@ class IntervalMixin(ImputerMixin):
     def _entry_errors(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Standard errors of entries of the fitted matrix; only the rows that they are in are regressed."""
         if self._seen is None and self._posterior is not None:
-            kept = "a fit of a dask array keeps no rows, which standard errors of single entries need"
+            kept = "standard errors of single entries need the fitted rows, which a fit of a dask array does not keep"
             raise ValueError(f"{kept}: use transform(rows, return_std=True).")
         if self._seen is None:
             error = np.full(len(rows), 0.0 if self.stop_reason_ == "exact" else np.inf)
@@ -212,7 +212,7 @@ class IntervalMixin(ImputerMixin):
         for fold in range(group.max() + 1):
             each[(group == fold) & ~stuck] = entry_log_likelihoods(self._posterior, entries, group == fold)
         if stuck.all():
-            raise ValueError("X has no observed entry to score on but values of stuck sensors.")
+            raise ValueError("X has no observed entry to score on, except values of stuck sensors.")
         if weight is not None and not weight[~stuck].any():
             raise ValueError("sample_weight is zero for all rows that have an entry to score on.")
         return float(np.average(each[~stuck], weights=None if weight is None else weight[~stuck]))
@@ -269,8 +269,8 @@ class IntervalMixin(ImputerMixin):
         X, entries = self._entries(X, reset=False)
         if entries.is_sparse:
             raise ValueError(
-                "sample_imputations fills whole tables: X is sparse, and what it does not store is missing "
-                "(absent='missing'). Give a dense X, with NaN where it is missing."
+                "sample_imputations fills whole tables, but X is sparse and the entries that it does not store are "
+                "missing (absent='missing'). Give a dense X, with NaN where an entry is missing."
             )
         fit = self._regress(entries, threshold=self.threshold_)
         replaced = self._replaced(X, entries, fit)
@@ -325,9 +325,9 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         probability : ndarray or CSR matrix of shape (n_samples, n_features)
-            From 0 to 1; NaN where an entry is missing, 0 in rows and columns that are not identifiable. Where the fit
-            is exact, or tells nothing of its noise, it is 1 for the entries that :meth:`detect_outliers` flags and 0
-            for the others.
+            Probability from 0 to 1; NaN where an entry is missing, 0 in rows and columns that are not identifiable.
+            Where the fit is exact, or tells nothing of its noise, it is 1 for the entries that :meth:`detect_outliers`
+            flags and 0 for the others.
 
         Raises
         ------
@@ -375,8 +375,8 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            In nats. An average of noise laws counts as a mixture. Where the fit is exact, the noise counts as what the
-            fit resolves.
+            Log-likelihood of each row, in nats. An average of noise laws counts as a mixture. Where the fit is exact,
+            the noise counts as what the fit resolves.
 
         Raises
         ------

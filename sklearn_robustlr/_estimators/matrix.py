@@ -196,8 +196,7 @@ class MatrixMixin(FitMixin):
         Raises
         ------
         ValueError
-            If X or `sample_weight` is not as described, X has no observed entry, or the estimator is not fitted
-            (NotFittedError).
+            If the data are not as described, nothing is observed, or the estimator is not fitted (NotFittedError).
 
         Examples
         --------
@@ -280,9 +279,9 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
             shown = index[:5] if name == "rows" or names is None else names[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
             warnings.warn(
-                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
-                f"({listed}): they were estimated from what they have and from the other {name} (see "
-                f"undetermined_{name}_).",
+                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many entries of the other "
+                f"sign ({listed}). They were estimated from the entries that they have and from the other {name}: see "
+                f"undetermined_{name}_.",
                 UserWarning,
                 stacklevel=USER + 1,
             )
@@ -293,9 +292,9 @@ def _warn_of_one_value(entries: Entries) -> None:
     n, value = len(entries.y), entries.y[:1]
     if 1 < n < np.prod(entries.shape, dtype=float) and np.all(entries.y == value):
         warnings.warn(
-            f"All {n} stored values of the sparse X are {value[0]:g}, and what is not stored is read as missing: "
-            f"a matrix of that value everywhere explains them. If such an entry is a zero, as in one-hot columns or "
-            f"implicit feedback, set absent='zero'.",
+            f"All {n} stored values of the sparse X are {value[0]:g}, and the entries that it does not store are read "
+            f"as missing: a matrix that has this value everywhere fits them. If the entries that it does not store are "
+            f"zeros, as in one-hot columns or implicit feedback, set absent='zero'.",
             UserWarning,
             stacklevel=USER + 1,
         )

@@ -263,8 +263,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         n_rows = count_rows(rows.seen.shape[0], rows.seen.row_weight)
         if sample_weight is not None and n_rows < _FEWEST_ROWS:
             raise ValueError(
-                f"sample_weight says how many rows each is, and sums to {n_rows:.3g}: there is no variance of less "
-                f"than {_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
+                f"sample_weight says how often each row counts. It sums to {n_rows:.3g}, but a variance needs at least "
+                f"{_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
             )
         options = self._options(entries.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
@@ -392,7 +392,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         check_is_fitted(self)
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if X.shape[1] != self.n_components_:
-            raise ValueError(f"X must have {self.n_components_} columns, one a component, got {X.shape[1]}.")
+            raise ValueError(f"X must have {self.n_components_} columns, one per component, got {X.shape[1]}.")
         scores = X * self._deviations.astype(X.dtype) if self.whiten else X
         return scores @ self.components_ + self.mean_
 

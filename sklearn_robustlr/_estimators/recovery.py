@@ -43,7 +43,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     or noise, and for a share of the measurements anything at all. Over-parameterised factors from a tiny spectral start
     follow the sub-gradient of the l1 loss [1]_, which shows the rank. Fits of neighbouring ranks by a normalised
     sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration then refines the fit, to machine precision on
-    clean data, and on noisy data nearly to least squares without the outliers. Nothing needs tuning.
+    clean data, and on noisy data nearly to the least-squares fit without the outliers. Nothing needs tuning.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def coef_(self):
         """Coefficients of the features: `matrix_`, flattened; for ``measurements="matrix"`` only."""
         if self.measurements != "matrix":
-            raise AttributeError(f"coef_ is that of measurements='matrix', not of {self.measurements!r}: see matrix_.")
+            raise AttributeError(f"coef_ needs measurements='matrix', got {self.measurements!r}: use matrix_ instead.")
         return self.matrix_.ravel()
 
     @property
