@@ -22,7 +22,7 @@ def _line(name, values, length):
 
 def _completion(estimator):
     if not hasattr(estimator, "predict_interval"):
-        raise TypeError(f"The intervals are those of RobustMatrixCompletion, got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must be a RobustMatrixCompletion, got {type(estimator).__name__}.")
     return estimator
 
 

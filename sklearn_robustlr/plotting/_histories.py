@@ -16,7 +16,7 @@ def _history(estimator):
     if not history:
         raise ValueError(
             f"This {type(estimator).__name__} has no history to draw: history_ is "
-            f"{'empty, for only a location could be estimated' if history == {} else 'missing'}."
+            f"{'empty, because only a location could be estimated' if history == {} else 'missing'}."
         )
     return history
 
