@@ -143,8 +143,8 @@ _ENTRIES = {
         """,
     "features_in": """
         n_features_in_ : int
-            Number of columns of X.
-        feature_names_in_ : ndarray of str, shape (n_features_in_,)
+            Number of columns of X, n_features.
+        feature_names_in_ : ndarray of str, shape (n_features,)
             Names of the columns of X. Only set if X has names that are all strings.
         """,
     # sections of methods
