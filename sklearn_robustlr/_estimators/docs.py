@@ -42,9 +42,9 @@ _ENTRIES = {
     "n_init": """
         n_init : int, default=1
             Number of starts. The first one is plain; the others are perturbed or made from half of the data. All race
-            on nine tenths of the data, and the held-out tenth decides which half of them goes on. The winner is fitted
-            to all data. If the first start begins at a block of a large matrix and its fit converges, no other start
-            is made.
+            on nine tenths of the data, and the held-out tenth decides which half of them goes on (where that would be
+            fewer than 20 values, all data serve for both). The winner is fitted to all data. If the first start begins
+            at a block of a large matrix and its fit converges, no other start is made.
         """,
     "n_jobs": """
         n_jobs : int or None, default=None
@@ -132,8 +132,9 @@ _ENTRIES = {
     "history_": """
         history_ : dict of ndarray
             Records of the over-parameterised stage, one for each recorded iteration: "iteration", "loss" (mean absolute
-            residual), "step" (length of the step), "residual" (0.4 quantile of the absolute residuals) and "spectrum"
-            (singular values, one row per record).
+            residual) and "residual" (0.4 quantile of the absolute residuals), both in the units of the data, "step"
+            (length of the step, in internal units) and "spectrum" (singular values, one row per record). Empty if only
+            a location of the columns could be estimated.
         """,
     "restart_scores_": """
         restart_scores_ : ndarray of shape (n_init,)

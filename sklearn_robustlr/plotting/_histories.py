@@ -51,7 +51,7 @@ class RecoveryDisplay:
     residual : array-like of shape (n_records,)
         0.4 quantile of the absolute residuals, in the units of the data.
     step : array-like of shape (n_records,) or None, default=None
-        Length of the step. None: it is not drawn.
+        Length of the step, in internal units. None: it is not drawn.
 
     Attributes
     ----------
