@@ -1,4 +1,4 @@
-"""Small files of fitted models: the row space in few bits, as plain arrays without pickle, to transform new rows by."""
+"""Small files of fitted models that transform new rows: the row space in few bits, as plain arrays without pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ._version import __version__
 
 __all__ = ["DTYPES", "Stored", "compress", "load"]
 
-#: What numbers of a row space may be stored as.
+#: The types in which the numbers of a row space may be stored.
 DTYPES = ("float16", "int8", "nf4")
 
 _ESTIMATORS = {kind.__name__: kind for kind in (RobustMatrixCompletion, RobustPCA)}
@@ -58,14 +58,27 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Stored:
-    """A fitted model in few bits, as :func:`compress` returns it.
+    """A fitted model in few bits, as returned by :func:`compress`.
+
+    It holds plain arrays, without pickle.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Plain arrays by names.
+        Plain arrays by name.
     added_error : float
-        Root mean square of what the estimates of new rows change by, in units of the noise of their column.
+        Root mean square of the changes that the compression makes to the estimates of new rows, in units of the noise
+        of their column.
+
+    Attributes
+    ----------
+    nbytes : int
+        Number of bytes of all arrays.
+
+    See Also
+    --------
+    compress : Makes it from a fitted model.
+    load : Loads a model from the file that ``save`` has written.
 
     Examples
     --------
@@ -82,20 +95,23 @@ class Stored:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """Number of bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
     def save(self, file):
-        """Write an ``.npz`` file that :func:`load` reads; it has no pickle in it.
+        """Write an ``.npz`` file that :func:`load` reads.
+
+        The file holds no pickle.
 
         Parameters
         ----------
         file : str or path
-            The file; one that is there is overwritten.
+            Path of the file, with its suffix. An existing file is overwritten.
 
-        Returns
-        -------
-        None
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
 
         Examples
         --------
@@ -115,32 +131,38 @@ class Stored:
 def compress(model, dtype="int8", *, block=64, allow_loss=False):
     """Store the row space of a fitted model in few bits for each number.
 
-    What new rows are transformed by is kept: the row space, quantised, and its scales, noise and flags in full; what
-    belongs to the fitted rows is not. Covariances of columns are kept as variances.
+    The result keeps what new rows are transformed by: the row space, quantised, and its scales, noise and flags in
+    full. It does not keep what belongs to the fitted rows. Of the covariances of columns it keeps the variances.
 
     Parameters
     ----------
     model : RobustMatrixCompletion or RobustPCA
-        A fitted model.
+        Fitted model.
     dtype : {"float16", "int8", "nf4"}, default="int8"
-        Half precision (an error of about 0.02 %), 8 bits (0.6 %), or 4 bits at quantiles of a normal law (9 %) [1]_.
+        Type of the stored numbers: half precision (an error of about 0.02 %), 8 bits (0.6 %), or 4 bits at quantiles of
+        a normal law (9 %) [1]_.
     block : int, default=64
-        Numbers of a direction that share a scale, for "int8" and "nf4".
+        How many numbers of a direction share a scale, for "int8" and "nf4".
     allow_loss : bool, default=False
-        Whether the estimates may change by more than a tenth of the noise. Those of an exact fit, which has none,
-        always do.
+        Whether the estimates may change by more than a tenth of the noise. The estimates of an exact fit, which has no
+        noise, always do.
 
     Returns
     -------
     stored : Stored
-        With `arrays`, `nbytes`, `added_error` (in units of the noise) and ``save(file)``.
+        Compressed model. ``save(file)`` writes it, `nbytes` is its size, and `added_error` is the change of the
+        estimates in units of the noise.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is not as described, or more than a tenth of the noise would be added.
+        If a parameter is not as described, or the estimates would change by more than a tenth of the noise.
     NotFittedError
         If the model is not fitted.
+
+    See Also
+    --------
+    load : Loads the model from the file that ``save`` has written.
 
     References
     ----------
@@ -184,22 +206,28 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
 
 
 def load(file):
-    """Load a model that :func:`compress` has made and ``save`` has written, to transform new rows.
+    """Load a compressed model that transforms new rows, from the file that :meth:`Stored.save` has written.
 
     Parameters
     ----------
     file : str or path
-        The file.
+        Path of the file.
 
     Returns
     -------
     model : RobustMatrixCompletion or RobustPCA
-        A fitted model, without the attributes of the rows that it was fitted to, such as `left_` and `outliers_`.
+        Fitted model without the attributes of the rows that it was fitted to, such as `left_` and `outliers_`.
 
     Raises
     ------
     ValueError
-        If the file is none of these, or of a later version of the format.
+        If the file is not such a file, or is of a later version of the format.
+    FileNotFoundError
+        If there is no such file.
+
+    See Also
+    --------
+    compress : Compresses a fitted model.
 
     Examples
     --------

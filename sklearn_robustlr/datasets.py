@@ -72,32 +72,40 @@ def corrupt(values, share=0.1, kind="huge", *, magnitude=10.0, random_state=None
 
     Parameters
     ----------
-    values : ndarray of any shape, float
+    values : array-like of float, any shape
         Clean values.
     share : float in [0, 1), default=0.1
-        Probability with which each value is hit.
+        Probability of each value to be corrupted.
     kind : {"huge", "one-sided", "same-size", "sign-flip", "stuck", "cauchy"}, default="huge"
-        "huge": ``magnitude * scale * U(0.5, 1.5)`` is added with a random sign, `scale` being the
-        standard deviation of `values`; "one-sided": the same, always positive; "same-size": as
-        "huge" with magnitude 1; "sign-flip": the value changes its sign; "stuck": the value is
-        replaced by one constant, 1.5 scales; "cauchy": a standard Cauchy variate times `scale`
-        is added.
+        Kind of gross error, where `scale` is the standard deviation of `values` (1 if that is zero).
+
+        - "huge": ``magnitude * scale * U(0.5, 1.5)`` is added with a random sign.
+        - "one-sided": the same is added, always with a positive sign.
+        - "same-size": as "huge", with a magnitude of 1.
+        - "sign-flip": the value changes its sign.
+        - "stuck": the value is replaced by the constant ``1.5 * scale``.
+        - "cauchy": `scale` times a standard Cauchy variate is added.
     magnitude : float, default=10.0
-        Size of "huge" and "one-sided" errors in standard deviations of `values`.
+        Size of "huge" and "one-sided" errors, in standard deviations of `values`. At least 0.
     random_state : int, RandomState instance or None, default=None
-        Determines which values are hit, and how.
+        Determines which values are corrupted, and how.
 
     Returns
     -------
-    corrupted : ndarray, same shape as `values`
+    corrupted : ndarray of float64, same shape as `values`
         A corrupted copy.
     outliers : ndarray of bool, same shape as `values`
-        True where a value was hit.
+        True where a value was corrupted.
 
     Raises
     ------
     ValueError
         If `share`, `kind` or `magnitude` is not as described.
+
+    See Also
+    --------
+    make_corrupted_matrix : A matrix with such errors.
+    make_measurements : Measurements with such errors.
 
     Examples
     --------
@@ -143,9 +151,9 @@ def make_measurements(
     symmetric=False,
     random_state=None,
 ):
-    """Linear measurements of a random low-rank matrix, a share of them grossly wrong.
+    """Make linear measurements of a random low-rank matrix, a share of them grossly wrong.
 
-    The model is y_i = <A_i, X> + e_i with X of the given rank (Ma and Fattahi, JMLR 24(96), 2023, eq. 1).
+    The model is y_i = <A_i, M> + e_i with a matrix M of the given rank [1]_.
 
     Parameters
     ----------
@@ -154,36 +162,47 @@ def make_measurements(
     shape : tuple (d1, d2) of int, default=(30, 30)
         Shape of the low-rank matrix.
     rank : int, default=2
-        Its rank.
+        Rank of the low-rank matrix, from 1 to ``min(shape)``.
     ensemble : {"gaussian", "sign", "rank_one"}, default="gaussian"
-        Law of the measurement matrices: independent standard normal or random-sign entries, or
-        ``a b^T`` with standard normal a and b (stored as the row ``[a, b]``).
+        Law of the measurement matrices A_i: independent entries that are standard normal ("gaussian") or random signs
+        ("sign"), or ``a b^T`` with standard normal a and b, stored as the row ``[a, b]`` ("rank_one").
     outliers : float in [0, 1), default=0.1
-        Share of measurements with a gross error.
+        Probability of each measurement to have a gross error.
     outlier_kind : str, default="huge"
-        See :func:`corrupt`.
+        Kind of gross error, the `kind` of :func:`corrupt`.
     magnitude : float, default=10.0
-        See :func:`corrupt`.
+        Size of gross errors, as in :func:`corrupt`.
     noise : float, default=0.0
-        Standard deviation of Gaussian noise on every measurement, relative to that of the clean ones.
+        Standard deviation of Gaussian noise on every measurement, relative to that of the clean measurements.
     condition : float, default=1.0
-        Ratio of the largest to the smallest of the `rank` singular values (evenly spaced).
+        Ratio of the largest to the smallest of the `rank` singular values, which are evenly spaced. At least 1.
     symmetric : bool, default=False
-        True: X is positive semi-definite and square.
+        Whether the matrix is symmetric positive semi-definite.
     random_state : int, RandomState instance or None, default=None
-        Seed.
+        Seed of the problem.
 
     Returns
     -------
     problem : :class:`sklearn.utils.Bunch`
-        With `data`, ndarray of shape (m, d1 * d2), or (m, d1 + d2) for "rank_one"; `target`,
-        ndarray of shape (m,); and the truth: `coef` of shape (d1, d2), `outliers`, bool mask of
-        shape (m,), and `clean_target` of shape (m,).
+        The measurements: `data`, ndarray of shape (m, d1 * d2), or (m, d1 + d2) for "rank_one", and `target`, ndarray
+        of shape (m,). The truth: `coef`, ndarray of shape (d1, d2) with entries of root mean square 1; `outliers`,
+        ndarray of bool, shape (m,); and `clean_target`, ndarray of shape (m,). All floats are float64.
 
     Raises
     ------
     ValueError
         If a parameter is not as described.
+
+    See Also
+    --------
+    make_corrupted_matrix : A matrix with missing and corrupted entries.
+    sklearn_robustlr.RobustLowRankRecovery : Recovers the matrix.
+
+    References
+    ----------
+    .. [1] J. Ma and S. Fattahi, "Global convergence of sub-gradient method for robust matrix recovery: small
+       initialization, noisy measurements, and over-parameterization", Journal of Machine Learning Research 24(96),
+       2023, equation 1.
 
     Examples
     --------
@@ -252,40 +271,48 @@ def make_corrupted_matrix(
     Parameters
     ----------
     shape : tuple (d1, d2) of int, default=(200, 200)
-        Shape.
+        Shape of the matrix.
     rank : int, default=3
-        Rank of the clean matrix (before `mean` is added).
-    observed : float in (0, 1], default=1.0
-        Share of entries seen; the others are NaN.
+        Rank of the clean matrix before `mean` is added, from 1 to ``min(shape)``.
+    observed : float in [0, 1], default=1.0
+        Expected share of observed entries. The others are missing (NaN).
     sampling : {"uniform", "uneven"}, default="uniform"
-        "uneven": the rates of rows, and those of columns, vary by a factor of 4.
+        Whether all entries are observed at one rate, or at rates that vary by a factor of 4 between rows, and between
+        columns ("uneven").
     outliers : float in [0, 1), default=0.1
-        Share of entries with a gross error.
+        Probability of each entry to have a gross error.
     outlier_kind : str, default="huge"
-        See :func:`corrupt`.
+        Kind of gross error, the `kind` of :func:`corrupt`.
     magnitude : float, default=10.0
-        See :func:`corrupt`.
+        Size of gross errors, as in :func:`corrupt`.
     noise : float, default=0.0
-        Standard deviation of Gaussian noise on every entry; clean entries have standard deviation 1.
+        Standard deviation of Gaussian noise on every entry. Clean entries have a root mean square of 1 before `mean` is
+        added.
     condition : float, default=1.0
-        Ratio of the largest to the smallest of the `rank` singular values (evenly spaced).
+        Ratio of the largest to the smallest of the `rank` singular values, which are evenly spaced. At least 1.
     leverage : {"even", "heavy"}, default="even"
-        "heavy": rows and columns have heavy-tailed (Student, 3 degrees of freedom) sizes.
+        Whether rows and columns have even sizes, or heavy-tailed ones (Student, 3 degrees of freedom).
     mean : float, default=0.0
-        Constant added to the clean matrix.
+        Constant that is added to the clean matrix.
     random_state : int, RandomState instance or None, default=None
-        Seed.
+        Seed of the problem.
 
     Returns
     -------
     problem : :class:`sklearn.utils.Bunch`
-        With `data`, ndarray of shape `shape` with NaN where not seen; and the truth: `clean` of the
-        same shape, `outliers`, bool mask (False where not seen), and `observed`, bool mask.
+        The matrix: `data`, ndarray of float64, shape (d1, d2), NaN where an entry is missing. The truth, of the same
+        shape: `clean`, ndarray of float64; `outliers`, ndarray of bool, False where an entry is missing; and
+        `observed`, ndarray of bool.
 
     Raises
     ------
     ValueError
         If a parameter is not as described.
+
+    See Also
+    --------
+    make_measurements : Linear measurements of a low-rank matrix.
+    sklearn_robustlr.RobustMatrixCompletion : Repairs the matrix.
 
     Examples
     --------
@@ -317,27 +344,31 @@ _STREET_SHA256 = "d283657b4d0b2abc7edc0ff2e5057d07fda452722e6208beaf65607ad28656
 def fetch_street_camera(*, data_home=None):
     """Load the frames of a street camera: a fixed view, pedestrians walking through.
 
-    They are those of ``vtest.avi``, a sample video of OpenCV that is not ours to bundle: every third frame in grey,
-    averaged over blocks of 6 x 6 pixels, as the array ``frames`` of a file ``street.npz``. Nothing is downloaded;
-    the file is looked for in the data folder and its content is verified.
+    The frames are those of ``vtest.avi``, a sample video of OpenCV that is not ours to bundle: every third frame in
+    grey, averaged over blocks of 6 x 6 pixels, as the array ``frames`` of a file ``street.npz``. Nothing is downloaded:
+    the file must be in the data folder, and its content is verified.
 
     Parameters
     ----------
     data_home : str, path or None, default=None
-        Folder of the file. None: the one that the environment variable ``SKLEARN_ROBUSTLR_DATA`` names, else that of
-        scikit-learn (:func:`sklearn.datasets.get_data_home`).
+        Folder of the file. None: the folder that the environment variable ``SKLEARN_ROBUSTLR_DATA`` names, otherwise
+        that of scikit-learn (:func:`sklearn.datasets.get_data_home`).
 
     Returns
     -------
     street : :class:`sklearn.utils.Bunch`
-        With `frames`, uint8 ndarray of shape (265, 96, 128), grey levels, about 3.3 frames a second; and `DESCR`.
+        With `frames`, ndarray of uint8, shape (265, 96, 128): grey levels, about 3.3 frames a second; and `DESCR`, str.
 
     Raises
     ------
     OSError
-        If the file is not there; the message says how to make it.
+        If the file is not there. The message says how to make it.
     ValueError
-        If its content is not the expected one, or if it is a link that leads out of the folder.
+        If the content of the file is not the expected one, or the file is a link that leads out of the folder.
+
+    See Also
+    --------
+    make_corrupted_matrix : A synthetic matrix with gross errors.
 
     Examples
     --------

@@ -22,24 +22,29 @@ __all__ = [
 
 
 def relative_recovery_error(X_true, X_estimated):
-    """Relative error of a recovered matrix in the Frobenius norm.
+    """Compute the relative error of a recovered matrix in the Frobenius norm.
 
     Parameters
     ----------
     X_true : array-like of shape (d1, d2)
-        The true matrix.
+        True matrix.
     X_estimated : array-like of shape (d1, d2)
-        Its estimate.
+        Estimate of the matrix.
 
     Returns
     -------
     error : float
-        ``||X_estimated - X_true||_F / ||X_true||_F``; the numerator alone where X_true is zero.
+        ``||X_estimated - X_true||_F / ||X_true||_F``, or the numerator alone if X_true is zero.
 
     Raises
     ------
     ValueError
         If the shapes differ, or an entry is not finite.
+
+    See Also
+    --------
+    subspace_angle : Error of a subspace.
+    robust_r2_score : Fit of targets that may be corrupted.
 
     Examples
     --------
@@ -56,10 +61,10 @@ def relative_recovery_error(X_true, X_estimated):
 
 
 def robust_r2_score(y_true, y_pred, sample_weight=None):
-    """Share of the robust spread of the targets that is explained, ``1 - (median|y - p| / median|y - median y|)^2``.
+    """Compute the robust R2, ``1 - (median|y - p| / median|y - median y|)^2``, of predictions p of targets y.
 
-    The usual R2 is ruined by a single corrupted target; here fewer than half of them cannot move it
-    far. 1 is best; 0 is as good as the median of the targets.
+    A single corrupted target ruins the usual R2; fewer than half of the targets cannot move the robust one far. The
+    best score is 1. A score of 0 is as good as predicting the median of the targets.
 
     Parameters
     ----------
@@ -67,18 +72,23 @@ def robust_r2_score(y_true, y_pred, sample_weight=None):
         Observed targets, some perhaps corrupted.
     y_pred : array-like of shape (n_samples,)
         Predictions.
-    sample_weight : array-like of shape (n_samples,) or None, default=None
-        How often each counts in the medians. None: once.
+    sample_weight : array-like of shape (n_samples,), float or None, default=None
+        How often each target counts in the medians. None: each counts once.
 
     Returns
     -------
     score : float
-        Robust R2. Where more than half of the targets are equal: 1 if the median residual is zero, else 0.
+        Robust R2, at most 1. If more than half of the targets are equal: 1 if the median residual is zero, else 0.
 
     Raises
     ------
     ValueError
         If the lengths differ, a value is not finite, or weights are negative or all zero.
+
+    See Also
+    --------
+    robust_r2_scorer : The same as a scorer, for searches.
+    sklearn.metrics.r2_score : The usual R2.
 
     Examples
     --------
@@ -129,34 +139,41 @@ def median(values, weight=None):
     return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
 
 
-#: Scorer for ``GridSearchCV(scoring=...)`` that judges on corrupted held-out targets.
+#: Scorer for ``GridSearchCV(scoring=...)`` that judges by :func:`robust_r2_score`, so that held-out targets may be
+#: corrupted.
 robust_r2_scorer = make_scorer(robust_r2_score)
 
 
 def log_likelihood_scorer(estimator, X, y=None):
     """Score an estimator by the mean log-likelihood of entries that are hidden from the regression of their own row.
 
-    A scorer for ``GridSearchCV(scoring=log_likelihood_scorer)`` and its like.
+    This is a scorer for ``GridSearchCV(scoring=log_likelihood_scorer)`` and similar searches.
 
     Parameters
     ----------
     estimator : RobustMatrixCompletion or Pipeline that ends in one
         Fitted estimator.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, NaN where missing.
+        Rows, NaN where an entry is missing.
     y : None
         Ignored.
 
     Returns
     -------
     log_likelihood : float
-        What :meth:`RobustMatrixCompletion.log_likelihood` returns of X, in the units that the last step of a pipeline
-        is given.
+        Result of :meth:`sklearn_robustlr.RobustMatrixCompletion.log_likelihood` for X, in the units in which the last
+        step of a pipeline sees X.
 
     Raises
     ------
     TypeError
-        If the estimator has no log-likelihood of entries.
+        If the estimator has no method `log_likelihood`.
+    ValueError
+        If X is not as described, or the estimator is not fitted (NotFittedError).
+
+    See Also
+    --------
+    robust_r2_scorer : A scorer of the estimates alone.
 
     Examples
     --------
@@ -177,14 +194,14 @@ def log_likelihood_scorer(estimator, X, y=None):
 
 
 def outlier_precision_recall(outliers_true, outliers_flagged):
-    """Precision and recall of outlier flags.
+    """Compute the precision and the recall of outlier flags.
 
     Parameters
     ----------
-    outliers_true : array-like of bool
+    outliers_true : array-like of bool, any shape
         True where a value is corrupted.
     outliers_flagged : array-like of bool, same shape
-        True where it was flagged.
+        True where a value was flagged.
 
     Returns
     -------
@@ -197,6 +214,10 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
     ------
     ValueError
         If the shapes differ.
+
+    See Also
+    --------
+    sklearn_robustlr.plotting.OutlierDisplay : A picture of the flags.
 
     Examples
     --------
@@ -216,24 +237,29 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
 
 
 def subspace_angle(A, B):
-    """Largest principal angle between the column spaces of two matrices, in radians.
+    """Compute the largest principal angle between the column spaces of two matrices, in radians.
 
     Parameters
     ----------
     A : array-like of shape (n, k)
-        Columns span the first space.
+        Matrix whose columns span the first space.
     B : array-like of shape (n, l)
-        Columns span the second.
+        Matrix whose columns span the second space.
 
     Returns
     -------
     angle : float
-        From 0 (one space contains the other) to pi / 2.
+        Angle from 0 (one space contains the other) to pi / 2.
 
     Raises
     ------
     ValueError
         If the numbers of rows differ, or an entry is not finite.
+
+    See Also
+    --------
+    relative_recovery_error : Error of a whole matrix.
+    scipy.linalg.subspace_angles : All principal angles.
 
     Examples
     --------
@@ -249,11 +275,11 @@ def subspace_angle(A, B):
 
 
 def pass_at_k(n_correct, n_trials, k):
-    """Chance that at least one of k trials succeeds, estimated without bias from n trials, c of them successful.
+    """Estimate, without bias, the chance that at least one of k trials succeeds, from n trials with c successes.
 
-    The share of the k-subsets of the trials that hold a success,
+    The estimate is the share of the subsets of k trials that hold a success,
     ``1 - C(n - c, k) / C(n, k) = 1 - prod_{j=n-c+1..n} (1 - k / j)`` [1]_. With restarts as trials, it is the
-    chance that the best of k starts recovers. The plug-in ``1 - (1 - c / n)^k`` is biased.
+    chance that the best of k starts recovers the matrix. The plug-in estimate ``1 - (1 - c / n)^k`` is biased.
 
     Parameters
     ----------
@@ -262,17 +288,22 @@ def pass_at_k(n_correct, n_trials, k):
     n_trials : int or array-like of int
         Number n of trials, at least 1.
     k : int or array-like of int
-        Size of the subsets, from 1 to `n_trials`. The three are broadcast against one another.
+        Size k of the subsets, from 1 to `n_trials`. The three parameters are broadcast against one
+        another.
 
     Returns
     -------
     chance : float or ndarray of float
-        Between 0 and 1; a float where all three are numbers.
+        Chance from 0 to 1; a float if all three parameters are numbers.
 
     Raises
     ------
     ValueError
         If a value is not an integer or out of its range, or the shapes do not fit together.
+
+    See Also
+    --------
+    sklearn_robustlr.model_selection.tune_and_report : Parameters chosen on some seeds and reported on others.
 
     References
     ----------

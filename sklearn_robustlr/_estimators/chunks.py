@@ -78,7 +78,7 @@ class ChunkMixin(StreamMixin):
         _, entries = self._entries(rows, reset=True)
         if not len(entries.y):
             raise ValueError(
-                f"X has no observed entry: all values of {len(rows)} rows that were looked at are missing."
+                f"X has no observed entry: all values of the {len(rows)} rows that were sampled are missing."
             )
         options = self._options(entries.shape, len(entries.y))
         with single_threaded_blas():

@@ -23,40 +23,41 @@ from .validation import check_choice, check_flag, check_limits
 
 @documented
 class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Repair a matrix with missing and grossly wrong entries: an imputer that gross errors do not mislead.
+    """Fill in the missing entries of a matrix and repair its gross errors: an imputer that outliers do not mislead.
 
-    The inliers are the entries of a matrix of low, unknown rank, up to noise. Any number of the other entries are
-    missing, and a share is anything at all. The fit is that of :class:`RobustLowRankRecovery` on the observed
-    entries [1]_; a new row is regressed robustly on the row space, from its observed entries, alone.
+    The data are a matrix of low, unknown rank, up to noise. Any number of entries are missing, and a share of the
+    observed entries may be anything at all. The fit is that of :class:`RobustLowRankRecovery` on the observed
+    entries [1]_. A new row is regressed robustly on the row space, by its own observed entries alone.
 
     Parameters
     ----------
     rank : int or None, default=None
-        Upper bound of the rank. None: it is found.
+        Upper bound for the rank. None: the rank is found without a bound.
     replace : {"outliers", "missing", "all"}, default="outliers"
-        What `transform` replaces by the low-rank estimate: missing and flagged entries; missing entries only;
-        or all. What is not replaced comes back bit for bit. In rows and columns that are not identifiable nothing
-        is flagged.
+        Which entries `transform` replaces by their low-rank estimates. "outliers": missing and flagged entries.
+        "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. In rows and
+        columns that are not identifiable, nothing is flagged.
     absent : {"missing", "zero"}, default="missing"
         What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
-        one-hot columns. With "zero" a sparse X is made dense (memory is asked for first) and all that is returned and
-        learnt is as of ``X.toarray()``, dense arrays among it. A stored NaN is missing either way. Of a dense X, NaN
-        is missing whatever this says.
+        one-hot columns. With "zero", a sparse X is made dense, if the memory allows it, and all results and attributes
+        are those of ``X.toarray()``, as dense arrays. A stored NaN is missing in both cases. In a dense X, NaN is
+        missing and `absent` has no effect.
     missing_values : float or None, default=nan
-        What marks a missing value in X, as in :class:`sklearn.impute.SimpleImputer`. NaN and None (and the missing
+        Marker of a missing value in X, as in :class:`sklearn.impute.SimpleImputer`. NaN and None (and the missing
         values of pandas) are missing in any case.
     min_value, max_value : float, array-like of shape (n_features,), or None, default=None
-        Least and largest value that an estimate may have, for all columns or for each. What is imputed or replaced is
-        clipped to them by `transform`, `predict_entries` and `fit_transform`; what is not replaced is not. None: where
-        the fit is approximate, the range of what `fit` has seen of the column (widened to the other limit, where that
-        is given); none where its rank is sharp, for estimates beyond the range are right then. So ``max_value=np.inf``
-        lifts the bound. The fit does not depend on them, and they are read whenever estimates are made.
+        Smallest and largest value that an estimate may have, for all columns or for each. `transform`, `fit_transform`
+        and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
+        None: if the fit is approximate, estimates stay within the range of the values that `fit` has seen in the column
+        (widened to the other limit, where that is given), and ``max_value=np.inf`` lifts that bound. If the rank is
+        sharp, there is no bound, because estimates beyond the range are then right. The fit does not depend on the
+        limits; they are read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
-        `replace` says. They are those of `indicator_features_`.
+        `replace` says. There is one for each column in `indicator_features_`.
     keep_empty_features : bool, default=False
-        Whether dense results keep columns in which `fit` has seen nothing. Their estimates are zero, or what the other
-        rows and columns say.
+        Whether dense results keep the columns in which `fit` has seen no value. Their estimates are zero, or what the
+        other rows and columns say.
     {n_init}
     {random_state}
     {n_jobs}
@@ -76,35 +77,35 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     singular_values_ : ndarray of shape (k,)
         Singular values of the low-rank estimate of the fitted matrix, largest first.
     left_ : ndarray of shape (n_samples, k)
-        Its left singular vectors.
+        Left singular vectors of the estimate.
     right_ : ndarray of shape (n_features, k)
-        Its right singular vectors, the row space that new rows are regressed on.
+        Right singular vectors of the estimate: the row space that new rows are regressed on.
     location_ : ndarray of shape (n_features,)
-        Mean of the columns of the estimate, what a row without any entry is filled with (within the limits).
+        Mean of each column of the estimate. A row without observed entries is filled with it (within the limits).
     {outliers_matrix}
     {scale_}
     {threshold_}
     {undetermined}
     {expected_error_}
     mixture_weights_ : dict of str to float
-        Weights of what an approximate fit averages: the "normal" noise law, the "robust" one from the leading
-        directions, that from the sub-gradient descent ("robust from descent"), the best of these with more directions
-        or from more rows ("grown") and the "medians" of the columns, as far as they count. ``{"sharp": 1.0}`` where
-        the rank is sharp.
+        Weights of the models that an approximate fit averages, as far as they count. "normal" has the normal noise law;
+        "robust" and "robust from descent" have the robust one, from the leading directions or from the sub-gradient
+        descent; "grown" is the best of these with more directions or from more rows; "medians" are the medians of the
+        columns. ``{"sharp": 1.0}`` if the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}
     {history_}
     {restart_scores_}
     indicator_features_ : ndarray of int
-        Columns of X that have an indicator with `add_indicator`: those in which `fit` replaced something.
+        Columns of X that have an indicator column with `add_indicator`: those in which `fit` replaced an entry.
     {n_samples_seen_}
     {features_in}
 
     See Also
     --------
     RobustPCA : Principal components of such a matrix.
-    RobustLowRankRecovery : General linear measurements of a matrix.
+    RobustLowRankRecovery : A low-rank matrix from linear measurements of any kind.
 
     References
     ----------
@@ -119,8 +120,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     >>> problem = make_corrupted_matrix((80, 60), rank=3, observed=0.7, outliers=0.2, random_state=0)
     >>> model = RobustMatrixCompletion()
     >>> repaired = model.fit_transform(problem.data)
-    >>> model.rank_, model.converged_
-    (3, True)
+    >>> model.rank_, model.converged_, model.mixture_weights_
+    (3, True, {'sharp': 1.0})
     >>> bool(abs(repaired - problem.clean).max() < 1e-8)
     True
     """
@@ -175,7 +176,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
-        """Learn the row space, the outliers and the noise of a matrix.
+        """Fit the row space, the outliers and the noise of a matrix.
 
         Parameters
         ----------
@@ -205,7 +206,9 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
 
     @with_callbacks
     def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
-        """Fit a matrix and repair its rows: the same as a fit and a transform of it, at less cost.
+        """Fit a matrix and repair its rows.
+
+        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost.
 
         Parameters
         ----------
@@ -213,8 +216,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
 
         Returns
         -------
-        repaired : ndarray or CSR matrix of shape (n_samples, n_features)
-            As :meth:`transform` returns it.
+        repaired : ndarray or CSR matrix of shape (n_samples, n_features_out)
+            The repaired matrix, as from :meth:`transform`.
 
         Raises
         ------
@@ -277,31 +280,32 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
 
     @by_chunks
     def transform(self, X, *, return_std=False):
-        """Repair rows, each alone.
+        """Repair rows, each by itself.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
+            Rows, NaN where an entry is missing; `absent` says what the entries are that a sparse X does not store. For
+            a dask array the results are dask arrays.
         return_std : bool, default=False
             Whether to return the standard errors of the estimates too.
 
         Returns
         -------
         repaired : ndarray or CSR matrix of shape (n_samples, n_features_out)
-            As `replace` says; its columns are those of :meth:`get_feature_names_out`. Of a sparse X with missing
-            entries (``absent="missing"``) only the stored ones are repaired, and the result is sparse, for the filled
-            matrix would be dense; :meth:`predict_entries` gives any of the others. Otherwise it is dense. Estimates are
-            clipped as `min_value` and `max_value` say.
+            The rows, in which estimates take the place of the entries that `replace` names, within `min_value` and
+            `max_value`. Columns are those of :meth:`get_feature_names_out`. For a sparse X with missing entries
+            (``absent="missing"``) the result is sparse and only stored entries are repaired, because the filled matrix
+            would be dense; :meth:`predict_entries` estimates any other entry of the fitted matrix.
         std : ndarray or CSR matrix of shape (n_samples, n_features)
-            With ``return_std=True`` alone: standard error of the low-rank estimate at each entry of X, replaced or not,
-            in the units of the data: the spread of the posterior, without the noise of a single value, which
-            :meth:`predict_interval` has as well. 0 where the fit is exact, infinite where an entry is not identifiable.
+            Only with ``return_std=True``. Standard error of the low-rank estimate at each entry of X, replaced or not,
+            in the units of the data: the spread of the posterior without the noise of a single value, which
+            :meth:`predict_interval` includes. 0 where the fit is exact, infinite where an entry is not identifiable.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        ValueError, TypeError
+            If X or a parameter is not as described, or the estimator is not fitted (NotFittedError).
 
         Examples
         --------
@@ -342,27 +346,30 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         return self._arranged(out, replaced)
 
     def predict_entries(self, rows, columns=None, *, return_std=False):
-        """Low-rank estimate of single entries of the fitted matrix, without forming it.
+        """Estimate single entries of the fitted matrix without forming it.
 
         Parameters
         ----------
-        rows, columns : array-like of int, shape (n_entries,)
-            Their indices; or, without `columns`, pairs of them, (n_entries, 2), as ``RobustLowRankRecovery.predict``
-            takes them.
+        rows : array-like of int, shape (n_entries,) or (n_entries, 2)
+            Row indices of the entries; without `columns`, pairs of row and column indices, as
+            :meth:`RobustLowRankRecovery.predict` takes them.
+        columns : array-like of int, shape (n_entries,), or None, default=None
+            Column indices of the entries.
         return_std : bool, default=False
             Whether to return the standard errors of the estimates too.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            The estimates, clipped as those of :meth:`transform`.
+            Low-rank estimates, clipped as in :meth:`transform`.
         std : ndarray of shape (n_entries,)
-            With ``return_std=True`` alone: their standard errors, as those of :meth:`transform`.
+            Only with ``return_std=True``. Standard errors of the estimates, as in :meth:`transform`.
 
         Raises
         ------
         ValueError
-            If the indices differ in number or lie outside the matrix, or the estimator is not fitted
+            If the indices are not integers, differ in number or lie outside the matrix; if the rows that they need
+            were not kept (a compressed model; standard errors of a dask array); or if the estimator is not fitted
             (NotFittedError).
 
         Examples
@@ -377,7 +384,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         """
         check_is_fitted(self)
         if not hasattr(self, "left_"):
-            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows).")
+            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows) instead.")
         if columns is None:
             pairs = np.asarray(rows)
             if pairs.ndim != 2 or pairs.shape[1] != 2:

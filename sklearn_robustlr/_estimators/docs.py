@@ -1,4 +1,4 @@
-"""Documentation of the parameters and attributes that the estimators share, each written once."""
+"""Documentation of the parameters and attributes that estimators, or displays, share, each written once."""
 
 from __future__ import annotations
 
@@ -11,171 +11,209 @@ _ENTRIES = {
     # parameters of the estimators
     "init_scale": """
         init_scale : float, default=1e-3
-            Of the algorithm, as all that follow: size of the start relative to the data, from 1e-15 to 10. Smaller is
-            safer and slower.
+            Size of the starting point relative to the data, from 1e-15 to 10. A smaller start is safer and slower. This
+            parameter and those after it belong to the algorithm.
         """,
     "step_size": """
         step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
-            Of the algorithm: step rule of the sub-gradient method. "auto" reads the distance to the solution off a
-            quantile of the residuals; "geometric" is the rule of [1]_, its decay tied to `init_scale`; "polyak" is for
-            clean data only; "constant" stalls in proportion to the step.
+            Step rule of the sub-gradient method. "auto" estimates the distance to the solution from a quantile of the
+            residuals. "geometric" is the rule of [1]_, with a decay tied to `init_scale`. "polyak" is for clean data
+            only. "constant" stalls at an error in proportion to the step.
         """,
     "max_iter": """
         max_iter : int, default=60000
-            Budget of a fit from one start: iterations of the sub-gradient and Gauss-Newton methods in all of its
-            stages, each counted by the share of the data that it reads. A fit usually takes 500 to 2000. The
-            over-parameterised stage may take 300, or 0.5 % where that is more, or all with ``polish=False``. Where the
-            budget is spent before the rank is found, the fit has not converged ("interrupted"), unless an approximate
-            one will do, whose own sweeps are bounded and not counted. A fit of a rank that has begun is finished.
+            Budget of iterations for a fit from one start. Iterations of the sub-gradient and Gauss-Newton methods
+            count, in all stages, each by the share of the data that it reads. A fit usually takes 500 to 2000. The
+            over-parameterised stage may take 300, or 0.5 % of the budget where that is more; with ``polish=False`` it
+            may take all of it. If the budget is spent before the rank is found, the fit has not converged
+            ("interrupted"), unless an approximate fit will do: its sweeps are bounded and do not count. A fit of a rank
+            that has begun is always completed.
         """,
     "tol": """
         tol : float, default=1e-4
-            Of the algorithm: the over-parameterised stage also ends where the 0.4 quantile of the residuals is below
-            `tol` times that of the data.
+            Tolerance of the over-parameterised stage, which also ends when the 0.4 quantile of the absolute residuals
+            is below `tol` times the same quantile of the data.
         """,
     "polish": """
         polish : bool, default=True
-            Of the algorithm: False stops after the over-parameterised stage, with all of its directions.
+            Whether to choose the rank and to refine the fit of that rank. If False, the fit ends after the
+            over-parameterised stage and keeps all directions of that stage.
         """,
     "n_init": """
         n_init : int, default=1
-            Number of starts: the plain one, then perturbed ones and ones made from half of the data. They race on nine
-            tenths of the data; the held-out rest decides which half of them goes on, and the winner is fitted to all.
-            Only the first is made where it begins at a block of a large matrix and its fit converges.
+            Number of starts. The first one is plain; the others are perturbed or made from half of the data. All race
+            on nine tenths of the data, and the held-out tenth decides which half of them goes on (where that would be
+            fewer than 20 values, all data serve for both). The winner is fitted to all data. If the first start begins
+            at a block of a large matrix and its fit converges, no other start is made.
         """,
     "n_jobs": """
         n_jobs : int or None, default=None
-            Threads over starts, and over blocks of rows. The result does not depend on it.
+            Number of threads, over starts and over blocks of rows. None means 1, unless in a
+            :class:`joblib.parallel_config` context; -1 means all cores. The result does not depend on it.
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=None
-            Governs the starts after the first (`n_init`), which are perturbed, and what they are judged by. All else is
-            the same whatever this is.
+            Seed of the starts after the first (see `n_init`): it determines how they are perturbed and on which data
+            they are judged. Nothing else depends on it.
         """,
     "warm_start": """
         warm_start : bool, default=False
-            True: a second `fit` begins at the result of the first, which saves most of the work on similar data. Where
-            that does not converge, it begins afresh.
+            If True, `fit` begins at the result of the previous call, which saves most of the work on similar data. If
+            the fit from there does not converge, it begins afresh.
         """,
     "forgetting": """
         forgetting : float, default=1.0
-            Factor by which `partial_fit` lets a row fade with each row that comes after it: 0.999 remembers about the
-            last 1,000. 1: all rows count alike. `fit` does not use it.
+            Factor, above 0 and at most 1, by which `partial_fit` reduces the weight of a row with each row that comes
+            after it: 0.999 remembers about the last 1,000 rows. With 1, all rows count alike. `fit` does not use it.
         """,
     "verbose": """
         verbose : int, default=0
-            1: print a line on each start.
+            If not 0, print a line about each start.
         """,
     "checkpoint": """
         checkpoint : str, path or None, default=None
-            Folder in which the stages of a long fit are kept until it is done. After an interruption, a fit of the same
-            data with the same parameters goes on after the last stage kept, to the same bits. See the page "How to".
+            Folder in which the stages of a long fit are kept until the fit is done. After an interruption, a fit of the
+            same data with the same parameters continues after the last stage kept, and its result is the same to the
+            last bit. See the page "How to".
         """,
     # attributes of the estimators
     "rank_": """
         rank_ : int
-            Rank found, of the matrix as it is, mean included (0 for a zero matrix).
+            Rank found. No mean is subtracted from the matrix first. 0 for a zero matrix.
         """,
     "n_samples_seen_": """
         n_samples_seen_ : int
-            Rows that `partial_fit` has seen; only after that.
+            Number of rows that `partial_fit` has seen. Only set by `partial_fit`.
         """,
     "outliers_matrix": """
         outliers_ : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            Observed entries of the fitted matrix flagged as gross errors: residual beyond `threshold_`. Sparse where X
-            was sparse and what it did not store was missing.
+            True for observed entries of the fitted matrix that are flagged as gross errors: their residual is beyond
+            `threshold_`. Sparse if X was sparse and the entries that it does not store were missing.
         """,
     "scale_": """
         scale_ : float
-            Standard deviation of the noise of the inliers, in the units of the data.
+            Noise scale: the standard deviation of the noise on the inliers, in the units of the data.
         """,
     "threshold_": """
         threshold_ : float
-            Residual beyond which a value is flagged: 3.5 times `scale_` (5 times where the residuals are heavy-tailed),
-            or what rounding leaves.
+            Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times where the
+            residuals are heavy-tailed). Where the fit is exact, `scale_` counts as at least the size of rounding
+            errors.
         """,
     "undetermined": """
         undetermined_rows_ : ndarray of int
-            Rows that are not identifiable: they have too few inliers in columns that are identifiable themselves, or
-            nearly as many of the opposite sign. They are estimated from what they have and from the other rows.
+            Indices of the rows that are not identifiable. In identifiable columns, such a row has too few inliers, or
+            nearly as many entries of the opposite sign. It is estimated from the entries that it has and from the other
+            rows.
         undetermined_columns_ : ndarray of int
-            The same for columns.
+            Indices of the columns that are not identifiable, likewise.
         """,
     "expected_error_": """
         expected_error_ : ndarray of shape (n_features,)
-            Root mean square error to be expected of the estimate of a hidden entry of each column, its noise included,
-            in units of the standard deviation of the column: 0 where the fit is exact, 1 where it tells no more than
-            the mean. Of an approximate fit it is measured on entries that were held out, without those that lie three
-            standard deviations or more out and may be gross errors, and the standard deviation is the robust one
-            (median absolute deviation / 0.6745); of one with noise it follows from that. NaN where the fit has not
-            converged.""",
+            Root mean square error to be expected of the estimate of a hidden entry of each column. It includes the
+            noise of the entry and is in units of the standard deviation of the column: 0 where the fit is exact, 1
+            where it tells no more than the mean. For an approximate fit, the error is measured on held-out entries,
+            except those that lie three or more standard deviations out and may be gross errors, and the standard
+            deviation is the robust one (median absolute deviation / 0.6745). For a fit with noise, the error follows
+            from the noise. NaN if the fit has not converged.""",
     "converged_": """
         converged_ : bool
-            Whether the fit is to be trusted; if not, a ConvergenceWarning has said why, in a sentence with its figures.
+            Whether the fit is to be trusted. If not, a ConvergenceWarning from `fit` has said why, with figures.
         """,
     "stop_reason_": """
         stop_reason_ : str
-            Code of why the fit ended, a value of :class:`~sklearn_robustlr.StopReason`: "exact", "noisy" or
-            "approximate" where it has converged, else "undetermined", "stuck", "unexplained", "unpolished" or
-            "interrupted".
+            Why the fit ended, as a value of :class:`~sklearn_robustlr.StopReason`: "exact", "noisy" or "approximate" if
+            it has converged, otherwise "undetermined", "stuck", "unexplained", "unpolished" or "interrupted".
         """,
     "n_iter_": """
         n_iter_ : int
-            Iterations that the fit took, counted as `max_iter` says, of all starts.
+            Number of iterations of all starts together, counted as described for `max_iter`.
         """,
     "history_": """
         history_ : dict of ndarray
-            Per recorded iteration of that stage: "iteration", "loss" (mean absolute residual), "step", "residual" (0.4
-            quantile of absolute residuals), "spectrum" (singular values, one row each).
+            Records of the over-parameterised stage, one for each recorded iteration: "iteration", "loss" (mean absolute
+            residual) and "residual" (0.4 quantile of the absolute residuals), both in the units of the data, "step"
+            (length of the step, in internal units) and "spectrum" (singular values, one row per record). Empty if only
+            a location of the columns could be estimated.
         """,
     "restart_scores_": """
         restart_scores_ : ndarray of shape (n_init,)
-            Minus the 0.4 quantile of the residuals of data that the start has not seen (of all, for a single start),
-            where it was stopped; NaN where it was not made. The highest was chosen.
+            Score of each start: minus the 0.4 quantile of the absolute residuals where the start was stopped, on data
+            that it has not seen (on all data if there is a single start). NaN for starts that were not made. The start
+            with the highest score was chosen.
         """,
     "features_in": """
         n_features_in_ : int
-            Number of columns of X.
-        feature_names_in_ : ndarray of str
-            Names of the columns of X, where it had any.
+            Number of columns of X, n_features.
+        feature_names_in_ : ndarray of str, shape (n_features,)
+            Names of the columns of X. Only set if X has names that are all strings.
         """,
-    # sections of `fit`
+    # sections of methods
     "fit_matrix": """
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Matrix with NaN where missing; float32 is kept. Of a sparse matrix the stored entries are observed, zeros
-            among them, a stored NaN is missing, and `absent` says what the entries are that are not stored.
+            Matrix with NaN where an entry is missing; float32 is kept. In a sparse matrix the stored entries are
+            observed, zeros included, but a stored NaN is missing; `absent` says what the entries are that it does not
+            store. A dask array is fitted chunk by chunk, without `sample_weight`, `entry_weight` and `init`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            How often each row counts: a row of weight 2 as two rows that are the same, one of weight 0 as none.
-            Whether a rank is sharp is asked of rows that are there or not; weights count in the means and variances of
-            columns and in all that an approximate fit learns of them. They are absolute: with weights that sum to ten
-            it knows no more than from ten rows. None: all rows count once.
+            How often each row counts: a row of weight 2 counts as two identical rows, a row of weight 0 as none.
+            Whether the rank is sharp depends on which rows there are, not on their weights. The weights count in the
+            means and variances of the columns and in all that an approximate fit learns of the columns. They are
+            absolute: from weights that sum to ten, it learns no more than from ten rows. None: each row counts once.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
-            the count behind an average; only ratios matter, up to 1e8 from their median. An entry of weight 0 counts as
-            missing. A fit of a sharp rank is refined by them; elsewhere the fit is that of the averaged model, whose
-            noise has the variance of its column over the weight. They do not count where a fit is exact, nor, without a
-            sharp rank, of fewer than 100 entries. None: all entries are alike. Entries of rows that are transformed
-            later have the mean variance of those that were fitted.
+            the count behind an average. Only ratios matter, up to 1e8 from the median weight. An entry of weight 0
+            counts as missing. If the rank is sharp, the weights refine the fit. Otherwise the fit is that of the
+            averaged model, in which the noise variance of an entry is that of its column divided by the weight. The
+            weights do not count if the fit is exact, nor, without a sharp rank, if there are fewer than 100 entries.
+            None: all entries are equally precise. Entries of rows that are transformed later have the mean variance of
+            the fitted entries.
         init : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
-            Factors L and R of a first guess ``L R^T``. Where it leads to no fit that converges, the fit begins afresh.
-            None: the row space of the last fit with `warm_start` and as many columns, else the tiny start.
+            Factors L and R of a first guess ``L R^T``. If the fit from there does not converge, it begins afresh. None:
+            with `warm_start`, the row space of the last fit if X has as many columns, otherwise the tiny start.
         """,
     "fit_errors": """
         ValueError, TypeError
-            If a parameter or the data are not as described; the message names what was given and what is allowed.
+            If a parameter or the data are not as described. The message names what was given and what is allowed.
         MemoryError
-            If the fit would take more memory than there is; the message states the estimate.
+            If the fit would take more memory than there is. The message states the estimate.
         """,
     "fit_warnings": """
         ConvergenceWarning
-            If the result cannot be trusted; the message says why.
+            If the fit is not to be trusted. The message says why.
         """,
     "undetermined_warning": """
         UserWarning
             If rows or columns have too few inliers to be identifiable; or if all stored values of a sparse X are equal
-            and the others are read as missing.
+            and the entries that it does not store are read as missing.
+        """,
+    "X_rows": """
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, seen or new, as for :meth:`transform`.
+        """,
+    "X_measurements": """
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Measurements, as for :meth:`fit`.
+        """,
+    "X_errors": """
+        ValueError
+            If X is not as described, or the estimator is not fitted (NotFittedError).
+        """,
+    # of the displays
+    "ax": """
+        ax : matplotlib Axes or None, default=None
+            Axes to draw on. None: those of a new figure.
+        """,
+    "axes": """
+        ax_ : matplotlib Axes
+            Axes of the plot.
+        figure_ : matplotlib Figure
+            Figure of `ax_`.
+        """,
+    "no_matplotlib": """
+        ImportError
+            If matplotlib is not installed.
         """,
 }
 
@@ -186,7 +224,7 @@ T = TypeVar("T", bound=type)
 
 def documented(cls: T) -> T:
     """Class decorator: a line ``{name}`` in the docstring of a class or of a method becomes the shared entry."""
-    for documented_object in (cls, *vars(cls).values()):
+    for documented_object in (cls, *(getattr(value, "__func__", value) for value in vars(cls).values())):
         text = getattr(documented_object, "__doc__", None)
         if isinstance(text, str) and _PLACE.search(text):
             _set_doc(documented_object, _PLACE.sub(_entry, text))

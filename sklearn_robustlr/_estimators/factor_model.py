@@ -30,13 +30,15 @@ class FactorModelMixin(MatrixMixin):
     stop_reason_: str
 
     def get_covariance(self):
-        """Covariance of the data under the model: that of the components, and noise in all other directions.
+        """Compute the covariance of the data under the model.
+
+        The components have their variances, and all other directions have that of the noise.
 
         Returns
         -------
         covariance : ndarray of shape (n_features, n_features)
-            ``components_.T @ diag(explained_variance_ - noise_variance_) @ components_ + noise_variance_ * I``, as that
-            of :class:`sklearn.decomposition.PCA`.
+            ``components_.T @ diag(explained_variance_ - noise_variance_) @ components_ + noise_variance_ * I``, as in
+            :class:`sklearn.decomposition.PCA`.
 
         Raises
         ------
@@ -64,12 +66,12 @@ class FactorModelMixin(MatrixMixin):
         return covariance
 
     def get_precision(self):
-        """Inverse of the covariance of the data under the model.
+        """Compute the inverse of the covariance of the data under the model.
 
         Returns
         -------
         precision : ndarray of shape (n_features, n_features)
-            The inverse of :meth:`get_covariance`; where there is no noise its pseudo-inverse.
+            Inverse of the result of :meth:`get_covariance`, or its pseudo-inverse where there is no noise.
 
         Raises
         ------
@@ -94,22 +96,23 @@ class FactorModelMixin(MatrixMixin):
 
     @by_chunks
     def score_samples(self, X):
-        """Log-likelihood of rows under the model; a low one is strange.
+        """Compute the log-likelihood of rows under the model: a row with a low one is strange.
 
-        Observed entries of a row are normal, with the mean `mean_` and the covariance :meth:`get_covariance`. An entry
-        that is flagged as a gross error is apart: it has a Cauchy law with the standard deviation of its column as
-        spread, so that it makes the row less likely without hiding the rest. Without flags, and with nothing missing,
-        these are the scores of :class:`sklearn.decomposition.PCA`.
+        The observed entries of a row are normal, with the mean `mean_` and the covariance of :meth:`get_covariance`. An
+        entry that is flagged as a gross error is treated apart: it has a Cauchy law, whose spread is the standard
+        deviation of its column, so that it makes the row less likely without hiding the other entries. For an
+        approximate fit, if nothing is flagged or missing, the scores are those of :class:`sklearn.decomposition.PCA`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of :meth:`transform`.
+            Rows, seen or new, as for :meth:`transform`.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            That of the observed entries. Noise counts as at least what the fit resolves, where it is exact.
+            Log-likelihood of the observed entries of each row, in nats. Where the fit is exact, the noise counts as at
+            least what the fit resolves.
 
         Raises
         ------
@@ -164,26 +167,27 @@ class FactorModelMixin(MatrixMixin):
         return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise
 
     def score(self, X, y=None, *, sample_weight=None):
-        """Mean log-likelihood of rows under the model: that of :meth:`score_samples`.
+        """Compute the mean log-likelihood of rows under the model: the mean of :meth:`score_samples`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of :meth:`transform`.
+            Rows, seen or new, as for :meth:`transform`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the mean. None: they are alike.
+            Weights of the rows in the mean. None: all are equal.
 
         Returns
         -------
         score : float
-            The mean.
+            Mean log-likelihood, in nats per row.
 
         Raises
         ------
         ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+            If X or `sample_weight` is not as described, X has no observed entry, or the estimator is not fitted
+            (NotFittedError).
 
         Examples
         --------

@@ -41,8 +41,8 @@ def check_ids(X: np.ndarray, *, negative: bool = False) -> np.ndarray:
     top = X.max(initial=0)
     if X.dtype.kind == "f" and top >= 2.0 ** (np.finfo(X.dtype).nmant + 1):
         raise ValueError(
-            f"X holds the id {top:.17g}, but numbers of type {X.dtype} so large do not tell one integer from the next: "
-            f"give ids as integers."
+            f"X holds the id {top:.17g}, but numbers of type {X.dtype} that are so large cannot be told from the next "
+            f"integer: give ids as integers."
         )
     if top > np.iinfo(np.int64).max:
         raise ValueError(f"X holds the id {top}, above the largest supported, {np.iinfo(np.int64).max}.")

@@ -67,19 +67,19 @@ class ImputerMixin(LimitsMixin):
         return np.concatenate(parts, axis=-1)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns of what `transform` returns.
+        """Return the names of the columns of what :meth:`transform` returns.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of X. None: those seen by `fit`, or ``["x0", "x1", ...]``.
+            Names of the columns of X. None: the names seen by `fit`, or ``["x0", "x1", ...]``.
 
         Returns
         -------
-        names : ndarray of str
-            Those of X, without empty columns unless `keep_empty_features`; then, with `add_indicator`, those of the
-            indicator, ``"missingindicator_"`` and the name of the column. Where `fit` saw a sparse X with missing
-            entries they are those of X, as of the sparse results.
+        names : ndarray of str objects, shape (n_features_out,)
+            Names of the columns of X, without empty columns unless `keep_empty_features`. With `add_indicator`, those
+            of the indicator columns follow: ``"missingindicator_"`` and the name of the column. If `fit` saw a sparse X
+            with missing entries, the names are those of X alone, as for the sparse results.
 
         Raises
         ------
@@ -117,7 +117,8 @@ def marked(X: Any, missing_values: Any) -> Any:
     if sparse.issparse(X):
         if missing_values == 0:
             raise ValueError(
-                "missing_values=0 with a sparse X: say by absent='missing' that what it does not store is."
+                "missing_values=0 with a sparse X is not possible: absent='missing' says that the entries that it does "
+                "not store are missing."
             )
         X = X.copy().astype(np.result_type(X.dtype, np.float32))
         X.data[X.data == missing_values] = np.nan

@@ -17,6 +17,7 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
 from .chunks import by_chunks
+from .docs import documented
 from .imputer import ImputerMixin
 from .matrix import Learnt, entries_by_fold, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
@@ -33,6 +34,7 @@ class Intervals(NamedTuple):
     estimate: np.ndarray | sparse.csr_matrix
 
 
+@documented
 class IntervalMixin(ImputerMixin):
     """Standard errors, intervals, imputations drawn at random and outliers of rows, seen or new."""
 
@@ -74,7 +76,7 @@ class IntervalMixin(ImputerMixin):
     def _entry_errors(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Standard errors of entries of the fitted matrix; only the rows that they are in are regressed."""
         if self._seen is None and self._posterior is not None:
-            kept = "a fit of a dask array keeps no rows, which standard errors of single entries need"
+            kept = "standard errors of single entries need the fitted rows, which a fit of a dask array does not keep"
             raise ValueError(f"{kept}: use transform(rows, return_std=True).")
         if self._seen is None:
             error = np.full(len(rows), 0.0 if self.stop_reason_ == "exact" else np.inf)
@@ -104,26 +106,25 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def predict_interval(self, X, coverage=0.9):
-        """Intervals that hold the value of an inlier with a given probability, at every entry of rows.
+        """Predict intervals that hold the value of an inlier with a given probability, at every entry of rows.
 
-        They are centred at the low-rank estimate and hold the noise of their column. Their width is calibrated on some
-        hundred to thousand entries that were held out from the fit, so that it does not hang on a law of the noise
-        [1]_; what was seen of an entry itself counts in its estimate. An entry beyond its interval may be a gross
-        error. Beyond a coverage of 0.95 too little is known of the tails: intervals hold less than they claim.
+        The intervals are centred at the low-rank estimates, in which the observed values of the entries count, and
+        include the noise of the columns. Their width is calibrated on some hundred to thousand held-out entries, so
+        that it does not depend on a law of the noise [1]_. An entry beyond its interval may be a gross error. Beyond a
+        coverage of 0.95 too little is known of the tails, and the intervals hold less than they claim.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, seen or new, as of :meth:`transform`.
+        {X_rows}
         coverage : float, default=0.9
-            Probability, above 0 and below 1.
+            Coverage of the intervals: a probability above 0 and below 1.
 
         Returns
         -------
         lower, upper : ndarray or CSR matrix of shape (n_samples, n_features)
-            Ends of the intervals: equal where the fit is exact, infinite where an entry is not identifiable. Sparse, at
-            the stored entries, where :meth:`transform` returns sparse rows. They are within `min_value` and
-            `max_value`, where these are given.
+            Ends of the intervals, within `min_value` and `max_value` where these are given. They are equal where the
+            fit is exact, infinite where an entry is not identifiable, and sparse, at the stored entries, where
+            :meth:`transform` returns sparse rows.
 
         Raises
         ------
@@ -166,30 +167,31 @@ class IntervalMixin(ImputerMixin):
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 
     def log_likelihood(self, X, *, sample_weight=None):
-        """Mean log-likelihood of entries, each hidden from the regression of its own row.
+        """Compute the mean log-likelihood of entries, each hidden from the regression of its own row.
 
-        The columns are dealt into five groups; the entries of each are predicted from the other entries of their row,
-        as in :meth:`score`, and their density is that of the model: the mixture of its members, with posterior and
-        noise, wide tails and gross errors as far as it has found such. Higher is better. It judges what is said of the
-        uncertainty along with the estimate, and :data:`sklearn_robustlr.metrics.log_likelihood_scorer` chooses by it.
+        The columns are dealt into five groups. The entries of each group are predicted from the other entries of their
+        rows, as in :meth:`score`. Their density is that of the model: a mixture of its members with their posteriors
+        and noise, and with wide tails and gross errors as far as the fit has found any. Higher is better. Unlike
+        :meth:`score`, it judges the stated uncertainty along with the estimates;
+        :func:`sklearn_robustlr.metrics.log_likelihood_scorer` makes a search choose by it.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, seen or new, as of :meth:`transform`.
+        {X_rows}
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each row counts. None: once.
+            How often each row counts. None: each counts once.
 
         Returns
         -------
         log_likelihood : float
-            In nats an entry; it depends on the units of the columns. Infinite where the fit is exact, minus infinity
+            In nats per entry, which depend on the units of the columns. Infinite where the fit is exact, minus infinity
             where it tells nothing of its noise.
 
         Raises
         ------
         ValueError
-            If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+            If X or `sample_weight` is not as described, X has no observed entry to score on, or the estimator is not
+            fitted (NotFittedError).
 
         Examples
         --------
@@ -210,38 +212,39 @@ class IntervalMixin(ImputerMixin):
         for fold in range(group.max() + 1):
             each[(group == fold) & ~stuck] = entry_log_likelihoods(self._posterior, entries, group == fold)
         if stuck.all():
-            raise ValueError("X has no observed entry to score on but values of stuck sensors.")
+            raise ValueError("X has no observed entry to score on, except values of stuck sensors.")
         if weight is not None and not weight[~stuck].any():
             raise ValueError("sample_weight is zero for all rows that have an entry to score on.")
         return float(np.average(each[~stuck], weights=None if weight is None else weight[~stuck]))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
-        """Draw what is missing or replaced at random, from what the fit knows of it: multiple imputation.
+        """Draw missing or replaced entries at random, from what the fit knows of them: multiple imputation.
 
-        Each draw is a table of its own: loadings of columns, coefficients of rows and the noise of inliers are drawn
-        jointly from the posterior predictive law. An analysis that is made of each, and pooled by Rubin's rules [1]_,
-        has standard errors that know of the imputation; of a single filled table it has not.
+        Each draw is a table of its own, from the posterior predictive law: the loadings of columns, the coefficients of
+        rows and the noise of inliers are drawn jointly. If an analysis is made of each table and pooled by Rubin's
+        rules [1]_, its standard errors include the uncertainty of the imputation; those of an analysis of a single
+        filled table do not.
 
         Parameters
         ----------
         X : array-like of shape (n_samples_in, n_features)
-            Rows, seen or new, NaN where missing; a sparse X with ``absent="zero"`` alone.
+            Rows, seen or new, NaN where an entry is missing. A sparse X is taken only with ``absent="zero"``.
         n_samples : int, default=10
             Number of draws.
         random_state : int, RandomState instance or None, default=None
-            What they are drawn by.
+            Seed of the draws.
 
         Returns
         -------
         imputed : ndarray of shape (n_samples, n_samples_in, n_features_out)
-            Tables with the columns of :meth:`transform`, in which the entries that `replace` names are drawn, within
-            the limits of :meth:`transform`; the others are bit for bit those of X. Where the fit is exact, or tells
-            nothing of its noise, all are what :meth:`transform` returns.
+            Tables with the columns of :meth:`transform`. The entries that `replace` names are drawn, within the limits
+            of :meth:`transform`; all others are bit for bit those of X. Where the fit is exact, or tells nothing of its
+            noise, each table is what :meth:`transform` returns.
 
         Raises
         ------
         ValueError, TypeError
-            If a parameter is not as described, or the estimator is not fitted (NotFittedError).
+            If X or a parameter is not as described, or the estimator is not fitted (NotFittedError).
 
         References
         ----------
@@ -266,8 +269,8 @@ class IntervalMixin(ImputerMixin):
         X, entries = self._entries(X, reset=False)
         if entries.is_sparse:
             raise ValueError(
-                "sample_imputations fills whole tables: X is sparse, and what it does not store is missing "
-                "(absent='missing'). Give a dense X, with NaN where it is missing."
+                "sample_imputations fills whole tables, but X is sparse and the entries that it does not store are "
+                "missing (absent='missing'). Give a dense X, with NaN where an entry is missing."
             )
         fit = self._regress(entries, threshold=self.threshold_)
         replaced = self._replaced(X, entries, fit)
@@ -281,22 +284,20 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def detect_outliers(self, X):
-        """Flag the gross errors among the observed entries of rows, seen or new, by the rule of `outliers_`.
+        """Flag gross errors among the observed entries of rows, by the rule of `outliers_`.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of :meth:`transform`.
+        {X_rows}
 
         Returns
         -------
         outliers : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            True where an observed entry is flagged; of the fitted matrix `outliers_`.
+            True where an observed entry is flagged. For the fitted matrix this is `outliers_`.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        {X_errors}
 
         Examples
         --------
@@ -315,23 +316,22 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def outlier_probability(self, X):
-        """Posterior probability of each observed entry of rows, seen or new, to be a gross error.
+        """Compute the posterior probability of each observed entry of rows to be a gross error.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of :meth:`transform`.
+        {X_rows}
 
         Returns
         -------
         probability : ndarray or CSR matrix of shape (n_samples, n_features)
-            From 0 to 1; NaN where an entry is missing, 0 in rows and columns that are not identifiable. Where the fit
-            is exact, or tells nothing of its noise, 1 or 0, as :meth:`detect_outliers` says.
+            Probability from 0 to 1; NaN where an entry is missing, 0 in rows and columns that are not identifiable.
+            Where the fit is exact, or tells nothing of its noise, it is 1 for the entries that :meth:`detect_outliers`
+            flags and 0 for the others.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        {X_errors}
 
         Examples
         --------
@@ -361,26 +361,26 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def score_samples(self, X):
-        """Log-likelihood of rows, seen or new; a low one is strange.
+        """Compute the log-likelihood of rows: a row with a low one is strange.
 
-        It is that of the observed entries under the low-rank model, in which the coefficients of rows and the noise of
-        inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean of its column: it
-        makes the row less likely, but does not hide the rest. Rows with fewer observed entries have fewer terms.
+        The log-likelihood is that of the observed entries under the low-rank model, in which the coefficients of rows
+        and the noise of inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean
+        of its column: it makes the row less likely, but does not hide the other entries. A row with fewer observed
+        entries has fewer terms.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of :meth:`transform`.
+        {X_rows}
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            The average of noise laws counts as a mixture. Where the fit is exact, noise counts as what it resolves.
+            Log-likelihood of each row, in nats. An average of noise laws counts as a mixture. Where the fit is exact,
+            the noise counts as what the fit resolves.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        {X_errors}
 
         Examples
         --------
@@ -401,7 +401,7 @@ class IntervalMixin(ImputerMixin):
 
     @property
     def mixture_weights_(self):
-        """Weights of the members of an approximate fit, by name; one member alone where the rank is sharp."""
+        """Weights of the models that an approximate fit averages, by name; "sharp" alone if the rank is sharp."""
         check_is_fitted(self)
         if not isinstance(self._space, ModelSpace):
             return {"sharp": 1.0}

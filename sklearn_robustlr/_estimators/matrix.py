@@ -174,29 +174,29 @@ class MatrixMixin(FitMixin):
         return Judged(X, whole, outliers)
 
     def score(self, X, y=None, *, sample_weight=None):
-        """Robust R2 on entries hidden from the regression of their own row.
+        """Compute the robust R2 of entries, each hidden from the regression of its own row.
 
-        The columns are dealt into five groups; the entries of each are predicted from the other entries of
-        their row. With p the predictions and x the entries, ``1 - (median|x - p| / median|x - median x|)^2``.
+        The columns are dealt into five groups. The entries of each group are predicted from the other entries of their
+        rows. With predictions p of the entries x, the score is ``1 - (median|x - p| / median|x - median x|)^2``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
+            Rows, seen or new, as for :meth:`transform`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each row counts. None: once.
+            How often each row counts. None: each counts once.
 
         Returns
         -------
         score : float
-            At most 1; the same at each call.
+            At most 1, and the same at each call.
 
         Raises
         ------
         ValueError
-            If X is not as described or has no observed entry, or the estimator is not fitted (NotFittedError).
+            If the data are not as described, nothing is observed, or the estimator is not fitted (NotFittedError).
 
         Examples
         --------
@@ -279,9 +279,9 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
             shown = index[:5] if name == "rows" or names is None else names[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
             warnings.warn(
-                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many of the other sign "
-                f"({listed}): they were estimated from what they have and from the other {name} (see "
-                f"undetermined_{name}_).",
+                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many entries of the other "
+                f"sign ({listed}). They were estimated from the entries that they have and from the other {name}: see "
+                f"undetermined_{name}_.",
                 UserWarning,
                 stacklevel=USER + 1,
             )
@@ -292,9 +292,9 @@ def _warn_of_one_value(entries: Entries) -> None:
     n, value = len(entries.y), entries.y[:1]
     if 1 < n < np.prod(entries.shape, dtype=float) and np.all(entries.y == value):
         warnings.warn(
-            f"All {n} stored values of the sparse X are {value[0]:g}, and what is not stored is read as missing: "
-            f"a matrix of that value everywhere explains them. If such an entry is a zero, as in one-hot columns or "
-            f"implicit feedback, set absent='zero'.",
+            f"All {n} stored values of the sparse X are {value[0]:g}, and the entries that it does not store are read "
+            f"as missing: a matrix that has this value everywhere fits them. If the entries that it does not store are "
+            f"zeros, as in one-hot columns or implicit feedback, set absent='zero'.",
             UserWarning,
             stacklevel=USER + 1,
         )

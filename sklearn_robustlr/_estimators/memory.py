@@ -81,8 +81,8 @@ def require(needed: float, task: str = "a fit of these data") -> None:
     """Raise MemoryError where a task takes more bytes than there are."""
     if not is_there(needed):
         raise MemoryError(
-            f"{task} takes about {needed / 1e9:.3g} GB beside them at its peak, but only "
-            f"{(available() or 0) / 1e9:.3g} GB are available: take fewer data, or more memory."
+            f"{task} takes about {needed / 1e9:.3g} GB at its peak, besides the data, but only "
+            f"{(available() or 0) / 1e9:.3g} GB are available: use less data, or more memory."
         )
 
 

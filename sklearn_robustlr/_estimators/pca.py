@@ -33,30 +33,30 @@ _FEWEST_ROWS = 2
 class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMixin, BaseEstimator):
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
-    The low-rank part of the matrix, mean included, is found first, as by :class:`RobustMatrixCompletion` [1]_; its
-    ordinary principal components are those of the matrix without the errors [2]_. Where its rank is sharp, there are as
-    many components as it has, unless fewer are asked for. Where its spectrum decays, they are those of the repaired
-    table: of complete data without errors, the components of PCA. The interface is that of
-    :class:`sklearn.decomposition.PCA`.
+    The low-rank part of the matrix, with its mean, is found first, as by :class:`RobustMatrixCompletion` [1]_. Its
+    ordinary principal components are those of the matrix without gross errors [2]_. If the rank is sharp, there are as
+    many components as the low-rank part has, unless fewer are asked for. If the spectrum decays, the components are
+    those of the repaired table; for complete data without gross errors, these are the components of PCA. The interface
+    is that of :class:`sklearn.decomposition.PCA`.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=None
-        Number of components. None or "mle": as many as stand out of the noise. An integer: so many; where fewer stand
-        out, the others have the variance of the noise (and scores of zero, where the rank is sharp). The fit looks at
-        up to ``2 n_components + 2`` directions, so that structure just beyond those kept is not taken for errors. A
-        share above 0 and below 1: as many as explain that share of the variance of the clean matrix, or all that are
-        found.
+        Number of components. None or "mle": as many as stand out from the noise. An integer: exactly that many; if
+        fewer stand out, the others have the variance of the noise (and scores of zero if the rank is sharp). The fit
+        then looks at up to ``2 n_components + 2`` directions, so that structure just beyond the components is not taken
+        for gross errors. A share above 0 and below 1: as many as explain that share of the variance of the clean
+        matrix, or all that are found.
     whiten : bool, default=False
-        Whether scores are divided by the square root of `explained_variance_`, so that they have unit variance (not
-        where that is rounding).
+        Whether to divide the scores by the square root of `explained_variance_`, so that they have unit variance.
+        Scores whose variance is only rounding are not divided.
     center : bool, default=True
-        Whether to subtract the mean of the repaired rows. False: components of the matrix as it is.
+        Whether to subtract the mean of the repaired rows. If False, the components are those of the uncentred matrix.
     absent : {"zero", "missing"}, default="zero"
         What an entry is that a sparse X does not store: an observed zero, as PCA and TruncatedSVD of scikit-learn read
-        it, or missing, as in ratings. With "zero" a sparse X is made dense (memory is asked for first), and the
-        results are those of ``X.toarray()``. A stored NaN is missing either way. Of a dense X, NaN is missing whatever
-        this says.
+        it, or missing, as in ratings. With "zero", a sparse X is made dense, if the memory allows it, and the results
+        are those of ``X.toarray()``. A stored NaN is missing in both cases. In a dense X, NaN is missing and `absent`
+        has no effect.
     {n_init}
     {random_state}
     {n_jobs}
@@ -73,15 +73,15 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Principal axes, by decreasing variance; the largest entry of each is positive.
+        Principal axes, by decreasing variance. In each, the entry of the largest absolute value is positive.
     mean_ : ndarray of shape (n_features,)
         Mean of the repaired rows (zeros for ``center=False``).
     explained_variance_ : ndarray of shape (n_components,)
         Variance along each axis.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Its share of the variance of the matrix without its gross errors.
+        Share of each axis in the variance of the matrix without its gross errors.
     singular_values_ : ndarray of shape (n_components,)
-        Singular values of the centred low-rank part.
+        Singular values of the components: the square roots of ``(n_samples_ - 1) * explained_variance_``.
     noise_variance_ : float
         Mean variance along the directions that are not kept, as in probabilistic PCA.
     n_components_ : int
@@ -93,7 +93,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
     {scale_}
     {threshold_}
     location_ : ndarray of shape (n_features,)
-        Mean of the columns of the low-rank part, whether it is subtracted or not.
+        Mean of each column of the low-rank part, whether it is subtracted or not.
     {undetermined}
     {expected_error_}
     {converged_}
@@ -202,7 +202,9 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
 
     @with_callbacks
     def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
-        """Fit a matrix and return the scores of its rows: the same as a fit and a transform of it, at less cost.
+        """Fit a matrix and compute the scores of its rows.
+
+        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost.
 
         Parameters
         ----------
@@ -211,7 +213,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         Returns
         -------
         scores : ndarray of shape (n_samples, n_components)
-            As :meth:`transform` returns them.
+            Scores, as from :meth:`transform`.
 
         Raises
         ------
@@ -261,8 +263,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         n_rows = count_rows(rows.seen.shape[0], rows.seen.row_weight)
         if sample_weight is not None and n_rows < _FEWEST_ROWS:
             raise ValueError(
-                f"sample_weight says how many rows each is, and sums to {n_rows:.3g}: there is no variance of less "
-                f"than {_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
+                f"sample_weight says how often each row counts. It sums to {n_rows:.3g}, but a variance needs at least "
+                f"{_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
             )
         options = self._options(entries.shape, len(rows.seen.y))
         # the matrix is its own target: scores of callbacks are those of `score(X)`
@@ -304,23 +306,23 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
 
     @by_chunks
     def transform(self, X):
-        """Scores of rows on the components, each row regressed robustly on its observed entries, alone.
+        """Compute the scores of rows on the components, each row by a robust regression of its observed entries.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, NaN where missing; of a sparse X `absent` says what the entries are that it does not store.
+            Rows, NaN where an entry is missing; `absent` says what the entries are that a sparse X does not store. For
+            a dask array the result is a dask array.
 
         Returns
         -------
         scores : ndarray of shape (n_samples, n_components)
-            Where nothing is missing or corrupted, ``(X - mean_) @ components_.T`` of the low-rank part; divided by the
-            square root of `explained_variance_` with `whiten`.
+            Where nothing is missing or corrupted, ``(X - mean_) @ components_.T`` of the low-rank part. With `whiten`
+            they are divided by the square root of `explained_variance_`.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        {X_errors}
 
         Examples
         --------
@@ -360,17 +362,17 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         return np.where(deviations > 1e3 * np.finfo(self.mean_.dtype).eps * size, deviations, 1.0)
 
     def inverse_transform(self, X):
-        """Rows from their scores.
+        """Compute rows from their scores.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Scores.
+            Scores, as from :meth:`transform`.
 
         Returns
         -------
         rows : ndarray of shape (n_samples, n_features)
-            ``X @ components_ + mean_``, of scores times the square root of `explained_variance_` with `whiten`.
+            ``X @ components_ + mean_``, with the scores times the square root of `explained_variance_` if `whiten`.
 
         Raises
         ------
@@ -390,7 +392,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         check_is_fitted(self)
         X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if X.shape[1] != self.n_components_:
-            raise ValueError(f"X must have {self.n_components_} columns, one a component, got {X.shape[1]}.")
+            raise ValueError(f"X must have {self.n_components_} columns, one per component, got {X.shape[1]}.")
         scores = X * self._deviations.astype(X.dtype) if self.whiten else X
         return scores @ self.components_ + self.mean_
 

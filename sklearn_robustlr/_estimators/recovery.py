@@ -39,29 +39,28 @@ from .validation import (
 class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator):
     """Recover a low-rank matrix from linear measurements with gross errors (robust trace regression).
 
-    The model is ``y_i = <A_i, X> + e_i`` with X (d1 x d2) of low, unknown rank and e_i zero, noise,
-    or anything at all for a share of the measurements. Over-sized factors from a tiny spectral start
-    follow the sub-gradient of the l1 loss [1]_, which shows the rank; fits of neighbouring ranks by a
-    normalised sub-gradient method [2]_ settle it; a weighted Gauss-Newton iteration ends at machine
-    precision on clean data and near least squares told the bad measurements on noisy data.
-    Nothing needs tuning.
+    The model is ``y_i = <A_i, M> + e_i``, where the matrix M (d1 x d2) has a low, unknown rank. The error e_i is zero
+    or noise, and for a share of the measurements anything at all. Over-parameterised factors from a tiny spectral start
+    follow the sub-gradient of the l1 loss [1]_, which shows the rank. Fits of neighbouring ranks by a normalised
+    sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration then refines the fit, to machine precision on
+    clean data, and on noisy data nearly to the least-squares fit without the outliers. Nothing needs tuning.
 
     Parameters
     ----------
     rank : int or None, default=None
-        Upper bound of the rank. None: it is found.
+        Upper bound for the rank. None: the rank is found without a bound.
     measurements : {"matrix", "rank_one", "entries"}, default="matrix"
-        What a row of X is: "matrix": a flattened d1 x d2 matrix A_i (dense or sparse rows);
-        "rank_one": ``[a, b]``, meaning ``A_i = a b^T``; "entries": a pair (i, j) of indices, meaning
-        that y is the entry (i, j) (matrix completion; a pair may occur several times, each time
-        as a measurement of its own, but for those with the same value, which are one that counts as often).
+        What a row of X is. "matrix": a flattened d1 x d2 matrix A_i (dense or sparse rows). "rank_one": ``[a, b]``,
+        which stands for ``A_i = a b^T``. "entries": a pair (i, j), for which y is the entry (i, j) of the matrix
+        (matrix completion). A pair that occurs several times is a measurement each time, but repetitions with the same
+        value are one measurement that counts as often.
     shape : tuple (d1, d2) or None, default=None
-        Shape of the matrix. None: for "matrix", the number of features factored as squarely as it
-        divides; for "rank_one", two equal halves; for "entries", one row for each i that occurs and one column for
-        each j: then they are ids, any non-negative integers, such as those of users and items (see `row_ids_`). With
-        a shape given they are indices, from 0.
+        Shape of the matrix. None: for "matrix", the number of features divided as squarely as possible; for "rank_one",
+        two equal halves; for "entries", one row for each i that occurs and one column for each j. The i and j are then
+        ids: any non-negative integers, such as those of users and items (see `row_ids_`). If a shape is given, they are
+        indices from 0.
     symmetric : bool, default=False
-        True: X is symmetric positive semi-definite, X = U U^T, as in [1]_.
+        Whether the matrix is symmetric positive semi-definite, M = U U^T, as in [1]_.
     {n_init}
     {random_state}
     {n_jobs}
@@ -80,20 +79,20 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     singular_values_ : ndarray of shape (n_components,)
         Singular values of the estimate, largest first.
     left_ : ndarray of shape (d1, n_components)
-        Left singular vectors.
+        Left singular vectors of the estimate.
     right_ : ndarray of shape (d2, n_components)
-        Right singular vectors.
+        Right singular vectors of the estimate.
     matrix_ : ndarray of shape (d1, d2)
-        The estimate (computed on demand).
+        The estimate, computed on demand.
     coef_ : ndarray of shape (n_features,)
-        The same, flattened, as the coefficients of the features; of ``measurements="matrix"`` alone.
+        The estimate, flattened: the coefficients of the features. Only for ``measurements="matrix"``.
     shape_ : tuple (d1, d2)
-        Its shape.
+        Shape of the estimate.
     row_ids_, column_ids_ : ndarray of int64, shapes (d1,) and (d2,), or None
-        For "entries" without a `shape`, the ids of the rows and of the columns of the estimate, of `left_` and of
-        `right_`: those that occur in X, sorted (with `symmetric`, those that occur in either place). Otherwise None.
+        For "entries" without a `shape`, the ids of the rows of `left_` and of `right_`: those that occur in X, sorted
+        (with `symmetric`, those that occur in either column of X). Otherwise None.
     outliers_ : ndarray of bool, shape (n_samples,)
-        Measurements flagged as gross errors: residual beyond `threshold_`.
+        True for measurements flagged as gross errors: their residual is beyond `threshold_`.
     {scale_}
     {threshold_}
     {converged_}
@@ -112,9 +111,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     .. [1] J. Ma and S. Fattahi, "Global convergence of sub-gradient method for robust matrix
        recovery: small initialization, noisy measurements, and over-parameterization", Journal of
        Machine Learning Research 24(96), 2023, algorithm 1.
-    .. [2] T. Tong, C. Ma and Y. Chi, "Low-rank matrix recovery with scaled subgradient methods: fast
-       and robust convergence without the condition number", IEEE Transactions on Signal Processing
-       69, 2021.
+    .. [2] T. Tong, C. Ma and Y. Chi, "Low-rank matrix recovery with scaled subgradient methods: fast and robust
+       convergence without the condition number", IEEE Transactions on Signal Processing 69, 2021.
 
     Examples
     --------
@@ -122,8 +120,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     >>> from sklearn_robustlr.datasets import make_measurements
     >>> problem = make_measurements(shape=(20, 15), rank=2, outliers=0.2, random_state=0)
     >>> model = RobustLowRankRecovery(shape=(20, 15)).fit(problem.data, problem.target)
-    >>> model.rank_, model.converged_
-    (2, True)
+    >>> model.rank_, model.converged_, model.coef_.shape
+    (2, True, (300,))
     >>> bool(abs(model.matrix_ - problem.coef).max() < 1e-8)
     True
     """
@@ -189,23 +187,22 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None, *, init=None):
-        """Recover the matrix.
+        """Fit a low-rank matrix to measurements.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Measurements, as `measurements` says; float32 is kept. Sparse rows for "matrix" only.
+            Measurements, as `measurements` says; float32 is kept. Sparse only for "matrix".
         y : array-like of shape (n_samples,)
-            Their values, some perhaps grossly wrong.
+            Values of the measurements, some perhaps grossly wrong.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            How often each measurement counts: one of weight 2 as two that are the same, one of weight 0 as none. The
-            rank and the outliers are found by measurements that are there or not; weights count in the least squares
-            of the inliers that end a fit with noise, by their ratios. Inverse variances, where these are known, make
-            it efficient. None: all count once.
+            How often each measurement counts: one of weight 2 counts as two identical ones, one of weight 0 as none.
+            The rank and the outliers depend on which measurements there are. The weights count, by their ratios, in the
+            least squares of the inliers that end a fit with noise; known inverse variances make it efficient. None:
+            each counts once.
         init : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
-            Factors L and R of a first guess ``L R^T``, close to what is looked for: where it leads to no fit to be
-            trusted, the fit begins afresh. None: the result of the last fit with `warm_start`, else the tiny
-            start.
+            Factors L and R of a first guess ``L R^T`` close to the matrix. If the fit from there is not to be trusted,
+            it begins afresh. None: with `warm_start`, the result of the last fit, otherwise the tiny start.
 
         Returns
         -------
@@ -257,15 +254,15 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     @property
     def matrix_(self):
-        """The recovered matrix, computed from the factors on demand."""
+        """Recovered matrix of shape `shape_`, computed from the factors on demand."""
         check_is_fitted(self)
         return (self.left_ * self.singular_values_) @ self.right_.T
 
     @property
     def coef_(self):
-        """The coefficients of the features, (n_features,): the matrix flattened, where X holds flattened matrices."""
+        """Coefficients of the features: `matrix_`, flattened; for ``measurements="matrix"`` only."""
         if self.measurements != "matrix":
-            raise AttributeError(f"coef_ is that of measurements='matrix', not of {self.measurements!r}: see matrix_.")
+            raise AttributeError(f"coef_ needs measurements='matrix', got {self.measurements!r}: use matrix_ instead.")
         return self.matrix_.ravel()
 
     @property
@@ -273,22 +270,20 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return len(self.singular_values_)
 
     def transform(self, X):
-        """Features ``u_k^T A_i v_k`` of measurements in the singular bases of the estimate.
+        """Compute the features ``u_k^T A_i v_k`` of measurements in the singular bases of the estimate.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Measurements, as in `fit`.
+        {X_measurements}
 
         Returns
         -------
         features : ndarray of shape (n_samples, n_components)
-            ``predict(X)`` is their product with `singular_values_`.
+            Features; their product with `singular_values_` is ``predict(X)``.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        {X_errors}
 
         Examples
         --------
@@ -323,31 +318,30 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def predict(self, X, return_std=False):
         """Predict the values of measurements, ``<A_i, matrix_>``.
 
-        An entry in a row of which `fit` has seen nothing, where rows have ids, is that of a typical row: its
-        coefficients are the medians of those of all rows (of `left_`). So a new user is predicted by what is usual for
-        the item. The same holds for columns, and ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known. A
-        negative id is always unknown, as what an ``OrdinalEncoder(unknown_value=-1)`` has not seen.
+        Where rows have ids, a row that :meth:`fit` has not seen is predicted as a typical row, whose coefficients are
+        the medians of those of all rows (of `left_`): for a new user, what is usual for the item. The same holds for
+        columns. ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known. A negative id, such as
+        ``OrdinalEncoder(unknown_value=-1)`` gives to what it has not seen, is always unknown.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Measurements, as in `fit`.
+        {X_measurements}
         return_std : bool, default=False
-            Whether to return their standard errors too.
+            Whether to return the standard errors of the predictions too.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
             Predictions.
         std : ndarray of shape (n_samples,)
-            With ``return_std=True`` alone: standard errors of ``<A_i, matrix_>``, without the noise of a single
-            measurement, which is `scale_`; by the covariance of least squares in both factors, of the inliers. 0 where
-            the fit is exact, infinite where nothing is known.
+            Only with ``return_std=True``. Standard errors of ``<A_i, matrix_>``, from the covariance of a least-squares
+            fit of both factors to the inliers. They leave out the noise of a single measurement, which is `scale_`. 0
+            where the fit is exact, infinite where nothing is known.
 
         Raises
         ------
-        ValueError
-            If X is not as described, or the estimator is not fitted (NotFittedError).
+        ValueError, TypeError
+            If X or `return_std` is not as described, or the estimator is not fitted (NotFittedError).
 
         Examples
         --------
@@ -385,28 +379,27 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return std
 
     def score(self, X, y, sample_weight=None):
-        """Robust R2 of the predictions, ``1 - (median|y - p| / median|y - median y|)^2``.
+        """Compute the robust R2 of the predictions p, ``1 - (median|y - p| / median|y - median y|)^2``.
 
-        Held-out targets are corrupted too: fewer than half of them cannot move it far.
+        Held-out targets are corrupted too, but fewer than half of them cannot move the score far.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Measurements, as in `fit`.
+        {X_measurements}
         y : array-like of shape (n_samples,)
-            Their values.
+            Values of the measurements.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each counts in the medians. None: once.
+            How often each measurement counts in the medians. None: each counts once.
 
         Returns
         -------
         score : float
-            1 is best.
+            Robust R2, at most 1.
 
         Raises
         ------
         ValueError
-            If X or y is not as described, or the estimator is not fitted (NotFittedError).
+            If X, y or `sample_weight` is not as described, or the estimator is not fitted (NotFittedError).
 
         Examples
         --------

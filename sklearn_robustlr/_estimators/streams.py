@@ -24,24 +24,24 @@ class StreamMixin(MatrixMixin):
     def partial_fit(self, X, y=None):
         """Learn from one more batch of rows.
 
-        As long as the rows so far are few (250,000 entries, or 200 rows), they are kept, and fitted as by `fit`
-        whenever their number has grown by half. In between, and from there on, each batch adds to sums for each column,
-        from which the fit is refined; memory does not grow. The last rows are looked at from time to time: where they
-        have something in common that the fit does not explain, they are fitted anew. Rows that `fit` was given are not
-        remembered: the first batch after it begins anew.
+        As long as there are few rows (250,000 entries, or 200 rows), they are kept, and are fitted as by :meth:`fit`
+        whenever their number has grown by half. Between these fits, and once there are more rows, each batch adds to
+        sums for each column, from which the fit is refined; memory does not grow. From time to time the last rows are
+        checked: if they have something in common that the fit does not explain, they are fitted anew. The rows of an
+        earlier :meth:`fit` are not remembered: the first batch after it begins anew.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as of `fit`; one or more.
+            One or more rows, as for :meth:`fit`.
         y : None
             Ignored.
 
         Returns
         -------
         self : object
-            Fitted estimator. `outliers_` and other attributes of rows are those of this batch. Whether the fit is to be
-            trusted is said by `converged_`, without a warning.
+            Fitted estimator. Its `outliers_` and other attributes of rows are those of this batch. Its `converged_`
+            says whether the fit is to be trusted; no warning does.
 
         Raises
         ------

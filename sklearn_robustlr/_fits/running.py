@@ -82,7 +82,8 @@ class RunningFit:
         """That of the sample, if the other rows are like it."""
         verdict, share = self.sample.verdict, self.sums.share
         if verdict.converged and are_more(share, self.expected):
-            message = f"{share:.1%} of all entries are gross errors, and {self.expected:.1%} of the rows fitted first"
+            first = f"but only {self.expected:.1%} of those of the rows that were fitted first"
+            message = f"{share:.1%} of all entries are gross errors, {first}"
             return Verdict(StopReason.UNEXPLAINED, message)
         return verdict
 

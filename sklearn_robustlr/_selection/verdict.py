@@ -30,7 +30,7 @@ from .evidence import EDGES, LEAST_EDGES, SUPPORTED, gain, has_enough_inliers
 from .scan import Scan
 
 #: Verdict on a fit that is doubtful where no second opinion is asked for.
-DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many errors or much noise, or no gap in the spectrum speaks for it")
+DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many outliers or much noise, or no gap in the spectrum speaks for it")
 #: Verdict where another model says that no rank is sharp.
 DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
 #: Verdict where the budget of iterations did not last.
@@ -88,7 +88,7 @@ def judge(
     if scan.is_spent:
         return SPENT
     if scan.gave_up:
-        return Verdict(StopReason.STUCK, f"the scan was given up at rank {k}")
+        return Verdict(StopReason.STUCK, f"the search for the rank was given up at rank {k}")
     size = len(fit.residual)
     inlier = float(fit.inlier_weight.sum())
     if not (has_enough_inliers(fit) or _is_supported(scan, k)):
@@ -124,7 +124,7 @@ def judge(
     if k < limit and scan.left_over(k) > _COMMON:
         return Verdict(
             StopReason.UNEXPLAINED,
-            f"structure is left beyond rank {k}: what it leaves has more in common than noise has",
+            f"structure is left beyond rank {k}: the residuals have more in common than noise has",
         )
     if not options.is_told:  # where a rank was asked for, more structure than that may be left
         hidden = _judge_noise(fit, problem.base)
@@ -151,7 +151,7 @@ def _judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
     if fit.heavy_tailed and fit.scale > _MOST_HEAVY:
         return Verdict(
             StopReason.UNEXPLAINED,
-            f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most may be errors",
+            f"the noise is heavy-tailed and {fit.scale:.2g} of the size of the data: most values may be outliers",
         )
     # next to nothing stands out of the noise
     if fit.scale > _MOST_NOISE or np.mean(np.abs(base.y) > FLAG_WIDTH * fit.scale) < _LEAST_CLEAR:
@@ -220,12 +220,12 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     if share < _MOST and len(np.unique(met)) < 0.5 * len(met):
         return Verdict(
             StopReason.UNDETERMINED,
-            f"what is met exactly, {share:.0%} of the measurements, are a few values that keep coming back",
+            f"the {share:.0%} of the measurements that are met exactly are a few values that keep coming back",
         )
     if _is_met_by_ties(fit, y):
         return Verdict(
             StopReason.UNDETERMINED,
-            f"the data have only few values, and meeting {share:.0%} of them exactly may be chance",
+            f"the data have only a few different values, and that {share:.0%} of them are met exactly may be chance",
         )
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
         return Verdict(

@@ -34,29 +34,35 @@ class Masks(NamedTuple):
 class StopReason(StrEnum):
     """Why a fit ended as it did: the codes of the attribute ``stop_reason_``.
 
-    That attribute is a plain string, and equal to one of these members. The page "Troubleshooting" of the documentation
-    says what to do about each.
+    The attribute is a plain string that is equal to one of these members. The page "Troubleshooting" of the
+    documentation says what to do about each.
 
     Attributes
     ----------
     EXACT
-        "exact": far more is met exactly than chance and the degrees of freedom can explain.
+        "exact": the fit meets far more values exactly than chance and the degrees of freedom can explain.
     NOISY
-        "noisy": a sharp rank, and noise beside it.
+        "noisy": the rank is sharp, and there is noise beside it.
     APPROXIMATE
-        "approximate": a useful approximation of a matrix whose spectrum decays, so that it has no sharp rank.
+        "approximate": the fit is a useful approximation of a matrix whose spectrum decays, so that it has no sharp
+        rank.
     UNDETERMINED
-        "undetermined": the data allow several answers: inliers are too few, or signs or stuck values are open.
+        "undetermined": the data allow several answers, because there are too few inliers, or because signs or stuck
+        values are open.
     STUCK
         "stuck": the fit is a poor local solution, and another start may lead to a better one.
     UNEXPLAINED
         "unexplained": structure is left beyond the rank, or no rank stands out from the noise.
     UNPOLISHED
-        "unpolished": the sub-gradient method alone (``polish=False``) came to no clear rank.
+        "unpolished": the sub-gradient method alone (``polish=False``) found no clear rank.
     INTERRUPTED
-        "interrupted": a callback asked for an end, or `max_iter` iterations were not enough.
+        "interrupted": a callback asked the fit to stop, or `max_iter` iterations were not enough.
     converged : bool
-        Whether a fit that ended so is to be trusted, as the first three are.
+        Whether a fit that ended for this reason is to be trusted: True for the first three.
+
+    See Also
+    --------
+    sklearn_robustlr.RobustMatrixCompletion : Has the attribute ``stop_reason_``, as the other estimators do.
 
     Examples
     --------
@@ -78,7 +84,7 @@ class StopReason(StrEnum):
 
     @property
     def converged(self) -> bool:
-        """Whether a fit that ended so is to be trusted."""
+        """Whether a fit that ended for this reason is to be trusted."""
         return self in (StopReason.EXACT, StopReason.NOISY, StopReason.APPROXIMATE)
 
 

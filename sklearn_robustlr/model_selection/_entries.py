@@ -20,20 +20,20 @@ from ..metrics import robust_r2_score
 
 
 def to_entries(X):
-    """Observed entries of a matrix, one a row, so that scikit-learn's tools for rows work on entries.
+    """List the observed entries of a matrix, one per row, so that scikit-learn's tools for rows work on entries.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (d1, d2)
-        Matrix with NaN where missing. Of a sparse matrix the stored entries are observed, zeros among them, and a
-        stored NaN is missing.
+        Matrix with NaN where an entry is missing. In a sparse matrix the stored entries are observed, zeros included,
+        but a stored NaN is missing.
 
     Returns
     -------
     indices : ndarray of int32, shape (n_entries, 2)
-        Their pairs (i, j), by rows.
+        Pairs (i, j) of the row and the column of each observed entry, row by row.
     values : ndarray of shape (n_entries,)
-        Their values; float32 is kept.
+        Values of the entries, as float64, or float32 if X is.
 
     Raises
     ------
@@ -42,8 +42,8 @@ def to_entries(X):
 
     See Also
     --------
-    EntryKFold : Splits them.
-    EntryRegressor : Fits an estimator of matrices to them.
+    EntryKFold : Splits entries into folds.
+    EntryRegressor : Fits an estimator of matrices to entries.
 
     Examples
     --------
@@ -77,17 +77,18 @@ def _check_indices(X, shape):
 class EntryKFold(BaseCrossValidator):
     """K folds of the entries of a matrix, even in every row and in every column.
 
-    Train and test set differ in entries, not in rows: what is judged is how well an entry is predicted from the
-    others of its row and column. The folds are random, but each takes about the same share of every row and of
-    every column. With three folds or more, a row or column of at least two entries always keeps some in training,
-    which random folds do not see to. One with a single entry has none while that is tested.
+    Training and test sets differ in entries, not in rows: they judge how well an entry is predicted from the other
+    entries of its row and column. The folds are random, but each takes about the same share of every row and of every
+    column. With three folds or more, a row or column of at least two entries always keeps some of them in training,
+    which purely random folds do not ensure. A row or column with a single entry has none in training while that entry
+    is tested.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds. None: others at each call.
+        Seed of the folds. None: each call of `split` deals other folds.
 
     Raises
     ------
@@ -97,7 +98,7 @@ class EntryKFold(BaseCrossValidator):
     See Also
     --------
     to_entries : The entries of a matrix, as `split` takes them.
-    EntryRegressor : Fits an estimator of matrices to them.
+    EntryRegressor : Fits an estimator of matrices to entries.
 
     Examples
     --------
@@ -138,12 +139,12 @@ class EntryKFold(BaseCrossValidator):
         return self.n_splits
 
     def split(self, X, y=None, groups=None):
-        """Deal the entries.
+        """Split the entries into training and test sets.
 
         Parameters
         ----------
         X : array-like of int, shape (n_entries, 2)
-            Pairs (i, j), as from :func:`to_entries`, or of ids.
+            Pairs (i, j) of indices, as from :func:`to_entries`, or of ids.
         y, groups : object
             Ignored.
 
@@ -155,7 +156,7 @@ class EntryKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If X does not hold pairs of indices, or fewer than there are folds.
+            If X does not hold pairs of non-negative integers, or holds fewer than there are folds.
 
         Examples
         --------
@@ -187,36 +188,38 @@ class EntryKFold(BaseCrossValidator):
 
 
 class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """Fit an estimator of matrices, an imputer or a PCA, to entries given one a row.
+    """Fit an estimator of matrices, such as an imputer or a PCA, to entries that are given one per row.
 
-    The entries are put into a matrix with NaN elsewhere, `estimator` fills it, and predictions are read off it. So
-    scikit-learn's cross-validation, which deals rows, deals entries, and any two imputers can be compared on
-    entries that neither has seen. :class:`RobustLowRankRecovery` does not need it: it takes entries itself.
+    The entries are put into a matrix with NaN elsewhere, `estimator` fills it, and predictions are read from the filled
+    matrix. Cross-validation of scikit-learn, which splits rows, thus splits entries, and any two imputers can be
+    compared on entries that neither has seen. :class:`~sklearn_robustlr.RobustLowRankRecovery` takes entries itself and
+    does not need this class.
 
     Parameters
     ----------
     estimator : estimator object
-        What fills a matrix with NaN: an imputer (:class:`RobustMatrixCompletion`, those of scikit-learn), an estimator
-        with `inverse_transform` that takes NaN (:class:`RobustPCA`), or a pipeline of them and of scalers. In a
-        pipeline the steps are undone, the last one first; a step without `inverse_transform` must be one
-        that does not change the units, such as an imputer.
+        Estimator that fills a matrix with NaN: an imputer (:class:`~sklearn_robustlr.RobustMatrixCompletion`, those of
+        scikit-learn), an estimator with `inverse_transform` that takes NaN (:class:`~sklearn_robustlr.RobustPCA`), or a
+        pipeline of these and of scalers. The steps of a pipeline are undone, the last one first; a step without
+        `inverse_transform` must not change the units, as an imputer does not.
     shape : tuple (d1, d2) or None, default=None
-        Shape of the matrix. None: the largest indices plus 1. Give it under cross-validation, where the largest may
-        be in the test set. (Ids are for :class:`RobustLowRankRecovery`, which has a row only for those that occur.)
+        Shape of the matrix. None: the largest indices plus 1. Give the shape under cross-validation, where the largest
+        index may be in the test set. For ids use :class:`~sklearn_robustlr.RobustLowRankRecovery`, which has a row only
+        for those that occur.
 
     Attributes
     ----------
     estimator_ : estimator object
-        The fitted estimator.
+        Fitted estimator.
     shape_ : tuple (d1, d2)
         Shape of the matrix.
     filled_ : ndarray of shape (d1, d2)
-        The filled matrix; not there where `estimator` has a method `predict_entries`, which is then used instead, on a
-        sparse matrix, so that large ones are never dense.
+        Filled matrix. Not set if `estimator` has a method `predict_entries`: that is used instead, after a fit of a
+        sparse matrix, so that a large matrix is never dense.
     n_features_in_ : int
-        2.
-    feature_names_in_ : ndarray of str
-        Names of the columns of X, where it had any.
+        Number of columns of X: 2.
+    feature_names_in_ : ndarray of str, shape (2,)
+        Names of the columns of X. Only set if X has names that are all strings.
 
     See Also
     --------
@@ -244,14 +247,14 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         self.shape = shape
 
     def fit(self, X, y):
-        """Fill the matrix of some entries.
+        """Fit the estimator to the matrix of some entries.
 
         Parameters
         ----------
         X : array-like of int, shape (n_entries, 2)
-            Their pairs (i, j), each at most once.
+            Pairs (i, j) of the indices of the entries, each at most once.
         y : array-like of shape (n_entries,)
-            Their values, some perhaps grossly wrong.
+            Values of the entries, some perhaps grossly wrong.
 
         Returns
         -------
@@ -261,7 +264,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         Raises
         ------
         ValueError
-            If the data are not as described, or the estimator returns no matrix of the same shape.
+            If the data are not as described, or the estimator does not return a matrix of the same shape.
 
         Examples
         --------
@@ -305,7 +308,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         Parameters
         ----------
         X : array-like of int, shape (n_entries, 2)
-            Their pairs (i, j).
+            Pairs (i, j) of the indices of the entries.
 
         Returns
         -------
@@ -332,19 +335,19 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         return self.filled_[rows, cols]
 
     def score(self, X, y):
-        """Robust R2 of the predictions, which a minority of corrupted held-out entries cannot move far.
+        """Compute the robust R2 of the predictions, which a minority of corrupted held-out entries cannot move far.
 
         Parameters
         ----------
         X : array-like of int, shape (n_entries, 2)
-            Their pairs (i, j).
+            Pairs (i, j) of the indices of the entries.
         y : array-like of shape (n_entries,)
-            Their values.
+            Values of the entries.
 
         Returns
         -------
         score : float
-            1 is best; see :func:`sklearn_robustlr.metrics.robust_r2_score`.
+            Robust R2, at most 1; see :func:`sklearn_robustlr.metrics.robust_r2_score`.
 
         Raises
         ------

@@ -17,22 +17,24 @@ from .._estimators.validation import check_integer, check_real
 
 @dataclass(frozen=True, eq=False)
 class TuningReport:
-    """What :func:`tune_and_report` found.
+    """The choice of :func:`tune_and_report` and all scores.
+
+    The report scores, on seeds that the choice was not made on, are the figures to publish.
 
     Parameters
     ----------
     best_params_ : dict
-        The candidate of the highest mean tuning score, the first of equals.
+        Candidate with the highest mean tuning score, the first of equals.
     candidates_ : list of dict
-        All that were tried.
+        All candidates that were tried.
     tuning_seeds_ : list of int
-        Seeds tuned on.
+        Seeds that the choice was made on.
     tuning_scores_ : ndarray of shape (n_candidates, n_tuning_seeds)
-        Their scores.
+        Scores of all candidates on the tuning seeds.
     report_seeds_ : list of int
-        Seeds reported on.
+        Seeds that the choice was not made on.
     report_scores_ : ndarray of shape (n_report_seeds,)
-        Scores of `best_params_` there: the figures to publish.
+        Scores of `best_params_` on the report seeds.
 
     Attributes
     ----------
@@ -41,7 +43,7 @@ class TuningReport:
 
     See Also
     --------
-    tune_and_report : Makes it.
+    tune_and_report : Makes the report.
 
     Examples
     --------
@@ -66,21 +68,21 @@ class TuningReport:
         return np.percentile(self.report_scores_, [25, 50, 75])
 
     def interval(self, *, level=0.95, n_resamples=10000, random_state=0):
-        """Bootstrap interval of the mean report score, over seeds.
+        """Compute a bootstrap interval of the mean report score, over seeds.
 
         Parameters
         ----------
         level : float, default=0.95
-            Its coverage, between 0 and 1.
+            Nominal coverage of the interval, above 0 and below 1.
         n_resamples : int, default=10000
             Number of resamples.
         random_state : int, RandomState instance or None, default=0
-            Draws them.
+            Seed of the resamples.
 
         Returns
         -------
         low, high : float
-            The percentile interval.
+            Ends of the percentile interval.
 
         Raises
         ------
@@ -130,34 +132,38 @@ def _fit_and_score(estimator, params, make_problem, score, seed):
 def tune_and_report(estimator, param_grid, make_problem, *, score, tuning_seeds, report_seeds, n_jobs=None):
     """Choose hyper-parameters on some seeds and report on others, never on the same.
 
-    The score on the seeds that a choice was made on is too good: it has been maximised. This is the protocol of
-    Eimer, Lindauer and Raileanu [1]_, made for reinforcement learning and as true here: the seeds are set apart before
-    anything is run, every candidate runs on every tuning seed, the best in the mean is chosen, and only it runs
-    on the report seeds. Report those scores, with both sets of seeds and the grid.
+    The score on the seeds that a choice was made on is too good, because it has been maximised. This function follows
+    the protocol of Eimer, Lindauer and Raileanu [1]_, which was made for reinforcement learning and holds here too. The
+    seeds are set apart before anything is run. Every candidate runs on every tuning seed, the one with the best mean
+    score is chosen, and only that one runs on the report seeds. Report its scores there, with both sets of seeds and
+    the grid.
 
     Parameters
     ----------
     estimator : estimator object
-        Cloned for each fit. Each of its parameters called ``random_state``, nested ones too, is set to the seed.
+        Estimator, cloned for each fit. Each of its parameters called ``random_state``, nested ones too, is set to the
+        seed.
     param_grid : dict, list of dict, or another iterable
-        A dict, or a list of them, is a grid as in :class:`sklearn.model_selection.GridSearchCV`; another iterable,
-        such as a :class:`sklearn.model_selection.ParameterSampler`, yields the candidates themselves.
+        Candidates. A dict or a list of dicts is a grid as in :class:`sklearn.model_selection.GridSearchCV`; another
+        iterable, such as a :class:`sklearn.model_selection.ParameterSampler`, yields the candidates themselves.
     make_problem : callable
-        ``make_problem(seed)`` returns the problem of a seed: a dict or :class:`sklearn.utils.Bunch` with `data`,
-        perhaps `target`, and whatever `score` needs, such as the truth or a test set.
+        Function that makes the problem of a seed: ``make_problem(seed)`` returns a dict or
+        :class:`sklearn.utils.Bunch` with `data`, perhaps `target`, and whatever `score` needs, such as the truth or a
+        test set.
     score : callable
-        ``score(model, problem)`` of a model fitted to `data` and `target`; higher is better.
+        Function that scores a model fitted to `data` and `target`: ``score(model, problem)`` returns a number, and
+        higher is better.
     tuning_seeds : iterable of int
         Seeds to choose on.
     report_seeds : iterable of int
         Seeds to report on.
     n_jobs : int or None, default=None
-        Fits at a time, as in scikit-learn. The result does not depend on it.
+        Number of fits that run at the same time, as in scikit-learn. The result does not depend on it.
 
     Returns
     -------
     report : TuningReport
-        The choice, all scores, quartiles and a bootstrap interval.
+        The choice and all scores, with quartiles and a bootstrap interval of the report scores.
 
     Raises
     ------
@@ -166,6 +172,11 @@ def tune_and_report(estimator, param_grid, make_problem, *, score, tuning_seeds,
         not finite.
     TypeError
         If a seed is not an integer.
+
+    See Also
+    --------
+    TuningReport : The result.
+    EntryKFold : Folds of the entries of a single matrix.
 
     References
     ----------

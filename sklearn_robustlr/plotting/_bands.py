@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators.docs import documented
 from ._drawing import BLUE, GREY, VERMILLION, axes, legend
 
 # Nominal coverages of a calibration curve.
@@ -21,7 +22,7 @@ def _line(name, values, length):
 
 def _completion(estimator):
     if not hasattr(estimator, "predict_interval"):
-        raise TypeError(f"The intervals are those of RobustMatrixCompletion, got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must be a RobustMatrixCompletion, got {type(estimator).__name__}.")
     return estimator
 
 
@@ -31,36 +32,34 @@ def _whole(X):
     return X
 
 
+@documented
 class IntervalDisplay:
-    """A row or a column of a matrix with the intervals of its entries: what is observed, flagged and estimated.
+    """Plot of a row or a column of a matrix: observed and flagged values, estimates and their intervals.
 
-    Use :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
     observed : array-like of shape (n_entries,)
-        Observed values, NaN where missing.
+        Observed values, NaN where an entry is missing.
     lower, upper : array-like of shape (n_entries,)
         Ends of the intervals.
     estimate : array-like of shape (n_entries,)
-        Estimates.
+        Estimates of the entries.
     outliers : array-like of bool, shape (n_entries,), or None, default=None
-        True where a value is flagged. None: nowhere.
+        True where a value is flagged as an outlier. None: no value is flagged.
     coverage : float or None, default=None
         Coverage of the intervals, for the legend.
     label : str, default="entry"
-        What the entries are, for the axis.
+        Label of the horizontal axis: what the entries are.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
+    {axes}
     line_ : matplotlib Line2D
-        The estimates.
+        Line of the estimates.
     band_ : matplotlib PolyCollection
-        The intervals.
+        Band of the intervals.
 
     Raises
     ------
@@ -93,35 +92,35 @@ class IntervalDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, row=None, column=None, coverage=0.9, ax=None, **kwargs):
-        """Draw a row or a column of rows that a fitted estimator completes.
+        """Draw a row or a column of a matrix that a fitted estimator completes.
 
         Parameters
         ----------
         estimator : RobustMatrixCompletion
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_samples, n_features)
-            Rows, seen or new, NaN where missing.
+            Rows, seen or new, NaN where an entry is missing.
         row, column : int or None, default=None
-            Which of them: one of the two.
+            Index of the row or of the column to draw. Give one of the two.
         coverage : float, default=0.9
-            Coverage of the intervals.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+            Coverage of the intervals, above 0 and below 1.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for the estimates.
+            Keyword arguments for matplotlib's `plot` of the estimates.
 
         Returns
         -------
         display : IntervalDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
-            If not one of `row` and `column` is given, or it is not in X; or the estimator is not fitted
-            (NotFittedError).
-        ImportError
-            If matplotlib is not installed.
+            If not exactly one of `row` and `column` is given, it is not in X, X is sparse, or the estimator is not
+            fitted (NotFittedError).
+        TypeError
+            If `row` or `column` is not an integer, or the estimator predicts no intervals.
+        {no_matplotlib}
         """
         check_is_fitted(estimator)
         if (row is None) == (column is None):
@@ -140,24 +139,22 @@ class IntervalDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, *, ax=None, **kwargs):
-        """Draw.
+        """Draw the intervals.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for the estimates.
+            Keyword arguments for matplotlib's `plot` of the estimates.
 
         Returns
         -------
         self : IntervalDisplay
-            The display.
+            The display itself.
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -189,26 +186,24 @@ class IntervalDisplay:
         return self
 
 
+@documented
 class CoverageDisplay:
-    """Observed coverage of intervals beside the nominal one: on the diagonal they cover what they claim.
+    """Plot of the observed coverage of intervals against the nominal one.
 
-    Use :meth:`from_estimator`.
+    On the diagonal, the intervals hold what they claim. Use :meth:`from_estimator` to create the display.
 
     Parameters
     ----------
     nominal : array-like of shape (n_levels,)
-        Nominal coverages.
+        Nominal coverages, from 0 to 1.
     observed : array-like of shape (n_levels,)
-        Shares of true values that are within the intervals.
+        Shares of true values that the intervals hold, from 0 to 1.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
+    {axes}
     line_ : matplotlib Line2D
-        The curve.
+        Line of the observed coverage.
 
     Raises
     ------
@@ -244,27 +239,28 @@ class CoverageDisplay:
         Parameters
         ----------
         estimator : RobustMatrixCompletion
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_samples, n_features)
-            Rows, NaN where missing.
+            Rows, NaN where an entry is missing.
         truth : array-like of shape (n_samples, n_features)
-            The same rows with values that X lacks. Those entries are judged.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+            The same rows with values for entries that X lacks. These entries are judged.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot`.
+            Keyword arguments for matplotlib's `plot`.
 
         Returns
         -------
         display : CoverageDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
-            If the shapes differ or `truth` has no value that X lacks, or the estimator is not fitted (NotFittedError).
-        ImportError
-            If matplotlib is not installed.
+            If the shapes differ, `truth` has no value that X lacks, X is sparse, or the estimator is not fitted
+            (NotFittedError).
+        TypeError
+            If the estimator predicts no intervals.
+        {no_matplotlib}
         """
         check_is_fitted(estimator)
         values = np.asarray(truth, dtype=np.float64)
@@ -281,24 +277,22 @@ class CoverageDisplay:
         return cls(_LEVELS, observed).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax=None, **kwargs):
-        """Draw.
+        """Draw the observed coverage.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot`.
+            Keyword arguments for matplotlib's `plot`.
 
         Returns
         -------
         self : CoverageDisplay
-            The display.
+            The display itself.
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------

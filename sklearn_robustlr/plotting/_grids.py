@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators.docs import documented
 from ._drawing import BLUE, GREY, VERMILLION, axes, legend
 
 # Cells up to which a sparse matrix is drawn as an image; beyond, only its flagged entries are drawn, as points.
@@ -42,15 +43,18 @@ def _at_stored(flags, values):
     return np.asarray(flags.tocsr()[rows, cols]).ravel()
 
 
+@documented
 class OutlierDisplay:
-    """Flagged entries in their matrix, or the residuals with the threshold of the flags.
+    """Plot of the flagged entries in their matrix, or of the residuals with the threshold of the flags.
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to create it.
 
     Parameters
     ----------
     outliers : {array-like, sparse matrix} of bool, shape (n_samples,) or (n_samples, n_features)
         True where a value is flagged as a gross error.
     matrix : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
-        The data, NaN or not stored where missing.
+        Data, NaN or not stored where missing.
     residual : {array-like, sparse matrix} of the shape of `outliers` or None, default=None
         Residuals, NaN or not stored where missing.
     threshold : float or None, default=None
@@ -58,17 +62,18 @@ class OutlierDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
+    {axes}
     image_ : matplotlib AxesImage or None
-        The picture of the matrix, if that was drawn.
+        Image of the matrix, if it was drawn.
 
     Raises
     ------
     ValueError
         If the shapes differ.
+
+    See Also
+    --------
+    sklearn_robustlr.metrics.outlier_precision_recall : Precision and recall of the flags.
 
     Examples
     --------
@@ -90,34 +95,32 @@ class OutlierDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y=None, *, kind=None, ax=None, **kwargs):
-        """Draw what a fitted estimator flags in data, those of the fit or new ones.
+        """Draw what a fitted estimator flags in data, seen or new.
 
         Parameters
         ----------
-        estimator : estimator of this package
-            Fitted.
+        estimator : RobustLowRankRecovery, RobustMatrixCompletion or RobustPCA
+            Fitted estimator.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data as in `fit`.
+            Data, as for the method `fit` of the estimator.
         y : array-like of shape (n_samples,) or None, default=None
             Values of the measurements, for :class:`~sklearn_robustlr.RobustLowRankRecovery`.
         kind : {"matrix", "histogram"} or None, default=None
-            See :meth:`plot`.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+            As for :meth:`plot`.
+        {ax}
         **kwargs : dict
-            See :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
         display : OutlierDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
             If the data are not as described, or the estimator is not fitted (NotFittedError).
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
         """
         check_is_fitted(estimator)
         if hasattr(estimator, "predict"):
@@ -138,27 +141,25 @@ class OutlierDisplay:
         y_true : array-like of shape (n_samples,) or (n_samples, n_features)
             Values, NaN where missing.
         y_pred : array-like of the same shape
-            Their predictions.
+            Predictions of the values.
         threshold : float
             Residual beyond which a value is flagged.
         kind : {"matrix", "histogram"} or None, default=None
-            See :meth:`plot`.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+            As for :meth:`plot`.
+        {ax}
         **kwargs : dict
-            See :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
         display : OutlierDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
             If the shapes differ.
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -176,30 +177,28 @@ class OutlierDisplay:
         return display.plot(ax=ax, kind=kind, **kwargs)
 
     def plot(self, ax=None, *, kind=None, **kwargs):
-        """Draw.
+        """Draw the flagged entries or the residuals.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         kind : {"matrix", "histogram"} or None, default=None
-            "matrix": the data, flagged entries marked; of a sparse matrix with more than four million cells only the
-            flagged entries are drawn, as points. "histogram": the absolute residuals, flagged ones apart, and the
-            threshold. None: "matrix" where the flags are those of a matrix.
+            What to draw. "matrix": the data with the flagged entries marked; of a sparse matrix with more than four
+            million cells only the flagged entries, as points. "histogram": the absolute residuals, flagged ones apart,
+            and the threshold. None: "matrix" if the flags are those of a matrix, otherwise "histogram".
         **kwargs : dict
-            Passed to matplotlib's `imshow` of the data, or to `hist`.
+            Keyword arguments for matplotlib's `imshow` of the data, or to `hist`.
 
         Returns
         -------
         display : OutlierDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
         ValueError
             If `kind` is not one of these, or what it draws was not given.
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -278,33 +277,37 @@ class OutlierDisplay:
         legend(ax)
 
 
+@documented
 class PhaseTransitionDisplay:
-    """Share of problems recovered, over the share of outliers and the number of observations.
+    """Map of the share of problems recovered, over the share of outliers and the number of observations.
+
+    Use :meth:`from_predictions` to create it from recovery errors.
 
     Parameters
     ----------
     success : array-like of shape (n_shares, n_observations)
-        Shares from 0 to 1, NaN where not measured.
+        Shares of problems recovered, from 0 to 1, NaN where not measured.
     outliers : array-like of shape (n_shares,)
-        Shares of outliers, one a row of the map.
+        Shares of outliers, one per row of the map.
     observations : array-like of shape (n_observations,)
-        Numbers of observations, one a column.
+        Numbers of observations, one per column of the map.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
+    {axes}
     image_ : matplotlib AxesImage
-        The map.
+        Image of the map.
     text_ : ndarray of shape (n_shares, n_observations) or None
-        The figures in its cells.
+        Figures in the cells.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, or a share lies outside 0 to 1.
+
+    See Also
+    --------
+    sklearn_robustlr.metrics.relative_recovery_error : The error that tells whether a matrix is recovered.
 
     Examples
     --------
@@ -335,29 +338,27 @@ class PhaseTransitionDisplay:
         Parameters
         ----------
         errors : array-like of shape (n_shares, n_observations, n_problems)
-            Errors of recovery; one that is not finite is a failure.
+            Recovery errors. An error that is not finite is a failure.
         outliers : array-like of shape (n_shares,)
             Shares of outliers.
         observations : array-like of shape (n_observations,)
             Numbers of observations.
         tol : float, default=1e-6
-            Error below which a problem is recovered.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+            Error below which a problem counts as recovered.
+        {ax}
         **kwargs : dict
-            See :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
         display : PhaseTransitionDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
             If the shapes do not fit.
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -374,28 +375,26 @@ class PhaseTransitionDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, *, include_values=True, colorbar=True, **kwargs):
-        """Draw.
+        """Draw the map.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         include_values : bool, default=True
-            Whether the cells show their figures.
+            Whether to write the shares in the cells.
         colorbar : bool, default=True
-            Whether a colour bar is added.
+            Whether to add a colour bar.
         **kwargs : dict
-            Passed to matplotlib's `imshow`.
+            Keyword arguments for matplotlib's `imshow`.
 
         Returns
         -------
         display : PhaseTransitionDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
         """
         self.ax_ = ax = axes(ax)
         self.figure_ = ax.figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators.docs import documented
 from ._drawing import BLUE, GREEN, GREY, VERMILLION, axes, legend, log_lines
 
 
@@ -15,7 +16,7 @@ def _history(estimator):
     if not history:
         raise ValueError(
             f"This {type(estimator).__name__} has no history to draw: history_ is "
-            f"{'empty, for only a location could be estimated' if history == {} else 'missing'}."
+            f"{'empty, because only a location could be estimated' if history == {} else 'missing'}."
         )
     return history
 
@@ -34,11 +35,12 @@ def _iterations(iteration):
     return iteration
 
 
+@documented
 class RecoveryDisplay:
-    """Loss, robust residual and step of the sub-gradient method over its iterations.
+    """Plot of the loss, the robust residual and the step of the sub-gradient method over its iterations.
 
-    Use :meth:`from_estimator`. The loss includes the outliers and cannot fall below what they cost; the 0.4 quantile
-    of the residuals sees through them.
+    Use :meth:`from_estimator` to create it. The loss includes the outliers and cannot fall below what they cost; the
+    0.4 quantile of the absolute residuals sees through them.
 
     Parameters
     ----------
@@ -49,23 +51,23 @@ class RecoveryDisplay:
     residual : array-like of shape (n_records,)
         0.4 quantile of the absolute residuals, in the units of the data.
     step : array-like of shape (n_records,) or None, default=None
-        Step size. None: not drawn.
+        Length of the step, in internal units. None: it is not drawn.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the plot.
     step_ax_ : matplotlib Axes or None
-        The axis on the right, for the step.
+        Axes of the step, with their axis on the right.
     figure_ : matplotlib Figure
-        The figure of `ax_`.
+        Figure of `ax_`.
     lines_ : dict of str to matplotlib Line2D
         Lines by name: "loss", "residual" and perhaps "step".
 
     Raises
     ------
     ValueError
-        If the arrays differ in length.
+        If the arrays differ in length or are empty.
 
     See Also
     --------
@@ -95,48 +97,44 @@ class RecoveryDisplay:
 
         Parameters
         ----------
-        estimator : estimator of this package
-            Fitted.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        estimator : RobustLowRankRecovery, RobustMatrixCompletion or RobustPCA
+            Fitted estimator.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for each line.
+            Keyword arguments for matplotlib's `plot` of each line.
 
         Returns
         -------
         display : RecoveryDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
             If the estimator has no history, or is not fitted (NotFittedError).
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
         """
         history = _history(estimator)
         display = cls(history["iteration"], history["loss"], history["residual"], step=history["step"])
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
-        """Draw.
+        """Draw the history.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for each line.
+            Keyword arguments for matplotlib's `plot` of each line.
 
         Returns
         -------
         display : RecoveryDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -166,10 +164,12 @@ class RecoveryDisplay:
         return self
 
 
+@documented
 class SpectrumDisplay:
-    """Singular values over the iterations of the sub-gradient method, the gap and the rank.
+    """Plot of the singular values over the iterations of the sub-gradient method, with the rank and the gap.
 
-    Use :meth:`from_estimator`. True directions grow one after the other; surplus ones stay near the size of the start.
+    Use :meth:`from_estimator` to create it. True directions grow one after the other; surplus directions stay near the
+    size of the start.
 
     Parameters
     ----------
@@ -178,19 +178,16 @@ class SpectrumDisplay:
     spectrum : array-like of shape (n_records, n_directions)
         Singular values, largest first.
     rank : int
-        Rank that was chosen; 0 for none.
+        Rank that was chosen, which is the number of kept directions. At least 0.
 
     Attributes
     ----------
     gap : float or None
-        Ratio of the last kept to the first surplus singular value at the last record, infinite where the latter is
-        zero; None where all or no directions are kept.
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
+        Ratio of the last kept to the first surplus singular value at the last record. Infinite if the latter is zero,
+        None if all or no directions are kept.
+    {axes}
     lines_ : list of matplotlib Line2D
-        One a direction, largest first.
+        Lines of the directions, largest first.
 
     Raises
     ------
@@ -238,24 +235,22 @@ class SpectrumDisplay:
 
         Parameters
         ----------
-        estimator : estimator of this package
-            Fitted.
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        estimator : RobustLowRankRecovery, RobustMatrixCompletion or RobustPCA
+            Fitted estimator.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for each line.
+            Keyword arguments for matplotlib's `plot` of each line.
 
         Returns
         -------
         display : SpectrumDisplay
-            The display.
+            Display of the plot.
 
         Raises
         ------
         ValueError
             If the estimator has no history, or is not fitted (NotFittedError).
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------
@@ -271,24 +266,22 @@ class SpectrumDisplay:
         return cls(history["iteration"], history["spectrum"], rank=estimator.rank_).plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
-        """Draw.
+        """Draw the spectrum.
 
         Parameters
         ----------
-        ax : matplotlib Axes or None, default=None
-            What to draw on. None: a new figure.
+        {ax}
         **kwargs : dict
-            Passed to matplotlib's `plot` for each line.
+            Keyword arguments for matplotlib's `plot` of each line.
 
         Returns
         -------
         display : SpectrumDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
+        {no_matplotlib}
 
         Examples
         --------

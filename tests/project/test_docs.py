@@ -12,7 +12,14 @@ import tomllib
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.impute import KNNImputer
+
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
+from sklearn_robustlr.model_selection import EntryRegressor, to_entries
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").glob("*.rst"), *(ROOT / "doc" / "tutorials").glob("*.rst")])
@@ -104,6 +111,18 @@ METHODS = {
     and inspect.isroutine(getattr(cls, name))
     and (getattr(inspect.unwrap(getattr(cls, name)), "__module__", None) or "").startswith("sklearn_robustlr")
 }
+PROPERTIES = {
+    f"{owner}.{name}": cls
+    for owner, cls in CALLABLES.items()
+    if inspect.isclass(cls)
+    for name in dir(cls)
+    if not name.startswith("_") and isinstance(inspect.getattr_static(cls, name), property)
+}
+# Checks of numpydoc that are not held. As in scikit-learn, the summary is in the first line, which numpydoc has not
+# always allowed, and what is returned has a name. Examples of methods and properties may stand in their class, and are
+# asked for below. The parameters of an enumeration are not for its users.
+FIRST_LINE, NAMED_RETURNS, EXAMPLES, EXTENDED_SUMMARY = "GL01", "RT02", "EX01", "ES01"
+SEE_ALSO, PARAMETERS = "SA01", "PR01"
 
 
 def section(documented, title):
@@ -161,6 +180,66 @@ def test_public_methods_are_documented(name):
     check_sections(method, method)
     in_class = section(cls, "Examples").replace("fit_transform(", "fit(")
     assert section(method, "Examples") or f".{method.__name__}(" in in_class
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_public_properties_have_an_example(name):
+    """In their class; an enumeration has one for all of its members."""
+    assert re.search(rf"\.{name.split('.')[-1]}\b", section(PROPERTIES[name], "Examples"))
+
+
+@pytest.mark.parametrize("name", [*CALLABLES, *METHODS, *PROPERTIES])
+def test_numpydoc_finds_nothing(name):
+    """Methods and properties need no section on what else to see, and only classes an extended summary."""
+    validate = pytest.importorskip("numpydoc.validate").validate
+    left_out = {FIRST_LINE, NAMED_RETURNS}
+    if name not in CALLABLES:
+        left_out |= {EXAMPLES, EXTENDED_SUMMARY, SEE_ALSO}
+    elif inspect.isfunction(CALLABLES[name]):
+        left_out |= {EXTENDED_SUMMARY}
+    elif issubclass(CALLABLES[name], Enum):
+        left_out |= {PARAMETERS}
+    assert [error for error in validate(name)["errors"] if error[0] not in left_out] == []
+
+
+@pytest.mark.parametrize("name", [name for name in [*CALLABLES, *METHODS] if not name.endswith("StopReason")])
+def test_defaults_are_those_of_the_code(name):
+    """That of each parameter is stated, unless it is ignored."""
+    function = CALLABLES[name] if name in CALLABLES else METHODS[name][0]
+    text, said = section(function, "Parameters") or "", {}
+    for names, kind, rest in re.findall(r"^([\w, *]+) : (.*)\n +(.*)", text, re.M):
+        if rest != "Ignored.":
+            said |= dict.fromkeys(re.split(", ", names), re.search(r"default=(.*)", kind))
+    for parameter in inspect.signature(function).parameters.values():
+        stated = said.get(parameter.name)
+        if parameter.default is parameter.empty:
+            assert stated is None, parameter
+        elif parameter.name in said:
+            np.testing.assert_equal(eval(stated[1], {"nan": np.nan}), parameter.default)
+
+
+def fitted(model):
+    """The model, by the way to all of its attributes: of data with names of columns, in batches where it takes them."""
+    if isinstance(model, RobustLowRankRecovery):
+        problem = make_measurements(shape=(6, 5), rank=1, random_state=0)
+        return model.fit(pd.DataFrame(problem.data).add_prefix("x"), problem.target)
+    X = make_corrupted_matrix((40, 10), rank=1, outliers=0.1, random_state=0).data
+    if isinstance(model, EntryRegressor):
+        indices, values = to_entries(X)
+        return model.fit(pd.DataFrame(indices, columns=["row", "column"]), values)
+    table = pd.DataFrame(X).add_prefix("x")
+    return model.fit(table).partial_fit(table)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [RobustLowRankRecovery(), RobustMatrixCompletion(), RobustPCA(), EntryRegressor(KNNImputer())],
+    ids=lambda model: type(model).__name__,
+)
+def test_the_attributes_are_those_of_a_fit(model):
+    there = {name for name in dir(fitted(model)) if name.endswith("_") and not name.startswith("_")}
+    documented = re.findall(r"^(\w[\w, ]*) : ", section(type(model), "Attributes"), re.M)
+    assert {name for names in documented for name in names.split(", ")} == there
 
 
 def test_docstring_examples_run():
