@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
 
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
@@ -15,6 +17,10 @@ from .._selection.evidence import EDGES
 from .._utils.linalg import product_svd
 from .._utils.rules import rounding_share
 from .matrix import MatrixFit
+
+# Rounds of subspace iteration. Of tables of 30 and 60 rows, 200 columns and rank 10, half of the entries missing, the
+# ten leading variances are then exact to rounding (with one round to 3e-6), those of the noise to 9 %.
+_ROUNDS = 8
 
 #: Estimates of the rows between two bounds.
 Estimates = Callable[[int, int], np.ndarray]
@@ -86,17 +92,18 @@ def count_rows(n: int, row_weight: np.ndarray | None) -> float:
 def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:
     """Some k orthonormal directions that are orthogonal to those of v, and first to the whole row space of a basis.
 
-    They are the last left singular vectors of both, in which rows on the row space have no part, as long as there are
-    such.
+    In the first ones rows on the row space have no part, as long as there are such.
     """
     rest = basis - v @ (v.T @ basis)
-    whole, size, _ = np.linalg.svd(np.hstack([v, rest]), full_matrices=True)
-    kept = int(np.count_nonzero(size > 1e-10 * size[0]))
-    outer = whole[:, kept:][:, :k]
+    whole, size, _ = np.linalg.svd(np.hstack([v, rest]), full_matrices=False)
+    inner = whole[:, size > 1e-10 * size[0]]
+    d, kept = inner.shape
+    (reflectors, tau), _ = linalg.qr(inner, mode="raw")
+    some = np.eye(d, min(k, d - kept), -kept)
+    outer = lapack.dormqr("L", "N", reflectors, tau, some, max(64 * some.shape[1], 1))[0]
     if outer.shape[1] == k:
         return outer
-    inner = whole[:, :kept]
-    left = np.linalg.svd(inner - v @ (v.T @ inner))[0]
+    left = np.linalg.svd(inner - v @ (v.T @ inner), full_matrices=False)[0]
     return np.hstack([outer, left[:, : k - outer.shape[1]]])
 
 
@@ -175,15 +182,45 @@ class RepairedRows:
         # about the mean, or about zero
         products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
         products += np.diag((n - self.kept) * (space.scale * space.column_errors / unit) ** 2)
-        power, v = np.linalg.eigh(products)
-        values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
-        even = unit / space.scale  # units in which columns are alike: their noise may be, or that in the units given
-        evened = np.linalg.eigvalsh(products * even[:, None] * even)[::-1]
-        shown = min(_count_directions(spectrum[:most], n) for spectrum in (power[::-1], evened))
-        k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
-        whole = float(values[0]) * unit or 1.0
+        even = unit / space.scale
+        evened = np.linalg.eigvalsh(products * even[:, None] * even)
         mean = mean * unit + self.shift
-        return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=dtype)
+        return _of_spectrum(*np.linalg.eigh(products), evened, mean, n, unit, n_components, most, dtype)
+
+
+def _of_spectrum(
+    power: np.ndarray,
+    v: np.ndarray,
+    evened: np.ndarray,
+    mean: np.ndarray,
+    n: float,
+    unit: float,
+    n_components: float | None,
+    most: int,
+    dtype: np.dtype,
+) -> Components:
+    """Components of n rows from the eigenvalues and vectors of their products in a unit, in increasing order.
+
+    `evened` are the eigenvalues in units in which columns are alike: their noise may be, or that in the units given.
+    """
+    values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
+    shown = min(_count_directions(spectrum[::-1][:most], n) for spectrum in (power, evened))
+    k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
+    whole = float(values[0]) * unit or 1.0
+    return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=dtype)
+
+
+def _wide_spectrum(rows: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvalues and vectors of rows^T rows + diag(more), as many as there are rows, in increasing order.
+
+    By subspace iteration from the row space, which is that of the vectors where nothing is added.
+    """
+    basis = np.linalg.qr(rows.T)[0]
+    for _ in range(_ROUNDS if more.any() else 0):
+        basis = np.linalg.qr(rows.T @ (rows @ basis) + more[:, None] * basis)[0]
+    small = rows @ basis
+    power, turn = np.linalg.eigh(small.T @ small + basis.T @ (more[:, None] * basis))
+    return power, basis @ turn
 
 
 def table_components(
@@ -200,8 +237,20 @@ def table_components(
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
     weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
     replaced = fit.outliers if entries.weight is None else np.ones_like(fit.outliers)
-    rows = RepairedRows.of(entries, space, lambda lo, hi: left[lo:hi] @ right.T, replaced, weight)
-    return rows.components(space, n_components, center, min(entries.shape), entries.dtype)
+    n, d = entries.shape
+    if n >= d:
+        rows = RepairedRows.of(entries, space, lambda lo, hi: left[lo:hi] @ right.T, replaced, weight)
+        return rows.components(space, n_components, center, d, entries.dtype)
+    # of few rows, products of all columns would take the time and memory of those
+    whole, unit = repaired_rows(entries, space, left @ right.T, replaced, 0, n), float(space.scale.max())
+    count = count_rows(n, entries.row_weight)
+    mean = np.average(whole, axis=0, weights=weight) if center else np.zeros(d)
+    kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
+    more = (count - kept) * (space.scale * space.column_errors / unit) ** 2
+    whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
+    even = unit / space.scale
+    evened, _ = _wide_spectrum(whole * even, more * even**2)
+    return _of_spectrum(*_wide_spectrum(whole, more), evened, mean, count, unit, n_components, n, entries.dtype)
 
 
 def _count_directions(power: np.ndarray, n: float) -> int:

@@ -103,8 +103,11 @@ def _far_medians(entries: Entries) -> np.ndarray | None:
         return None
     y = first.y / top  # sums of extremes overflow
     size = float(np.median(np.abs(y)))
-    quartiles = [np.quantile(y[first.cols == j], (0.25, 0.75)) for j in np.unique(first.cols)]
-    spread = float(np.median([high - low for low, high in quartiles]))
+    order = np.lexsort((y, first.cols))
+    counts = np.bincount(first.cols)
+    begin, counts = (np.cumsum(counts) - counts)[counts > 0], counts[counts > 0]
+    low, high = (y[order[begin + np.round(q * (counts - 1)).astype(np.int64)]] for q in (0.25, 0.75))
+    spread = float(np.median(high - low))
     if not 0.0 < spread < _BESIDE * exact_tolerance(entries.dtype) * size:
         return None
     shift = np.zeros(entries.shape[1], entries.dtype)

@@ -1,5 +1,7 @@
 """RobustPCA does what scikit-learn's tests ask of PCA, of what applies to it."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -279,3 +281,23 @@ def test_a_direction_without_variance_has_none_in_the_covariance():
     assert model.noise_variance_ < 1e-12
     power = model.components_.T * model.explained_variance_
     assert_allclose(model.get_covariance(), power @ model.components_, atol=1e-8)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_a_table_of_few_rows_and_many_columns(missing):
+    """Its components are those of PCA, and no products of all columns with one another are stored."""
+    rng = np.random.RandomState(0)
+    n, p = 20, 3000
+    X = rng.standard_normal((n, n)) / np.arange(1, n + 1) @ rng.standard_normal((n, p)) + 0.1 * rng.standard_normal(
+        (n, p)
+    )
+    data = np.where(rng.uniform(size=X.shape) < missing, np.nan, X)
+    tracemalloc.start()
+    model = RobustPCA(3).fit(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < p * p * 8
+    pca = PCA(3).fit(X)
+    assert_allclose(model.explained_variance_, pca.explained_variance_, rtol=0.05)
+    assert np.abs(np.sum(model.components_ * pca.components_, axis=1)).min() > 0.98
+    assert_allclose(model.components_ @ model.components_.T, np.eye(3), atol=1e-12)
