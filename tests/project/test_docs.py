@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpydoc.validate import validate
 from sklearn.impute import KNNImputer
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
@@ -191,7 +192,6 @@ def test_public_properties_have_an_example(name):
 @pytest.mark.parametrize("name", [*CALLABLES, *METHODS, *PROPERTIES])
 def test_numpydoc_finds_nothing(name):
     """Methods and properties need no section on what else to see, and only classes an extended summary."""
-    validate = pytest.importorskip("numpydoc.validate").validate
     left_out = {FIRST_LINE, NAMED_RETURNS}
     if name not in CALLABLES:
         left_out |= {EXAMPLES, EXTENDED_SUMMARY, SEE_ALSO}
