@@ -22,9 +22,20 @@ STEP_SIZES = ("auto", "polyak", "geometric", "constant")
 class StepState:
     """State of the factors that a rule may use besides the residual."""
 
-    growth: float  # ||G right|| / ||right||: growth of the factors per unit of step
-    gradient_norm: float  # Frobenius norm of the factor gradients
+    right: np.ndarray
+    gradient_left: np.ndarray
+    gradient_right: np.ndarray
     factor_norm: float  # larger squared spectral norm of the two factors
+
+    @property
+    def gradient_norm(self) -> float:
+        """Frobenius norm of the factor gradients."""
+        return float(np.hypot(np.linalg.norm(self.gradient_left), np.linalg.norm(self.gradient_right)))
+
+    @property
+    def growth(self) -> float:
+        """||G right|| / ||right||: growth of the factors per unit of step."""
+        return float(np.linalg.norm(self.gradient_left) / max(np.linalg.norm(self.right), np.finfo(float).tiny))
 
 
 class StepRule(ABC):
@@ -127,11 +138,12 @@ class PolyakStep(StepRule):
     """
 
     def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
-        if not state.gradient_norm > 0.0:
+        norm = state.gradient_norm
+        if not norm > 0.0:
             return 0.0
         loss = float(np.abs(residual).sum())
         # ratios first: the square of the norm may vanish
-        step = loss / max(state.gradient_norm, 1e-150) / max(state.gradient_norm, 1e-150)
+        step = loss / max(norm, 1e-150) / max(norm, 1e-150)
         return min(step, 0.5 / max(state.growth, np.finfo(float).tiny))
 
 

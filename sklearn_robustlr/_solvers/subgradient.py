@@ -142,12 +142,7 @@ def descent(
         residual, grad_left, grad_right = yield left, right, rule.delta
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
-        norms = np.linalg.norm(grad_left), np.linalg.norm(grad_right)
-        state = StepState(
-            growth=float(norms[0] / max(np.linalg.norm(right), np.finfo(float).tiny)),
-            gradient_norm=float(np.hypot(*norms)),
-            factor_norm=_squared_norm(left, right),
-        )
+        state = StepState(right, grad_left, grad_right, _squared_norm(left, right))
         if len(history) and not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
             return Descent(*kept, history)
         step = rule(t, residual, state)

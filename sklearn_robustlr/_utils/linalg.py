@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,19 +79,32 @@ def truncated_svd(matrix: Any, k: int) -> SVD:
     return SVD(u[:, order].astype(dtype), s[order].astype(dtype), vt[order].T.astype(dtype))
 
 
+class _Places(NamedTuple):
+    """Where the lower triangle of a flat k x k matrix is, and where each of its entries is in the triangle."""
+
+    flat_lower: np.ndarray
+    of_square: np.ndarray
+
+
+@cache
+def _places(k: int) -> _Places:
+    """The places of matrices k x k."""
+    rows, cols = np.tril_indices(k)
+    square = np.empty((k, k), dtype=np.intp)
+    square[rows, cols] = square[cols, rows] = np.arange(len(rows))
+    return _Places(rows * k + cols, square.ravel())
+
+
 def pack(symmetric: np.ndarray) -> np.ndarray:
     """Lower triangles of symmetric (..., k, k) matrices, row by row: (..., k (k + 1) / 2)."""
-    rows, cols = np.tril_indices(symmetric.shape[-1])
-    return np.ascontiguousarray(symmetric[..., rows, cols])
+    k = symmetric.shape[-1]
+    return symmetric.reshape(*symmetric.shape[:-2], k * k)[..., _places(k).flat_lower]
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:
     """Symmetric matrices from their lower triangles: the inverse of :func:`pack`."""
     k = int(np.sqrt(2 * packed.shape[-1]))
-    rows, cols = np.tril_indices(k)
-    out = np.empty((*packed.shape[:-1], k, k))
-    out[..., rows, cols] = out[..., cols, rows] = packed
-    return out
+    return packed[..., _places(k).of_square].reshape(*packed.shape[:-1], k, k)
 
 
 def packed_diagonals(packed: np.ndarray) -> np.ndarray:
