@@ -2,7 +2,7 @@
 A stream of sensors that drift
 ==============================
 
-Thirty sensors report every five minutes. They share a daily cycle, the weather and the load. Their gains wander, a
+Twenty sensors report every five minutes. They share a daily cycle, the weather and the load. Their gains wander, a
 tenth of the readings are missing, and one in twenty is wrong. Each hour is given to ``partial_fit`` once, and is not
 needed again.
 
@@ -19,7 +19,7 @@ from sklearn_robustlr import RobustMatrixCompletion
 
 READINGS, SENSORS, NOISE = 12, 20, 0.1  # in an hour; of each; standard deviation
 rng = np.random.RandomState(0)
-hours = 168
+hours = 120
 time = np.arange(hours * READINGS) / (24 * READINGS)
 weather = np.cumsum(rng.standard_normal(len(time))) / 20
 shared = np.column_stack([np.sin(2 * np.pi * time), weather - weather.mean(), np.sin(14 * np.pi * time)])
