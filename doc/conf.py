@@ -81,6 +81,7 @@ sphinx_gallery_conf = {
     "minigallery_sort_order": "gallery_order.place",
     "backreferences_dir": "api/backreferences",
     "download_all_examples": False,
+    "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
 }

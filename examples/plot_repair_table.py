@@ -70,7 +70,8 @@ for name, imputer in imputers.items():
 # How well they did
 # -----------------
 # Errors are in units of the spread of each column (its interquartile range). Each imputer is judged by the root mean
-# square error at the missing values. Only this package looks for slipped values.
+# square error at the missing values. Only this package looks for slipped values. The verdict "approximate" is the usual
+# one for a real table: the fit is useful, but the table has no true rank.
 model = imputers["this package"]
 precision, recall = outlier_precision_recall(slipped, model.outliers_)
 truth = scaler.transform(table)
@@ -98,7 +99,7 @@ for ax, (name, values) in zip(axes.flat, panels.items(), strict=True):
     ax.set_xticks([])
     ax.set_yticks([])
 figure.supylabel("60 of the 569 samples", fontsize=12)
-figure.supxlabel("30 measurements in units of their spread; dark: far from the median", fontsize=12)
+figure.supxlabel("30 measurements; dark: far from the median. Errors are in interquartile ranges", fontsize=12)
 
 if "sphinx_gallery" not in sys.modules:
     target = Path("repaired_table.png")

@@ -5,17 +5,18 @@ Street camera: the background and the pedestrians
 A fixed camera looks at a street. The background is the same in every frame, except for the light. As a matrix of pixels
 by frames, it has a rank of one or two. Pedestrians are gross errors in a few entries.
 :class:`~sklearn_robustlr.RobustPCA` separates the two. The frames come from
-:func:`sklearn_robustlr.datasets.fetch_street_camera`.
+:func:`~sklearn_robustlr.datasets.fetch_street_camera`.
 
-The frames may not be bundled with this package. When these pages are built without the frames, the code is shown but
-not run. This is the picture that it makes:
+The frames are not ours to distribute. To run this page, make the file ``street.npz`` as
+:func:`~sklearn_robustlr.datasets.fetch_street_camera` says, and set ``SKLEARN_ROBUSTLR_DATA`` to its folder. Without
+the file, these pages show the code, but do not run it. This is the picture that it makes:
 
 .. image:: /images/street_camera.png
    :alt: A frame, its ordinary and its robust background, and the pedestrians
 
-What to look at: the mean of the frames keeps ghosts of people who walked by slowly, and so does ordinary PCA. The
-robust background is empty. What failed: somebody who stands still for most of the time becomes part of the background.
-And with one row for each frame instead of one for each pixel, the same fit takes minutes instead of seconds.
+What to look at: ordinary PCA keeps ghosts of people who walked by slowly. The robust background is empty. What failed:
+somebody who stands still for most of the time becomes part of the background. And with one row for each frame instead
+of one for each pixel, the same fit takes several times as long (:doc:`/troubleshooting`).
 """
 
 # sphinx_gallery_thumbnail_path = "images/street_camera.png"
@@ -69,3 +70,4 @@ for ax, (picture, title) in zip(axes.flat, panels, strict=True):
     ax.set_axis_off()
 if "sphinx_gallery" not in sys.modules:
     figure.savefig("street_camera.png", dpi=120)
+    print("picture: street_camera.png")

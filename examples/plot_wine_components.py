@@ -59,8 +59,8 @@ for share in (0.0, 0.05):
 # %%
 # What the components see
 # -----------------------
-# The panels show the first two components of one training set, with its 5 % of wrong values. Axes are cut at the middle
-# 90 % of the samples.
+# The panels show the first two components of one training set, with its 5 % of wrong values. Axes show the middle
+# 90 % of the samples and a margin; some samples lie outside. Dots are the five splits.
 train = splits[0][0]
 scaled = RobustScaler().fit_transform(damage(X, 0.05, 0)[train])
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
@@ -81,6 +81,6 @@ for k, (name, color) in enumerate(colors.items()):
         axes[2].bar_label(bar, fmt="%.2f", label_type="center", color="white")
         axes[2].plot(np.full(5, place + 0.28 * (k - 1)), values, ".", color="black", markersize=4)
 axes[2].set_xticks([0, 1], ["no errors", "5 % wrong"])
-axes[2].set(title="Accuracy on test samples, five splits", ylim=(0, 1.25))
+axes[2].set(title="Accuracy on test samples, five splits", ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
 axes[2].legend(frameon=False, ncols=3, loc="upper center", fontsize=9, columnspacing=1)
 plt.show()

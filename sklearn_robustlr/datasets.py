@@ -344,9 +344,10 @@ _STREET_SHA256 = "d283657b4d0b2abc7edc0ff2e5057d07fda452722e6208beaf65607ad28656
 def fetch_street_camera(*, data_home=None):
     """Load the frames of a street camera: a fixed view, pedestrians walking through.
 
-    The frames are those of ``vtest.avi``, a sample video of OpenCV that is not ours to bundle: every third frame in
-    grey, averaged over blocks of 6 x 6 pixels, as the array ``frames`` of a file ``street.npz``. Nothing is downloaded:
-    the file must be in the data folder, and its content is verified.
+    The frames are those of ``samples/data/vtest.avi`` of OpenCV (github.com/opencv/opencv), which is not ours to
+    distribute. Nothing is downloaded: the file ``street.npz`` must be in the data folder, and its content is verified.
+    To make it, take every third frame in grey, average blocks of 6 x 6 pixels, round, and save them as uint8 by
+    ``numpy.savez_compressed("street.npz", frames=frames)``.
 
     Parameters
     ----------
@@ -379,9 +380,11 @@ def fetch_street_camera(*, data_home=None):
     path = Path(folder).expanduser() / _STREET_FILE
     if not path.is_file():
         raise OSError(
-            f"{_STREET_FILE} was not found in {path.parent}. Make it from OpenCV's samples/data/vtest.avi: every third "
-            f"frame in grey, rounded means of 6 x 6 pixels, saved by numpy.savez_compressed(path, frames=frames) as "
-            f"uint8 of shape (265, 96, 128); name its folder by data_home or SKLEARN_ROBUSTLR_DATA."
+            f"{_STREET_FILE} was not found in {path.parent}. It is not ours to distribute. Make it from "
+            "samples/data/vtest.avi of github.com/opencv/opencv: take every third frame in grey, average blocks of "
+            f'6 x 6 pixels, round, and save with numpy.savez_compressed("{_STREET_FILE}", frames=frames), as uint8 of '
+            "shape (265, 96, 128). Put it into that folder, or name its folder by data_home or by the environment "
+            "variable SKLEARN_ROBUSTLR_DATA."
         )
     if path.resolve().parent != path.parent.resolve():
         raise ValueError(f"{path} leads out of the data folder, to {path.resolve()}: only a file inside it is read.")
