@@ -11,10 +11,10 @@ from .._operators.units import Problem
 from .._solvers.starts import bounded_targets, clipped_targets, spectral_start
 from .._utils.rules import SMALL_LEVEL
 from .._utils.stats import quantile
-from .._utils.values import Options, exact_count, is_exact, is_met
+from .._utils.values import Fit, Options, exact_count, is_exact, is_met
 from .choice import scan_on
 from .descents import descend_from_tiny
-from .evidence import find_gap, improves, largest_rank
+from .evidence import SUPPORTED, find_gap, has_enough_inliers, improves, largest_rank
 from .results import Candidate
 from .scan import Scan
 from .verdict import judge_exact
@@ -26,6 +26,9 @@ MOST_HEAVY_TAILED, _MOST = 20_000, 200_000
 _LEAST = {"d": 1e-30, "f": 1e-15}
 # Noise of a fit, in units of that of another, below which it is far less.
 _LESS = 0.85
+# Degrees of freedom, as a share of the measurements, up to which a fit can be told from the data. Of 300 small problems
+# with 10 to 50 % errors 206 converge and are right, one more than where each such fit is scanned from, in 0.7 of the time.
+_TOLD = 1.0 / 3.0
 
 
 def second_opinion(
@@ -112,20 +115,43 @@ def _spectral_search(
     starts = bounded_targets(work)
     for seed in range(2):  # a mask, not a subset: dense measurements are not copied
         starts.append(2 * clipped_targets(work) * (np.random.RandomState(seed).uniform(size=work.size) < 0.5))
+    told = largest_rank(work.shape, work.size, share=_TOLD, symmetric=options.symmetric)
     for k in range(1, min(limit, largest) + 1):
         for values in starts:
             u, s, v = spectral_start(work, k, values=values, symmetric=options.symmetric)
             if not s[0] > 0 or options.meter.is_spent:
                 continue
-            fit = Scan(problem, u * s, v, options).fit(k)
-            if is_exact(fit):
-                other = Candidate(fit, judge_exact(fit, problem))
-                if other.converged:
-                    return other
-            elif not (found.converged or fit.heavy_tailed) and fit.scale < _LESS * found.fit.scale:
-                other = scan_on(problem, fit, limit, options, gap=1.0)
-                if has_far_less_noise(other, found):
-                    found = other
-                if found.converged:
-                    return found
+            for fit in _of_told_ranks(problem, Scan(problem, u * s, v, options).fit(k), found, told, options):
+                if is_exact(fit):
+                    other = Candidate(fit, judge_exact(fit, problem))
+                    if other.converged:
+                        return other
+                elif _is_promising(fit, found) and _may_be_told(fit):
+                    other = scan_on(problem, fit, limit, options, gap=1.0)
+                    if has_far_less_noise(other, found):
+                        found = other
+                    if found.converged:
+                        return found
     return found
+
+
+def _is_promising(fit: Fit, found: Candidate) -> bool:
+    """Whether a fit has far less noise than a candidate that has not converged."""
+    return not (found.converged or fit.heavy_tailed) and fit.scale < _LESS * found.fit.scale
+
+
+def _may_be_told(fit: Fit) -> bool:
+    """Whether a fit has the inliers that a verdict asks for."""
+    return has_enough_inliers(fit, of=SUPPORTED)
+
+
+def _of_told_ranks(problem: Problem, fit: Fit, found: Candidate, told: int, options: Options) -> list[Fit]:
+    """The fit; or, if it is promising but has too few inliers, fits of smaller ranks from its leading directions.
+
+    It follows the errors, and a scan from its own rank would come down to one of these, at most of rank `told`.
+    """
+    if is_exact(fit) or _may_be_told(fit) or not _is_promising(fit, found):
+        return [fit]
+    u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+    scan = Scan(problem, u * s, v, options)
+    return [scan.fit(k) for k in range(1, min(fit.rank - 1, told) + 1)]
