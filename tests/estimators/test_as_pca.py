@@ -283,15 +283,14 @@ def test_a_direction_without_variance_has_none_in_the_covariance():
     assert_allclose(model.get_covariance(), power @ model.components_, atol=1e-8)
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.1])
-def test_a_table_of_few_rows_and_many_columns(missing):
+def test_a_table_of_few_rows_and_many_columns():
     """Its components are those of PCA, and no products of all columns with one another are stored."""
     rng = np.random.RandomState(0)
     n, p = 20, 3000
     X = rng.standard_normal((n, n)) / np.arange(1, n + 1) @ rng.standard_normal((n, p)) + 0.1 * rng.standard_normal(
         (n, p)
     )
-    data = np.where(rng.uniform(size=X.shape) < missing, np.nan, X)
+    data = np.where(rng.uniform(size=X.shape) < 0.1, np.nan, X)
     tracemalloc.start()
     model = RobustPCA(3).fit(data)
     _, peak = tracemalloc.get_traced_memory()

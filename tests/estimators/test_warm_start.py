@@ -56,7 +56,7 @@ def test_a_guess_of_no_sensible_size_does_no_harm(size, dtype):
     model = RobustMatrixCompletion(replace="all")
     assert relative_recovery_error(problem.clean, model.fit(data, init=start).transform(data)) < 1e-4
     for step_size in ("auto", "polyak"):
-        model.set_params(polish=False, step_size=step_size)
+        model.set_params(polish=False, step_size=step_size, max_iter=1000)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             assert np.isfinite(model.fit(data, init=start).singular_values_).all()
