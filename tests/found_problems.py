@@ -254,6 +254,20 @@ FITS = [
             "outlier_kind": "stuck", "condition": 8.909235015886974, "random_state": 63046},
         model=FLAGGED,
     ),
+    Found(id="fits-that-follow-the-errors", expected={"error": 1e-9, "rank": 1},
+        why="only from the leading directions of fits that follow the errors is the right one found",
+        recipe={
+            "n_measurements": 130, "shape": (18, 11), "rank": 1, "outliers": 0.28682860666262044,
+            "outlier_kind": "huge", "random_state": 600231},
+        model=RobustLowRankRecovery(shape=(18, 11)),
+    ),
+    Found(id="scans-from-fits-that-follow-the-errors", expected={"error": 1e-9, "rank": 3},
+        why="scans from fits that follow the errors came down to rank 1",
+        recipe={
+            "n_measurements": 315, "shape": (16, 8), "rank": 3, "outliers": 0.3975336252187537,
+            "outlier_kind": "sign-flip", "random_state": 600075},
+        model=RobustLowRankRecovery(shape=(16, 8)),
+    ),
     Found(id="columns-of-the-minority", expected={"known_error": 1e-9, "known": (70, 70), "identifiable": False},
         why="three columns were stuck on the signs of the minority",
         recipe={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -184,33 +185,39 @@ class RepairedRows:
         products += np.diag((n - self.kept) * (space.scale * space.column_errors / unit) ** 2)
         even = unit / space.scale
         evened = np.linalg.eigvalsh(products * even[:, None] * even)
-        mean = mean * unit + self.shift
-        return _of_spectrum(*np.linalg.eigh(products), evened, mean, n, unit, n_components, most, dtype)
+        spectrum = Spectrum(*np.linalg.eigh(products), evened, n)
+        return spectrum.components(mean * unit + self.shift, unit, n_components, most, dtype)
 
 
-def _of_spectrum(
-    power: np.ndarray,
-    v: np.ndarray,
-    evened: np.ndarray,
-    mean: np.ndarray,
-    n: float,
-    unit: float,
-    n_components: float | None,
-    most: int,
-    dtype: np.dtype,
-) -> Components:
-    """Components of n rows from the eigenvalues and vectors of their products in a unit, in increasing order.
+class Spectrum(NamedTuple):
+    """Eigenvalues and vectors of the products of n rows in a unit, in increasing order.
 
     `evened` are the eigenvalues in units in which columns are alike: their noise may be, or that in the units given.
     """
-    values, v = np.sqrt(np.maximum(power[::-1][:most], 0.0)), v[:, ::-1][:, :most]
-    shown = min(_count_directions(spectrum[::-1][:most], n) for spectrum in (power, evened))
-    k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
-    whole = float(values[0]) * unit or 1.0
-    return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=n, dtype=dtype)
+
+    power: np.ndarray
+    vectors: np.ndarray
+    evened: np.ndarray
+    n: float
+
+    @classmethod
+    def of_few_rows(cls, rows: np.ndarray, more: np.ndarray, even: np.ndarray, n: float) -> Spectrum:
+        """That of rows^T rows + diag(more), as many values as there are rows; in `even` units columns are alike."""
+        evened, _ = _leading(rows * even, more * even**2)
+        return cls(*_leading(rows, more), evened, n)
+
+    def components(
+        self, mean: np.ndarray, unit: float, n_components: float | None, most: int, dtype: np.dtype
+    ) -> Components:
+        """Principal components, up to `most`; without `n_components`, those that stand out of the noise."""
+        values, v = np.sqrt(np.maximum(self.power[::-1][:most], 0.0)), self.vectors[:, ::-1][:, :most]
+        shown = min(_count_directions(power[::-1][:most], self.n) for power in (self.power, self.evened))
+        k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
+        whole = float(values[0]) * unit or 1.0
+        return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=self.n, dtype=dtype)
 
 
-def _wide_spectrum(rows: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _leading(rows: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenvalues and vectors of rows^T rows + diag(more), as many as there are rows, in increasing order.
 
     By subspace iteration from the row space, which is that of the vectors where nothing is added.
@@ -248,9 +255,8 @@ def table_components(
     kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
     more = (count - kept) * (space.scale * space.column_errors / unit) ** 2
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
-    even = unit / space.scale
-    evened, _ = _wide_spectrum(whole * even, more * even**2)
-    return _of_spectrum(*_wide_spectrum(whole, more), evened, mean, count, unit, n_components, n, entries.dtype)
+    spectrum = Spectrum.of_few_rows(whole, more, unit / space.scale, count)
+    return spectrum.components(mean, unit, n_components, n, entries.dtype)
 
 
 def _count_directions(power: np.ndarray, n: float) -> int:

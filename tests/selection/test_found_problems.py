@@ -29,6 +29,7 @@ LONG = {
     "rank-not-determined",
     "rank-that-gains",
     "row-of-few-inliers",
+    "scans-from-fits-that-follow-the-errors",
     "starts-until-one-passes",
     "stuck-column",
     "weak-beside-noise",
