@@ -182,11 +182,16 @@ class RepairedRows:
         mean = self.total / n if center else -self.shift / unit
         # about the mean, or about zero
         products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
-        products += np.diag((n - self.kept) * (space.scale * space.column_errors / unit) ** 2)
+        products += np.diag(_lacking(space, n - self.kept, unit))
         even = unit / space.scale
         evened = np.linalg.eigvalsh(products * even[:, None] * even)
         spectrum = Spectrum(*np.linalg.eigh(products), evened, n)
         return spectrum.components(mean * unit + self.shift, unit, n_components, most, dtype)
+
+
+def _lacking(space: ModelSpace, replaced: np.ndarray, unit: float) -> np.ndarray:
+    """Variance that the estimates of so many entries of each column lack, in sum and in squares of a unit."""
+    return replaced * (space.scale * space.column_errors / unit) ** 2
 
 
 class Spectrum(NamedTuple):
@@ -253,9 +258,8 @@ def table_components(
     count = count_rows(n, entries.row_weight)
     mean = np.average(whole, axis=0, weights=weight) if center else np.zeros(d)
     kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
-    more = (count - kept) * (space.scale * space.column_errors / unit) ** 2
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
-    spectrum = Spectrum.of_few_rows(whole, more, unit / space.scale, count)
+    spectrum = Spectrum.of_few_rows(whole, _lacking(space, count - kept, unit), unit / space.scale, count)
     return spectrum.components(mean, unit, n_components, n, entries.dtype)
 
 

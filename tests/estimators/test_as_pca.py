@@ -300,3 +300,16 @@ def test_a_table_of_few_rows_and_many_columns():
     assert_allclose(model.explained_variance_, pca.explained_variance_, rtol=0.05)
     assert np.abs(np.sum(model.components_ * pca.components_, axis=1)).min() > 0.98
     assert_allclose(model.components_ @ model.components_.T, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(300, 12), (60, 90)])
+def test_what_estimates_lack_counts_in_the_variance(shape):
+    """An estimate varies less than the entry that is missing: of these tables by a fifth and more of all variance."""
+    rng = np.random.RandomState(0)
+    n, p = shape
+    X = rng.standard_normal((n, 12)) / np.arange(1, 13) @ rng.standard_normal((12, p)) + 0.8 * rng.standard_normal(
+        (n, p)
+    )
+    model = RobustPCA(3).fit(np.where(rng.uniform(size=X.shape) < 0.4, np.nan, X))
+    total = model.explained_variance_.sum() / model.explained_variance_ratio_.sum()
+    assert 0.88 < total / X.var(axis=0, ddof=1).sum() < 1.1
