@@ -67,7 +67,7 @@ def _run_problem(row, seed):
     alone = []
     for index in range(N_STARTS):
         run = racing._begin(problem, options, index, seeds[index])
-        left, right, history = descend(problem, options, [(run.left, run.right, run.rule, 0)])[0]
+        left, right, history, _ = descend(problem, options, [(run.left, run.right, run.rule, 0)])[0]
         alone.append(error(finish(problem, replace(options, screening=True), left, right, history)) < limit)
     start = time.perf_counter()
     one = solve(problem, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,13 @@ def descend(
     starts: list[Begin],
     *,
     max_iter: int | None = None,
+    to_gap: bool = False,
     watch: Watch | None = None,
 ) -> list[Descent]:
-    """Run the sub-gradient method with these options from several starts, side by side."""
+    """Run the sub-gradient method with these options from several starts, side by side.
+
+    With `to_gap`, and where only an exact fit is wanted, they stop at the first clear gap.
+    """
     rules = [start.rule for start in starts]
 
     def run() -> tuple[list[Descent], list[StepRule]]:
@@ -61,7 +66,7 @@ def descend(
                 tol=options.tol,
                 first=start.n_iter,
                 symmetric=options.symmetric,
-                gap=CLEAR_GAP if options.screening else np.inf,
+                gap=CLEAR_GAP if to_gap or options.screening else np.inf,
                 watch=watch,
             )
             for start in starts
@@ -70,7 +75,7 @@ def descend(
 
     # where callbacks watch, and may ask for an end, the iterations are made
     checkpoint = options.checkpoint if watch is None else None
-    results, moved = stage(checkpoint, "subgradient", run, problem, options.apart, starts, max_iter)
+    results, moved = stage(checkpoint, "subgradient", run, problem, options.apart, starts, max_iter, to_gap)
     for rule, after in zip(rules, moved, strict=True):
         vars(rule).update(vars(after))
     for start, result in zip(starts, results, strict=True):
@@ -87,10 +92,12 @@ def begin_at(problem: Problem, options: Options, factors: Factors) -> Begin | No
     return Begin(*factors, make_step_rule(options.step_size, problem.work, options.init_scale, norm))
 
 
-def descend_from_tiny(problem: Problem, options: Options, *, watch: Watch | None = None) -> Descent | None:
+def descend_from_tiny(
+    problem: Problem, options: Options, *, to_gap: bool = False, watch: Watch | None = None
+) -> Descent | None:
     """Run the sub-gradient method from a tiny start, widened while all directions are used.
 
-    None where the measurements do not depend on the matrix: all of them are zero.
+    With `to_gap`, it stops at the first clear gap, from which it can :func:`go_on`. None where the measurements do not depend on the matrix: all of them are zero.
     """
     work = problem.work
     width, most = first_width(problem, options)
@@ -99,7 +106,17 @@ def descend_from_tiny(problem: Problem, options: Options, *, watch: Watch | None
         if not norm > 0.0:
             return None
         rule = make_step_rule(options.step_size, work, options.init_scale, norm)
-        result = descend(problem, options, [Begin(left, right, rule)], watch=watch)[0]
+        result = descend(problem, options, [Begin(left, right, rule)], to_gap=to_gap, watch=watch)[0]
         if options.rank is not None or find_gap(result.history.spectrum[-1]).rank < width or width >= most:
             return result
         width = min(2 * width, most)
+
+
+def go_on(problem: Problem, options: Options, descended: Descent, *, watch: Watch | None = None) -> Descent:
+    """Take a descent that has stopped at a gap to its end."""
+    if descended.rule is None:
+        return descended
+    left, right, history, rule = descended
+    begin = Begin(left, right, copy(rule), history.iteration[-1] + 1)
+    further = descend(problem, options, [begin], watch=watch)[0]
+    return further._replace(history=history + further.history)

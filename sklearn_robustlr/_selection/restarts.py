@@ -142,7 +142,7 @@ def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[R
     advanced = []
     for run in runs:
         if not run.done:
-            left, right, history = next(results)
+            left, right, history, _ = next(results)
             # where one has ended by itself, the last record is more than one interval back
             done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.first_stage
             whole = run.history + history

@@ -16,7 +16,7 @@ from .._utils.rules import CLEAR_GAP, SMALL_GAP, scale_floor
 from .._utils.stats import median_scale
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
 from .choice import choose, scan_from
-from .descents import Descent, begin_at, descend, descend_from_tiny
+from .descents import Descent, begin_at, descend, descend_from_tiny, go_on
 from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
@@ -128,7 +128,7 @@ def _solve(problem: Problem, options: Options, start: Factors | None, watch: Wat
             solution = solve_warm(problem, options, start, watch=watch)
             if solution.converged:
                 return solution
-        descended = descend_from_tiny(problem, options, watch=watch)
+        descended = descend_from_tiny(problem, options, to_gap=options.polish, watch=watch)
     if descended is None:
         unseen = "the measurements do not depend on the matrix: all of them are zero"
         return _zero_solution(problem.base, Verdict(StopReason.UNDETERMINED, unseen))
@@ -148,7 +148,7 @@ def finish(
 
     The scan begins `shift` ranks above the one that the gap in the spectrum speaks for.
     """
-    left, right, history = descended
+    left, right, history, rule = descended
     guess, ratio = find_gap(history.spectrum[-1])
     n_iter = history.iteration[-1] + 1
     if not options.polish:
@@ -159,6 +159,8 @@ def finish(
     drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
     scan = Scan(problem, left, right, options, watch=watch)
     sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
+    if not (sharp or rule is None or options.screening or scan.stopped):  # the gap was that of the first directions
+        return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
     rival = options.rival if problem.work.entrywise else None
     if not (sharp or rival is None or watch is None):
         scan.stopped |= bool(watch("model", Factors(left, right)))
@@ -204,7 +206,7 @@ def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
 
 def _without_rank(problem: Problem, descended: Descent, options: Options) -> Solution:
     """The end where no rank is sharp: the fit of the sub-gradient method, the place of which a model takes."""
-    left, right, history = descended
+    left, right, history, _ = descended
     found = Candidate(_unpolished(problem, left, right, options), DECAYS)
     return Solution.of(found, history.iteration[-1] + 1, history)
 

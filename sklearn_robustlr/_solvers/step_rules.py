@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .._operators.base import SIGN, Measurements
 from .._utils.rules import LOSS_LEVEL, NORMAL_MEDIAN
-from .._utils.stats import median_scale, robust_size
+from .._utils.stats import is_quantile_below, quantile, robust_size
 
 STEP_SIZES = ("auto", "polyak", "geometric", "constant")
 
@@ -22,10 +23,26 @@ STEP_SIZES = ("auto", "polyak", "geometric", "constant")
 class StepState:
     """State of the factors that a rule may use besides the residual."""
 
+    left: np.ndarray
     right: np.ndarray
     gradient_left: np.ndarray
     gradient_right: np.ndarray
-    factor_norm: float  # larger squared spectral norm of the two factors
+
+    @cached_property
+    def _grams(self) -> np.ndarray:
+        """Gram matrices of the two factors."""
+        return np.stack([self.left.T @ self.left, self.right.T @ self.right])
+
+    @property
+    def factor_bound(self) -> float:
+        """At least the larger squared spectral norm of the two factors, and at most the root of the rank times that."""
+        return float(np.sqrt(np.max(np.sum(self._grams**2, axis=(1, 2)))))
+
+    @property
+    def factor_norm(self) -> float:
+        """Larger squared spectral norm of the two factors."""
+        grams = self._grams
+        return float(np.linalg.eigvalsh(grams)[:, -1].max()) if np.isfinite(grams).all() else np.inf
 
     @property
     def gradient_norm(self) -> float:
@@ -100,10 +117,12 @@ class ClippedStep(StepRule):
         self.delta = width * robust_size(measurements.y, 0.5) / NORMAL_MEDIAN
 
     def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
-        step = self._share / (max(self._norm, state.factor_norm) * self._density)
-        scale = median_scale(residual)
-        self.delta = max(self._width * scale, self._fall * self.delta)
-        return step
+        norm = self._norm if state.factor_bound <= self._norm else max(self._norm, state.factor_norm)
+        size, fallen = np.abs(residual), self._fall * self.delta
+        if not is_quantile_below(size, 0.5, fallen * NORMAL_MEDIAN / self._width):
+            fallen = max(fallen, self._width * quantile(size, 0.5) / NORMAL_MEDIAN)
+        self.delta = fallen
+        return self._share / (norm * self._density)
 
 
 class GeometricStep(StepRule):

@@ -58,21 +58,19 @@ class History:
 
 
 class Descent(NamedTuple):
-    """Factors at the end of a descent, and its history."""
+    """Factors at the end of a descent, and its history; `rule` is what it would go on with from a gap (else None)."""
 
     left: np.ndarray
     right: np.ndarray
     history: History
+    rule: StepRule | None = None
 
 
+# Growth in ten iterations, of values below a gap, up to which they are surplus directions that fill up slowly: what is
+# still to be learnt grows faster.
+_SLOW = 3.0
 # Growth of the robust residual, and size of the factors in even units, beyond which a run has diverged.
 _DIVERGED, _OVERGROWN = 1e6, {"d": 1e30, "f": 1e12}
-
-
-def _squared_norm(left: np.ndarray, right: np.ndarray) -> float:
-    """Larger squared spectral norm of the two factors, from their small Gram matrices."""
-    grams = np.stack([left.T @ left, right.T @ right])
-    return float(np.linalg.eigvalsh(grams)[:, -1].max()) if np.isfinite(grams).all() else np.inf
 
 
 def subgradient_methods(
@@ -128,12 +126,13 @@ def descent(
       of the first has grown by 2 %, and none at all by a factor of ten. A plateau of the loss alone is not
       convergence: later directions may still be growing;
     - with tol > 0, where the robust residual is below `tol` times its start;
-    - with a finite `gap`, where two neighbouring singular values differ by that factor and those above have settled;
+    - with a finite `gap`, where two neighbouring singular values differ by that factor, those above have settled and
+      those below grow slowly. It can go on from there;
     - where `watch` returns True. It is called with ("subgradient", factors) each time something is recorded;
     - where it diverges. It then returns the recorded factors of the smallest robust residual.
     """
     history = History()
-    best, waited = np.inf, 0
+    best, waited, at_gap = np.inf, 0, False
     last: np.ndarray | None = None
     previous: np.ndarray | None = None
     start = robust_size(measurements.y)
@@ -142,8 +141,8 @@ def descent(
         residual, grad_left, grad_right = yield left, right, rule.delta
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
-        state = StepState(right, grad_left, grad_right, _squared_norm(left, right))
-        if len(history) and not state.factor_norm <= _OVERGROWN[measurements.dtype.char]:
+        state = StepState(left, right, grad_left, grad_right)
+        if len(history) and not state.factor_bound <= _OVERGROWN[measurements.dtype.char]:
             return Descent(*kept, history)
         step = rule(t, residual, state)
         if t % every == 0:
@@ -154,8 +153,7 @@ def descent(
                 return Descent(*kept, history)
             if now < least:
                 kept, least = (left, right), now
-            if last is not None and previous is not None and np.isfinite(gap) and _has_settled(spectrum, previous, gap):
-                break
+            at_gap = last is not None and previous is not None and _has_settled(spectrum, previous, gap)
             previous = spectrum
             grown = last is None or np.any(
                 ((spectrum > 1.02 * last) & (spectrum > 0.01 * spectrum[0])) | (spectrum > 10.0 * last)
@@ -170,12 +168,17 @@ def descent(
                 break
         left = left - measurements.dtype.type(step) * grad_left
         right = left if symmetric else right - measurements.dtype.type(step) * grad_right
+        if at_gap:
+            return Descent(left, right, history, rule)
     return Descent(left, right, history)
 
 
 def _has_settled(spectrum: np.ndarray, before: np.ndarray, gap: float) -> bool:
-    """Whether the spectrum has a gap of this ratio and the values above it have moved by less than 10 %."""
+    """Whether the spectrum has a gap of this ratio, and the values above have settled, those below grow slowly."""
+    if not np.isfinite(gap):
+        return False
     least = max(1e-12 * spectrum[0], np.finfo(spectrum.dtype).tiny)  # symmetric factors of a negative X vanish
     ratio = spectrum[:-1] / np.maximum(spectrum[1:], least)
     k = int(np.argmax(ratio)) + 1 if len(ratio) else 1
-    return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(np.abs(spectrum[:k] / before[:k] - 1.0) < 0.1))
+    above, below = np.abs(spectrum[:k] / before[:k] - 1.0), spectrum[k:] / np.maximum(before[k:], least)
+    return len(ratio) > 0 and ratio[k - 1] >= gap and bool(np.all(above < 0.1) and np.all(below < _SLOW))

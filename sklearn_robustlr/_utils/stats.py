@@ -6,14 +6,39 @@ import numpy as np
 
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 
+# Values from which the ends of a sample are compared with all of them, and the standard deviations of the rank in such a
+# sample that lie between these ends and the rank itself.
+_MANY, _BEYOND = 2_000, 3.0
 # Width of the bisquare, in noise scales: 95 % efficient with Gaussian noise.
 _BISQUARE_WIDTH = 4.685
 
 
 def quantile(values: np.ndarray, q: float) -> float:
-    """Quantile of a one-dimensional array by partition, O(m)."""
-    k = min(int(q * len(values)), len(values) - 1)
+    """Quantile of a one-dimensional array, O(m).
+
+    It is the value itself, found by partition. Of many values only those are partitioned that lie between two values of
+    a sample, which takes a quarter of the time (R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
+    Communications of the ACM 18(3), 1975).
+    """
+    n = len(values)
+    k = min(int(q * n), n - 1)
+    if n >= _MANY:
+        sample = np.sort(values[:: max(int(n ** (1 / 3)), 1)])
+        m, at = len(sample), k * len(sample) // n
+        reach = int(_BEYOND * np.sqrt(m * q * (1.0 - q))) + 1
+        low = sample[at - reach] if at >= reach else -np.inf
+        high = sample[at + reach] if at + reach < m else np.inf
+        between = values[(values >= low) & (values <= high)]
+        k_between = k - int(np.count_nonzero(values < low))
+        if 0 <= k_between < len(between):
+            k, values = k_between, between
     return float(np.partition(values, k)[k])
+
+
+def is_quantile_below(values: np.ndarray, q: float, bound: float) -> bool:
+    """Whether a quantile of a one-dimensional array is below a bound, by counting."""
+    n = len(values)
+    return bool(np.count_nonzero(values < bound) > min(int(q * n), n - 1))
 
 
 def robust_size(values: np.ndarray, level: float = LOSS_LEVEL) -> float:
