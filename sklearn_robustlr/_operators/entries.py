@@ -57,6 +57,8 @@ class EntryMeasurements(Measurements):
     ) -> list[np.ndarray]:
         """As `_pass`, where `kernel` is given whole rows lo to hi; each part has about as many entries."""
         n_parts = self._n_parts(self.size * (10 + width), shapes)
+        if n_parts == 1:
+            return self._sum_parts(kernel, [0, self.shape[0]], shapes)
         cuts = np.searchsorted(self.indptr, [self.size * p // n_parts for p in range(1, n_parts)])
         return self._sum_parts(kernel, sorted({0, *cuts.tolist(), self.shape[0]}), shapes)
 

@@ -6,13 +6,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from .._utils.stats import quantile
+from .._utils.stats import quantile, weighted_median
 from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
-#: Most gross errors that their median size is computed from.
-_MEDIAN_SAMPLE = 10_000
 
 
 class Mixture:
@@ -41,11 +39,8 @@ class Mixture:
         scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
         self.scale = max(scale, self._fall * self.scale, self._floor)
         errors = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of the gross errors
-        errors = errors[:: max(len(errors) // _MEDIAN_SAMPLE, 1)]
-        order = errors[np.argsort(size[errors])]
-        mass = np.cumsum((1.0 - weight)[order])
-        middle = size[order[np.searchsorted(mass, 0.5 * mass[-1])]] if len(order) else 0.0
-        self.spread = max(float(middle), 3.0 * self.scale)
+        middle = weighted_median(size[errors], 1.0 - weight[errors]) if len(errors) else 0.0
+        self.spread = max(middle, 3.0 * self.scale)
         return weight.astype(residual.dtype)
 
     def is_heavy_tailed(self, residual: np.ndarray, beyond: float = 0.08) -> bool:
