@@ -18,7 +18,7 @@ from .._operators.base import Measurements
 from .._utils.linalg import degrees_of_freedom
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import misfit
-from .._utils.values import Fit, exact_count, informative_count, is_exact
+from .._utils.values import Fit, exact_count, informative_count, is_exact, is_met
 
 #: A direction counts where it gains this many noise edges.
 EDGES = 1.5
@@ -102,25 +102,48 @@ def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
     return float(fit.inlier_weight.sum()) >= of * least * fit.dof
 
 
-def left_over(fit: Fit, measurements: Measurements) -> float:
-    """Leading singular value of the residuals of the inliers, in units of the most that noise comes to by chance.
+def in_common(values: np.ndarray, measurements: Measurements) -> float:
+    """Leading singular value of values of measurements, in units of the most that it comes to by chance.
 
-    The same residuals with random signs tell what that is: they keep their sizes and places, and lose what they have
-    in common (Hong, Sheng and Dobriban, 2020, who choose the number of principal components so).
+    The same values with random signs tell what that is: they keep their sizes and places, and lose what they have in
+    common (Hong, Sheng and Dobriban, 2020, who choose the number of principal components so).
     """
+
+    def leading(values: np.ndarray) -> float:
+        return float(measurements.leading(values.astype(measurements.dtype), 1)[1][0])
+
+    rng = np.random.RandomState(0)
+    noise = [leading(values * (2 * rng.randint(2, size=len(values)) - 1)) for _ in range(_SIGNS)]
+    mean = np.mean(noise)
+    most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
+    return float(leading(values) / most) if most > 0.0 else 0.0
+
+
+def left_over(fit: Fit, measurements: Measurements) -> float:
+    """What the residuals of the inliers have in common: more than 1 where a direction is missed."""
     inlier = np.clip(fit.residual, -3.0 * fit.scale, 3.0 * fit.scale) * (fit.inlier_weight > 0.5)
     expected = fit.scale * np.sqrt(fit.inlier_weight.sum())
     if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
         return 0.0
+    return in_common(inlier, measurements)
 
-    def leading(values: np.ndarray) -> float:
-        return float(measurements.leading(values.astype(fit.residual.dtype), 1)[1][0])
 
-    rng = np.random.RandomState(0)
-    noise = [leading(inlier * (2 * rng.randint(2, size=len(inlier)) - 1)) for _ in range(_SIGNS)]
-    mean = np.mean(noise)
-    most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
-    return float(leading(inlier) / most) if most > 0.0 else 0.0
+def may_be_another(fit: Fit, measurements: Measurements) -> bool:
+    """Whether what a fit takes for errors may be another matrix, or what the fit should have met.
+
+    It then has more in common than chance has, both as it is and beside the fit. Errors that are added to the data have
+    nothing in common beside the right fit, those that take the place of data have nothing as they are.
+    """
+    error = ~is_met(fit) if is_exact(fit) else fit.inlier_weight <= 0.5
+    if fit.informative is not None:
+        error &= fit.informative
+    if not error.any():
+        return False
+    for values in (fit.residual, measurements.y):
+        most = 3.0 * float(np.median(np.abs(values[error])))
+        if in_common(np.where(error, np.clip(values, -most, most), 0.0), measurements) <= 1.0:
+            return False
+    return True
 
 
 def prefers_larger(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:

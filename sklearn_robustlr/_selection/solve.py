@@ -17,7 +17,7 @@ from .._utils.stats import median_scale
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
 from .choice import choose, scan_from
 from .descents import Descent, begin_at, descend, descend_from_tiny, go_on
-from .evidence import find_gap, largest_rank
+from .evidence import find_gap, has_enough_inliers, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
 from .scan import PATIENCE, Scan
@@ -170,9 +170,10 @@ def finish(
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     in_vain = decays or (may_decay and problem.work.size > _QUICK)
     only_exact = replace(options, screening=options.screening or in_vain)
-    cheap = not decays or problem.work.size <= MOST_HEAVY_TAILED
-    small = from_small_targets(problem, limit, only_exact) if drowned and cheap else None
-    if small is not None and not is_doubtful(small.fit) and _is_settled(small):
+    # a model that is good where no rank is sharp has not been drawn aside by errors that hide an exact fit
+    needed = not decays or (problem.work.size <= MOST_HEAVY_TAILED and not (asked is not None and asked.is_good()))
+    small = from_small_targets(problem, limit, only_exact) if drowned and needed else None
+    if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     if decays:
         return _without_rank(problem, descended, options)
@@ -180,7 +181,7 @@ def finish(
         found = choose(scan, problem, guess + shift, limit, options, ratio)
         if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
-    doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, ratio)
+    doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, problem.base, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):
         found, search = small, not small.converged
@@ -201,7 +202,9 @@ def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
     if gap < (SMALL_GAP if k <= _CHEAP and not options.screening else CLEAR_GAP):
         return False
     fit = scan.fit(k)
-    return is_exact(fit) or not (options.screening or fit.heavy_tailed or scan.has_structure_left(k))
+    if is_exact(fit) or options.screening or fit.heavy_tailed:
+        return is_exact(fit)
+    return has_enough_inliers(fit) and not scan.has_structure_left(k)
 
 
 def _without_rank(problem: Problem, descended: Descent, options: Options) -> Solution:
@@ -229,7 +232,7 @@ def solve_warm(problem: Problem, options: Options, start: Factors, *, watch: Wat
     fit = found.fit
     # a fit of one rank too many makes a direction of single rows or columns that it is stuck on: they stand out
     ordinary = is_exact(fit) or all(has_ordinary_leverage(factor) for factor in (fit.u, fit.v))
-    if found.converged and not (ordinary and not is_doubtful(fit)):
+    if found.converged and not (ordinary and not is_doubtful(fit, problem.base)):
         found = replace(found, verdict=DOUBTFUL)
     return Solution.of(found, 1, history, sharp=found.converged)
 

@@ -26,7 +26,7 @@ from .._utils.linalg import product_spectrum
 from .._utils.rules import CLEAR_GAP, FLAG_WIDTH, NO_GAP, SMALL_GAP, exact_tolerance
 from .._utils.stats import quantile
 from .._utils.values import Fit, Options, StopReason, Verdict, exact_count, informative_count, is_exact, is_met
-from .evidence import EDGES, LEAST_EDGES, SUPPORTED, gain, has_enough_inliers
+from .evidence import EDGES, LEAST_EDGES, SUPPORTED, gain, has_enough_inliers, may_be_another
 from .scan import Scan
 
 #: Verdict on a fit that is doubtful where no second opinion is asked for.
@@ -59,15 +59,19 @@ _HELD = 0.1
 _MOST = 0.75
 
 
-def is_doubtful(fit: Fit, gap: float = np.inf) -> bool:
-    """Whether a wrong fit may have passed: it leaves many errors, much noise, or is exact on a minority only.
+def is_doubtful(fit: Fit, measurements: Measurements, gap: float = np.inf) -> bool:
+    """Whether a wrong fit may have passed: it leaves much noise, or what it takes for errors may be another matrix.
 
-    Or there was hardly a `gap` (ratio of neighbouring values) in the spectrum that the sub-gradient method came to:
-    huge errors in single entries can drown it, and the scan then starts from nothing.
+    That is asked where these are half of the measurements, or where there was hardly a `gap` (ratio of neighbouring
+    values) in the spectrum that the sub-gradient method came to: huge errors in single entries can drown it, and the
+    scan then starts from nothing.
     """
     if is_exact(fit):
-        return exact_count(fit) < 0.5 * informative_count(fit)
-    return not fit.heavy_tailed and (float(np.mean(fit.inlier_weight)) < 0.55 or fit.scale > _LOUD or gap < SMALL_GAP)
+        return exact_count(fit) < 0.5 * informative_count(fit) and may_be_another(fit, measurements)
+    if fit.heavy_tailed:
+        return False
+    asked = float(np.mean(fit.inlier_weight)) < 0.55 or gap < SMALL_GAP
+    return fit.scale > _LOUD or (asked and may_be_another(fit, measurements))
 
 
 def judge(
