@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._model.average import Averaged, FirstAverage
-from .._model.posterior import Table
 from .._model.space import ModelSpace
+from .._model.table import Table
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import make_problem

@@ -10,9 +10,10 @@ import numpy as np
 from .._model.calibration import Calibration
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
-from .._model.posterior import Columns, Table, moments, regress, sweep_until_settled
+from .._model.posterior import Columns, moments, regress, sweep_until_settled
 from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
+from .._model.table import Table
 from .._operators.observed import Entries
 from .._utils.linalg import unpack
 from .._utils.rules import LEAST_FREE

@@ -10,8 +10,9 @@ from scipy import sparse
 
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
-from .._model.posterior import Columns, Table
+from .._model.posterior import Columns
 from .._model.space import ModelSpace
+from .._model.table import Table
 from .._operators.observed import Entries
 from .._utils.linalg import pack
 from .._utils.values import StopReason

@@ -15,17 +15,15 @@ _FALL = 1e-6
 
 
 @jit(fastmath=REASSOCIATE)
-def _second_moments(mean, cov):
-    """Return mean mean^T + cov of each row, packed."""
+def second_moments(mean, cov, out):
+    """Compute mean mean^T + cov of each row, packed."""
     n, k = mean.shape
-    out = np.empty_like(cov)
     for i in range(n):
         r = 0
         for c in range(k):
             for d in range(c + 1):
                 out[i, r] = mean[i, c] * mean[i, d] + cov[i, r]
                 r += 1
-    return out
 
 
 @jit(fastmath=REASSOCIATE)
@@ -63,43 +61,28 @@ def _invert_lanes(g, floor, pivot, reciprocal, factor):
 
 
 @jit(fastmath=REASSOCIATE)
-def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, cov):
-    """Compute posterior mean and covariance of the coefficients of each row, under a Gaussian prior of mean zero.
+def solve_rows(prior, moment, mean, cov):
+    """Compute the posterior mean and covariance of each row, of precision diag(prior) + what `cov` holds, packed.
 
-    Entry p of row i is target_p ~ basis_j . x_i with precision weight_p, where j = others_p and basis_j itself has the
-    covariance spread_j. The precision of x_i is diag(prior) + sum_p weight_p (basis_j basis_j^T + spread_j). Columns
-    are treated alike, with the entries in the order of the columns. `spread` and `cov` are packed.
+    The precision times the mean is the `moment`. `cov` is overwritten by the covariance.
     """
-    n, k = indptr.shape[0] - 1, basis.shape[1]
-    second = _second_moments(basis, spread)
-    total, moment, g = np.empty(spread.shape[1]), np.empty((_LANES, k)), np.empty((k, k, _LANES))
-    floor, pivot = np.empty((k, _LANES)), np.empty((k, _LANES))
+    n, k = moment.shape
+    g, floor, pivot = np.empty((k, k, _LANES)), np.empty((k, _LANES)), np.empty((k, _LANES))
     reciprocal, factor = np.empty(_LANES), np.empty(_LANES)
     for first in range(0, n, _LANES):
+        n_lanes = min(_LANES, n - first)
         for lane in range(_LANES):
-            b = moment[lane]
-            total[:] = 0.0
-            b[:] = 0.0
-            i = first + lane
-            for p in range(indptr[min(i, n)], indptr[min(i + 1, n)]):  # lanes beyond the last row have no entry
-                w = weight[p]
-                if w == 0.0:
-                    continue
-                other, s, t = basis[others[p]], second[others[p]], w * target[p]
-                for r in range(s.shape[0]):
-                    total[r] += w * s[r]
-                for c in range(k):
-                    b[c] += t * other[c]
+            packed = cov[first + min(lane, n_lanes - 1)]  # lanes beyond the last row repeat it
             r = 0
             for c in range(k):
                 for d in range(c + 1):
-                    g[c, d, lane] = total[r]
+                    g[c, d, lane] = packed[r]
                     r += 1
                 g[c, c, lane] += prior[c]
                 floor[c, lane] = _LEAST_PIVOT * g[c, c, lane]
         _invert_lanes(g, floor, pivot, reciprocal, factor)
-        for lane in range(min(_LANES, n - first)):
-            b, x, packed = moment[lane], mean[first + lane], cov[first + lane]
+        for lane in range(n_lanes):
+            b, x, packed = moment[first + lane], mean[first + lane], cov[first + lane]
             x[:] = 0.0
             r = 0
             for c in range(k):
@@ -112,6 +95,32 @@ def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, c
                 packed[r] = -g[c, c, lane]
                 x[c] += packed[r] * b[c]
                 r += 1
+
+
+@jit(fastmath=REASSOCIATE)
+def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, cov):
+    """Compute posterior mean and covariance of the coefficients of each row, under a Gaussian prior of mean zero.
+
+    Entry p of row i is target_p ~ basis_j . x_i with precision weight_p, where j = others_p and basis_j itself has the
+    covariance spread_j. The precision of x_i is diag(prior) + sum_p weight_p (basis_j basis_j^T + spread_j). Columns
+    are treated alike, with the entries in the order of the columns. `spread` and `cov` are packed.
+    """
+    n, k = indptr.shape[0] - 1, basis.shape[1]
+    second, moment = np.empty_like(spread), np.zeros((n, k))
+    second_moments(basis, spread, second)
+    cov[:] = 0.0
+    for i in range(n):
+        total, b = cov[i], moment[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            w = weight[p]
+            if w == 0.0:
+                continue
+            other, s, t = basis[others[p]], second[others[p]], w * target[p]
+            for r in range(s.shape[0]):
+                total[r] += w * s[r]
+            for c in range(k):
+                b[c] += t * other[c]
+    solve_rows(prior, moment, mean, cov)
 
 
 @jit(fastmath=REASSOCIATE)
@@ -210,7 +219,8 @@ def entry_moments(indptr, cols, left, left_cov, right, right_cov, mean, variance
     C and D are the covariances of u and v, packed.
     """
     k = left.shape[1]
-    second = _second_moments(right, right_cov)
+    second = np.empty_like(right_cov)
+    second_moments(right, right_cov, second)
     own, both = np.empty(left_cov.shape[1]), np.empty(left_cov.shape[1])
     for i in range(indptr.shape[0] - 1):
         u, c_i = left[i], left_cov[i]

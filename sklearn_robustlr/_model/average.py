@@ -13,9 +13,10 @@ from .._operators.observed import Entries
 from .._utils.values import Factors
 from .calibration import Calibration
 from .members import GROWN, Fitter, Members
-from .posterior import Columns, Table, signal, start_columns, sweep_until_settled
+from .posterior import Columns, signal, start_columns, sweep_until_settled
 from .samples import Samples
 from .space import ModelSpace
+from .table import Table
 
 # Most directions at first.
 _MOST_DIRECTIONS = 20

@@ -11,7 +11,8 @@ from .._kernels.posterior import diagonal_moments, relax_rows
 from .._utils.linalg import pack_diagonals, packed_diagonals, truncated_svd
 from .._utils.threads import run_parts
 from .noise import NoiseLaw
-from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, Table, mean_moments, mean_of, regress, signal
+from .posterior import FLAT, NEGLIGIBLE, SETTLED, Columns, mean_moments, mean_of, regress, signal
+from .table import Table
 
 # The study of all of these is asv_bench/studies/decaying.py.
 # Most directions that a model may grow to, and most degrees of freedom, as a share of the entries: bounds on time.

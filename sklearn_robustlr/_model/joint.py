@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .posterior import Table
+from .table import Table
 
 # Most multiplications that it may take: beyond, columns are taken as independent. Standard errors are then too small,
 # by 13 % at two inliers per degree of freedom, 6 % at 3, 3.5 % at 4 and 1.5 % at 6 (120 x 80 of rank 3).

@@ -13,9 +13,10 @@ from .._utils.values import Factors
 from .growth import grow
 from .joint import joint_root
 from .noise import NoiseLaw
-from .posterior import Columns, Table, columns_of, moments, regress, start_columns, sweep_until_settled
+from .posterior import Columns, columns_of, moments, regress, start_columns, sweep_until_settled
 from .samples import Samples
 from .space import Screen
+from .table import Table
 
 #: Name of the member that has been fitted to more rows, or with more directions.
 GROWN = "grown"

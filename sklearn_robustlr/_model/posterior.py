@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from .._kernels.posterior import diagonal_moments, entry_means, entry_moments, posterior_rows, relax_rows
-from .._operators.observed import Entries
 from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
-from .noise import NoiseLaw, Weights
+from .noise import NoiseLaw
+from .passes import Gaussian, Passes
+from .table import Table
 
 #: Power of a direction, in units of the most that noise has, below which it is dropped.
 NEGLIGIBLE = 0.1
@@ -21,8 +20,6 @@ NEGLIGIBLE = 0.1
 _FREE = 30
 #: Change of the mean logarithm of the variances below which sweeps end.
 SETTLED = 1e-2
-# Largest value in even units.
-_MOST = 1e8
 # Noise at which a Gaussian law begins, in units of that of its start: what is weak is learnt before it can be noise. Of
 # nine real tables with half of the entries missing the error is 1.011 of the best peer's, 1.024 from the noise itself.
 _COLD = 0.1
@@ -30,8 +27,6 @@ _COLD = 0.1
 # five kinds of damage the error is 0.999 of that of exact sweeps, 1.000 with one step (at worst 1.07) or six sweeps
 # (1.07), and no less with three steps, which take an eighth longer.
 _COOLING, _STEPS = 8, 2
-# Weight, in units of the median one, below which an entry hardly counts: a few of these say nothing of the others.
-_FAINT = 1e-2
 #: Precision of the prior while directions are free.
 FLAT = 1e-9
 
@@ -56,118 +51,6 @@ class Columns:
     def rank(self) -> int:
         """Number of directions."""
         return self.loadings.shape[1]
-
-
-def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded."""
-    with np.errstate(over="ignore"):
-        return np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)
-
-
-class Table:
-    """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1.
-
-    `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
-    that is not once.
-    """
-
-    def __init__(
-        self,
-        indptr: np.ndarray,
-        cols: np.ndarray,
-        values: np.ndarray,
-        shape: tuple[int, int],
-        weight: np.ndarray | None = None,
-        row_weight: np.ndarray | None = None,
-    ):
-        self.indptr, self.cols, self.values, self.shape = indptr, cols, values, shape
-        self.weight, self.row_weight = weight, row_weight
-
-    @classmethod
-    def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
-        """The entries of a matrix in even units."""
-        cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
-        values = even(entries.y, cols, shift, scale)
-        indptr = np.ascontiguousarray(entries.indptr, dtype=np.int32)
-        return cls(indptr, cols, values, entries.shape, entries.weight, entries.row_weight)
-
-    @property
-    def root_weight(self) -> np.ndarray:
-        """What errors of entries are multiplied by, to be alike."""
-        return np.ones(len(self.values)) if self.weight is None else np.sqrt(self.weight)
-
-    @property
-    def usual_weight(self) -> float:
-        """Weight of an entry of which none is known: that of the mean variance of these."""
-        if self.weight is None or not len(self.weight):
-            return 1.0
-        return 1.0 / float(np.mean(1.0 / np.maximum(self.weight, _FAINT * np.median(self.weight))))
-
-    def weigh(self, law: NoiseLaw, squares: np.ndarray) -> Weights:
-        """Weigh the entries by their expected squared residuals under a law."""
-        if self.weight is None:
-            return law.weigh(squares, self.cols)
-        weights = law.weigh(self.weight * squares, self.cols)
-        return weights._replace(precision=self.weight * weights.precision)
-
-    def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
-        """The law that the expected squared residuals of the entries and their weights speak for."""
-        return law.update(*self.of_noise(squares, weights), self.cols)
-
-    def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
-        """Squares in units of the weight of each entry, and weights as often as its row counts."""
-        if self.row_weight is not None:
-            _, *shares = weights
-            weights = Weights(weights.precision, *(self.count(share) for share in shares))
-        return squares if self.weight is None else self.weight * squares, weights
-
-    def count(self, values: np.ndarray) -> np.ndarray:
-        """Values of entries, as often as their rows count: what sums over rows are made of."""
-        return values if self.row_weight is None else self.row_weight[self.rows] * values
-
-    @cached_property
-    def size(self) -> float:
-        """Number of entries, as often as their rows count."""
-        return float(len(self.values) if self.row_weight is None else self.row_weight @ np.diff(self.indptr))
-
-    @property
-    def n_rows(self) -> float:
-        """Number of rows, as often as they count."""
-        return float(self.shape[0] if self.row_weight is None else self.row_weight.sum())
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """Row of each entry."""
-        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
-
-    @cached_property
-    def by_column(self) -> np.ndarray:
-        """Order of the entries by columns."""
-        return np.argsort(self.cols, kind="stable")
-
-    @cached_property
-    def column_bounds(self) -> np.ndarray:
-        """Bounds of each column in that order."""
-        return np.concatenate([[0], np.cumsum(np.bincount(self.cols, minlength=self.shape[1]))]).astype(np.int32)
-
-    @cached_property
-    def rows_by_column(self) -> np.ndarray:
-        """Row of each entry in that order."""
-        return np.ascontiguousarray(self.rows[self.by_column])
-
-    def subset(self, keep: np.ndarray) -> Table:
-        """The entries of a mask."""
-        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
-        weight = None if self.weight is None else self.weight[keep]
-        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
-
-    def with_values(self, values: np.ndarray) -> Table:
-        """The same places with other values."""
-        return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight)
-
-    def sparse(self) -> sparse.csr_matrix:
-        """The matrix, zero where nothing is observed."""
-        return sparse.csr_matrix((self.values, self.cols, self.indptr), shape=self.shape)
 
 
 def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> Columns:
@@ -260,40 +143,30 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     entries are the prior variances of the directions (automatic relevance determination), and negligible directions are
     dropped. Nothing shrinks until the noise has settled once, or for `free` sweeps.
     """
-    n, p = table.shape
+    p = table.shape[1]
     rows = regress(table, columns, n_cooling=4, n_sweeps=1)
-    u, c = rows.means, rows.covariances
-    v, d, m, law = columns.loadings, columns.covariances, columns.mean, columns.law
-    k = v.shape[1]
-    precision = np.full(k, FLAT)
-    indptr, cols = table.indptr, table.cols
-    turn, bounds, rows_of = table.by_column, table.column_bounds, table.rows_by_column
-    fitted, variance = np.empty((2, len(table.values)))
-    entry_moments(indptr, cols, u, c, v, d, fitted, variance)
+    u, v = Gaussian(rows.means, rows.covariances), Gaussian(columns.loadings, columns.covariances)
+    m, law, cols, passes = columns.mean, columns.law, table.cols, Passes(table)
+    precision = np.full(columns.rank, FLAT)
+    fitted, variance = passes.moments(u, v)
     last, shrink = np.inf, free == 0
     for t in range(n_sweeps):
         check_interrupt()
         target = table.values - m[cols]
         weights = table.weigh(law, (target - fitted) ** 2 + variance)
-        precise = weights.precision
-        u, c = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
-        posterior_rows(indptr, cols, target, precise, v, d, np.ones(k), u, c)
-        v, d = np.empty((p, k)), np.empty((p, k * (k + 1) // 2))
-        prior = precision if shrink else np.full(k, FLAT)
-        precise = table.count(precise)
-        posterior_rows(bounds, rows_of, target[turn], precise[turn], u, c, prior, v, d)
-        entry_moments(indptr, cols, u, c, v, d, fitted, variance)
+        u = passes.rows(target, weights.precision, v, np.ones(len(precision)))
+        precise = table.count(weights.precision)
+        v = passes.columns(target, precise, u, precision if shrink else np.full(len(precision), FLAT))
+        fitted, variance = passes.moments(u, v)
         residual = table.values - fitted
         if columns.learns_mean:
             m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
-        u, v, d, precision = _rotate(u, c, v, d, table.row_weight)
+        v, precision = _rotate(u, v, table.row_weight)
         if shrink:
-            keep = signal(v, law, table) > NEGLIGIBLE
+            keep = signal(v.mean, law, table) > NEGLIGIBLE
             keep[0] = True
-            v, precision = v[:, keep], precision[keep]
-            d = pack(unpack(d)[:, keep][:, :, keep])
-            k = v.shape[1]
+            v, precision = Gaussian(v.mean[:, keep], pack(unpack(v.covariance)[:, keep][:, :, keep])), precision[keep]
         now = float(np.mean(np.log(law.variances)))
         settled = abs(now - last) < SETTLED
         if settled and shrink:
@@ -301,7 +174,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
-    return replace(columns, loadings=v, covariances=d, mean=m, law=law, joint=None)
+    return replace(columns, loadings=v.mean, covariances=v.covariance, mean=m, law=law, joint=None)
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:
@@ -323,15 +196,11 @@ def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
     return table.size / p * power / np.sum(np.sqrt([table.n_rows, p])) ** 2
 
 
-def _rotate(
-    u: np.ndarray, c: np.ndarray, v: np.ndarray, d: np.ndarray, row_weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Whiten rows and rotate directions to a diagonal E[V^T V]; (u, v, d, prior precisions)."""
-    p = len(v)
-    root = np.linalg.cholesky(mean_moments(u, unpack(mean_of(c, row_weight)), row_weight))
-    power = root.T @ (v.T @ v + unpack(d.sum(axis=0))) @ root
-    values, turn = np.linalg.eigh(power)
-    values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
-    whiten = np.linalg.solve(root, np.eye(len(root))).T @ turn
-    forward = root @ turn
-    return u @ whiten, v @ forward, pack(forward.T @ unpack(d) @ forward), p / values
+def _rotate(rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None) -> tuple[Gaussian, np.ndarray]:
+    """Columns where rows are whitened and E[V^T V] is diagonal, and the prior precisions of these directions."""
+    mean, covariance = columns
+    root = np.linalg.cholesky(mean_moments(rows.mean, unpack(mean_of(rows.covariance, row_weight)), row_weight))
+    values, turn = np.linalg.eigh(root.T @ (mean.T @ mean + unpack(covariance.sum(axis=0))) @ root)
+    forward = root @ turn[:, ::-1]
+    turned = forward.T @ unpack(covariance) @ forward
+    return Gaussian(mean @ forward, pack(turned)), len(mean) / np.maximum(values[::-1], 1e-300)

@@ -11,8 +11,8 @@ import numpy as np
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
 from ..metrics import median
-from .posterior import Table
 from .stuck import StuckValues, find_stuck_values
+from .table import Table
 
 # Entries that laws are fitted to at first, and those that the best of them is then; or those times columns.
 _FIRST, _FIRST_ROWS, _MORE, _MORE_ROWS = 30_000, 50, 250_000, 100

@@ -16,8 +16,9 @@ from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .calibration import Calibration
-from .posterior import Columns, RowPosterior, Table, even, regress
+from .posterior import Columns, RowPosterior, Table, regress
 from .stuck import StuckValues
+from .table import even
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.observed import Entries
-from .posterior import Table, regress, start_columns, sweep_until_settled
+from .posterior import regress, start_columns, sweep_until_settled
+from .table import Table
 
 # What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.
 _FEWEST, _LEAST_SHARE, _TIMES = 10, 0.05, 4.0

@@ -12,8 +12,9 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .noise import NoiseSums
-from .posterior import Columns, RowPosterior, Table, moments
+from .posterior import Columns, RowPosterior, moments
 from .space import MemberRows, ModelSpace
+from .table import Table
 
 # Precision of the prior of the mean of a column, in entries.
 _MEAN_PRIOR = 1.0

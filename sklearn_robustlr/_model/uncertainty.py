@@ -13,8 +13,9 @@ from .._operators.observed import Entries
 from .._utils.linalg import unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .noise import NoiseLaw
-from .posterior import Columns, RowPosterior, Table, moments
+from .posterior import Columns, RowPosterior, moments
 from .space import MemberRows, ModelSpace
+from .table import Table
 
 # Numbers that the errors of a block of rows take at a time.
 _BLOCK = 4_000_000

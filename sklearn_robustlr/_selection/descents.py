@@ -97,7 +97,9 @@ def descend_from_tiny(
 ) -> Descent | None:
     """Run the sub-gradient method from a tiny start, widened while all directions are used.
 
-    With `to_gap`, it stops at the first clear gap, from which it can :func:`go_on`. None where the measurements do not depend on the matrix: all of them are zero.
+    With `to_gap`, it stops at the first clear gap, from which it can :func:`go_on`.
+
+    None where the measurements do not depend on the matrix: all of them are zero.
     """
     work = problem.work
     width, most = first_width(problem, options)
@@ -114,9 +116,9 @@ def descend_from_tiny(
 
 def go_on(problem: Problem, options: Options, descended: Descent, *, watch: Watch | None = None) -> Descent:
     """Take a descent that has stopped at a gap to its end."""
-    if descended.rule is None:
-        return descended
     left, right, history, rule = descended
+    if rule is None:
+        return descended
     begin = Begin(left, right, copy(rule), history.iteration[-1] + 1)
     further = descend(problem, options, [begin], watch=watch)[0]
     return further._replace(history=history + further.history)

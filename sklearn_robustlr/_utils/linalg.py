@@ -119,3 +119,10 @@ def pack_diagonals(diagonals: np.ndarray) -> np.ndarray:
     packed = np.zeros((*diagonals.shape[:-1], k * (k + 1) // 2))
     packed[..., np.cumsum(np.arange(1, k + 1)) - 1] = diagonals
     return packed
+
+
+@cache
+def off_diagonals_twice(k: int) -> np.ndarray:
+    """What packed matrices k x k are multiplied by, so that sums over them are sums over the whole matrices."""
+    rows, cols = np.tril_indices(k)
+    return np.where(rows == cols, 1.0, 2.0)

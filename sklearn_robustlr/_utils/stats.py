@@ -6,8 +6,8 @@ import numpy as np
 
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 
-# Values from which the ends of a sample are compared with all of them, and the standard deviations of the rank in such a
-# sample that lie between these ends and the rank itself.
+# Values from which a sample bounds a quantile, and how many standard deviations of the rank in that sample these bounds
+# are away.
 _MANY, _BEYOND = 2_000, 3.0
 # Width of the bisquare, in noise scales: 95 % efficient with Gaussian noise.
 _BISQUARE_WIDTH = 4.685
