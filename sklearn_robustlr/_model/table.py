@@ -1,0 +1,128 @@
+"""Observed entries of a matrix by rows and by columns, in units in which all columns are alike."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from .._operators.observed import Entries
+from .noise import NoiseLaw, Weights
+
+# Largest value in even units.
+_MOST = 1e8
+# Weight, in units of the median one, below which an entry hardly counts: a few of these say nothing of the others.
+_FAINT = 1e-2
+
+
+def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded."""
+    with np.errstate(over="ignore"):
+        return np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)
+
+
+class Table:
+    """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1.
+
+    `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
+    that is not once.
+    """
+
+    def __init__(
+        self,
+        indptr: np.ndarray,
+        cols: np.ndarray,
+        values: np.ndarray,
+        shape: tuple[int, int],
+        weight: np.ndarray | None = None,
+        row_weight: np.ndarray | None = None,
+    ):
+        self.indptr, self.cols, self.values, self.shape = indptr, cols, values, shape
+        self.weight, self.row_weight = weight, row_weight
+
+    @classmethod
+    def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
+        """The entries of a matrix in even units."""
+        cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
+        values = even(entries.y, cols, shift, scale)
+        indptr = np.ascontiguousarray(entries.indptr, dtype=np.int32)
+        return cls(indptr, cols, values, entries.shape, entries.weight, entries.row_weight)
+
+    @property
+    def root_weight(self) -> np.ndarray:
+        """What errors of entries are multiplied by, to be alike."""
+        return np.ones(len(self.values)) if self.weight is None else np.sqrt(self.weight)
+
+    @property
+    def usual_weight(self) -> float:
+        """Weight of an entry of which none is known: that of the mean variance of these."""
+        if self.weight is None or not len(self.weight):
+            return 1.0
+        return 1.0 / float(np.mean(1.0 / np.maximum(self.weight, _FAINT * np.median(self.weight))))
+
+    def weigh(self, law: NoiseLaw, squares: np.ndarray) -> Weights:
+        """Weigh the entries by their expected squared residuals under a law."""
+        if self.weight is None:
+            return law.weigh(squares, self.cols)
+        weights = law.weigh(self.weight * squares, self.cols)
+        return weights._replace(precision=self.weight * weights.precision)
+
+    def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
+        """The law that the expected squared residuals of the entries and their weights speak for."""
+        return law.update(*self.of_noise(squares, weights), self.cols)
+
+    def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
+        """Squares in units of the weight of each entry, and weights as often as its row counts."""
+        if self.row_weight is not None:
+            _, *shares = weights
+            weights = Weights(weights.precision, *(self.count(share) for share in shares))
+        return squares if self.weight is None else self.weight * squares, weights
+
+    def count(self, values: np.ndarray) -> np.ndarray:
+        """Values of entries, as often as their rows count: what sums over rows are made of."""
+        return values if self.row_weight is None else self.row_weight[self.rows] * values
+
+    @cached_property
+    def size(self) -> float:
+        """Number of entries, as often as their rows count."""
+        return float(len(self.values) if self.row_weight is None else self.row_weight @ np.diff(self.indptr))
+
+    @property
+    def n_rows(self) -> float:
+        """Number of rows, as often as they count."""
+        return float(self.shape[0] if self.row_weight is None else self.row_weight.sum())
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row of each entry."""
+        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+
+    @cached_property
+    def by_column(self) -> np.ndarray:
+        """Order of the entries by columns."""
+        return np.argsort(self.cols, kind="stable")
+
+    @cached_property
+    def column_bounds(self) -> np.ndarray:
+        """Bounds of each column in that order."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.cols, minlength=self.shape[1]))]).astype(np.int32)
+
+    @cached_property
+    def rows_by_column(self) -> np.ndarray:
+        """Row of each entry in that order."""
+        return np.ascontiguousarray(self.rows[self.by_column])
+
+    def subset(self, keep: np.ndarray) -> Table:
+        """The entries of a mask."""
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
+        weight = None if self.weight is None else self.weight[keep]
+        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
+
+    def with_values(self, values: np.ndarray) -> Table:
+        """The same places with other values."""
+        return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight)
+
+    def sparse(self) -> sparse.csr_matrix:
+        """The matrix, zero where nothing is observed."""
+        return sparse.csr_matrix((self.values, self.cols, self.indptr), shape=self.shape)
