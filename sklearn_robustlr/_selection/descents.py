@@ -37,7 +37,11 @@ def first_width(problem: Problem, options: Options) -> Width:
     """Directions that the sub-gradient method is given first, and the most that it may be given."""
     work = problem.work
     most = largest_rank(work.shape, work.size, symmetric=options.symmetric)
-    return Width(min(most, FIRST_WIDTH) if options.rank is None else options.rank, most)
+    if options.rank is None:
+        return Width(min(most, FIRST_WIDTH), most)
+    # a gap behind the rank that is told shows that the descent has come to it
+    further = min(most, max(FIRST_WIDTH, 2 * options.rank)) if options.polish else 0
+    return Width(max(options.rank, further), most)
 
 
 def descend(
