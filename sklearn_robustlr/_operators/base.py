@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from scipy import sparse
 
 from .._utils.arrays import read_only
-from .._utils.linalg import SVD
+from .._utils.linalg import SVD, truncated_svd
 from .._utils.threads import check_interrupt, run_parts
 from .results import FlatStep, Moments, Request, Step
 from .tangents import StackedTangent, Tangent
@@ -194,8 +194,12 @@ class Measurements(ABC):
         raise NotImplementedError
 
     @abstractmethod
+    def adjoint(self, values: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        """sum_i values_i A_i."""
+
     def leading(self, values: np.ndarray, k: int) -> SVD:
         """The k leading singular triplets of sum_i values_i A_i."""
+        return truncated_svd(self.adjoint(values), k)
 
     @abstractmethod
     def subset(self, index: np.ndarray | slice) -> Measurements:

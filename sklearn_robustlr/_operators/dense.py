@@ -8,7 +8,6 @@ import numpy as np
 
 from .._kernels.measurements import dense_step, dense_steps, dense_tangent
 from .._utils.arrays import read_only
-from .._utils.linalg import SVD, truncated_svd
 from .base import SLICE, FlatMeasurements, InUnits, is_ordinary, ordinary_unit
 from .results import FlatStep, Moments
 from .tangents import StackedTangent, StoredTangent, Tangent
@@ -77,8 +76,8 @@ class DenseMeasurements(FlatMeasurements):
     def squares(self, weight: np.ndarray) -> np.ndarray:
         return np.einsum("i,ij,ij->j", weight, self.data, self.data).reshape(self.shape)
 
-    def leading(self, values: np.ndarray, k: int) -> SVD:
-        return truncated_svd((values @ self.data).reshape(self.shape), k)
+    def adjoint(self, values: np.ndarray) -> np.ndarray:
+        return (values @ self.data).reshape(self.shape)
 
     def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))

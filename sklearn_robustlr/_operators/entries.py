@@ -12,7 +12,6 @@ from scipy import sparse
 
 from .._kernels.measurements import entries_step, entries_tangent_step, entries_weigh, whole_rows_weigh
 from .._utils.arrays import counting_sort, read_only
-from .._utils.linalg import SVD, truncated_svd
 from .base import Measurements
 from .observed import Entries
 from .results import Request, Step
@@ -170,8 +169,8 @@ class EntryMeasurements(Measurements):
         flat = self.rows.astype(np.int64) * self.shape[1] + self.cols
         return np.bincount(flat, weight, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
 
-    def leading(self, values: np.ndarray, k: int) -> SVD:
-        return truncated_svd(sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape), k)
+    def adjoint(self, values: np.ndarray) -> sparse.csr_matrix:
+        return sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape)
 
     def subset(self, index: np.ndarray | slice) -> EntryMeasurements:
         index = np.sort(index) if isinstance(index, np.ndarray) and index.dtype != bool else index

@@ -8,7 +8,6 @@ import numpy as np
 
 from .._kernels.measurements import rank_one_weigh
 from .._utils.arrays import read_only
-from .._utils.linalg import SVD, truncated_svd
 from .base import SLICE, InUnits, Measurements, is_ordinary, ordinary_unit
 from .results import Moments, Request, Step
 
@@ -65,8 +64,8 @@ class RankOneMeasurements(Measurements):
     def squares(self, weight: np.ndarray) -> np.ndarray:
         return (self.a**2 * weight[:, None]).T @ self.b**2
 
-    def leading(self, values: np.ndarray, k: int) -> SVD:
-        return truncated_svd((self.a * values[:, None]).T @ self.b, k)
+    def adjoint(self, values: np.ndarray) -> np.ndarray:
+        return (self.a * values[:, None]).T @ self.b
 
     def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))

@@ -9,7 +9,6 @@ from scipy import sparse
 
 from .._kernels.measurements import sparse_steps
 from .._utils.arrays import read_only
-from .._utils.linalg import SVD, truncated_svd
 from .base import FlatMeasurements, InUnits, ordinary_unit
 from .results import FlatStep, Moments
 
@@ -56,8 +55,8 @@ class SparseMeasurements(FlatMeasurements):
     def squares(self, weight: np.ndarray) -> np.ndarray:
         return np.asarray(self.data.multiply(self.data).T @ weight).reshape(self.shape)
 
-    def leading(self, values: np.ndarray, k: int) -> SVD:
-        return truncated_svd((self.data.T @ values).reshape(self.shape), k)
+    def adjoint(self, values: np.ndarray) -> np.ndarray:
+        return (self.data.T @ values).reshape(self.shape)
 
     def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._kernels.rows import segment_medians
 from .._utils.arrays import counting_sort
-from .._utils.linalg import SVD, product_svd, truncated_svd
+from .._utils.linalg import SVD, product_svd
 from .._utils.stats import quantile
 from .._utils.threads import check_interrupt
 from .._utils.values import Factors
@@ -47,9 +47,8 @@ class Preconditioned(Measurements):
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
         return PreconditionedTangent(self.parent.tangent(self._p @ u, self._q @ v), self._p, self._q)
 
-    def leading(self, values: np.ndarray, k: int) -> SVD:
-        u, s, v = self.parent.leading(values, min(self.shape))
-        return truncated_svd(((self._p @ u) * s) @ (self._q @ v).T, k)
+    def adjoint(self, values: np.ndarray) -> np.ndarray:
+        return self._p @ self.parent.adjoint(values) @ self._q.T
 
     def subset(self, index: np.ndarray | slice) -> Preconditioned:
         return Preconditioned(self.parent.subset(index), self._p, self._q)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.base import Measurements
-from .._utils.linalg import degrees_of_freedom
+from .._utils.linalg import degrees_of_freedom, largest_singular_value
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import misfit
 from .._utils.values import Fit, exact_count, informative_count, is_exact, is_met
@@ -32,6 +32,9 @@ PROMISE = 0.95
 SUPPORTED = 0.9
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
 _SIGNS, _BEYOND_NOISE = 5, 1.08
+# What they come to with the first of these signs, times which they are noise, or not, whatever the others would say:
+# their standard deviation is 0.1 at most.
+_ALIKE, _FAR = 1.03, 1.5
 
 
 class Gap(NamedTuple):
@@ -110,13 +113,19 @@ def in_common(values: np.ndarray, measurements: Measurements) -> float:
     """
 
     def leading(values: np.ndarray) -> float:
-        return float(measurements.leading(values.astype(measurements.dtype), 1)[1][0])
+        return largest_singular_value(measurements.adjoint(values.astype(measurements.dtype)))
 
     rng = np.random.RandomState(0)
-    noise = [leading(values * (2 * rng.randint(2, size=len(values)) - 1)) for _ in range(_SIGNS)]
-    mean = np.mean(noise)
-    most = max(_BEYOND_NOISE * mean, mean + 3.0 * np.std(noise, ddof=1))
-    return float(leading(values) / most) if most > 0.0 else 0.0
+
+    def by_chance() -> float:
+        return leading(values * (2 * rng.randint(2, size=len(values)) - 1))
+
+    own, noise = leading(values), [by_chance()]
+    if _ALIKE * noise[0] < own < _FAR * noise[0]:
+        noise += [by_chance() for _ in range(_SIGNS - 1)]
+    mean, spread = np.mean(noise), np.std(noise, ddof=1) if len(noise) > 1 else 0.0
+    most = max(_BEYOND_NOISE * mean, mean + 3.0 * spread)
+    return float(own / most) if most > 0.0 else 0.0
 
 
 def left_over(fit: Fit, measurements: Measurements) -> float:

@@ -351,12 +351,12 @@ class Scan:
 
     def has_structure_left(self, k: int) -> bool:
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
-        return self.left_over(k) > 1.0
+        return not self._options.screening and self.left_over(k) > 1.0
 
     def left_over(self, k: int) -> float:
         """What the residuals of rank k have in common, in units of the most that noise has by chance."""
         fit = self.fit(k)
-        if is_exact(fit) or fit.heavy_tailed or self._options.screening:
+        if is_exact(fit) or fit.heavy_tailed:
             return 0.0
         if self._left_over.get(k, (None,))[0] is not fit:
             self._left_over[k] = fit, left_over(fit, self._problem.base)

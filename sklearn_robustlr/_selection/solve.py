@@ -202,9 +202,7 @@ def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
     if gap < (SMALL_GAP if k <= _CHEAP and not options.screening else CLEAR_GAP):
         return False
     fit = scan.fit(k)
-    if is_exact(fit) or options.screening or fit.heavy_tailed:
-        return is_exact(fit)
-    return has_enough_inliers(fit) and not scan.has_structure_left(k)
+    return is_exact(fit) or (not fit.heavy_tailed and has_enough_inliers(fit) and scan.left_over(k) <= 1.0)
 
 
 def _without_rank(problem: Problem, descended: Descent, options: Options) -> Solution:

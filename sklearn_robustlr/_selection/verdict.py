@@ -125,7 +125,7 @@ def judge(
         return Verdict(
             StopReason.UNDETERMINED, "half of the measurements are met, and nearly all others with the other sign"
         )
-    if k < limit and scan.left_over(k) > _COMMON:
+    if k < limit and not options.screening and scan.left_over(k) > _COMMON:
         return Verdict(
             StopReason.UNEXPLAINED,
             f"structure is left beyond rank {k}: the residuals have more in common than noise has",
