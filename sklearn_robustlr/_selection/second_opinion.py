@@ -15,7 +15,7 @@ from .._utils.stats import quantile
 from .._utils.values import Fit, Options, exact_count, is_exact, is_met
 from .choice import scan_on
 from .descents import descend_from_tiny
-from .evidence import SUPPORTED, find_gap, has_enough_inliers, improves, largest_rank
+from .evidence import SUPPORTED, find_gap, has_enough_inliers, improves, largest_rank, leaves_noise
 from .results import Candidate
 from .scan import Scan
 from .verdict import judge_exact
@@ -68,13 +68,15 @@ def has_far_less_noise(one: Candidate, other: Candidate) -> bool:
     return less and (one.converged > other.converged or as_good)
 
 
-def from_small_targets(problem: Problem, limit: int, options: Options) -> Candidate | None:
+def from_small_targets(problem: Problem, limit: int, options: Options, *, only_exact: bool = False) -> Candidate | None:
     """Fit all from the targets of less than median size, for errors are large; None without a result."""
     size = np.abs(problem.base.y)
-    return _from_part(problem, size <= quantile(size, SMALL_LEVEL), limit, options)
+    return _from_part(problem, size <= quantile(size, SMALL_LEVEL), limit, options, only_exact=only_exact)
 
 
-def _from_part(problem: Problem, among: np.ndarray, limit: int, options: Options) -> Candidate | None:
+def _from_part(
+    problem: Problem, among: np.ndarray, limit: int, options: Options, *, only_exact: bool = False
+) -> Candidate | None:
     """Fit all from a fit of the measurements of a mask; None without a result."""
     part = problem.subset(np.flatnonzero(among))
     if not np.abs(part.base.y).max(initial=0.0) > _LEAST[part.base.dtype.char]:
@@ -93,7 +95,7 @@ def _from_part(problem: Problem, among: np.ndarray, limit: int, options: Options
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return Candidate(fit, judge_exact(fit, problem)) if is_exact(fit) else None
-    if options.screening:
+    if only_exact or (options.screening and not leaves_noise(fit, part.base)):
         return None
     # from few measurements a single direction may be all that shows: it has no gap
     return scan_on(problem, fit, limit, options, gap=gap if gap < np.inf else 1.0)

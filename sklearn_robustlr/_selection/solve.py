@@ -156,11 +156,16 @@ def finish(
         return Solution(fit, guess, judge_unpolished(fit, guess, ratio), n_iter, history)
     limit = _limit(problem, options)
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
-    drowned = problem.work.entrywise and ratio < SMALL_GAP and not options.screening
+    drowned = problem.work.entrywise and ratio < SMALL_GAP
     scan = Scan(problem, left, right, options, watch=watch)
     sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
     if not (sharp or rule is None or options.screening or scan.stopped):  # the gap was that of the first directions
         return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
+    small = None
+    if drowned and options.screening and not sharp:
+        small = from_small_targets(problem, limit, options)
+        if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
+            return Solution.of(small, n_iter, history)
     rival = options.rival if problem.work.entrywise else None
     if not (sharp or rival is None or watch is None):
         scan.stopped |= bool(watch("model", Factors(left, right)))
@@ -168,11 +173,11 @@ def finish(
     may_decay = asked is not None and asked.has_decaying_spectrum(guess, ratio, strict=False)
     decays = asked is not None and may_decay and asked.has_decaying_spectrum(guess, ratio)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
-    in_vain = decays or (may_decay and problem.work.size > _QUICK)
-    only_exact = replace(options, screening=options.screening or in_vain)
+    only_exact = decays or (may_decay and problem.work.size > _QUICK)
     # a model that is good where no rank is sharp has not been drawn aside by errors that hide an exact fit
     needed = not decays or (problem.work.size <= MOST_HEAVY_TAILED and not (asked is not None and asked.is_good()))
-    small = from_small_targets(problem, limit, only_exact) if drowned and needed else None
+    if drowned and needed and not options.screening:
+        small = from_small_targets(problem, limit, replace(options, screening=only_exact), only_exact=only_exact)
     if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
         return Solution.of(small, n_iter, history)
     if decays:
