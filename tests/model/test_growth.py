@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sklearn_robustlr._model.growth import grow
-from sklearn_robustlr._model.posterior import Table, regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr.datasets import make_corrupted_matrix
 

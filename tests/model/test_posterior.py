@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_robustlr._model.posterior import Columns, Table, regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.passes import Gaussian, Passes
+from sklearn_robustlr._model.posterior import Columns, regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
-from sklearn_robustlr._utils.linalg import unpack
+from sklearn_robustlr._utils.linalg import pack, unpack
 from sklearn_robustlr.datasets import make_corrupted_matrix
 
 
@@ -82,3 +84,38 @@ def test_few_entries_are_shrunk_to_the_mean():
     rows = regress(one, columns)
     assert np.linalg.norm(rows.means) <= 1.5 / np.linalg.norm(loadings[3])
     assert np.linalg.eigvalsh(unpack(rows.covariances[0]))[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("observed", [0.2, 0.9])
+def test_passes_are_the_posteriors_of_rows_and_columns_one_by_one(observed, rng):
+    """Products of whole matrices, and kernels by entries, beside plain NumPy."""
+    n, p, k = 30, 12, 3
+    table = table_of(make_corrupted_matrix((n, p), 2, observed=observed, outliers=0.0, random_state=1))
+    precision, prior = rng.uniform(0.5, 2.0, len(table.values)), np.array([1.0, 2.0, 0.5])
+    spread = rng.standard_normal((p, k, k))
+    columns = Gaussian(rng.standard_normal((p, k)), pack(spread @ spread.transpose(0, 2, 1)))
+    passes = Passes(table)
+    rows = passes.rows(table.values, precision, columns, prior)
+    second = columns.mean[:, :, None] * columns.mean[:, None] + unpack(columns.covariance)
+    for i in range(n):
+        own = slice(*table.indptr[i : i + 2])
+        inverse = np.linalg.inv(np.diag(prior) + np.einsum("p,pkl->kl", precision[own], second[table.cols[own]]))
+        assert_allclose(unpack(rows.covariance)[i], inverse, atol=1e-10)
+        weighted = precision[own] * table.values[own]
+        assert_allclose(rows.mean[i], inverse @ (columns.mean[table.cols[own]].T @ weighted), atol=1e-10)
+    rows = Gaussian(rows.mean.copy(), rows.covariance.copy())
+    mean, variance = (values.copy() for values in passes.moments(rows, columns))
+    u, v, c, d = rows.mean[table.rows], columns.mean[table.cols], unpack(rows.covariance), unpack(columns.covariance)
+    c, d = c[table.rows], d[table.cols]
+    expected = np.einsum("pk,pkl,pl->p", v, c, v) + np.einsum("pk,pkl,pl->p", u, d, u) + np.einsum("pkl,plk->p", c, d)
+    assert_allclose(mean, np.sum(u * v, axis=1), atol=1e-10)
+    assert_allclose(variance, expected, rtol=1e-8)
+    turned = passes.columns(table.values, precision, rows, prior)
+    second = rows.mean[:, :, None] * rows.mean[:, None] + unpack(rows.covariance)
+    for j in range(p):
+        own = table.cols == j
+        inverse = np.linalg.inv(np.diag(prior) + np.einsum("p,pkl->kl", precision[own], second[table.rows[own]]))
+        assert_allclose(unpack(turned.covariance)[j], inverse, atol=1e-10)
+        assert_allclose(
+            turned.mean[j], inverse @ (rows.mean[table.rows[own]].T @ (precision * table.values)[own]), atol=1e-9
+        )

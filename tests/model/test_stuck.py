@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sklearn_robustlr._model.posterior import Table
 from sklearn_robustlr._model.stuck import find_stuck_values
+from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sklearn_robustlr import RobustLowRankRecovery
-from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
 
@@ -42,3 +42,47 @@ def test_an_exact_start_is_not_iterated_on():
     seen = np.arange(9000) % 16 == 0
     assert_array_equal(fit(problem, ~seen, 1 + 1e-14).matrix_, model.matrix_)
     assert (fit(problem, seen, 1 + 1e-14).matrix_ != model.matrix_).any()
+
+
+def work(problem, **parameters):
+    """Iterations of a fit, and its error."""
+    model = RobustMatrixCompletion(replace="all", **parameters).fit(problem.data)
+    assert model.converged_
+    return model.n_iter_, relative_recovery_error(problem.clean, model.transform(problem.data))
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"outliers": 0.3},
+        {"outliers": 0.3, "noise": 0.1},
+        {"outliers": 0.2, "observed": 0.5, "noise": 0.1},
+        {"outliers": 0.5},
+    ],
+)
+def test_a_rank_that_is_told_is_no_burden(drawn):
+    problem = make_corrupted_matrix((120, 100), 3, random_state=3, **drawn)
+    (n_found, error_found), (n_told, error_told) = work(problem), work(problem, rank=3)
+    assert n_told <= 1.2 * n_found
+    assert error_told <= 1.02 * error_found + 1e-9
+
+
+def test_a_clear_gap_ends_the_first_stage():
+    problem = make_corrupted_matrix((120, 100), 3, outliers=0.2, random_state=0)
+    model = RobustMatrixCompletion().fit(problem.data)
+    assert model.stop_reason_ == "exact"
+    assert model.history_["iteration"][-1] < 150
+
+
+def test_a_gap_of_the_first_directions_alone_does_not_end_it():
+    problem = make_corrupted_matrix((120, 100), 3, outliers=0.2, condition=30.0, random_state=0)
+    _, error = work(problem)
+    assert error < 1e-9
+
+
+@pytest.mark.parametrize("shape", [(120, 120), (300, 300)])
+def test_huge_errors_in_half_of_the_entries_start_no_long_search(shape):
+    problem = make_corrupted_matrix(shape, 3, outliers=0.5, random_state=1)
+    n_iter, error = work(problem)
+    assert error < 1e-9
+    assert n_iter < 1200

@@ -1,0 +1,46 @@
+"""Order statistics are those that sorting all values gives."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sklearn_robustlr._utils.stats import is_quantile_below, quantile, weighted_median
+
+DRAWS = {
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "heavy-tailed": lambda rng, n: rng.standard_cauchy(n),
+    "ties": lambda rng, n: rng.randint(0, 3, n).astype(float),
+    "sorted": lambda rng, n: np.sort(rng.standard_normal(n)),
+    # the sample that bounds the quantile sees one part of the values alone
+    "periodic": lambda rng, n: np.where(np.arange(n) % int(n ** (1 / 3)) == 0, 0.0, rng.standard_normal(n)),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+@given(seed=st.integers(0, 1000), n=st.sampled_from([1, 2, 100, 2500, 12_345]), q=st.floats(0.0, 1.0))
+def test_quantiles_are_values_of_the_array(kind, seed, n, q):
+    values = DRAWS[kind](np.random.RandomState(seed), n)
+    expected = np.sort(values)[min(int(q * n), n - 1)]
+    assert quantile(values, q) == expected
+    for bound in (expected, np.nextafter(expected, np.inf)):
+        assert is_quantile_below(values, q, bound) == (expected < bound)
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+@given(seed=st.integers(0, 1000), n=st.sampled_from([1, 2, 100, 2500, 12_345]), power=st.integers(0, 8))
+def test_half_of_the_mass_is_below_the_weighted_median(kind, seed, n, power):
+    rng = np.random.RandomState(seed)
+    values, mass = DRAWS[kind](rng, n), rng.uniform(0.01, 1.0, n) ** power
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(mass[order])
+    expected = values[order[np.searchsorted(total, 0.5 * total[-1])]]
+    found = weighted_median(values, mass)
+    below, upto = mass[values < found].sum(), mass[values <= found].sum()
+    assert found == expected or max(below, total[-1] - upto) <= 0.5 * total[-1] * (1.0 + 1e-12)
+
+
+def test_values_that_are_no_numbers_come_last():
+    values = np.r_[np.full(3000, np.nan), np.arange(5000.0)]
+    assert_allclose(quantile(values, 0.5), 4000.0)
