@@ -109,7 +109,35 @@ def judge(
             StopReason.UNDETERMINED, f"the rank stopped at {k}, the largest that {size} measurements can determine"
         )
     gained = scan.gained(k + 1) if k < limit and k + 1 in scan.fits else 0.0
-    asked = gained > EDGES
+    verdict = _judge_rank(scan, k, problem, options, asked=gained > EDGES, more=k < limit)
+    if verdict is not None:
+        return verdict
+    if not options.is_told:  # where a rank was asked for, more structure than that may be left
+        hidden = _judge_noise(fit, problem.base)
+        if hidden is not None:
+            return hidden
+    unclear = (
+        fit.heavy_tailed
+        or fit.scale > _LOUD
+        or inlier < _MOST_INLIERS * size
+        or (not options.is_told and gap < SMALL_GAP)
+    )
+    few = inlier < (_ENOUGH if unclear else _FEW) * fit.dof
+    blurred = not options.is_told and gap < NO_GAP
+    contested = guess is not None and k != guess and CLEAR_GAP < gap < np.inf
+    missed = gained > max(_PLAIN, EDGES) and gap < _WIDE
+    compared = (few or blurred or gained > EDGES or contested) and not options.screening
+    if compared and (missed or not _is_steady(fit, problem, options)):
+        return _judge_unsteady(k, gap, asked=gained > EDGES, blurred=blurred)
+    return Verdict(StopReason.NOISY)
+
+
+def _judge_rank(scan: Scan, k: int, problem: Problem, options: Options, *, asked: bool, more: bool) -> Verdict | None:
+    """Whether the data speak for more directions, or not for the last; None where rank k is right.
+
+    `asked` says that one more direction gains something, `more` that there may be one.
+    """
+    fit = scan.fit(k)
     if asked and scan.prefers_larger(k, k + 1):
         return Verdict(StopReason.UNEXPLAINED, f"structure is left beyond rank {k}")
     if k == 1 or k - 1 in scan.fits or not scan.is_firm(fit):
@@ -125,29 +153,12 @@ def judge(
         return Verdict(
             StopReason.UNDETERMINED, "half of the measurements are met, and nearly all others with the other sign"
         )
-    if k < limit and not options.screening and scan.left_over(k) > _COMMON:
+    if more and not options.screening and scan.left_over(k) > _COMMON:
         return Verdict(
             StopReason.UNEXPLAINED,
             f"structure is left beyond rank {k}: the residuals have more in common than noise has",
         )
-    if not options.is_told:  # where a rank was asked for, more structure than that may be left
-        hidden = _judge_noise(fit, problem.base)
-        if hidden is not None:
-            return hidden
-    unclear = (
-        fit.heavy_tailed
-        or fit.scale > _LOUD
-        or inlier < _MOST_INLIERS * size
-        or (not options.is_told and gap < SMALL_GAP)
-    )
-    few = inlier < (_ENOUGH if unclear else _FEW) * fit.dof
-    blurred = not options.is_told and gap < NO_GAP
-    contested = guess is not None and k != guess and CLEAR_GAP < gap < np.inf
-    missed = asked and gained > _PLAIN and gap < _WIDE
-    compared = (few or blurred or asked or contested) and not options.screening
-    if compared and (missed or not _is_steady(fit, problem, options)):
-        return _judge_unsteady(k, gap, asked=asked, blurred=blurred)
-    return Verdict(StopReason.NOISY)
+    return None
 
 
 def _judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
