@@ -62,7 +62,8 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
         return solution
     again = _solve(problem.subset(np.flatnonzero(~stuck)), options, None, watch)
     fit = again.fit
-    if before is not None and not (is_exact(fit) and exact_count(fit) > np.count_nonzero(before)):
+    # rows and columns that have nothing but repeated values and errors are free without these, and meet the errors
+    if before is not None and not (is_exact(fit) and exact_count(fit) > np.count_nonzero(before) + fit.dof):
         return solution
     residual = evaluate(problem.base, fit.u, fit.s, fit.v)
     inlier = np.zeros_like(residual)
