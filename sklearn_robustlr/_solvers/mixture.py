@@ -11,6 +11,8 @@ from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
+#: Most gross errors that their median size is computed from.
+_MEDIAN_SAMPLE = 10_000
 
 
 class Mixture:
@@ -39,6 +41,7 @@ class Mixture:
         scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
         self.scale = max(scale, self._fall * self.scale, self._floor)
         errors = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of the gross errors
+        errors = errors[:: max(len(errors) // _MEDIAN_SAMPLE, 1)]
         middle = weighted_median(size[errors], 1.0 - weight[errors]) if len(errors) else 0.0
         self.spread = max(middle, 3.0 * self.scale)
         return weight.astype(residual.dtype)
