@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import chdtrc, gammainccinv
+from scipy.special import gammainccinv
 
 from .._utils.values import Fit
 
 
 def localised_mass(factor: np.ndarray) -> float:
-    """Leverage of the rows that have over three times the mean, beyond that of Gaussian factors.
+    """Leverage of the rows that have over three times the mean; all n rows have k in all.
 
-    The k columns are orthonormal: all n rows have k in all. A direction that is nearly that of n / (3 k) rows alone
-    adds one. Gaussian factors have up to 0.4, and at k = 1 to 3, n = 30 to 120, more than 0.5 in 3 to 20 % of cases:
-    that would be one in three of the fits.
+    The k columns are orthonormal. A direction that is nearly that of n / (3 k) rows alone adds one.
     """
-    n, k = factor.shape
     leverage = np.sum(factor**2, axis=1)
-    by_chance = k * chdtrc(k + 2, 3.0 * k)
-    return float(leverage[leverage > 3.0 * k / n].sum() - by_chance)
+    return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
 
 
 def has_high_leverage(fit: Fit) -> bool:
