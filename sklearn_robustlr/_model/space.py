@@ -13,12 +13,13 @@ import numpy as np
 from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
 from .._rows.regression import Regression
-from .._utils.rules import FLAG_WIDTH
+from .._utils.rules import FLAG_WIDTH, LEAST_FREE
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .calibration import Calibration
-from .posterior import Columns, RowPosterior, Table, regress
+from .noise import NoiseLaw
+from .posterior import Columns, RowPosterior, moments, regress
 from .stuck import StuckValues
-from .table import even
+from .table import Table, even
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
@@ -63,6 +64,19 @@ class MemberRows(NamedTuple):
     columns: Columns
     table: Table
     rows: RowPosterior
+
+    def gross(self, table: Table) -> np.ndarray:
+        """Probability of all entries of these rows to be gross errors.
+
+        A Gaussian member knows of none. Where it predicts best there are hardly any: it is asked by a law that has few.
+        Its rows have been fitted to the errors, too: residuals are divided by what that leaves of the noise.
+        """
+        if self.columns.law.robust:
+            return self.rows.gross
+        mean, variance = moments(self.rows, self.columns, table)
+        law = NoiseLaw.with_few_errors(self.columns.law.variances)
+        own = table.root_weight**2 * variance / law.variances[table.cols]
+        return table.weigh(law, (table.values - mean) ** 2 / np.maximum(1.0 - own, LEAST_FREE)).gross
 
 
 @dataclass(frozen=True)
@@ -170,16 +184,18 @@ class ModelSpace:
         residual: bool = False,
         threshold: float | None = None,
         visit: Callable[[int, int, list[MemberRows]], None] | None = None,
+        probability: np.ndarray | None = None,
     ) -> Regression:
         """Posterior means of rows, each alone; entries are flagged by the noise of their column.
 
-        `visit` is called with the bounds of each block of rows and their posterior under each member.
+        `visit` is called with the bounds of each block of rows and their posterior under each member. `probability`, if
+        given, is filled with that of each entry to be a gross error: those beyond a half are flagged.
         """
         n = entries.shape[0]
         every, stuck = entries, self.stuck.among(entries)
         entries = entries.subset(~stuck) if stuck.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
-        gross = np.empty(len(entries.y), dtype=bool)
+        gross = np.empty(len(entries.y))
 
         def block(lo: int, hi: int) -> None:
             table = self.table(entries, lo, hi)
@@ -187,11 +203,11 @@ class ModelSpace:
             posteriors = self.posteriors(table)
             if visit is not None:
                 visit(lo, hi, posteriors)
-            for weight, (columns, _, rows) in zip(self.weights, posteriors, strict=True):
-                means.append(rows.means)
-                chance += weight * (rows.gross if columns.law.robust else 1.0)
+            for weight, member in zip(self.weights, posteriors, strict=True):
+                means.append(member.rows.means)
+                chance += weight * member.gross(table)
             stacked[lo:hi] = np.hstack(means)
-            gross[entries.indptr[lo] : entries.indptr[hi]] = chance > 0.5
+            gross[entries.indptr[lo] : entries.indptr[hi]] = chance
 
         pairs = list(pairwise(entries.bounds()))
         with interruptible() as token:
@@ -200,7 +216,11 @@ class ModelSpace:
         rest = self.residual(every, factors)
         missed = np.abs(rest[~stuck])
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
-        stuck[~stuck] = gross & (missed > FLAG_WIDTH * self.noise[entries.cols])
+        near = missed <= FLAG_WIDTH * self.noise[entries.cols]
+        gross[near] = np.minimum(gross[near], 0.5)
+        if probability is not None:
+            probability[stuck], probability[~stuck] = 1.0, gross
+        stuck[~stuck] = gross > 0.5
         beyond = stuck
         met = np.diff(every.indptr) - np.bincount(every.rows[beyond], minlength=n)
         return Regression(factors, met, rest if residual else rest[:0], beyond)

@@ -12,7 +12,6 @@ from .._kernels.posterior import posterior_rows
 from .._operators.observed import Entries
 from .._utils.linalg import unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
-from .noise import NoiseLaw
 from .posterior import Columns, RowPosterior, moments
 from .space import MemberRows, ModelSpace
 from .table import Table
@@ -83,29 +82,10 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
 
 
 def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:
-    """Posterior probability of each entry to be a gross error.
-
-    A Gaussian member, which knows of none, is asked by a robust law that has learnt no shares yet.
-    """
-    chance = np.ones(len(entries.y))
-    measured = ~space.stuck.among(entries)
-    entries = entries.subset(measured)
-    out = np.empty(len(entries.y))
-
-    def block(lo: int, hi: int) -> None:
-        table = space.table(entries, lo, hi)
-        total = np.zeros(len(table.values))
-        for weight, (columns, _, rows) in zip(space.weights, space.posteriors(table), strict=True):
-            law = columns.law if columns.law.robust else NoiseLaw.start(columns.law.variances, True)
-            mean, variance = moments(rows, columns, table)
-            total += weight * table.weigh(law, (table.values - mean) ** 2 + variance).gross
-        out[entries.indptr[lo] : entries.indptr[hi]] = total
-
-    pairs = list(pairwise(entries.bounds()))
-    with interruptible() as token:
-        run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
-    chance[measured] = out
-    return chance
+    """Posterior probability of each entry to be a gross error; those beyond a half are flagged."""
+    probability = np.empty(len(entries.y))
+    space.regress(entries, n_jobs=n_jobs, probability=probability)
+    return probability
 
 
 def _moments(member: MemberRows, where: Table) -> tuple[np.ndarray, np.ndarray]:

@@ -175,9 +175,7 @@ def finish(
     decays = asked is not None and may_decay and asked.has_decaying_spectrum(guess, ratio)
     # where no rank is sharp only an exact fit would be better than another model, and is looked for where that is cheap
     only_exact = decays or (may_decay and problem.work.size > _QUICK)
-    # a model that is good where no rank is sharp has not been drawn aside by errors that hide an exact fit
-    needed = not decays or (problem.work.size <= MOST_HEAVY_TAILED and not (asked is not None and asked.is_good()))
-    if drowned and needed and not options.screening:
+    if drowned and not options.screening and (not decays or problem.work.size <= MOST_HEAVY_TAILED):
         small = from_small_targets(problem, limit, replace(options, screening=only_exact), only_exact=only_exact)
     if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
         return Solution.of(small, n_iter, history)
