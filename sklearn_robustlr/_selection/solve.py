@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.base import Measurements, evaluate
+from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
@@ -60,16 +61,32 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
     if before is not None and np.mean(before) > _MOST_MET:
         return solution
-    again = _solve(problem.subset(np.flatnonzero(~stuck)), options, None, watch)
+    part = problem.subset(np.flatnonzero(~stuck))
+    again = _solve(part, options, None, watch)
     fit = again.fit
-    # rows and columns that have nothing but repeated values and errors are free without these, and meet the errors
-    if before is not None and not (is_exact(fit) and exact_count(fit) > np.count_nonzero(before) + fit.dof):
+    if before is not None and not (is_exact(fit) and _proves_more(part.base, fit, solution.fit, before)):
         return solution
     residual = evaluate(problem.base, fit.u, fit.s, fit.v)
     inlier = np.zeros_like(residual)
     inlier[~stuck] = fit.inlier_weight
     fit = replace(fit, residual=residual, inlier_weight=inlier, informative=problem.base.informative)
     return replace(again, fit=fit)
+
+
+def _proves_more(part: Measurements, fit: Fit, other: Fit, met: np.ndarray) -> bool:
+    """Whether a fit of measurements that do not repeat meets more of them than another does, which has a mask of these.
+
+    What interpolation can meet proves nothing: as many as the rank in each row, and in each column. Those that have
+    nothing but repeated values and errors are free without the former, and meet some of the latter.
+    """
+    if not isinstance(part, EntryMeasurements):
+        return bool(exact_count(fit) - fit.dof > np.count_nonzero(met) - other.dof)
+
+    def proved(index: np.ndarray, rank: int) -> int:
+        return int(np.maximum(np.bincount(index, minlength=1) - rank, 0).sum())
+
+    own = is_met(fit)
+    return all(proved(i[own], fit.rank) > proved(i[met], other.rank) for i in (part.rows, part.cols))
 
 
 def previews(problem: Problem) -> Iterator[Problem]:
