@@ -6,7 +6,7 @@ import pytest
 from cases import Recorder
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import subspace_angles
-from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
@@ -174,3 +174,17 @@ def test_one_absurd_value_does_not_spoil_its_row(size):
     told = RobustMatrixCompletion().fit_transform(without)
     assert model.outliers_.sum() == 1 and model.outliers_[5, 3]
     assert_allclose(repaired, told[5], atol=0.25 * truth.std())
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_diabetes, load_breast_cancer])
+def test_rare_values_of_a_clean_table_are_kept_and_huge_errors_found(load):
+    """Flags are the entries that are more likely wrong than not."""
+    X = load().data
+    model = RobustMatrixCompletion().fit(X)
+    assert model.outliers_.mean() < 0.006
+    rng = np.random.RandomState(2)
+    wrong = rng.uniform(size=X.shape) < 0.01
+    data = np.where(wrong, X + rng.uniform(10, 20, X.shape) * rng.choice([-1, 1], X.shape) * X.std(axis=0), X)
+    flags = model.fit(data).outliers_
+    assert flags[wrong].mean() > 0.95 and flags[~wrong].mean() < 0.02
+    assert_array_equal(model.outlier_probability(data) > 0.5, flags)
