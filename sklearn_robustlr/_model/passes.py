@@ -13,6 +13,8 @@ from .table import Table
 # Share of the entries that are observed from which whole matrices are multiplied, by BLAS. Of 128 x 128 to 2000 x 100,
 # k = 20, it takes half of the time with 80 % observed, as long with 20 %.
 _DENSE = 0.3
+# Most numbers of such a matrix: a bound on memory.
+_MOST_NUMBERS = 10_000_000
 
 
 class Gaussian(NamedTuple):
@@ -32,8 +34,8 @@ class Passes:
     def __init__(self, table: Table):
         self._table = table
         n, p = table.shape
-        self._is_dense = len(table.values) >= _DENSE * n * p
-        self._places = table.rows.astype(np.intp) * p + table.cols if self._is_dense else None
+        is_dense = _DENSE * n * p <= len(table.values) and n * p <= _MOST_NUMBERS
+        self._places = table.rows.astype(np.intp) * p + table.cols if is_dense else None
         self._memory: dict[str, np.ndarray] = {}
 
     def rows(self, target: np.ndarray, precision: np.ndarray, columns: Gaussian, prior: np.ndarray) -> Gaussian:
