@@ -36,6 +36,9 @@ _CHEAP = 8
 # found nothing. Where the spectrum may decay, one of 433 problems found by fuzzing, of 2,000 entries, needs it, and
 # none of 250 sharp matrices of up to 24,000.
 _QUICK = 5_000
+# Inliers, in units of those that a verdict asks for, from which a fit with noise at the first gap is believed. With 3.4
+# for each degree of freedom one was seen of half of the rank, where the whole run leads to an exact fit.
+_PLENTY = 3.0
 # Share of the measurements, and their number, beyond which a value occurs often.
 _OFTEN, _FEWEST_OFTEN = 0.005, 10
 
@@ -202,6 +205,10 @@ def finish(
         found = choose(scan, problem, guess + shift, limit, options, ratio)
         if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
+    plain = found.fit.rank == min(guess + shift, limit) and has_enough_inliers(found.fit, of=_PLENTY)
+    early = rule is not None and not (is_exact(found.fit) or scan.stopped or options.screening)
+    if early and not plain:  # the whole run may lead to another rank
+        return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, problem.base, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):
