@@ -18,8 +18,8 @@ _COMMON = 5.0
 # Pseudo-counts of core, wide and gross.
 _COUNTS = np.array([1.0, 1.0, 0.1])
 # Share of gross errors where a Gaussian law predicts best: they begin at five scales. Of nine real tables without any
-# 0.8 % is flagged at most (3.6 % where all beyond 3.5 scales is); of 1 % of errors of 8 to 20 sd in five tables of
-# scikit-learn 0.999 is found (1.000), of 3 % of errors of 5 to 15 sd 0.973 (0.992).
+# 0.8 % is flagged at most (3.6 % where all beyond 3.5 scales is), 2.5 % with half of the entries missing; of 1 % of
+# errors of 8 to 20 sd in five tables of scikit-learn 0.999 is found (1.000), of 3 % of 5 to 15 sd 0.973 (0.992).
 _FEW = 1e-4
 # Least variance, in units of that of the data.
 _LEAST_VARIANCE = 1e-12

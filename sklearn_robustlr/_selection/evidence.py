@@ -137,11 +137,6 @@ def left_over(fit: Fit, measurements: Measurements) -> float:
     return in_common(inlier, measurements)
 
 
-def leaves_noise(fit: Fit, measurements: Measurements) -> bool:
-    """Whether a fit that is not exact has enough inliers, and their residuals have nothing in common."""
-    return not fit.heavy_tailed and has_enough_inliers(fit) and left_over(fit, measurements) <= 1.0
-
-
 def may_be_another(fit: Fit, measurements: Measurements) -> bool:
     """Whether what a fit takes for errors may be another matrix, or what the fit should have met.
 

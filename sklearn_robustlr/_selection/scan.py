@@ -353,6 +353,11 @@ class Scan:
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
         return not self._options.screening and self.left_over(k) > 1.0
 
+    def leaves_noise(self, k: int) -> bool:
+        """Whether the fit of rank k has enough inliers, and their residuals have nothing in common."""
+        fit = self.fit(k)
+        return not fit.heavy_tailed and has_enough_inliers(fit) and self.left_over(k) <= 1.0
+
     def left_over(self, k: int) -> float:
         """What the residuals of rank k have in common, in units of the most that noise has by chance."""
         fit = self.fit(k)

@@ -15,7 +15,7 @@ from .._utils.stats import quantile
 from .._utils.values import Fit, Options, exact_count, is_exact, is_met
 from .choice import scan_on
 from .descents import descend_from_tiny
-from .evidence import SUPPORTED, find_gap, has_enough_inliers, improves, largest_rank, leaves_noise
+from .evidence import SUPPORTED, find_gap, has_enough_inliers, improves, largest_rank
 from .results import Candidate
 from .scan import Scan
 from .verdict import judge_exact
@@ -95,7 +95,7 @@ def _from_part(
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return Candidate(fit, judge_exact(fit, problem)) if is_exact(fit) else None
-    if only_exact or (options.screening and not leaves_noise(fit, part.base)):
+    if only_exact or (options.screening and not scan.leaves_noise(fit.rank)):
         return None
     # from few measurements a single direction may be all that shows: it has no gap
     return scan_on(problem, fit, limit, options, gap=gap if gap < np.inf else 1.0)

@@ -18,12 +18,12 @@ from .._utils.stats import median_scale
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
 from .choice import choose, scan_from
 from .descents import Descent, begin_at, descend, descend_from_tiny, go_on
-from .evidence import find_gap, has_enough_inliers, largest_rank
+from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
 from .results import Candidate, Solution
 from .scan import PATIENCE, Scan
 from .second_opinion import MOST_HEAVY_TAILED, from_small_targets, has_far_less_noise, second_opinion
-from .verdict import DECAYS, DOUBTFUL, is_doubtful, judge_unpolished
+from .verdict import DECAYS, DOUBTFUL, FEW, is_doubtful, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
@@ -36,9 +36,6 @@ _CHEAP = 8
 # found nothing. Where the spectrum may decay, one of 433 problems found by fuzzing, of 2,000 entries, needs it, and
 # none of 250 sharp matrices of up to 24,000.
 _QUICK = 5_000
-# Inliers, in units of those that a verdict asks for, from which a fit with noise at the first gap is believed. With 3.4
-# for each degree of freedom one was seen of half of the rank, where the whole run leads to an exact fit.
-_PLENTY = 3.0
 # Share of the measurements, and their number, beyond which a value occurs often.
 _OFTEN, _FEWEST_OFTEN = 0.005, 10
 
@@ -179,14 +176,13 @@ def finish(
     # a scan from a start that huge errors have drowned goes through many ranks in vain: small targets come first
     drowned = problem.work.entrywise and ratio < SMALL_GAP
     scan = Scan(problem, left, right, options, watch=watch)
-    sharp = _is_sharp(scan, min(guess + shift, limit), ratio, options)
-    if not (sharp or rule is None or options.screening or scan.stopped):  # the gap was that of the first directions
+    first = min(guess + shift, limit)
+    sharp = _is_sharp(scan, first, ratio, options)
+    if rule is not None and not (options.screening or (sharp and _is_plain(scan, first, limit)) or scan.stopped):
         return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
-    small = None
-    if drowned and options.screening and not sharp:
-        small = from_small_targets(problem, limit, options)
-        if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
-            return Solution.of(small, n_iter, history)
+    small = from_small_targets(problem, limit, options) if drowned and options.screening and not sharp else None
+    if small is not None and _may_end(small, problem):
+        return Solution.of(small, n_iter, history)
     rival = options.rival if problem.work.entrywise else None
     if not (sharp or rival is None or watch is None):
         scan.stopped |= bool(watch("model", Factors(left, right)))
@@ -197,18 +193,14 @@ def finish(
     only_exact = decays or (may_decay and problem.work.size > _QUICK)
     if drowned and not options.screening and (not decays or problem.work.size <= MOST_HEAVY_TAILED):
         small = from_small_targets(problem, limit, replace(options, screening=only_exact), only_exact=only_exact)
-    if small is not None and not is_doubtful(small.fit, problem.base) and _is_settled(small):
-        return Solution.of(small, n_iter, history)
+        if small is not None and _may_end(small, problem):
+            return Solution.of(small, n_iter, history)
     if decays:
         return _without_rank(problem, descended, options)
     with scan.patient_for(PATIENCE if may_decay else None):
         found = choose(scan, problem, guess + shift, limit, options, ratio)
         if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
-    plain = found.fit.rank == min(guess + shift, limit) and has_enough_inliers(found.fit, of=_PLENTY)
-    early = rule is not None and not (is_exact(found.fit) or scan.stopped or options.screening)
-    if early and not plain:  # the whole run may lead to another rank
-        return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, problem.base, ratio)
     search = doubtful
     if small is not None and doubtful and has_far_less_noise(small, found):
@@ -230,7 +222,16 @@ def _is_sharp(scan: Scan, k: int, gap: float, options: Options) -> bool:
     if gap < (SMALL_GAP if k <= _CHEAP and not options.screening else CLEAR_GAP):
         return False
     fit = scan.fit(k)
-    return is_exact(fit) or (not fit.heavy_tailed and has_enough_inliers(fit) and scan.left_over(k) <= 1.0)
+    return is_exact(fit) or scan.leaves_noise(k)
+
+
+def _is_plain(scan: Scan, k: int, limit: int) -> bool:
+    """Whether a sharp fit of the rank of a first gap needs no further iterations: it is exact, or the rank stays.
+
+    Where inliers are few, the whole run may lead to a better one.
+    """
+    fit = scan.fit(k)
+    return is_exact(fit) or (float(fit.inlier_weight.sum()) >= FEW * fit.dof and scan.choose(k, limit) == k)
 
 
 def _without_rank(problem: Problem, descended: Descent, options: Options) -> Solution:
@@ -240,9 +241,10 @@ def _without_rank(problem: Problem, descended: Descent, options: Options) -> Sol
     return Solution.of(found, history.iteration[-1] + 1, history)
 
 
-def _is_settled(found: Candidate) -> bool:
-    """Whether a candidate is exact, or converged and not stuck on single rows or columns."""
-    return is_exact(found.fit) or (found.converged and not has_high_leverage(found.fit))
+def _may_end(found: Candidate, problem: Problem) -> bool:
+    """Whether a candidate ends the search: beyond doubt, and exact or not stuck on single rows or columns."""
+    settled = is_exact(found.fit) or (found.converged and not has_high_leverage(found.fit))
+    return settled and not is_doubtful(found.fit, problem.base)
 
 
 def solve_warm(problem: Problem, options: Options, start: Factors, *, watch: Watch | None = None) -> Solution:

@@ -37,9 +37,9 @@ DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp
 SPENT = Verdict(StopReason.INTERRUPTED, "max_iter iterations were made before the rank was found")
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
-# Inliers per degree of freedom below which a fit is repeated on parts of the data, and the same where there is a reason
+#: Inliers per degree of freedom below which a fit is repeated on parts of the data, and the same where there is reason
 # to doubt it: hardly a gap, a heavy tail, noise beyond this size, or a smaller share of inliers.
-_FEW, _ENOUGH, _LOUD, _MOST_INLIERS = 6.0, 14.0, 0.6, 0.75
+FEW, _ENOUGH, _LOUD, _MOST_INLIERS = 6.0, 14.0, 0.6, 0.75
 # How far the noise of these fits may differ (logarithm), how far beyond theory they may miss the others, and may move.
 _STEADY, _MISSED, _MOVED = 0.15, 1.2, 0.9
 # What the residuals may have in common, in units of the most that noise has by chance.
@@ -122,7 +122,7 @@ def judge(
         or inlier < _MOST_INLIERS * size
         or (not options.is_told and gap < SMALL_GAP)
     )
-    few = inlier < (_ENOUGH if unclear else _FEW) * fit.dof
+    few = inlier < (_ENOUGH if unclear else FEW) * fit.dof
     blurred = not options.is_told and gap < NO_GAP
     contested = guess is not None and k != guess and CLEAR_GAP < gap < np.inf
     missed = gained > max(_PLAIN, EDGES) and gap < _WIDE

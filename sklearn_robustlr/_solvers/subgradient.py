@@ -67,7 +67,8 @@ class Descent(NamedTuple):
 
 
 # Growth in ten iterations, of values below a gap, up to which they are surplus directions that fill up slowly: what is
-# still to be learnt grows faster.
+# still to be learnt grows faster. Of 24 matrices 120 x 120, fits of condition 10 take up to four times as long without
+# such a bound, and one with 30 % errors and missing entries five times as long with one of 2.
 _SLOW = 3.0
 # Growth of the robust residual, and size of the factors in even units, beyond which a run has diverged.
 _DIVERGED, _OVERGROWN = 1e6, {"d": 1e30, "f": 1e12}
