@@ -1,4 +1,4 @@
-"""One iteration of the sub-gradient method for each kind of measurement, against one read of the data."""
+"""One iteration of the solvers for each kind of measurement, against one read of the data."""
 
 import numpy as np
 from scipy import sparse
@@ -7,6 +7,7 @@ from sklearn_robustlr._operators.dense import DenseMeasurements
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._operators.rank_one import RankOneMeasurements
 from sklearn_robustlr._operators.sparse import SparseMeasurements
+from sklearn_robustlr._solvers.mixture import Mixture
 
 KINDS = ["dense", "sparse", "rank_one", "entries", "whole matrix"]
 
@@ -42,6 +43,8 @@ class Iteration:
         self.operator.step(self.left, self.right, 0.0)
         self.tangent = self.operator.tangent(self.u, self.v)
         self.tangent.step(self.left, self.right, 0.0)
+        self.weight = rng.uniform(size=self.operator.size)
+        self.normal = self.tangent.normal(self.weight)
 
     def time_iteration(self, kind):
         self.operator.step(self.left, self.right, 0.0)
@@ -67,6 +70,19 @@ class Iteration:
     def peakmem_tangent_iteration(self, kind):
         self.tangent.step(self.left, self.right, 0.0)
 
+    def time_normal_equations(self, kind):
+        self.normal(self.left, self.right)
+
+    def peakmem_normal_equations(self, kind):
+        self.normal(self.left, self.right)
+
+    def track_normal_error(self, kind):
+        """Relative difference of the normal equations from the gradients of a step."""
+        zero = np.zeros_like(self.operator.y)
+        _, *exact = self.tangent.step(self.left, self.right, np.inf, self.weight, zero)
+        pairs = zip(self.normal(self.left, self.right), exact, strict=True)
+        return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+
     def track_gradient_error(self, kind):
         """Relative error of the gradient against the transpose identity <G right, left> = <w, A(X)>."""
         residual, grad_left, _ = self.operator.step(self.left, self.right, np.inf)
@@ -86,6 +102,29 @@ class Iteration:
         return max(
             float(np.abs(a - b).max()) for x, y in zip(together, alone, strict=True) for a, b in zip(x, y, strict=True)
         )
+
+
+class Weights:
+    """One expectation step of the mixture of inliers and gross errors, of the residuals of a 1000 x 1000 matrix."""
+
+    def setup(self):
+        rng = np.random.RandomState(0)
+        self.residual = 0.1 * rng.standard_normal(1_000_000)
+        self.wrong = rng.uniform(size=1_000_000) < 0.3
+        self.residual[self.wrong] += 5.0 * rng.standard_normal(self.wrong.sum())
+        self.mixture = Mixture(self.residual, 10_000, 1e-10, 0.2)
+        for _ in range(8):
+            self.mixture.update(self.residual)
+
+    def time_update(self):
+        self.mixture.update(self.residual)
+
+    def peakmem_update(self):
+        self.mixture.update(self.residual)
+
+    def track_scale_error(self):
+        """Relative error of the scale of the noise."""
+        return abs(self.mixture.scale / 0.1 - 1.0)
 
 
 class Read:

@@ -22,7 +22,7 @@ from .measurements import LowRankFit, check_size
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
 # Rows and columns, at most, that are looked at for that.
-_LOOKED_AT, _COLUMNS = 1000, 100
+_LOOKED_AT, _COLUMNS = 200, 100
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
 def _far_medians(entries: Entries) -> np.ndarray | None:
     """Medians of the columns, where most are so large that what is exact beside them is not in itself; else None."""
     n, p = entries.shape
-    first = entries.part(np.arange(n) < _LOOKED_AT, np.arange(p) % -(-p // _COLUMNS) == 0)
+    some = (np.arange(size) % -(-size // most) == 0 for size, most in ((n, _LOOKED_AT), (p, _COLUMNS)))
+    first = entries.part(*some)
     top = np.abs(first.y).max(initial=0.0)
     if not top > 0.0:
         return None

@@ -204,6 +204,15 @@ def entries_tangent_step(indptr, cols, u, v, m, n, y, weight, delta, residual, g
 
 
 @jit()
+def entries_residual(indptr, cols, product, y, residual):
+    """Compute the residuals of the entries of rows whose fit is `product`."""
+    for i in range(indptr.shape[0] - 1):
+        row = product[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            residual[p] = row[cols[p]] - y[p]
+
+
+@jit()
 def entries_weigh(indptr, cols, product, y, weight, delta, residual):
     """Compute the residuals of the entries of rows whose fit is `product`, and overwrite that for the gradients.
 

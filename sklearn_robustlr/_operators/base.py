@@ -95,6 +95,10 @@ class Measurements(ABC):
         """Residual at left right^T, and the gradients of both factors for residuals clipped at `delta`."""
         return self.steps([(left, right, delta)], weight, y)[0]
 
+    def residual(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Residual at left right^T."""
+        return self.step(left, right, IDENTITY, np.zeros_like(self.y)).residual
+
     def clustering(self, weight: np.ndarray) -> float:
         """How much the sums of `weight` over rows and columns vary, in units of their variation by chance.
 
@@ -243,4 +247,4 @@ class FlatMeasurements(Measurements):
 
 def evaluate(measurements: Measurements, u: np.ndarray, s: np.ndarray | float, v: np.ndarray) -> np.ndarray:
     """Residual at u diag(s) v^T."""
-    return measurements.step(u * s, v, IDENTITY, np.zeros_like(measurements.y)).residual
+    return measurements.residual(u * s, v)

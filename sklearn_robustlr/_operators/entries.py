@@ -10,12 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .._kernels.measurements import entries_step, entries_tangent_step, entries_weigh, whole_rows_weigh
+from .._kernels.measurements import (
+    entries_residual,
+    entries_step,
+    entries_tangent_step,
+    entries_weigh,
+    whole_rows_weigh,
+)
 from .._utils.arrays import counting_sort, read_only
 from .base import Measurements
 from .observed import Entries
 from .results import Request, Step
-from .tangents import EntryTangent, Tangent
+from .tangents import EntryTangent, Normal, Tangent
 
 # Share of observed entries from which on whole rows are multiplied, by BLAS. With nothing missing this takes a third of
 # the time of one entry after the other; at a share of 0.3 three quarters, at 0.2 as long.
@@ -35,7 +41,7 @@ class EntryMeasurements(Measurements):
     """Measurement p is the entry (rows_p, cols_p); stored by rows as in CSR."""
 
     entrywise = True
-    _derived = (*Measurements._derived, "_is_whole")
+    _derived = (*Measurements._derived, "_is_whole", "_is_single", "_places")
 
     def __init__(self, rows: np.ndarray, cols: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> None:
         super().__init__(y, shape)
@@ -66,6 +72,22 @@ class EntryMeasurements(Measurements):
         """Whether no entry is missing, and each is measured once."""
         d2 = self.shape[1]
         return self.size == math.prod(self.shape) and bool(np.all(self.cols.reshape(self.shape) == np.arange(d2)))
+
+    @cached_property
+    def _is_single(self) -> bool:
+        """Whether no entry is measured twice."""
+        return bool(np.all((np.diff(self.rows) != 0) | (np.diff(self.cols) != 0)))
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """Where the entries are in the flattened matrix."""
+        return self.rows.astype(np.int64) * self.shape[1] + self.cols
+
+    def _filled_up(self, values: np.ndarray) -> np.ndarray:
+        """The matrix of values of the entries, zero where one is missing."""
+        whole = np.zeros(math.prod(self.shape), values.dtype)
+        whole[self._places] = values
+        return whole.reshape(self.shape)
 
     def _rows_at_a_time(self, lo: int, hi: int) -> Iterator[slice]:
         """Slices of the rows lo to hi that stay in cache."""
@@ -114,6 +136,24 @@ class EntryMeasurements(Measurements):
         grads_right = self._pass_by_rows(dense_part if self._is_dense else part, width, shapes)
         return [Step(*one) for one in zip(residuals, grads_left, grads_right, strict=True)]
 
+    def residual(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        if not self._is_dense:
+            return super().residual(left, right)
+        left, right = (np.asarray(factor, self.dtype) for factor in (left, right))
+        residual = np.empty(self.size, self.dtype)
+
+        def part(lo: int, hi: int) -> None:
+            for rows in self._rows_at_a_time(lo, hi):
+                if self._is_whole:
+                    y, own = (array.reshape(self.shape)[rows] for array in (self.y, residual))
+                    np.subtract(np.matmul(left[rows], right.T, out=own), y, out=own)
+                else:
+                    product = left[rows] @ right.T
+                    entries_residual(self.indptr[rows.start : rows.stop + 1], self.cols, product, self.y, residual)
+
+        self._pass_by_rows(part, left.shape[1], [])
+        return residual
+
     def tangent_step(
         self,
         u: np.ndarray,
@@ -145,8 +185,38 @@ class EntryMeasurements(Measurements):
         (grad_n,) = self._pass_by_rows(dense_part if self._is_dense else part, 2 * m.shape[1], [n.shape])
         return Step(residual, grad_m, grad_n)
 
+    def normal(self, u: np.ndarray, v: np.ndarray, weight: np.ndarray) -> Normal:
+        """The gradients of :meth:`tangent_step` for targets of zero and these weights, as a function of m and n."""
+        if not (self._is_dense and self._is_single):
+            zero = np.zeros_like(weight)
+
+            def by_steps(m: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                _, grad_m, grad_n = self.tangent_step(u, v, m, n, np.inf, weight, zero)
+                return grad_m, grad_n
+
+            return by_steps
+        k = u.shape[1]
+        left, right = np.hstack([np.empty_like(u), u]), np.hstack([v, np.empty_like(v)])
+        weights = weight.reshape(self.shape) if self._is_whole else self._filled_up(weight)
+
+        def normal(m: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            left[:, :k], right[:, k:] = m, n
+            grad_m = np.empty_like(u)
+
+            def part(lo: int, hi: int, grad_n: np.ndarray) -> None:
+                for rows in self._rows_at_a_time(lo, hi):
+                    product = left[rows] @ right.T
+                    product *= weights[rows]
+                    np.matmul(product, v, out=grad_m[rows])
+                    grad_n += product.T @ u[rows]
+
+            (grad_n,) = self._pass_by_rows(part, 2 * k, [v.shape])
+            return grad_m, grad_n
+
+        return normal
+
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
-        return EntryTangent(self.tangent_step, np.ascontiguousarray(u), np.ascontiguousarray(v))
+        return EntryTangent(self.tangent_step, self.normal, u, v)
 
     def clustering(self, weight: np.ndarray) -> float:
         spread = weight - weight.mean()
@@ -166,8 +236,7 @@ class EntryMeasurements(Measurements):
         )
 
     def squares(self, weight: np.ndarray) -> np.ndarray:
-        flat = self.rows.astype(np.int64) * self.shape[1] + self.cols
-        return np.bincount(flat, weight, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
+        return np.bincount(self._places, weight, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
 
     def adjoint(self, values: np.ndarray) -> sparse.csr_matrix:
         return sparse.csr_matrix((values, self.cols, self.indptr), shape=self.shape)

@@ -9,6 +9,9 @@ import numpy as np
 
 from .results import FlatStep, Step
 
+#: Gradients in m and n of half the weighted squares of the measurements of m v^T + u n^T.
+Normal = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 
 class Tangent(Protocol):
     """The tangent space at u diag(s) v^T."""
@@ -19,8 +22,25 @@ class Tangent(Protocol):
         """Residual at m v^T + u n^T, and the gradients in m and n for residuals clipped at `delta`."""
         ...
 
+    def normal(self, weight: np.ndarray) -> Normal:
+        """The map of the normal equations of weighted least squares: the gradients for targets of zero."""
+        ...
 
-class StackedTangent:
+
+class _BySteps:
+    """Normal equations from the steps of a tangent space."""
+
+    def normal(self: Tangent, weight: np.ndarray) -> Normal:
+        zero = np.zeros_like(weight)
+
+        def normal(m: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            _, grad_m, grad_n = self.step(m, n, np.inf, weight, zero)
+            return grad_m, grad_n
+
+        return normal
+
+
+class StackedTangent(_BySteps):
     """Tangent space of any measurements: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n].
 
     `step` is that of the measurements.
@@ -38,7 +58,7 @@ class StackedTangent:
         return Step(residual, grad_left[:, :k], grad_right[:, k:])
 
 
-class StoredTangent:
+class StoredTangent(_BySteps):
     """Tangent space of dense measurements by their stored tangent coordinates A_i v and A_i^T u.
 
     The coordinates are dense measurements of the flattened and joined (m, n), a small problem with these
@@ -58,10 +78,11 @@ class StoredTangent:
 
 
 class EntryTangent:
-    """Tangent space of single entries, by their own step at m v^T + u n^T."""
+    """Tangent space of single entries, by their own step at m v^T + u n^T, and their own normal equations."""
 
-    def __init__(self, step: Callable[..., Step], u: np.ndarray, v: np.ndarray) -> None:
-        self._step, self._u, self._v = step, np.ascontiguousarray(u), np.ascontiguousarray(v)
+    def __init__(self, step: Callable[..., Step], normal: Callable[..., Normal], u: np.ndarray, v: np.ndarray) -> None:
+        self._step, self._normal = step, normal
+        self._u, self._v = np.ascontiguousarray(u), np.ascontiguousarray(v)
 
     def step(
         self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
@@ -69,8 +90,11 @@ class EntryTangent:
         m, n = np.ascontiguousarray(m), np.ascontiguousarray(n)
         return self._step(self._u, self._v, m, n, delta, weight, y)
 
+    def normal(self, weight: np.ndarray) -> Normal:
+        return self._normal(self._u, self._v, weight)
 
-class PreconditionedTangent:
+
+class PreconditionedTangent(_BySteps):
     """Tangent space of measurements by the matrices P A_i Q."""
 
     def __init__(self, inner: Tangent, p: np.ndarray, q: np.ndarray) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._operators.units import Problem
-from .._utils.values import Factors, Fit, Options, Watch
+from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch
 from .results import Candidate
 from .scan import Scan
-from .verdict import judge
+from .verdict import judge, judge_noise
 
 
 def scan_from(
@@ -42,3 +42,8 @@ def choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Option
     """Choose a rank from a scan, beginning at a `guess` that a `gap` speaks for, and judge it."""
     k = scan.choose(guess, limit)
     return Candidate(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))
+
+
+def as_it_is(fit: Fit, problem: Problem) -> Candidate:
+    """A fit with noise that was compared with no other rank, judged by its noise alone."""
+    return Candidate(fit, judge_noise(fit, problem.base) or Verdict(StopReason.NOISY))

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.base import Measurements
+from .._solvers.misfit import total_misfit
 from .._utils.linalg import degrees_of_freedom, largest_singular_value
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.stats import misfit
 from .._utils.values import Fit, exact_count, informative_count, is_exact, is_met
 
 #: A direction counts where it gains this many noise edges.
@@ -73,7 +73,7 @@ def edges_between(
     before: np.ndarray, after: np.ndarray, scale: float, shape: tuple[int, int], k: int, symmetric: bool
 ) -> float:
     """Noise edges by which the misfit falls between two residuals, the first of rank k, the second of one more."""
-    lost = misfit(before, scale).sum() - misfit(after, scale).sum()
+    lost = total_misfit(before, scale) - total_misfit(after, scale)
     return float(lost / noise_edge(shape, k, symmetric=symmetric))
 
 
@@ -86,7 +86,7 @@ def gain(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = Fa
         width = large.scale * NORMAL_MEDIAN / np.log(2.0)
         lost = 2.0 / width * float(np.abs(small.residual).sum() - np.abs(large.residual).sum())
     else:
-        lost = misfit(small.residual, large.scale).sum() - misfit(large.residual, large.scale).sum()
+        lost = total_misfit(small.residual, large.scale) - total_misfit(large.residual, large.scale)
     edge = sum(noise_edge(shape, k, symmetric=symmetric) for k in range(small.rank, large.rank))
     return float(lost / edge)
 
@@ -168,4 +168,4 @@ def prefers_larger(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric:
 def improves(new: Fit, old: Fit) -> bool:
     """Whether a fit has the smaller robust misfit at the smaller of the two scales."""
     scale = min(new.scale, old.scale)
-    return bool(misfit(new.residual, scale).sum() < misfit(old.residual, scale).sum())
+    return bool(total_misfit(new.residual, scale) < total_misfit(old.residual, scale))

@@ -12,11 +12,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._operators.base import evaluate
 from .._operators.units import Problem
+from .._solvers.misfit import total_misfit
 from .._solvers.starts import tiny_start
 from .._solvers.step_rules import make_step_rule
 from .._solvers.subgradient import History
 from .._utils.rules import LOSS_LEVEL
-from .._utils.stats import misfit, quantile
+from .._utils.stats import quantile
 from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
 from .._utils.values import Factors, Options, exact_count, is_exact
 from .descents import Begin, Descent, descend, first_width
@@ -276,7 +277,7 @@ def _better(one: Solution, other: Solution, shape: tuple[int, int], options: Opt
 
     def cost(solution: Solution) -> float:
         edges = sum(noise_edge(shape, k, symmetric=options.symmetric) for k in range(solution.rank))
-        return misfit(solution.fit.residual, scale).sum() + EDGES * edges
+        return total_misfit(solution.fit.residual, scale) + EDGES * edges
 
     return one if cost(one) <= cost(other) else other
 

@@ -14,11 +14,12 @@ from .._operators.units import Problem
 from .._rows.mending import mend
 from .._solvers.gauss_newton import m_estimate
 from .._solvers.manifold import manifold_subgradient, truncate
+from .._solvers.misfit import bisquare
 from .._solvers.starts import spectral_start
 from .._utils.checkpoint import stage
 from .._utils.linalg import SVD, product_svd
 from .._utils.rules import exact_tolerance
-from .._utils.stats import bisquare, quantile, robust_size
+from .._utils.stats import quantile, robust_size
 from .._utils.values import Factors, Fit, Options, Watch, informative_count, is_exact, is_met
 from .evidence import (
     EDGES,
@@ -32,7 +33,7 @@ from .evidence import (
     left_over,
     prefers_larger,
 )
-from .leverage import localised_mass
+from .leverage import localised_share
 
 #: Fits that a screening scan makes until one is exact, and one that another model may end until its rank is found. Of
 #: 136 matrices of a sharp rank the scan of one makes more.
@@ -384,4 +385,4 @@ def _is_stuck(large: Fit, small: Fit) -> bool:
 
 def _is_localised(fit: Fit) -> bool:
     """Whether a direction may be that of a few rows or columns alone."""
-    return any(localised_mass(factor) > 0.5 for factor in (fit.u, fit.v))
+    return any(localised_share(factor) > 0.5 for factor in (fit.u, fit.v))

@@ -14,9 +14,9 @@ from .._operators.units import Problem
 from .._solvers.subgradient import History
 from .._utils.linalg import degrees_of_freedom, product_spectrum, product_svd
 from .._utils.rules import CLEAR_GAP, SMALL_GAP, scale_floor
-from .._utils.stats import median_scale
+from .._utils.stats import median_scale, random_sample
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
-from .choice import choose, scan_from
+from .choice import as_it_is, choose, scan_from
 from .descents import Descent, begin_at, descend, descend_from_tiny, go_on
 from .evidence import find_gap, largest_rank
 from .leverage import has_high_leverage, has_ordinary_leverage
@@ -38,6 +38,8 @@ _CHEAP = 8
 _QUICK = 5_000
 # Share of the measurements, and their number, beyond which a value occurs often.
 _OFTEN, _FEWEST_OFTEN = 0.005, 10
+# Measurements, of many, among which such a value is looked for first.
+_SAMPLE = 20_000
 
 
 def solve(problem: Problem, options: Options, *, start: Factors | None = None, watch: Watch | None = None) -> Solution:
@@ -126,6 +128,9 @@ def find_repeated(values: np.ndarray) -> np.ndarray:
     With noise that is not rounded no value occurs twice: one that does is that of a sensor that is stuck, cut off, or
     filled in. Where it lies well inside the range of the data the noise hides it, and it draws the fit towards itself.
     """
+    some = np.sort(values[random_sample(len(values), _SAMPLE)])
+    if not np.any(some[1:] == some[:-1]):  # one that occurs often is there dozens of times
+        return np.zeros(len(values), dtype=bool)
     _, index, count = np.unique(values, return_inverse=True, return_counts=True)
     often = count > max(_OFTEN * len(values), _FEWEST_OFTEN)
     mask = often[index]
@@ -198,7 +203,9 @@ def finish(
     if decays:
         return _without_rank(problem, descended, options)
     with scan.patient_for(PATIENCE if may_decay else None):
-        found = choose(scan, problem, guess + shift, limit, options, ratio)
+        # where it is only a start, the scan from there will look at the ranks beside it
+        is_start = options.screening and sharp and not is_exact(scan.fit(first))
+        found = as_it_is(scan.fit(first), problem) if is_start else choose(scan, problem, first, limit, options, ratio)
         if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
     doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, problem.base, ratio)

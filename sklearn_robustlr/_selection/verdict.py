@@ -113,7 +113,7 @@ def judge(
     if verdict is not None:
         return verdict
     if not options.is_told:  # where a rank was asked for, more structure than that may be left
-        hidden = _judge_noise(fit, problem.base)
+        hidden = judge_noise(fit, problem.base)
         if hidden is not None:
             return hidden
     unclear = (
@@ -161,7 +161,7 @@ def _judge_rank(scan: Scan, k: int, problem: Problem, options: Options, *, asked
     return None
 
 
-def _judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
+def judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
     """Distrust a fit whose noise is so large that it may hide structure; None where it is not."""
     if fit.heavy_tailed and fit.scale > _MOST_HEAVY:
         return Verdict(

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._operators.base import IDENTITY, Measurements
+from .._operators.base import IDENTITY, Measurements, evaluate
 from .._operators.tangents import Tangent
 from .._utils.linalg import SVD, degrees_of_freedom, retract
 from .._utils.rules import FLAG_WIDTH, scale_floor
-from .._utils.stats import median_scale, quantile
+from .._utils.stats import median_scale, quantile, random_sample
 from .._utils.threads import check_interrupt
 from .._utils.values import Fit, is_exact
 from .mixture import Mixture
@@ -35,6 +35,8 @@ _UNFINISHED = 3e-3
 _CLUSTERED = 1.5
 #: Median residual of an exact fit, in units of rounding, is some 2 to 6; beyond this bound it is not exact.
 _ROUNDING = 32.0
+# Residuals, of many, that tell whether their law has a heavy tail.
+_SAMPLE = 20_000
 # Most steps from a fit to that of weighted measurements: they end where the sum of squares no longer falls.
 _REWEIGHTED = 20
 
@@ -56,40 +58,43 @@ def gauss_newton_step(
     Minimises sum_i w_i (<A_i, m v^T + u n^T> - y_i)^2 over (m, n) by conjugate gradients from the current point
     u diag(s) v^T, whose `tangent` space is given. u and v are orthonormal, which is the preconditioner.
     """
-    m, n = u * s, np.zeros_like(v)
-    zero = np.zeros_like(y)
+    split, k = u.size, len(s)
+    own_normal = tangent.normal(weight)
 
-    def normal(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        check_interrupt()
-        _, g_a, g_b = tangent.step(a, b, IDENTITY, weight, y)
+    def joined(g_m: np.ndarray, g_n: np.ndarray) -> np.ndarray:
         if symmetric:
-            g_a = g_b = (g_a + g_b) / 2
-        return g_a, g_b
+            g_m = g_n = (g_m + g_n) / 2
+        return np.concatenate([g_m.ravel(), g_n.ravel()])
 
+    def parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x[:split].reshape(-1, k), x[split:].reshape(-1, k)
+
+    m, n = u * s, np.zeros_like(v)
     if symmetric:
         m = n = m / 2
-    g_m, g_n = normal(m, n, y)
-    r_m, r_n = -g_m, -g_n
-    p_m, p_n = r_m, r_n
-    rho = first = float((r_m * r_m).sum() + (r_n * r_n).sum())
+    x = np.concatenate([m.ravel(), n.ravel()])
+    r = -joined(*tangent.step(m, n, IDENTITY, weight, y)[1:])
+    p = r
+    rho = first = float(r @ r)
     steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
     for _ in range(n_cg):
         if not rho > tol * tol * first or rho == 0.0:
             break
-        h_m, h_n = normal(p_m, p_n, zero)
-        curvature = float((p_m * h_m).sum() + (p_n * h_n).sum())
-        bend = curvature / max(float((p_m * p_m).sum() + (p_n * p_n).sum()), np.finfo(float).tiny)
+        check_interrupt()
+        h = joined(*own_normal(*parts(p)))
+        curvature = float(p @ h)
+        bend = curvature / max(float(p @ p), np.finfo(float).tiny)
         steepest = max(steepest, bend)
         if not bend > rounding * steepest:  # no inlier depends on this direction: the step would have no end
             break
         length = y.dtype.type(rho / curvature)
-        m, n = m + length * p_m, n + length * p_n
-        r_m, r_n = r_m - length * h_m, r_n - length * h_n
-        new = float((r_m * r_m).sum() + (r_n * r_n).sum())
-        ratio = y.dtype.type(new / rho)
-        p_m, p_n = r_m + ratio * p_m, r_n + ratio * p_n
+        x = x + length * p
+        r = r - length * h
+        new = float(r @ r)
+        p = r + y.dtype.type(new / rho) * p
         rho = new
-    return retract(u, m, v, n, len(s), symmetric=symmetric)
+    m, n = parts(x)
+    return retract(u, m, v, n, k, symmetric=symmetric)
 
 
 def reweighted(measurements: Measurements, fit: Fit, weight: np.ndarray, *, symmetric: bool = False) -> Fit:
@@ -120,8 +125,10 @@ class _Linearised(NamedTuple):
 
 
 def _linearise(measurements: Measurements, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> _Linearised:
-    """Return the tangent space and the residual at u diag(s) v^T; the residual costs next to nothing there."""
+    """Return the tangent space and the residual at u diag(s) v^T; it may cost next to nothing in stored coordinates."""
     tangent = measurements.tangent(u, v)
+    if measurements.entrywise:
+        return _Linearised(tangent, evaluate(measurements, u, s, v))
     step = tangent.step(u * s, np.zeros_like(v), IDENTITY, np.zeros_like(measurements.y))
     return _Linearised(tangent, step.residual)
 
@@ -166,11 +173,12 @@ def m_estimate(
     first, start = residual, (u, s, v)
     if fall is None:
         fall = 0.2 if measurements.entrywise else 0.01
-    trial = Mixture(residual, dof, floor, fall)
+    some = residual[random_sample(len(residual), _SAMPLE)]
+    trial = Mixture(some, dof * len(some) // len(residual), floor, fall)
     for _ in range(8):
-        likely = trial.update(residual)
-    hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy_tailed(residual, beyond=0.2)
-    hopeless = hopeless and measurements.clustering(likely) > _CLUSTERED
+        trial.update(some)
+    hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy_tailed(some, beyond=0.2)
+    hopeless = hopeless and measurements.clustering(trial.update(residual)) > _CLUSTERED
     mixture = Mixture(residual, dof, floor, fall)
     inlier = np.ones_like(residual)
     settled = n_steps = 0

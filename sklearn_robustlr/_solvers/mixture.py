@@ -6,13 +6,14 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
+from .._kernels.residuals import inlier_probabilities, likely_errors
 from .._utils.stats import quantile, weighted_median
 from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
 #: Most gross errors that their median size is computed from.
-_MEDIAN_SAMPLE = 10_000
+_MEDIAN_SAMPLE = 2_000
 
 
 class Mixture:
@@ -29,22 +30,19 @@ class Mixture:
 
     def update(self, residual: np.ndarray) -> np.ndarray:
         """Make one expectation-maximisation step; returns the posterior probability of each to be an inlier."""
-        size = np.minimum(np.abs(residual).astype(np.float64), 1e100)  # larger squares overflow
-        z = np.minimum(size / self.scale, 40.0)
-        inlier = (1.0 - self.bad_share) / (self.scale * np.sqrt(2 * np.pi)) * np.exp(-0.5 * z * z)
-        gross = self.bad_share / (np.pi * self.spread * (1.0 + (size / self.spread) ** 2))
-        weight = inlier / (inlier + gross)
-        total = float(weight.sum())
-        self.bad_share = min(max(1.0 - weight.mean(), 1e-3), 0.9)
+        weight = np.empty(len(residual))
+        total, core, power, n_errors = inlier_probabilities(residual, self.scale, self.spread, self.bad_share, weight)
+        self.bad_share = min(max(1.0 - total / len(weight), 1e-3), 0.9)
         shrink = 1.0 - min(self._dof / max(total, 1.0), 0.5)
-        core = weight * (size <= 2.0 * self.scale)
-        scale = np.sqrt(float(core @ (size * size)) / max(float(core.sum()), 1.0) / _CORE_VARIANCE / shrink)
+        scale = np.sqrt(power / max(core, 1.0) / _CORE_VARIANCE / shrink)
         self.scale = max(scale, self._fall * self.scale, self._floor)
-        errors = np.flatnonzero(weight < 0.99)  # the others have next to no share in the median of the gross errors
-        errors = errors[:: max(len(errors) // _MEDIAN_SAMPLE, 1)]
-        middle = weighted_median(size[errors], 1.0 - weight[errors]) if len(errors) else 0.0
+        # the others have next to no share in the median of the gross errors
+        step = max(n_errors // _MEDIAN_SAMPLE, 1)
+        size, probability = np.empty((2, -(-n_errors // step)))
+        likely_errors(residual, weight, step, size, probability)
+        middle = weighted_median(size, probability) if n_errors else 0.0
         self.spread = max(middle, 3.0 * self.scale)
-        return weight.astype(residual.dtype)
+        return weight.astype(residual.dtype, copy=False)
 
     def is_heavy_tailed(self, residual: np.ndarray, beyond: float = 0.08) -> bool:
         """Whether over a third would be gross errors, with no gap between the noise and them."""

@@ -1,4 +1,4 @@
-"""Robust statistics: quantiles by partition, sizes and scales from them, and the bisquare misfit."""
+"""Robust statistics: quantiles by partition, and sizes and scales from them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 # Values from which a sample bounds a quantile, and how many standard deviations of the rank in that sample these bounds
 # are away.
 _MANY, _BEYOND = 2_000, 3.0
-# Width of the bisquare, in noise scales: 95 % efficient with Gaussian noise.
-_BISQUARE_WIDTH = 4.685
 
 
 def quantile(values: np.ndarray, q: float) -> float:
@@ -64,6 +62,11 @@ def _ends(sample: np.ndarray, q: float) -> tuple[float, float]:
     )
 
 
+def random_sample(n: int, most: int) -> slice | np.ndarray:
+    """Indices of all of n values, or of nearly so many of them, in order: always the same ones."""
+    return slice(None) if n <= most else np.unique(np.random.RandomState(0).randint(n, size=most))
+
+
 def is_quantile_below(values: np.ndarray, q: float, bound: float) -> bool:
     """Whether a quantile of a one-dimensional array is below a bound, by counting."""
     n = len(values)
@@ -79,15 +82,3 @@ def robust_size(values: np.ndarray, level: float = LOSS_LEVEL) -> float:
 def median_scale(residual: np.ndarray) -> float:
     """Noise scale by the median absolute residual: the standard deviation of Gaussian noise."""
     return quantile(np.abs(residual), 0.5) / NORMAL_MEDIAN
-
-
-def misfit(residual: np.ndarray, scale: float) -> np.ndarray:
-    """Robust squared misfit per measurement (bisquare), about (r / scale)^2 for small r."""
-    z = np.minimum(np.abs(residual) / (_BISQUARE_WIDTH * scale), 1.0)
-    return _BISQUARE_WIDTH**2 / 3.0 * (1.0 - (1.0 - z * z) ** 3)
-
-
-def bisquare(residual: np.ndarray, scale: float) -> np.ndarray:
-    """Weights that belong to :func:`misfit`."""
-    z = np.minimum(np.abs(residual) / (_BISQUARE_WIDTH * scale), 1.0)
-    return ((1.0 - z * z) ** 2).astype(residual.dtype)

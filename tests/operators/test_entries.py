@@ -51,3 +51,27 @@ def test_clustering_of_weights(rng):
     assert op.clustering(gathered) == pytest.approx(op.size / 50, rel=0.1)
     assert op.clustering(np.ones(op.size)) == 1.0
     assert build("dense", rng)[0].clustering(scattered) == 1.0
+
+
+@pytest.mark.parametrize(("observed", "twice"), [(1.0, False), (0.7, False), (0.7, True), (0.1, False)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_normal_equations_and_residuals(dtype, observed, twice, rng):
+    """The gradients of squares, where nothing is missing, much, most, or entries are measured twice."""
+    shape, k = (40, 30), 3
+    rows, cols = np.nonzero(rng.uniform(size=shape) < observed)
+    if twice:
+        rows, cols = np.repeat(rows, 2), np.repeat(cols, 2)
+    y, weight = rng.standard_normal((2, len(rows))).astype(dtype) ** 2
+    op = EntryMeasurements(rows.astype(np.int32), cols.astype(np.int32), y, shape)
+    u, v = (np.linalg.qr(rng.standard_normal((n, k)))[0].astype(dtype) for n in shape)
+    normal = op.tangent(u, v).normal(weight)
+    for _ in range(2):  # it is called for one direction after the other
+        m, n = (rng.standard_normal((size, k)).astype(dtype) for size in shape)
+        g = np.zeros(shape)
+        np.add.at(g, (rows, cols), weight * (m @ v.T + u @ n.T)[rows, cols])
+        for one, other in zip(normal(m, n), (g @ v, g.T @ u), strict=True):
+            assert one.dtype == dtype
+            assert_allclose(one, other, atol=100 * np.finfo(dtype).eps * np.abs(other).max())
+        residual = op.residual(m, v)
+        assert residual.dtype == dtype
+        assert_allclose(residual, (m @ v.T)[rows, cols] - y, atol=100 * np.finfo(dtype).eps)

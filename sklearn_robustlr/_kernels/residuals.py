@@ -1,0 +1,90 @@
+"""Numba kernels on residuals: inliers told from gross errors, and robust sums of squares."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .jit import REASSOCIATE, jit
+
+# Residuals that are weighed at a time, and the number of scales beyond which the density of inliers is zero.
+_AT_A_TIME, _NOTHING = 256, 37.0
+
+
+@jit()
+def _exponential(z):
+    """exp(-z^2 / 2) to 1e-12 where it is above 1e-20, by ten squarings of a power series: it is vectorised."""
+    x = z * z * (-0.5 / 1024.0)
+    e = 1.0 + x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))))
+    for _ in range(10):
+        e = e * e
+    return e
+
+
+@jit(fastmath=REASSOCIATE)
+def _core_sums(size, probability, width):
+    """Sum of probabilities; of those of sizes up to a width, alone and times the squares; number below 0.99.
+
+    Nothing is written here: else the order of the sums would depend on where in memory the arrays are.
+    """
+    total = core = power = 0.0
+    n_errors = 0
+    for i in range(size.shape[0]):
+        total += probability[i]
+        n_errors += probability[i] < 0.99
+        likely = probability[i] if size[i] <= width else 0.0
+        core += likely
+        power += likely * (size[i] * size[i])
+    return total, core, power, n_errors
+
+
+@jit()
+def inlier_probabilities(residual, scale, spread, bad_share, weight):
+    """Write the probability of each residual to be that of an inlier, N(0, scale^2) beside Cauchy(0, spread).
+
+    Returns the sum of the probabilities; the same of the residuals up to two scales, and the sum of their squares times
+    their probabilities; and how many have one below 0.99.
+    """
+    dense = (1.0 - bad_share) / (scale * math.sqrt(2.0 * math.pi))
+    thin = bad_share / (math.pi * spread)
+    per_scale, per_spread = 1.0 / scale, 1.0 / spread
+    total = core = power = 0.0
+    n_errors = 0
+    size, probability = np.empty(_AT_A_TIME), np.empty(_AT_A_TIME)
+    for first in range(0, residual.shape[0], _AT_A_TIME):
+        n = min(_AT_A_TIME, residual.shape[0] - first)
+        some = residual[first : first + n]
+        for i in range(n):
+            size[i] = min(abs(np.float64(some[i])), 1e100)  # larger squares overflow
+        for i in range(n):
+            inlier = dense * _exponential(min(size[i] * per_scale, _NOTHING))
+            far = size[i] * per_spread
+            probability[i] = inlier / (inlier + thin / (1.0 + far * far))
+        weight[first : first + n] = probability[:n]
+        sums = _core_sums(size[:n], probability[:n], 2.0 * scale)
+        total, core, power, n_errors = total + sums[0], core + sums[1], power + sums[2], n_errors + sums[3]
+    return total, core, power, n_errors
+
+
+@jit()
+def likely_errors(residual, weight, step, size, probability):
+    """Write the sizes of every `step`-th of the residuals of a weight below 0.99, and one minus that weight."""
+    seen = 0
+    for i in range(residual.shape[0]):
+        if weight[i] < 0.99:
+            if seen % step == 0:
+                size[seen // step] = min(abs(np.float64(residual[i])), 1e100)
+                probability[seen // step] = 1.0 - weight[i]
+            seen += 1
+
+
+@jit(fastmath=REASSOCIATE)
+def bisquare_sum(residual, width):
+    """Sum of 1 - (1 - (r / width)^2)^3 over residuals, 1 beyond the width."""
+    total = 0.0
+    for i in range(residual.shape[0]):
+        z = min(abs(np.float64(residual[i])) / width, 1.0)
+        left = 1.0 - z * z
+        total += 1.0 - left * left * left
+    return total
