@@ -16,6 +16,7 @@ from .._operators.observed import Entries
 from .._operators.units import make_problem
 from .._rows.regression import Regression, RowSpace
 from .._selection.descents import descend_from_tiny
+from .._selection.evidence import Gap, find_gap
 from .._selection.verdict import DECAYS, SPENT
 from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
@@ -134,6 +135,11 @@ class LazyModel:
         last = signal[max(seen - 2, 0) : seen]  # one alone may be an error
         faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
         return (first.has_no_end or bool(faint)) and not shown
+
+    def gap(self) -> Gap:
+        """The widest gap between directions that stand out of the noise: errors may hide it from the first stage."""
+        signal = np.empty(0) if self._first is None else self._first.signal
+        return find_gap(np.sqrt(signal[signal > 1.0]), smallest=0.0)
 
     def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians."""

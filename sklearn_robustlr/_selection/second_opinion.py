@@ -68,14 +68,17 @@ def has_far_less_noise(one: Candidate, other: Candidate) -> bool:
     return less and (one.converged > other.converged or as_good)
 
 
-def from_small_targets(problem: Problem, limit: int, options: Options, *, only_exact: bool = False) -> Candidate | None:
-    """Fit all from the targets of less than median size, for errors are large; None without a result."""
+def from_small_targets(problem: Problem, limit: int, options: Options, *, only_sharp: bool = False) -> Candidate | None:
+    """Fit all from the targets of less than median size, for errors are large; None without a result.
+
+    If `only_sharp`, only a fit of these that leaves noise is gone on with.
+    """
     size = np.abs(problem.base.y)
-    return _from_part(problem, size <= quantile(size, SMALL_LEVEL), limit, options, only_exact=only_exact)
+    return _from_part(problem, size <= quantile(size, SMALL_LEVEL), limit, options, only_sharp=only_sharp)
 
 
 def _from_part(
-    problem: Problem, among: np.ndarray, limit: int, options: Options, *, only_exact: bool = False
+    problem: Problem, among: np.ndarray, limit: int, options: Options, *, only_sharp: bool = False
 ) -> Candidate | None:
     """Fit all from a fit of the measurements of a mask; None without a result."""
     part = problem.subset(np.flatnonzero(among))
@@ -95,7 +98,7 @@ def _from_part(
         scan = Scan(problem, u * s, v, options, warm=evaluate(problem.base, fit.u, fit.s, fit.v))
         fit = scan.fit(scan.choose(fit.rank, fit.rank))
         return Candidate(fit, judge_exact(fit, problem)) if is_exact(fit) else None
-    if only_exact or (options.screening and not scan.leaves_noise(fit.rank)):
+    if only_sharp and not scan.leaves_noise(fit.rank):
         return None
     # from few measurements a single direction may be all that shows: it has no gap
     return scan_on(problem, fit, limit, options, gap=gap if gap < np.inf else 1.0)

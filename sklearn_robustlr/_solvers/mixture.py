@@ -13,7 +13,7 @@ from .._utils.values import Fit
 #: Variance of a standard normal variate given that it lies within two standard deviations.
 _CORE_VARIANCE = 0.7737
 #: Most gross errors that their median size is computed from.
-_MEDIAN_SAMPLE = 2_000
+_MEDIAN_SAMPLE = 10_000
 
 
 class Mixture:

@@ -162,6 +162,10 @@ class Rival(Protocol):
         """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
         ...
 
+    def gap(self) -> tuple[int, float]:
+        """Rank at the widest gap between what stands out of the noise, and the ratio of the values on both sides."""
+        ...
+
     def is_good(self) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...
