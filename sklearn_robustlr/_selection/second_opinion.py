@@ -10,7 +10,7 @@ import numpy as np
 from .._operators.base import evaluate
 from .._operators.units import Problem
 from .._solvers.starts import bounded_targets, clipped_targets, spectral_start
-from .._utils.rules import SMALL_LEVEL
+from .._utils.rules import SMALL_GAP, SMALL_LEVEL
 from .._utils.stats import quantile
 from .._utils.values import Fit, Options, exact_count, is_exact, is_met
 from .choice import scan_on
@@ -88,6 +88,8 @@ def _from_part(
     if descended is None:
         return None
     guess, gap = find_gap(descended.history.spectrum[-1])
+    if options.screening and gap < SMALL_GAP:  # a larger block may show one
+        return None
     scan = Scan(part, descended.left, descended.right, options)
     most = min(limit, largest_rank(part.work.shape, part.work.size, symmetric=options.symmetric))
     fit = scan.fit(scan.choose(min(guess, most), most))
