@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import jit
+from .jit import REASSOCIATE, jit
 
 
 @jit()
@@ -77,3 +77,16 @@ def count_met(indptr, residual, scale, reach, k, met, good):
                 total += (residual[p] / scale) ** 2
         met[i] = count
         good[i] = 2 * count > indptr[i + 1] - indptr[i] + k and total <= 0.01 * count
+
+
+@jit(fastmath=REASSOCIATE)
+def full_residual(y, basis, factors, residual):
+    """Compute the residual of rows without missing entries, for a transposed `basis` (k x n)."""
+    n = basis.shape[1]
+    for i in range(factors.shape[0]):
+        own, rest, x = y[i * n : (i + 1) * n], residual[i * n : (i + 1) * n], factors[i]
+        for p in range(n):
+            rest[p] = -own[p]
+        for c in range(x.shape[0]):
+            for p in range(n):
+                rest[p] += x[c] * basis[c, p]

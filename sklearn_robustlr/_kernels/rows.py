@@ -17,9 +17,7 @@ LEAST_INLIERS = 0.45
 def _solve_spd(gram, rhs):
     """Solve gram x = rhs in place by Cholesky; a coordinate whose pivot vanishes is dropped."""
     k = rhs.shape[0]
-    top = 0.0
-    for c in range(k):
-        top = max(top, gram[c, c])
+    top = np.max(np.diag(gram))
     for c in range(k):
         for d in range(c):
             gram[c, c] -= gram[c, d] * gram[c, d]
@@ -134,8 +132,7 @@ def _capped_loss(residual, scale):
     """Sum of min((r / (3 scale))^2, 1): the size of large residuals does not matter, only their number."""
     total = 0.0
     for p in range(residual.shape[0]):
-        z = residual[p] / (3.0 * scale)
-        total += min(z * z, 1.0)
+        total += min((residual[p] / (3.0 * scale)) ** 2, 1.0)
     return total
 
 
@@ -144,8 +141,7 @@ def _met(residual, reach):
     """Number of residuals within `reach`."""
     count = 0
     for p in range(residual.shape[0]):
-        if abs(residual[p]) <= reach:
-            count += 1
+        count += abs(residual[p]) <= reach
     return count
 
 
@@ -193,12 +189,10 @@ def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
     k, n = basis.shape
     part = min(max(2 * n // 5, k + 1), n)
     value = _capped_loss(residual, scale)
-    old = np.empty(k)
     for _ in range(steps):
         bound = _smallest(residual, part)
-        for p in range(residual.shape[0]):
-            weight[p] = 1.0 if abs(residual[p]) <= bound else 0.0
-        old[:] = x
+        weight[:] = np.abs(residual) <= bound
+        old = x.copy()
         _weighted_fit(y, basis, weight, gram, x, buffer)
         _row_residual(y, basis, x, residual)
         new = _capped_loss(residual, scale)
@@ -217,8 +211,7 @@ def _l1(y, basis, scale, weight, gram, x, residual, buffer):
     floor = max(_smallest(residual, (residual.shape[0] + 1) // 2), scale)
     last = floor
     for _ in range(30):
-        for p in range(residual.shape[0]):
-            weight[p] = 1.0 / max(abs(residual[p]), floor)
+        weight[:] = 1.0 / np.maximum(np.abs(residual), floor)
         _weighted_fit(y, basis, weight, gram, x, buffer)
         _row_residual(y, basis, x, residual)
         if last == scale:
@@ -231,6 +224,16 @@ def _l1(y, basis, scale, weight, gram, x, residual, buffer):
 def _place(p, n):
     """Index of sample p among n entries, by golden-ratio steps: no index twice in a long row, no pattern of columns."""
     return np.int64((p * 0.6180339887498949) % 1.0 * n)
+
+
+@jit()
+def _take_some(y, basis, some_y, some):
+    """Copy as many entries of a row as there is room for, spread evenly."""
+    for p in range(some_y.shape[0]):
+        pick = _place(p, y.shape[0])
+        some_y[p] = y[pick]
+        for c in range(basis.shape[0]):
+            some[c, p] = basis[c, pick]
 
 
 def start_work(length, rank):
@@ -246,10 +249,7 @@ def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer)
             z = residual[p] / (_BISQUARE * scale)
             weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
         _weighted_fit(y, basis, weight, gram, x, buffer)
-        moved, size = 0.0, 0.0
-        for c in range(x.shape[0]):
-            moved = max(moved, abs(x[c] - best[c]))
-            size = max(size, abs(best[c]))
+        moved, size = np.max(np.abs(x - best)), np.max(np.abs(best))
         _row_residual(y, basis, x, residual)
         value = _capped_loss(residual, scale)
         if value > best_loss * (1.0 + 1e-2):
@@ -296,11 +296,7 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
         best[:] = factors[i]
         value, found, alone = np.inf, False, n_starts == 0 and np.any(best)
         if efficient and n > 4 * m and not alone:  # a sample gives a start to refine on all entries
-            for p in range(m):
-                pick = _place(p, n)
-                sample_y[p] = y_i[pick]
-                for c in range(k):
-                    sample[c, p] = b_i[c, pick]
+            _take_some(y_i, b_i, sample_y, sample)
             _weighted_fit(sample_y, sample, weight[:m], gram, x, buffer)
             _l1(sample_y, sample, scale, weight[:m], gram, x, residual[:m], buffer)
             _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
@@ -326,22 +322,17 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             order = np.arange(n)
             n_few = _FEW if n > 2 * _FEW else 0
             few, few_y = np.empty((k, n_few)), np.empty(n_few)
-            for p in range(n_few):
-                pick = _place(p, n)
-                few_y[p] = y_i[pick]
-                for c in range(k):
-                    few[c, p] = b_i[c, pick]
-            # one that is better meets more: the larger that share, the sooner a subset is of its inliers alone
-            share = max(_met(residual, reach) / n, LEAST_INLIERS)
+            _take_some(y_i, b_i, few_y, few)
+            # one that is better meets more: in a long row one subset of its inliers is enough to find it
+            share = max(_met(residual, reach) / n, LEAST_INLIERS) if n_few else LEAST_INLIERS
             for _ in range(np.int64(np.ceil(n_starts * (LEAST_INLIERS / share) ** k))):
                 regular, state = _interpolate(order, state, y_i, b_i, gram, x)
                 if not regular:
                     continue
-                if n_few:  # one that is as good as the best is as good on few, but for chance
-                    _row_residual(few_y, few, x, residual[:n_few])
-                    likely = best_loss * n_few / n + 2.0 * np.sqrt(n_few)
-                    if _capped_loss(residual[:n_few], scale) > likely:
-                        continue
+                # one that is as good as the best is as good on few, but for chance
+                _row_residual(few_y, few, x, residual[:n_few])
+                if _capped_loss(residual[:n_few], scale) > best_loss * n_few / n + 2.0 * np.sqrt(n_few):
+                    continue
                 _row_residual(y_i, b_i, x, residual)
                 if _capped_loss(residual, scale) < best_loss:
                     best_loss = _concentrate(y_i, b_i, scale, 2, weight, gram, x, residual, buffer)
@@ -390,19 +381,10 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
                 continue
             _row_residual(value[:m], sample, x, residual[:m])
             if _met(residual[:m], reach) >= k + max(m // 4, 4):
-                for p in range(m):
-                    weight[p] = 1.0 if abs(residual[p]) <= reach else 0.0
+                weight[:m] = np.abs(residual[:m]) <= reach
                 _weighted_fit(value[:m], sample, weight, square, x, buffer)
                 factors[i] = x
                 break
-
-
-@jit()
-def full_residual(y, basis, factors, residual):
-    """Compute the residual of rows without missing entries, for a transposed `basis` (k x n)."""
-    n = basis.shape[1]
-    for i in range(factors.shape[0]):
-        _row_residual(y[i * n : (i + 1) * n], basis, factors[i], residual[i * n : (i + 1) * n])
 
 
 @jit()
@@ -423,9 +405,7 @@ def expect_rows(indptr, cols, y, basis, center, scale, width, rows, factors):
         for p in range(indptr[i], indptr[i + 1]):
             b = basis[cols[p]]
             r = y[p] - center[cols[p]]
-            size = 0.0
-            for c in range(k):
-                size += b[c] * b[c]
+            size = np.sum(b * b)
             if np.isinf(r) or r * r > width * width * (size + scale * scale):
                 continue
             spread += size

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._kernels.entries import count_met, rows_residual
-from .._kernels.rows import LEAST_INLIERS, expect_rows, full_residual, guess_rows, regress_rows, start_work
+from .._kernels.entries import count_met, full_residual, rows_residual
+from .._kernels.rows import LEAST_INLIERS, expect_rows, guess_rows, regress_rows, start_work
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for

@@ -128,7 +128,7 @@ def test_residual_and_met_of_rows(rng):
     assert_allclose(residual, expected, atol=1e-12)
     full = (truth @ basis.T + rng.standard_normal((40, 90))).ravel()
     out = np.empty(len(full))
-    row_kernels.full_residual(full, np.ascontiguousarray(basis.T), truth, out)
+    entry_kernels.full_residual(full, np.ascontiguousarray(basis.T), truth, out)
     assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
 
     met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
