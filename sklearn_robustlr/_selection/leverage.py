@@ -8,15 +8,13 @@ from scipy.special import gammainccinv
 from .._utils.values import Fit
 
 
-def localised_share(factor: np.ndarray) -> float:
-    """Largest share of a direction, of all that the columns span, that lies in the rows of over three times the mean.
+def localised_mass(factor: np.ndarray) -> float:
+    """Leverage of the rows that have over three times the mean; all n rows have k in all.
 
-    The k columns are orthonormal, and all n rows have a leverage of k. A direction that is nearly that of n / (3 k)
-    rows alone comes to one.
+    The k columns are orthonormal. A direction that is nearly that of n / (3 k) rows alone adds one.
     """
     leverage = np.sum(factor**2, axis=1)
-    few = factor[leverage > 3.0 * factor.shape[1] / len(factor)]
-    return float(np.linalg.norm(few, 2) ** 2) if len(few) else 0.0
+    return float(leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum())
 
 
 def has_high_leverage(fit: Fit) -> bool:

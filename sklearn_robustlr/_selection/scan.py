@@ -33,7 +33,7 @@ from .evidence import (
     left_over,
     prefers_larger,
 )
-from .leverage import localised_share
+from .leverage import localised_mass
 
 #: Fits that a screening scan makes until one is exact, and one that another model may end until its rank is found. Of
 #: 136 matrices of a sharp rank the scan of one makes more.
@@ -45,6 +45,8 @@ _SCREENING = {"decay": 0.9, "fresh": 0}
 # Share of the first step at which that ends: the estimate that follows goes on from there. And the bound on the fall of
 # the scale in one of its steps, of entries, where a block of them that is spoilt by it is tried again in another way.
 _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
+# Gauss-Newton steps of a fit beside an exact one.
+_FEW_STEPS = 4
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank.
 _FURTHER = 3
@@ -183,21 +185,26 @@ class Scan:
         return is_exact(fit) or (self._problem.work.entrywise and not fit.heavy_tailed and _is_localised(fit))
 
     def estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None = None) -> Fit:
-        """Efficient estimate from a start in the coordinates of the base, its broken rows mended."""
-        fit = self._stage("estimate", self._estimate, u, s, v, residual)
+        """Efficient estimate from a start in the coordinates of the base, its broken rows mended.
+
+        Beside an exact fit only another exact one counts: what is not on its way there after a few steps is left.
+        """
+        few = any(is_exact(fit) for fit in self.fits.values())
+        fit = self._stage("estimate", self._estimate, u, s, v, residual, few)
         self._options.meter.add(fit.n_iter, self._problem.base.size)
         return fit
 
-    def _estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None) -> Fit:
+    def _estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None, few: bool) -> Fit:
         symmetric, base = self._options.symmetric, self._problem.base
         fall = _FREE_FALL if self._options.screening and base.entrywise else None
-        fit = m_estimate(base, u, s, v, residual=residual, fall=fall, symmetric=symmetric)
-        if isinstance(base, EntryMeasurements) and not symmetric:
+        how: dict[str, Any] = {"fall": fall} | ({"n_iter": _FEW_STEPS} if few else {})
+        fit = m_estimate(base, u, s, v, residual=residual, symmetric=symmetric, **how)
+        if isinstance(base, EntryMeasurements) and not symmetric and (is_exact(fit) or not few):
             for _ in range(3):
                 u, s, v, changed = mend(base, fit)
                 if not changed:
                     break
-                better = m_estimate(base, u, s, v, fall=fall)
+                better = m_estimate(base, u, s, v, **how)
                 if not improves(better, fit):
                     break
                 fit = better
@@ -311,7 +318,9 @@ class Scan:
     def _walk_down(self, k: int) -> int:
         """Largest of the ranks up to k whose last direction the data ask for."""
         while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
-            if self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
+            if is_exact(self.fit(k)) and k - 1 not in self.fits:
+                self.fits[k - 1] = self._reduce(self.fit(k))
+            elif self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if improves(again, self.fit(k - 1)):
                     self.fits[k - 1] = again
@@ -385,4 +394,4 @@ def _is_stuck(large: Fit, small: Fit) -> bool:
 
 def _is_localised(fit: Fit) -> bool:
     """Whether a direction may be that of a few rows or columns alone."""
-    return any(localised_share(factor) > 0.5 for factor in (fit.u, fit.v))
+    return any(localised_mass(factor) > 0.5 for factor in (fit.u, fit.v))
