@@ -31,16 +31,18 @@ class Block:
     fit: LowRankFit
     masks: Masks
 
-    def extend(self, entries: Entries, options: Options) -> Factors:
-        """Factors of the whole."""
+    def extend(self, entries: Entries, options: Options, *, thorough: bool = True) -> Factors:
+        """Factors of the whole; if not `thorough`, good enough for a start."""
         fit = self.fit
         block = fit.left, fit.singular_values, fit.right, *self.masks
         scale, efficient = fit.row_scale, not fit.heavy_tailed
 
         def compute() -> Factors:
-            return blocks.extend(entries, *block, scale=scale, efficient=efficient, n_jobs=options.n_jobs)
+            return blocks.extend(
+                entries, *block, scale=scale, efficient=efficient, n_jobs=options.n_jobs, thorough=thorough
+            )
 
-        return stage(options.checkpoint, "extension", compute, block, scale, efficient)
+        return stage(options.checkpoint, "extension", compute, block, scale, efficient, thorough)
 
 
 class Extension(NamedTuple):
@@ -115,11 +117,11 @@ def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
 def block_to_start(entries: Entries, block: Block, options: Options) -> Factors:
     """Factors to begin at, from a fitted block: of the whole, or of the larger block that is fitted next."""
     if len(entries.y) <= blocks.LARGE:
-        return block.extend(entries, options)
+        return block.extend(entries, options, thorough=False)
     larger = _choose_block(entries, blocks.BLOCK)
     within = Masks(larger.rows | block.masks.rows, larger.columns | block.masks.columns)
     inner = Masks(block.masks.rows[within.rows], block.masks.columns[within.columns])
-    part = replace(block, masks=inner).extend(entries.part(*within), options)
+    part = replace(block, masks=inner).extend(entries.part(*within), options, thorough=False)
     start = Factors(*(np.zeros((n, block.fit.rank), entries.dtype) for n in entries.shape))
     for factor, mask, known in zip(start, within, part, strict=True):
         factor[mask] = known

@@ -57,6 +57,7 @@ def extend_columns(
     scale: float,
     efficient: bool,
     n_jobs: int | None = None,
+    thorough: bool = True,
 ) -> np.ndarray:
     """Right singular vectors of all columns from the triplets of a block, whose masks are `rows` and `cols`.
 
@@ -67,7 +68,7 @@ def extend_columns(
     if not cols.all():
         strip = entries.part(rows, ~cols).transposed()
         space = RowSpace.learn(left, right * s, slice(None), scale, efficient=efficient)
-        whole[~cols] = space.regress(strip, n_jobs=n_jobs).factors / s
+        whole[~cols] = space.regress(strip, n_jobs=n_jobs, thorough=thorough).factors / s
     return whole
 
 
@@ -82,14 +83,20 @@ def extend(
     scale: float,
     efficient: bool,
     n_jobs: int | None = None,
+    thorough: bool = True,
 ) -> Factors:
-    """Extend the triplets of a block to factors of the whole matrix; its noise is averaged over all entries."""
-    whole = extend_columns(entries, left, s, right, rows, cols, scale=scale, efficient=efficient, n_jobs=n_jobs)
+    """Extend the triplets of a block to factors of the whole matrix; its noise is averaged over all entries.
+
+    If not `thorough`, rows and columns half of which is wrong may be stuck: that will do for a start.
+    """
+    whole = extend_columns(
+        entries, left, s, right, rows, cols, scale=scale, efficient=efficient, n_jobs=n_jobs, thorough=thorough
+    )
 
     def regress(entries: Entries, basis: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         prior = coefficients[np.any(coefficients != 0.0, axis=1)]
         space = RowSpace.learn(basis, prior, slice(None), scale, efficient=efficient)
-        return space.regress(entries, n_jobs=n_jobs).factors
+        return space.regress(entries, n_jobs=n_jobs, thorough=thorough).factors
 
     left, s, whole = product_svd(regress(entries, whole, left * s), whole)
     return Factors(left, regress(entries.transposed(), left, whole * s))

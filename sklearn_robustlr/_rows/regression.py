@@ -120,15 +120,16 @@ class RowSpace:
         n_jobs: int | None = None,
         residual: bool = False,
         threshold: float | None = None,
+        thorough: bool = True,
     ) -> Regression:
-        """Regress rows, each alone.
+        """Regress rows, each alone; if not `thorough`, without random starts for those that meet less than half.
 
         Rows that are not identifiable get the posterior mean under the prior, a row without entries the centre. The
         residuals are returned where `residual` asks for them, the mask of those beyond a `threshold` where it is given.
         """
         idle = self._idle(entries)
         if idle is not None:
-            fit = self.regress(entries.subset(~idle), n_jobs=n_jobs)
+            fit = self.regress(entries.subset(~idle), n_jobs=n_jobs, thorough=thorough)
             rest = self.residual(entries, fit.factors)
             beyond = np.zeros(0, dtype=bool) if threshold is None else np.abs(rest) > threshold
             return Regression(fit.factors, fit.met, rest if residual else rest[:0], beyond)
@@ -137,7 +138,7 @@ class RowSpace:
         met = np.zeros(n_rows, dtype=np.int64)
         out = np.empty(len(entries.y) if residual else 0, dtype=entries.dtype)
         beyond = np.empty(0 if threshold is None else len(entries.y), dtype=bool)
-        regressor = _Regressor(self)
+        regressor = _Regressor(self, thorough)
 
         def block(lo: int, hi: int) -> None:
             evaluate = regressor.block(entries, lo, hi, factors[lo:hi], met[lo:hi])
@@ -201,7 +202,7 @@ class RowSpace:
 class _Regressor:
     """The regression of blocks of rows on a row space: what all blocks share, and the stages of one."""
 
-    def __init__(self, space: RowSpace):
+    def __init__(self, space: RowSpace, thorough: bool):
         self._space = space
         self._basis = space.basis
         self._turned = np.ascontiguousarray(space.basis.T)
@@ -209,7 +210,7 @@ class _Regressor:
         self._center = space.basis @ space.center
         size = np.mean(np.abs(self._center)) + np.mean(np.abs(self._whitened))
         self._unit = _range_unit(max(size, space.scale))
-        self._starts = count_starts(len(space.basis), space.rank)
+        self._starts = count_starts(len(space.basis), space.rank) if thorough else 0
         self._scale = float(max(space.scale, np.finfo(np.float64).tiny))
         self._reach = FLAG_WIDTH * self._scale
         self._is_clean = space.is_clean
@@ -256,7 +257,7 @@ class _Regressor:
         """Robust regression of some rows; one that meets few entries is also begun at what the prior holds likely."""
         space = self._space
         data = indptr, cols, y, self._basis, self._scale, self._reach
-        for part in slices(some, self._starts * start_work(*self._basis.shape)):
+        for part in slices(some, max(self._starts, 1) * start_work(*self._basis.shape)):
             regress_rows(*data, self._starts, space.efficient, part, x, met)
         poor = some[2 * met[some] <= np.diff(indptr)[some] + space.rank] if space.efficient else some[:0]
         if len(poor):

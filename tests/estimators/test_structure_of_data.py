@@ -156,3 +156,14 @@ def test_constant_column_that_has_nothing_to_do_with_the_others(noiseless):
     data = np.column_stack([mean.data, np.ones(80)])
     data[::9, -1] = np.nan
     assert_allclose(RobustMatrixCompletion().fit_transform(data)[:, -1], 1.0)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_entries_of_a_second_matrix(seed):
+    """They hide the gap of the rank from the sub-gradient method, and not from the model of tables."""
+    rng = np.random.RandomState(seed)
+    truth, other = (make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean for _ in range(2))
+    data = np.where(rng.uniform(size=truth.shape) < 0.4, other, truth)
+    model = RobustMatrixCompletion(replace="all")
+    assert_allclose(repaired(data, model), truth, atol=1e-8)
+    assert model.stop_reason_ == "exact" and model.rank_ == 3
