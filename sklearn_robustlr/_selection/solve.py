@@ -180,7 +180,13 @@ def finish(
     first = min(guess + shift, limit)
     sharp = _is_sharp(scan, first, ratio, options)
     if rule is not None and not (options.screening or (sharp and _is_plain(scan, first, limit)) or scan.stopped):
-        return finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
+        ended = finish(problem, options, go_on(problem, options, descended, watch=watch), shift=shift, watch=watch)
+        if ended.converged or not sharp:
+            return ended
+        # what has stood out at the first gap may be drowned at the end
+        found = choose(scan, problem, first, limit, options, ratio)
+        lasts = found.converged and not is_doubtful(found.fit, problem.base, ratio)
+        return Solution.of(found, n_iter, history, sharp=True) if lasts else ended
     small = None
     if drowned and options.screening and not sharp:
         small = from_small_targets(problem, limit, options, only_sharp=True)
@@ -203,20 +209,35 @@ def finish(
         found = as_it_is(scan.fit(first), problem) if is_start else choose(scan, problem, first, limit, options, ratio)
         if scan.gave_up and may_decay and not (scan.stopped or options.screening):
             return _without_rank(problem, descended, options)
-    doubtful = not (found.converged or is_exact(found.fit)) or is_doubtful(found.fit, problem.base, ratio)
-    search = doubtful
+    found = _doubted(problem, found, small, limit, options, ratio, rival)
+    return Solution.of(found, n_iter, history, sharp=sharp and found.converged)
+
+
+def _doubted(
+    problem: Problem,
+    found: Candidate,
+    small: Candidate | None,
+    limit: int,
+    options: Options,
+    gap: float,
+    rival: Rival | None,
+) -> Candidate:
+    """A candidate, or a better one where there is reason to doubt it; `small` is that of small targets."""
+    failed = not (found.converged or is_exact(found.fit))
+    search = doubtful = failed or is_doubtful(found.fit, problem.base, gap)
     if small is not None and doubtful and has_far_less_noise(small, found):
         found, search = small, not small.converged
     # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn the fit aside
-    odd = found.fit.heavy_tailed and problem.work.entrywise and ratio >= SMALL_GAP
+    odd = found.fit.heavy_tailed and problem.work.entrywise and gap >= SMALL_GAP
     looks = (doubtful or odd) and not options.screening and found.verdict.code is not StopReason.INTERRUPTED
     # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
     failed = not (found.converged or is_exact(found.fit))
     if looks and not (failed and rival is not None and rival.is_good()):
+        drowned = problem.work.entrywise and gap < SMALL_GAP  # small targets were looked at
         found = second_opinion(problem, found, limit, options, drowned, search=search)
     if options.screening and doubtful and found.converged and not is_exact(found.fit):
         found = replace(found, verdict=DOUBTFUL)
-    return Solution.of(found, n_iter, history, sharp=sharp and found.converged)
+    return found
 
 
 class _Answer(NamedTuple):
