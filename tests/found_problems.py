@@ -368,6 +368,12 @@ FITS = [
             "outlier_kind": "stuck", "condition": 6.172359771452349, "noise": 0.3949405768354853, "leverage": "heavy",
             "random_state": 141220},
     ),
+    Found(id="lost-after-the-first-gap", expected={"error": 0.02, "rank": 3},
+        why="the rank of the first gap left noise alone; the whole run ended without a gap: the model took its place",
+        recipe={
+            "shape": (68, 28), "rank": 3, "observed": 0.616115738020153, "outliers": 0.2, "outlier_kind": "stuck",
+            "condition": 3.0, "noise": 0.02, "random_state": 910165},
+    ),
 ]  # fmt: skip
 
 # Recipes of `fuzzing.make_matrix`, over those of a plain one.

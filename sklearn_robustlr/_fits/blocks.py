@@ -88,7 +88,8 @@ def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
     A block that shows that there is noise instead ends the search: its fit is a start for the whole. So does one that
     no rank of is sharp.
     """
-    screening = replace(options, screening=True)
+    # where entries have known precisions, the fit of the block is refined by them, its rank as it is
+    screening = replace(options, screening=True, is_start=entries.weight is None)
     for size in blocks.SMALL if options.polish else ():
         if len(entries.y) <= 4 * size:
             break

@@ -8,35 +8,18 @@ import numpy as np
 
 from .jit import REASSOCIATE, jit
 
-# Residuals that are weighed at a time, and the number of scales beyond which the density of inliers is zero.
+# Residuals that are weighed at a time, and the number of scales beyond which the density of inliers is next to zero.
 _AT_A_TIME, _NOTHING = 256, 37.0
 
 
 @jit()
 def _exponential(z):
-    """exp(-z^2 / 2) to 1e-12 where it is above 1e-20, by ten squarings of a power series: it is vectorised."""
+    """exp(-z^2 / 2) to 1e-13, by ten squarings of a power series: it is vectorised."""
     x = z * z * (-0.5 / 1024.0)
     e = 1.0 + x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))))
     for _ in range(10):
         e = e * e
     return e
-
-
-@jit(fastmath=REASSOCIATE)
-def _core_sums(size, probability, width):
-    """Sum of probabilities; of those of sizes up to a width, alone and times the squares; number below 0.99.
-
-    Nothing is written here: else the order of the sums would depend on where in memory the arrays are.
-    """
-    total = core = power = 0.0
-    n_errors = 0
-    for i in range(size.shape[0]):
-        total += probability[i]
-        n_errors += probability[i] < 0.99
-        likely = probability[i] if size[i] <= width else 0.0
-        core += likely
-        power += likely * (size[i] * size[i])
-    return total, core, power, n_errors
 
 
 @jit()
@@ -50,7 +33,7 @@ def inlier_probabilities(residual, scale, spread, bad_share, weight):
     thin = bad_share / (math.pi * spread)
     per_scale, per_spread = 1.0 / scale, 1.0 / spread
     total = core = power = 0.0
-    n_errors = 0
+    n_errors, width = 0, 2.0 * scale
     size, probability = np.empty(_AT_A_TIME), np.empty(_AT_A_TIME)
     for first in range(0, residual.shape[0], _AT_A_TIME):
         n = min(_AT_A_TIME, residual.shape[0] - first)
@@ -62,8 +45,12 @@ def inlier_probabilities(residual, scale, spread, bad_share, weight):
             far = size[i] * per_spread
             probability[i] = inlier / (inlier + thin / (1.0 + far * far))
         weight[first : first + n] = probability[:n]
-        sums = _core_sums(size[:n], probability[:n], 2.0 * scale)
-        total, core, power, n_errors = total + sums[0], core + sums[1], power + sums[2], n_errors + sums[3]
+        for i in range(n):  # one after the other: the same order wherever and whenever this is compiled
+            total += probability[i]
+            n_errors += probability[i] < 0.99
+            likely = probability[i] if size[i] <= width else 0.0
+            core += likely
+            power += likely * (size[i] * size[i])
     return total, core, power, n_errors
 
 

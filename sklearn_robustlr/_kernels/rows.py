@@ -6,18 +6,17 @@ from .jit import REASSOCIATE, jit
 
 # Width of the bisquare weights in scales. Not imported: numba's cache does not notice changes in other files.
 _BISQUARE = 4.685
-# Entries of a long row that a random start is tried on first. The loss of one that is right is then below its share of
-# that of the row plus four standard deviations; of one that is wrong it is about their number.
+# Entries of a long row that a random start is tried on first: what a wrong one loses there is about their number.
 _FEW = 64
-#: Share of a row that a fit must meet to be found by random starts.
-LEAST_INLIERS = 0.45
+#: Share of a row that a fit must meet to be found by random starts, and the chance to miss it.
+LEAST_INLIERS, _MISSED = 0.45, 0.01
 
 
 @jit()
 def _solve_spd(gram, rhs):
     """Solve gram x = rhs in place by Cholesky; a coordinate whose pivot vanishes is dropped."""
     k = rhs.shape[0]
-    top = np.max(np.diag(gram))
+    top = np.max(np.diag(gram)) if k else 0.0
     for c in range(k):
         for d in range(c):
             gram[c, c] -= gram[c, d] * gram[c, d]
@@ -231,20 +230,24 @@ def _take_some(y, basis, some_y, some):
     """Copy as many entries of a row as there is room for, spread evenly."""
     for p in range(some_y.shape[0]):
         pick = _place(p, y.shape[0])
-        some_y[p] = y[pick]
-        for c in range(basis.shape[0]):
-            some[c, p] = basis[c, pick]
+        some_y[p], some[:, p] = y[pick], basis[:, pick]
+
+
+@jit()
+def starts_needed(share, rank):
+    """Random subsets of `rank` entries until one holds only inliers, which are this share of the row."""
+    return np.int64(max(np.log(_MISSED) / np.log1p(-min(share**rank, 0.999)), 20.0))
 
 
 def start_work(length, rank):
-    """Multiplications of one random start of a row in :func:`regress_rows`."""
+    """Multiplications of one random start of a row in :func:`regress_rows`, at most."""
     return length * (rank + 1) + rank**3
 
 
 @jit()
 def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer):
     """Refine `best` by bisquare re-weighting, while its capped loss does not rise; x is scratch."""
-    for _ in range(10):
+    for _ in range(10 if x.shape[0] else 0):
         for p in range(residual.shape[0]):
             z = residual[p] / (_BISQUARE * scale)
             weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
@@ -264,8 +267,8 @@ def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer)
 def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows, factors, met):
     """Regress the observed entries of some rows on a fixed basis robustly, each row alone.
 
-    Row i has coefficients x, and its entry in column j is y ~ basis_j . x; the capped squared loss at `scale` is
-    minimised. Starts: factors[i] as given (alone if not zero and `n_starts` is 0), and iteratively re-weighted l1 from
+    Row i has coefficients x, its entry in column j is y ~ basis_j . x; the capped squared loss at `scale` is minimised.
+    Starts: factors[i] as given (alone if not zero and `n_starts` is 0), and iteratively re-weighted l1 from
     least squares, concentrated on its smaller residuals (in a long row, first on a sample of the entries). While no
     start meets so many entries that any other fit to as many must be the same, up to `n_starts` random subsets of as
     many entries as coefficients follow. `efficient`: the best is refined by bisquare re-weighting; else the l1 estimate
@@ -276,10 +279,9 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
     m = 200 + 40 * k
     sample, sample_y = np.empty((k, m)), np.empty(m)
     for i in rows:
-        lo, hi = indptr[i], indptr[i + 1]
-        n = hi - lo
+        lo, hi, n = indptr[i], indptr[i + 1], indptr[i + 1] - indptr[i]
+        met[i] = 0
         if n == 0:
-            met[i] = 0
             continue
         b_i = np.empty((k, n))
         _gather(cols[lo:hi], basis, b_i)
@@ -318,18 +320,17 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             best[:] = x
             _row_residual(y_i, b_i, best, residual)
         if efficient and n > k and _met(residual, reach) <= enough:
-            state = _first_state(n)
-            order = np.arange(n)
+            state, order = _first_state(n), np.arange(n)
             n_few = _FEW if n > 2 * _FEW else 0
             few, few_y = np.empty((k, n_few)), np.empty(n_few)
             _take_some(y_i, b_i, few_y, few)
             # one that is better meets more: in a long row one subset of its inliers is enough to find it
-            share = max(_met(residual, reach) / n, LEAST_INLIERS) if n_few else LEAST_INLIERS
-            for _ in range(np.int64(np.ceil(n_starts * (LEAST_INLIERS / share) ** k))):
+            share = max(_met(residual, reach) / n if n_few else 0.0, LEAST_INLIERS)
+            for _ in range(min(n_starts, starts_needed(share, k))):
                 regular, state = _interpolate(order, state, y_i, b_i, gram, x)
                 if not regular:
                     continue
-                # one that is as good as the best is as good on few, but for chance
+                # one that is as good as the best is as good on few, but for four standard deviations
                 _row_residual(few_y, few, x, residual[:n_few])
                 if _capped_loss(residual[:n_few], scale) > best_loss * n_few / n + 2.0 * np.sqrt(n_few):
                     continue

@@ -185,16 +185,13 @@ class EntryMeasurements(Measurements):
         (grad_n,) = self._pass_by_rows(dense_part if self._is_dense else part, 2 * m.shape[1], [n.shape])
         return Step(residual, grad_m, grad_n)
 
-    def normal(self, u: np.ndarray, v: np.ndarray, weight: np.ndarray) -> Normal:
-        """The gradients of :meth:`tangent_step` for targets of zero and these weights, as a function of m and n."""
+    def normal(self, u: np.ndarray, v: np.ndarray, weight: np.ndarray) -> Normal | None:
+        """The gradients of :meth:`tangent_step` for targets of zero and these weights, as a function of m and n.
+
+        None where they are not products of whole matrices.
+        """
         if not (self._is_dense and self._is_single):
-            zero = np.zeros_like(weight)
-
-            def by_steps(m: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                _, grad_m, grad_n = self.tangent_step(u, v, m, n, np.inf, weight, zero)
-                return grad_m, grad_n
-
-            return by_steps
+            return None
         k = u.shape[1]
         left, right = np.hstack([np.empty_like(u), u]), np.hstack([v, np.empty_like(v)])
         weights = weight.reshape(self.shape) if self._is_whole else self._filled_up(weight)

@@ -77,10 +77,12 @@ class StoredTangent(_BySteps):
         return Step(residual, grad_m, grad_n)
 
 
-class EntryTangent:
+class EntryTangent(_BySteps):
     """Tangent space of single entries, by their own step at m v^T + u n^T, and their own normal equations."""
 
-    def __init__(self, step: Callable[..., Step], normal: Callable[..., Normal], u: np.ndarray, v: np.ndarray) -> None:
+    def __init__(
+        self, step: Callable[..., Step], normal: Callable[..., Normal | None], u: np.ndarray, v: np.ndarray
+    ) -> None:
         self._step, self._normal = step, normal
         self._u, self._v = np.ascontiguousarray(u), np.ascontiguousarray(v)
 
@@ -91,7 +93,7 @@ class EntryTangent:
         return self._step(self._u, self._v, m, n, delta, weight, y)
 
     def normal(self, weight: np.ndarray) -> Normal:
-        return self._normal(self._u, self._v, weight)
+        return self._normal(self._u, self._v, weight) or super().normal(weight)
 
 
 class PreconditionedTangent(_BySteps):

@@ -87,7 +87,7 @@ def extend(
 ) -> Factors:
     """Extend the triplets of a block to factors of the whole matrix; its noise is averaged over all entries.
 
-    If not `thorough`, rows and columns half of which is wrong may be stuck: that will do for a start.
+    If not `thorough`, rows and columns of which half is wrong may be stuck, which is good enough for a start.
     """
     whole = extend_columns(
         entries, left, s, right, rows, cols, scale=scale, efficient=efficient, n_jobs=n_jobs, thorough=thorough

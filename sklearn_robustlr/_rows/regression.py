@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from .._kernels.entries import count_met, full_residual, rows_residual
-from .._kernels.rows import LEAST_INLIERS, expect_rows, guess_rows, regress_rows, start_work
+from .._kernels.rows import LEAST_INLIERS, expect_rows, guess_rows, regress_rows, start_work, starts_needed
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
@@ -20,10 +20,9 @@ _START_WORK = 3e7
 _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 
 
-def count_starts(length: int, rank: int, *, inlier: float = LEAST_INLIERS, chance: float = 0.99) -> int:
-    """Random subsets of `rank` entries until one holds inliers alone, with this chance, within the work of a row."""
-    needed = np.log(1.0 - chance) / np.log1p(-min(inlier**rank, 0.999))
-    return int(max(20, min(needed, _START_WORK / start_work(length, rank))))
+def count_starts(length: int, rank: int) -> int:
+    """Random starts of a row, within the work of one."""
+    return int(max(20, min(starts_needed(LEAST_INLIERS, rank), _START_WORK / start_work(length, rank))))
 
 
 def _range_unit(size: float) -> float:

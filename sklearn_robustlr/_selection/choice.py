@@ -44,6 +44,7 @@ def choose(scan: Scan, problem: Problem, guess: int, limit: int, options: Option
     return Candidate(scan.fit(k), judge(scan, k, limit, problem, options, gap, guess))
 
 
-def as_it_is(fit: Fit, problem: Problem) -> Candidate:
+def as_it_is(fit: Fit, problem: Problem, options: Options) -> Candidate:
     """A fit with noise that was compared with no other rank, judged by its noise alone."""
-    return Candidate(fit, judge_noise(fit, problem.base) or Verdict(StopReason.NOISY))
+    hidden = None if options.is_told else judge_noise(fit, problem.base)
+    return Candidate(fit, hidden or Verdict(StopReason.NOISY))

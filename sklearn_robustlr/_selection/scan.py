@@ -85,7 +85,7 @@ class Scan:
 
     @contextmanager
     def patient_for(self, n_fits: int | None) -> Iterator[None]:
-        """Give up after so many more fits, none of them exact (None: as before); what is made within is kept."""
+        """Give up after so many fits in all, none of them exact (None: as before); what is made within is kept."""
         before = self._patience
         self._patience = before if n_fits is None else n_fits
         try:
@@ -115,11 +115,15 @@ class Scan:
                 self.fits[k] = self.estimate(u, s, v, self._residual)
             else:
                 self.fits[k] = self.refit(*self.start(k))
-            if self._watch is not None:
-                fit = self.fits[k]
-                factors = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
-                self.stopped |= bool(self._watch(f"rank {k}", Factors(factors[0] * factors[1], factors[2])))
+            self._tell(k)
         return self.fits[k]
+
+    def _tell(self, k: int) -> None:
+        """Tell callbacks of a fit of rank k; one may ask for an end."""
+        if self._watch is not None:
+            fit = self.fits[k]
+            u, s, v = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
+            self.stopped |= bool(self._watch(f"rank {k}", Factors(u * s, v)))
 
     def refit(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, among: np.ndarray | None = None) -> Fit:
         """Fit the rank of a start: sub-gradient on the manifold, efficient estimate, mended rows.
@@ -320,6 +324,8 @@ class Scan:
         while k > 1 and not self.is_firm(self.fit(k)) and not self._must_end():
             if is_exact(self.fit(k)) and k - 1 not in self.fits:
                 self.fits[k - 1] = self._reduce(self.fit(k))
+                self._n_made += 1
+                self._tell(k - 1)
             elif self._may_be_reduced(self.fit(k)) and self.prefers_larger(k - 1, k):
                 again = self._reduce(self.fit(k))
                 if improves(again, self.fit(k - 1)):

@@ -20,9 +20,9 @@ from .results import Candidate
 from .scan import Scan
 from .verdict import judge_exact
 
-#: Most measurements of a heavy-tailed fit, and of any other, for which an exact fit is searched: larger ones would be
+# Most measurements of a heavy-tailed fit, and of any other, for which an exact fit is searched: larger ones would be
 # searched for minutes, and nearly low-rank data have none.
-MOST_HEAVY_TAILED, _MOST = 20_000, 200_000
+_MOST_HEAVY_TAILED, _MOST = 20_000, 200_000
 # Targets, in units of the median one, whose squares vanish beside those of the others, in either type.
 _LEAST = {"d": 1e-30, "f": 1e-15}
 # Noise of a fit, in units of that of another, below which it is far less.
@@ -54,7 +54,7 @@ def second_opinion(
                 return other
         elif not (best or found.converged) and has_far_less_noise(other, found):
             found, search = other, search and not other.converged
-    hopeless = not search or problem.work.size > (MOST_HEAVY_TAILED if fit.heavy_tailed else _MOST)
+    hopeless = not search or problem.work.size > (_MOST_HEAVY_TAILED if fit.heavy_tailed else _MOST)
     return found if best or hopeless else _spectral_search(problem, found, limit, options)
 
 
@@ -71,7 +71,7 @@ def has_far_less_noise(one: Candidate, other: Candidate) -> bool:
 def from_small_targets(problem: Problem, limit: int, options: Options, *, only_sharp: bool = False) -> Candidate | None:
     """Fit all from the targets of less than median size, for errors are large; None without a result.
 
-    If `only_sharp`, only a fit of these that leaves noise is gone on with.
+    If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with.
     """
     size = np.abs(problem.base.y)
     return _from_part(problem, size <= quantile(size, SMALL_LEVEL), limit, options, only_sharp=only_sharp)

@@ -125,7 +125,7 @@ class _Linearised(NamedTuple):
 
 
 def _linearise(measurements: Measurements, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> _Linearised:
-    """Return the tangent space and the residual at u diag(s) v^T; it may cost next to nothing in stored coordinates."""
+    """Return the tangent space and the residual at u diag(s) v^T, which is nearly free in stored coordinates."""
     tangent = measurements.tangent(u, v)
     if measurements.entrywise:
         return _Linearised(tangent, evaluate(measurements, u, s, v))

@@ -43,11 +43,11 @@ class StepState:
 
     @property
     def factor_norm(self) -> float:
-        """The same, and at most a tenth more than that norm (of 20 directions): by four squarings of each matrix."""
+        """Upper bound of that norm, for 20 directions at most a tenth too large, by squarings of Gram matrices."""
         bound = self.factor_bound
         if not 0.0 < bound < np.inf:
             return bound if bound == 0.0 else np.inf
-        powers = [gram / bound for gram in self._grams]
+        powers = [gram.astype(np.float64) / bound for gram in self._grams]
         for _ in range(4):
             powers = [power @ power for power in powers]
         return bound * float(max(np.vdot(power, power) for power in powers)) ** (1.0 / 32.0)

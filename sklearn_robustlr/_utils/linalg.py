@@ -94,10 +94,7 @@ def _in_double(matrix: Any) -> Any:
 
 
 def largest_singular_value(matrix: Any) -> float:
-    """Return the largest singular value of a dense or sparse matrix, to 1e-6; the same input gives the same bits.
-
-    It takes a fifth of the time of :func:`truncated_svd`.
-    """
+    """Return the largest singular value of a dense or sparse matrix, to 1e-6; the same input gives the same bits."""
     matrix = _in_double(matrix)
     n = min(matrix.shape)
     if n <= _GRAM_SIZE:

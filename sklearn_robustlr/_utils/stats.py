@@ -63,7 +63,7 @@ def _ends(sample: np.ndarray, q: float) -> tuple[float, float]:
 
 
 def random_sample(n: int, most: int) -> slice | np.ndarray:
-    """Indices of all of n values, or of nearly so many of them, in order: always the same ones."""
+    """Indices of all of n values; of more than `most`, of two thirds to all of so many. They are always the same."""
     return slice(None) if n <= most else np.unique(np.random.RandomState(0).randint(n, size=most))
 
 

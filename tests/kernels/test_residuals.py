@@ -51,10 +51,11 @@ def test_bisquare_sum(residual):
 
 def test_sums_do_not_depend_on_where_the_arrays_are(residual):
     """Vectorised code with a check for arrays that overlap may add up in two orders."""
-    found = set()
-    for offset in range(8):
-        memory = np.empty((2, len(residual) + 8))
-        own, weight = memory[0, offset : offset + len(residual)], memory[1, 3 : 3 + len(residual)]
-        own[:] = residual
-        found.add(residual_kernels.inlier_probabilities(own, 0.1, 2.0, 0.3, weight))
+    residual = np.tile(residual, 4)
+    found, n = set(), len(residual)
+    for first in range(8):
+        for second in range(8):
+            own, weight = np.empty(n + 8)[first : first + n], np.empty(n + 8)[second : second + n]
+            own[:] = residual
+            found.add(residual_kernels.inlier_probabilities(own, 0.1, 2.0, 0.3, weight))
     assert len(found) == 1

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_robustlr._utils.stats import is_quantile_below, quantile, weighted_median
+from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, weighted_median
 
 DRAWS = {
     "normal": lambda rng, n: rng.standard_normal(n),
@@ -44,3 +44,13 @@ def test_half_of_the_mass_is_below_the_weighted_median(kind, seed, n, power):
 def test_values_that_are_no_numbers_come_last():
     values = np.r_[np.full(3000, np.nan), np.arange(5000.0)]
     assert_allclose(quantile(values, 0.5), 4000.0)
+
+
+@pytest.mark.parametrize("n", [1, 100, 101, 150, 10_000])
+def test_a_sample_is_all_or_a_good_part_of_it(n):
+    values = np.arange(n)
+    some = values[random_sample(n, 100)]
+    assert_array_equal(some, values[random_sample(n, 100)])
+    assert np.all(np.diff(some) > 0)
+    assert len(some) == n if n <= 100 else 60 <= len(some) <= 100
+    assert some[0] <= 0.1 * n and some[-1] >= 0.9 * n - 1
