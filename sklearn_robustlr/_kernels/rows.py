@@ -138,10 +138,7 @@ def _capped_loss(residual, scale):
 @jit()
 def _met(residual, reach):
     """Number of residuals within `reach`."""
-    count = 0
-    for p in range(residual.shape[0]):
-        count += abs(residual[p]) <= reach
-    return count
+    return np.sum(np.abs(residual) <= reach)
 
 
 @jit()
@@ -324,9 +321,10 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             n_few = _FEW if n > 2 * _FEW else 0
             few, few_y = np.empty((k, n_few)), np.empty(n_few)
             _take_some(y_i, b_i, few_y, few)
-            # one that is better meets more: in a long row one subset of its inliers is enough to find it
-            share = max(_met(residual, reach) / n if n_few else 0.0, LEAST_INLIERS)
-            for _ in range(min(n_starts, starts_needed(share, k))):
+            # one that is better meets more, and in a long row one subset of its inliers is enough to find it
+            usual, share = starts_needed(LEAST_INLIERS, k), max(_met(residual, reach) / n, LEAST_INLIERS)
+            needed = max(n_starts, usual) * starts_needed(share, k) // usual if n_few else n_starts
+            for _ in range(min(n_starts, needed)):
                 regular, state = _interpolate(order, state, y_i, b_i, gram, x)
                 if not regular:
                     continue
