@@ -45,8 +45,8 @@ _SCREENING = {"decay": 0.9, "fresh": 0}
 # Share of the first step at which that ends: the estimate that follows goes on from there. And the bound on the fall of
 # the scale in one of its steps, of entries, where a block of them that is spoilt by it is tried again in another way.
 _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
-# Gauss-Newton steps of a fit beside an exact one: with 14, as many of 20 matrices are right with 5 % of the signs turned
-# (8), and with 30 % of the values stuck (13) (``structure.py``).
+# Gauss-Newton steps of a fit beside an exact one. With 14, as many of 20 matrices are right where 5 % of the signs are
+# turned (8), and where 30 % of the values are stuck (13) (``structure.py``).
 _FEW_STEPS = 4
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank.
