@@ -150,8 +150,9 @@ class LazyModel:
         entries, options = self._entries, self._options
         weighted = entries.weight is not None  # which the other fit knows nothing of
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
+        space = None if refined is None else refined.space(entries, entries)
         if fit.sharp or self.averaged is None:
-            return None if refined is None else _as_fit(entries, refined.space(entries), fit, fit.verdict, options)
+            return None if space is None else _as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
         # one that says that no rank is sharp is no fit yet
@@ -164,7 +165,7 @@ class LazyModel:
         if self._takes_place_of(fit, other) or (weighted and refined is None):
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else fit.verdict
             return _as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
-        return None if refined is None else _as_fit(entries, refined.space(entries), fit, fit.verdict, options)
+        return None if space is None else _as_fit(entries, space, fit, fit.verdict, options)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors; beyond doubt, where only that is to be trusted.

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._model.beyond import noise_edge, share_beyond
 from .._model.calibration import Calibration
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
-from .._model.posterior import Columns, moments, regress, sweep_until_settled
+from .._model.posterior import Columns, moments, power_of, regress, sweep_until_settled
 from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._model.table import Table
@@ -75,12 +76,15 @@ class SharpColumns:
         p = entries.shape[1]
         return Table.of(entries, np.zeros(p), np.full(p, self.unit))
 
-    def space(self, entries: Entries) -> ModelSpace:
-        """The space of one member, calibrated by some of these entries."""
+    def space(self, entries: Entries, seen: Entries) -> ModelSpace:
+        """The space of one member, calibrated by some of these entries, of all those that were `seen`."""
         p = entries.shape[1]
         table = self.table(entries)
         held = np.random.RandomState(0).uniform(size=len(table.values)) < HELD_OUT
         missed = self._missed(table, held)
+        law, edge = self.columns.law, noise_edge(len(seen.y), *seen.shape)
+        error = missed.deviation**2 / law.inlier_variances[table.cols[held]] - 1.0
+        error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
         return ModelSpace(
             names=(SHARP,),
             members=(self.columns,),
@@ -94,6 +98,7 @@ class SharpColumns:
             screen=None,
             column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2)) if held.any() else np.nan),
             calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
+            share_beyond=share_beyond(power_of(self.columns.loadings, law), edge, error),
             usual_weight=table.usual_weight,
         )
 

@@ -49,7 +49,7 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     columns = replace(columns, covariances=_covariances(entries, u, replace(sharp, columns=columns), reach))
     if rows.all():
         columns = replace(columns, joint=_joint(table, u, replace(sharp, columns=columns), reach))
-    return replace(sharp, columns=columns).space(some)
+    return replace(sharp, columns=columns).space(some, entries)
 
 
 def _shares(table: Table, u: np.ndarray, columns: Columns) -> NoiseLaw:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
 from .._utils.values import Factors
+from .beyond import noise_edge, share_beyond
 from .calibration import Calibration
 from .members import GROWN, Fitter, Members
-from .posterior import Columns, signal, start_columns, sweep_until_settled
+from .posterior import Columns, power_of, signal, start_columns, sweep_until_settled
 from .samples import Samples
 from .space import ModelSpace
 from .table import Table
@@ -147,8 +149,9 @@ class FirstAverage:
         if grown is not members:
             members, weights = _weighed(grown, alone=not samples.are_all)
         missed, within = members.missed, np.abs(test.values) <= _FENCE
-        inlier = _inlier_chances(test, members, weights)
         final = [self._final(name, columns) for name, columns in members.columns.items()]
+        members = members.with_errors_of(final)  # of more entries it is clearer what is wide
+        inlier = _inlier_chances(test, members, weights)
         errors = _errors(test, weights @ missed)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
@@ -164,10 +167,22 @@ class FirstAverage:
             screen=fitter.screen,
             column_errors=_column_errors(errors.missed**2, test.cols[within], noise, members.counts[within]),
             calibration=_calibrate_average(test, members, weights, inlier),
+            share_beyond=self._share_beyond(members, weights, final),
             usual_weight=samples.table.usual_weight,
         )
         held = samples.held & (np.abs(samples.table.values) <= _FENCE)
         return Averaged(space, samples.entries, samples.rows, held, errors)
+
+    def _share_beyond(self, members: Members, weights: np.ndarray, final: list[Columns]) -> float:
+        """Share of the noise that may be a part of the matrix, by the directions of the likeliest member."""
+        likeliest = int(np.argmax(weights))
+        law, loadings = final[likeliest].law, final[likeliest].loadings
+        grown = list(members.columns)[likeliest] == GROWN
+        table = self.fitter.larger(law) if grown else self.fitter.table(law)
+        spread = _spread(self.fitter.samples.test, members, weights)
+        error = np.minimum(spread.error / spread.noise, 1.0)
+        edge = noise_edge(table.size, table.n_rows, table.shape[1])
+        return share_beyond(power_of(loadings, law), edge, float(np.mean(error)) if len(error) else 1.0)
 
     def _final(self, name: str, columns: Columns) -> Columns:
         """A member at its end, with the joint covariance of its loadings, if it has not seen more rows than others."""
@@ -226,17 +241,29 @@ def _inlier_chances(test: Table, members: Members, weights: np.ndarray) -> np.nd
     ):
         if columns.law.robust:
             core = columns.law.variances[test.cols]
-            gross += weight * columns.law.weigh(missed**2 * core / (core + variance), test.cols).gross
+            weights_of = columns.law.weigh(missed**2 * core / (core + variance), test.cols)
+            gross += weight * columns.law.error_chances(weights_of)
     return 1.0 - gross
+
+
+class _Spread(NamedTuple):
+    """Variances of what an average predicts of held-out entries, and those of the noise."""
+
+    error: np.ndarray
+    noise: np.ndarray
+
+
+def _spread(test: Table, members: Members, weights: np.ndarray) -> _Spread:
+    """What the members of an average state of held-out entries, and how they differ."""
+    missed = members.missed
+    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members.columns.values()])
+    return _Spread(weights @ (members.variances + (missed - weights @ missed) ** 2), weights @ noise)
 
 
 def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlier: np.ndarray) -> Calibration:
     """Held-out errors of the average beside what its members predict of them."""
-    missed = members.missed
-    error = weights @ missed
-    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members.columns.values()])
-    spread = weights @ (members.variances + noise + (missed - error) ** 2)
-    return Calibration.of(error, np.sqrt(spread), inlier)
+    spread = _spread(test, members, weights)
+    return Calibration.of(weights @ members.missed, np.sqrt(spread.error + spread.noise), inlier)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:

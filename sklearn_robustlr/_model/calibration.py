@@ -9,6 +9,8 @@ from scipy.special import ndtri
 
 # Scores of a normal law that stand beside those of held-out entries, so that a few of these are no law of their own.
 _NORMAL_SCORES = 20
+# Share of held-out errors that are compared with predictions: the largest may be the tail of a noise law.
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ class Calibration:
         if coverage > last:  # beyond the largest size a normal tail
             return float(self.scores[-1] * ndtri(0.5 + 0.5 * coverage) / ndtri(0.5 + 0.5 * last))
         return float(np.interp(coverage * total, mass, self.scores))
+
+    @property
+    def excess(self) -> float:
+        """What held-out errors have beyond what was predicted of them, in units of the predicted variances.
+
+        Where they have nothing, what chance leaves of the positive part is subtracted: 1 / sqrt(2 pi) of the standard
+        deviation of the size that a share of :data:`_MOST` is below, under a normal law.
+        """
+        size = ndtri(0.5 + 0.5 * _MOST)
+        density = 2.0 * np.exp(-0.5 * size**2) / np.sqrt(2.0 * np.pi)
+        chance = np.sqrt(_MOST * (1.0 - _MOST) / self.weights.sum()) / density / np.sqrt(2.0 * np.pi)
+        return max((self.width(_MOST) / (size + chance)) ** 2 - 1.0, 0.0)
 
     @property
     def factor(self) -> float:

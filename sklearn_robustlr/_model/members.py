@@ -67,6 +67,14 @@ class Members:
             self, columns={n: self.columns[n] for n in names}, predicted={n: self.predicted[n] for n in names}
         )
 
+    def with_errors_of(self, others: list[Columns]) -> Members:
+        """The same, what is wide counting as it does in these columns."""
+        columns = {
+            name: replace(own, law=replace(own.law, wide_is_errors=other.law.wide_is_errors))
+            for (name, own), other in zip(self.columns.items(), others, strict=True)
+        }
+        return replace(self, columns=columns)
+
 
 @dataclass(frozen=True)
 class Fitter:

@@ -35,6 +35,11 @@ class Weights(NamedTuple):
     counted: np.ndarray
     gross: np.ndarray
 
+    @property
+    def wide(self) -> np.ndarray:
+        """Share of the wide part: effective is core plus a thirtieth of wide, counted is core plus wide."""
+        return (self.counted - self.effective) / (1.0 - 1.0 / _WIDE)
+
 
 class NoiseSums(NamedTuple):
     """Weighted squares and counts of each column, and how many entries are core, wide and gross."""
@@ -48,8 +53,7 @@ class NoiseSums(NamedTuple):
         """Those of entries in columns `cols`, by their expected squared residuals and weights."""
         power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
         count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
-        # effective is core plus a thirtieth of wide, counted is core plus wide
-        wide = (weights.counted - weights.effective) / (1.0 - 1.0 / _WIDE)
+        wide = weights.wide
         parts = np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
         return cls(power, count, parts)
 
@@ -68,7 +72,7 @@ class NoiseLaw:
 
     The wide part keeps the core from collapsing onto the best-fitting entries where data are only nearly low-rank. A
     law that is not `robust` has the core alone. `variances` are those of the core, one a column; if `common`, they are
-    one and the same.
+    one and the same. What is wide counts as noise, or as errors if `wide_is_errors`.
     """
 
     variances: np.ndarray
@@ -76,14 +80,24 @@ class NoiseLaw:
     shares: np.ndarray
     spread: float
     common: bool = False
+    wide_is_errors: bool = False
 
     @property
     def inlier_variances(self) -> np.ndarray:
-        """Variances of core and wide together, one a column."""
-        if not self.robust:
-            return self.variances
-        core, wide, _ = self.shares
-        return self.variances * (core + _WIDE * wide) / (core + wide)
+        """Variances of the noise of inliers, one a column: of core and wide together."""
+        wide = self._wide_share
+        return self.variances * (1.0 - wide + _WIDE * wide)
+
+    @property
+    def _wide_share(self) -> float:
+        """Share of the inliers that is wide."""
+        if not self.robust or self.wide_is_errors:
+            return 0.0
+        return float(self.shares[1] / (self.shares[0] + self.shares[1]))
+
+    def error_chances(self, weights: Weights) -> np.ndarray:
+        """Probabilities of entries with these weights to be errors."""
+        return weights.gross + weights.wide if self.wide_is_errors else weights.gross
 
     @classmethod
     def start(cls, variances: np.ndarray, robust: bool) -> NoiseLaw:
@@ -150,9 +164,8 @@ class NoiseLaw:
     def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw the noise of inliers: n of each column."""
         noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))
-        if self.robust:
-            core, wide, _ = self.shares
-            noise[rng.uniform(size=noise.shape) < wide / (core + wide)] *= np.sqrt(_WIDE)
+        if self._wide_share:
+            noise[rng.uniform(size=noise.shape) < self._wide_share] *= np.sqrt(_WIDE)
         return noise
 
 

@@ -10,6 +10,8 @@ from .._kernels.posterior import diagonal_moments, entry_means, entry_moments, p
 from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
+from .apart import told_apart
+from .beyond import noise_edge
 from .noise import NoiseLaw
 from .passes import Gaussian, Passes
 from .table import Table
@@ -125,7 +127,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     weights = table.weigh(law, (target - fitted) ** 2 + variance)
     covariances = np.empty((n, k * (k + 1) // 2))
     posterior_rows(indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances)
-    return RowPosterior(means, covariances, weights.precision, weights.gross)
+    return RowPosterior(means, covariances, weights.precision, law.error_chances(weights))
 
 
 def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +176,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
+    law = told_apart(law, table, table.values - fitted - m[cols])
     return replace(columns, loadings=v.mean, covariances=v.covariance, mean=m, law=law, joint=None)
 
 
@@ -191,9 +194,12 @@ def mean_moments(means: np.ndarray, covariance: np.ndarray, row_weight: np.ndarr
 
 def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
     """Power of each direction, in units of the most that a direction of noise has."""
-    power = np.sum(loadings**2 / law.variances[:, None], axis=0)
-    p = table.shape[1]
-    return table.size / p * power / np.sum(np.sqrt([table.n_rows, p])) ** 2
+    return power_of(loadings, law) / noise_edge(table.size, table.n_rows, table.shape[1])
+
+
+def power_of(loadings: np.ndarray, law: NoiseLaw) -> np.ndarray:
+    """Mean variance of the entries of each direction, in units of that of the noise."""
+    return np.mean(loadings**2 / law.variances[:, None], axis=0)
 
 
 def _rotate(rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None) -> tuple[Gaussian, np.ndarray]:

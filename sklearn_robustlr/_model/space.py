@@ -88,8 +88,8 @@ class ModelSpace:
     coefficients of the fitted rows.
     Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
     missing under a Gaussian law (None: none is one). `column_errors` are root mean squares of held-out errors, in even
-    units, and `calibration` has these errors beside what was predicted of them. Entries of no known precision have the
-    `usual_weight`.
+    units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
+    noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
     """
 
     names: tuple[str, ...]
@@ -104,6 +104,7 @@ class ModelSpace:
     screen: Screen | None
     column_errors: np.ndarray
     calibration: Calibration
+    share_beyond: float = 0.0
     usual_weight: float = 1.0
 
     #: Entries have noise: none is met exactly.

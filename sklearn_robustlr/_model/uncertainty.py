@@ -31,8 +31,9 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     """Spread at the entries of `places` of rows that are regressed on `entries`; without places at all, (n, p).
 
     The variance of an average is that of the mixture of its members: the mean of theirs, and of the squares by which
-    they differ from it. Standard errors are calibrated; deviations of values are those that the calibration is in units
-    of.
+    they differ from it. Standard errors are calibrated: what held-out errors have beyond the prediction is theirs, and
+    so is what the directions of the fit cannot capture. Deviations of values are those that the calibration is in units
+    of, and their noise has the latter in it.
     """
     n, p = entries.shape
     entries = space.measured(entries)
@@ -53,8 +54,9 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]
     with interruptible() as token:
         run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
-    value = np.hypot(error, space.noise[cols])
-    error *= space.calibration.factor
+    noise, calibration = space.noise[cols], space.calibration
+    value = np.hypot(error, noise)
+    error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
     return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))
 
 

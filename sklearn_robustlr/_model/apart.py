@@ -1,0 +1,54 @@
+"""Whether the wide part of a noise law is noise or errors: a second mode of the sizes of residuals tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from .noise import NoiseLaw
+from .table import Table
+
+# Sizes of residuals, in noise scales, among which a second mode is looked for.
+_SIZES = np.arange(2.0, 20.1, 0.5)
+# Share of these residuals that is in the wrong place for noise beyond chance, at least.
+_LEAST = 0.1
+# Residuals of inliers, in noise scales.
+_NEAR = 2.0
+
+
+def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw:
+    """The law in which what is wide is errors where the residuals of a table have a second mode.
+
+    Large noise is rarer than small noise, so that the density of its sizes never rises. Residuals of a column that has
+    hardly more values than noise scales may have several modes without any error: they do not count.
+    """
+    if not law.robust:
+        return law
+    size = np.abs(table.root_weight * residual) / np.sqrt(law.variances[table.cols])
+    rises = _rises(size) and _rises(size[_is_fine(table, law, size)[table.cols]])
+    return replace(law, wide_is_errors=rises)
+
+
+def _rises(size: np.ndarray) -> bool:
+    """Whether the density of sizes rises beyond chance.
+
+    Their distribution function is compared with that of the nearest density which never rises (U. Grenander, "On the
+    theory of mortality measurement", Skandinavisk Aktuarietidskrift 39, 1956).
+    """
+    count = np.histogram(size, _SIZES)[0]
+    falling = isotonic_regression(count, increasing=False).x
+    moved = float(np.max(np.cumsum(falling - count)))
+    return moved > _LEAST * count.sum() + np.sqrt(count.sum())
+
+
+def _is_fine(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
+    """Mask of the columns whose inliers have values less than a noise scale apart."""
+    order, bounds = table.by_column, table.column_bounds
+    fine = np.zeros(table.shape[1], dtype=bool)
+    for j in range(len(fine)):
+        own = order[bounds[j] : bounds[j + 1]]
+        step = np.diff(np.unique(table.values[own[size[own] < _NEAR]]))
+        fine[j] = len(step) > 0 and float(np.median(step)) < np.sqrt(law.variances[j])
+    return fine

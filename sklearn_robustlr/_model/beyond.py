@@ -1,0 +1,35 @@
+"""What of a matrix no direction of a fit captures, because it is less than the noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Power of a direction, in units of the most that one of noise has, from which a fit would have it. If the spectrum goes
+# on falling as it does, the next direction has 18 and more in matrices of a sharp rank, at most 1.5 in those whose
+# singular values fall as j^-1.5 (``python asv_bench/studies/uncertainty.py --row grid``).
+_SEEN = 3.0
+# Exponent by which powers fall if nothing is known of it: singular values fall as 1 / j.
+_USUAL_FALL = 2.0
+
+
+def noise_edge(size: float, n: float, p: float) -> float:
+    """Most power that a direction of noise of variance one has by chance, in `size` entries of an n x p matrix."""
+    return float((np.sqrt(n) + np.sqrt(p)) ** 2 / size)
+
+
+def share_beyond(power: np.ndarray, edge: float, error: float) -> float:
+    """Share of the noise variance that may be a part of the matrix: the directions after those of a fit.
+
+    `power` is the mean variance of the entries of each direction, `error` that of the errors of the fit, and `edge`
+    that of a direction of noise, all in units of the noise variance. Nothing is beyond the fit if the next direction
+    would be seen. Else as much is as the errors of the fit have, which the best rank balances: where powers fall as
+    j^-g, the sum of both is least if what is left out is 1 / (g - 1) of the errors. It may well be as much as a
+    direction of noise.
+    """
+    power = np.sort(power[power > 0.0])[::-1]
+    k = len(power)
+    if k:
+        fall = np.log(power[0] / power[-1]) / np.log(k) if k > 1 else _USUAL_FALL
+        if power[-1] * (k / (k + 1.0)) ** fall > _SEEN * edge:
+            return 0.0
+    return min(max(error, edge), 1.0)
