@@ -101,6 +101,7 @@ def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
     is heavy, too.
     """
     few, many = (4.0, 8.0) if fit.heavy_tailed else (3.0, 4.5)
+    few -= min(max((float(np.mean(fit.inlier_weight)) - 0.9) / 0.05, 0.0), 1.0) * (not fit.heavy_tailed)
     least = many if fit.scale > 0.6 else few
     return float(fit.inlier_weight.sum()) >= of * least * fit.dof
 

@@ -12,7 +12,7 @@ from .._operators.base import evaluate
 from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._rows.mending import mend
-from .._solvers.gauss_newton import m_estimate
+from .._solvers.gauss_newton import least_squares, m_estimate
 from .._solvers.manifold import manifold_subgradient, truncate
 from .._solvers.misfit import bisquare
 from .._solvers.starts import spectral_start
@@ -213,6 +213,11 @@ class Scan:
                 if not improves(better, fit):
                     break
                 fit = better
+        if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit)):
+            # it follows a part of the measurements
+            other = least_squares(base, fit.u, fit.s, fit.v, symmetric=symmetric)
+            if has_enough_inliers(other):
+                return other
         return fit
 
     def is_firm(self, fit: Fit) -> bool:

@@ -37,6 +37,8 @@ _CLUSTERED = 1.5
 _ROUNDING = 32.0
 # Residuals, of many, that tell whether their law has a heavy tail.
 _SAMPLE = 20_000
+# Steps of least squares, and of the mixture after them.
+_UNWEIGHTED = 8
 # Most steps from a fit to that of weighted measurements: they end where the sum of squares no longer falls.
 _REWEIGHTED = 20
 
@@ -137,6 +139,30 @@ def _is_rounding(residual: np.ndarray, informative: np.ndarray | None) -> bool:
     """Whether the lower quartile of the residuals is rounding of a product."""
     size = np.abs(residual if informative is None else residual[informative])
     return quantile(size, 0.25) <= _ROUNDING * np.finfo(size.dtype).eps
+
+
+def least_squares(
+    measurements: Measurements, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, symmetric: bool = False
+) -> Fit:
+    """Run the iteration of :func:`m_estimate` from least squares, all measurements being inliers at first.
+
+    Where measurements are few, a scale that begins too small may end at a part of them that the fit follows.
+    """
+    dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
+    floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))
+    inlier = np.ones_like(measurements.y)
+    for _ in range(_UNWEIGHTED):
+        tangent, residual = _linearise(measurements, u, s, v)
+        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
+    tangent, residual = _linearise(measurements, u, s, v)
+    mixture = Mixture.of_inliers(residual, dof, floor)
+    for _ in range(_UNWEIGHTED):
+        inlier = mixture.update(residual)
+        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
+        tangent, residual = _linearise(measurements, u, s, v)
+    return Fit(
+        u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=2 * _UNWEIGHTED
+    )
 
 
 def m_estimate(

@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from .._kernels.residuals import inlier_probabilities, likely_errors
+from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import quantile, weighted_median
 from .._utils.values import Fit
 
@@ -27,6 +28,15 @@ class Mixture:
         self.scale = max(quantile(size, met + 0.2 * (1.0 - met)) / 0.2533, floor)
         self.spread = max(quantile(size, 0.9), 3.0 * self.scale)
         self.bad_share = 0.3
+
+    @classmethod
+    def of_inliers(cls, residual: np.ndarray, dof: int, floor: float) -> Mixture:
+        """The mixture that takes nearly all for inliers, of a fit that all are inliers of."""
+        mixture = cls(residual, dof, floor, 0.5)
+        free = 1.0 - min(dof / len(residual), 0.5)
+        mixture.scale = max(quantile(np.abs(residual), 0.5) / NORMAL_MEDIAN / np.sqrt(free), floor)
+        mixture.spread, mixture.bad_share = 3.0 * mixture.scale, 0.01
+        return mixture
 
     def update(self, residual: np.ndarray) -> np.ndarray:
         """Make one expectation-maximisation step; returns the posterior probability of each to be an inlier."""
