@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
+from .._model.beyond import noise_edge, share_beyond
 from .._operators.base import Measurements
+from .._utils.linalg import degrees_of_freedom
 from .._utils.values import StopReason
 from .measurements import LowRankFit
 
@@ -28,7 +30,9 @@ class TangentErrors:
 
     `root` is the Cholesky factor of the normal equations of the inliers, of all rows of the factors together or, of
     shape (d1 + d2, k, k), of each apart; `least` is the precision that was added for directions that no measurement
-    tells of, `scale` that of the noise. With `symmetric`, both factors are one.
+    tells of, `scale` that of the noise. A `share_beyond` of the variance of the noise, of measurements whose derivatives
+    have squares of a sum of `usual`, may be a part of the matrix that no direction captures. With `symmetric`, both
+    factors are one.
     """
 
     left: np.ndarray
@@ -36,6 +40,8 @@ class TangentErrors:
     root: np.ndarray
     least: float
     scale: float
+    share_beyond: float
+    usual: float
     symmetric: bool
 
     def deviations(self, measurements: Measurements) -> np.ndarray:
@@ -51,8 +57,9 @@ class TangentErrors:
             else:
                 k = self.root.shape[1]
                 moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
-            out[lo : lo + step] = np.einsum("ij,ij->j", moved, moved)
-            known[lo : lo + step] = self.least * out[lo : lo + step] <= _UNKNOWN * np.einsum("ij,ij->i", rows, rows)
+            power, size = np.einsum("ij,ij->j", moved, moved), np.einsum("ij,ij->i", rows, rows)
+            known[lo : lo + step] = self.least * power <= _UNKNOWN * size
+            out[lo : lo + step] = power + self.share_beyond / self.usual * size
         return np.where(known, self.scale * np.sqrt(out), np.inf)
 
 
@@ -73,10 +80,11 @@ def tangent_errors(
     some = inliers[(np.arange(int(len(inliers) / stride)) * stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
-    step = max(_BLOCK // unknowns, 1)
+    power, step = np.zeros(k), max(_BLOCK // unknowns, 1)
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
+        power += np.sum(_parts_of_directions(rows, left, symmetric) ** 2, axis=0)
         if weight is not None:
             rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
         if whole:
@@ -86,12 +94,26 @@ def tangent_errors(
             normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
     normal *= len(inliers) / max(len(some), 1)
     diagonal = np.einsum("...ii->...i", normal)
+    usual = float(diagonal.sum()) / (len(inliers) if weight is None else float(weight[inliers].sum())) or 1.0
     least = _FLAT * (float(diagonal.mean()) or 1.0)
     diagonal += least
+    dof = degrees_of_freedom(measurements.shape, k, symmetric=symmetric)
+    free = min(dof / max(len(inliers), 1), 0.5)
+    edge = noise_edge(max(len(inliers), 1), *measurements.shape)
+    share = share_beyond(power / max(len(some), 1) / float(fit.scale) ** 2, edge, free / (1.0 - free))
     try:
-        return TangentErrors(left, right, np.linalg.cholesky(normal), least, float(fit.scale), symmetric)
+        root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
+    return TangentErrors(left, right, root, least, float(fit.scale), share, usual, symmetric)
+
+
+def _parts_of_directions(rows: np.ndarray | sparse.csr_matrix, left: np.ndarray, symmetric: bool) -> np.ndarray:
+    """Measurements (n, k) of each direction of left right^T, from their derivatives."""
+    d, k = left.shape
+    each = sparse.csr_matrix((left.ravel(), np.tile(np.arange(k), d), np.arange(d * k + 1)), shape=(d * k, k))
+    parts = _in_full(rows[:, : d * k] @ each)
+    return parts / 2.0 if symmetric else parts
 
 
 def _gradients(
