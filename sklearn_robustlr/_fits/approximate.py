@@ -152,7 +152,7 @@ class LazyModel:
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
         space = None if refined is None else refined.space(entries, entries)
         if fit.sharp or self.averaged is None:
-            return None if space is None else _as_fit(entries, space, fit, fit.verdict, options)
+            return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
         # one that says that no rank is sharp is no fit yet
@@ -164,8 +164,8 @@ class LazyModel:
             other = predicted_errors(fit, self.averaged)
         if self._takes_place_of(fit, other) or (weighted and refined is None):
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else fit.verdict
-            return _as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
-        return None if space is None else _as_fit(entries, space, fit, fit.verdict, options)
+            return as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
+        return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors; beyond doubt, where only that is to be trusted.
@@ -183,7 +183,7 @@ class LazyModel:
         return self.averaged.errors.are_small or is_nearer(missed, errors)
 
 
-def _as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
+def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
     """A model as a fit of all rows, in the units of the data."""
     dtype = entries.dtype
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)

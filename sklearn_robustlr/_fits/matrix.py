@@ -10,17 +10,22 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
+from .._selection.solve import find_repeated
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
-from .approximate import Approximation, LazyModel
+from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
+from .sharp import refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
+# Inliers per degree of freedom beyond which the prior of a posterior mean changes little; share of the inliers that it may
+# lose.
+_MANY, _LOST = 20.0, 0.005
 # Rows and columns, at most, that are looked at for that.
 _LOOKED_AT, _COLUMNS = 200, 100
 
@@ -80,7 +85,27 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
     else:
         fit = fit_location(entries, options.n_init)
-    return _settle(entries, kept, fit, options)
+    found = _settle(entries, kept, fit, options)
+    return _posterior_mean(entries, found, options) or found
+
+
+def _posterior_mean(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
+    """The posterior mean in place of least squares, where inliers are few: it is nearer to the matrix.
+
+    None where they are many, where some rows or columns are not identifiable, or fewer entries would be met.
+    """
+    fit = found.fit
+    inliers = float(np.sum(~fit.outliers))
+    unclear = fit.verdict.code is not StopReason.NOISY or fit.heavy_tailed or not options.polish
+    unclear = unclear or len(found.undetermined_rows) > 0 or len(found.undetermined_columns) > 0
+    if unclear or inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or find_repeated(entries.y).any():
+        return None
+    refined = refined_columns(entries, fit)
+    if refined is None or refined.columns.rank < fit.rank:
+        return None
+    approximation = as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
+    fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * inliers
+    return None if fewer else _judge_approximation(entries, approximation)
 
 
 def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
