@@ -15,6 +15,7 @@ from .._rows.mending import mend
 from .._solvers.gauss_newton import least_squares, m_estimate
 from .._solvers.manifold import manifold_subgradient, truncate
 from .._solvers.misfit import bisquare
+from .._solvers.mixture import mean_log_density
 from .._solvers.starts import spectral_start
 from .._utils.checkpoint import stage
 from .._utils.linalg import SVD, product_svd
@@ -214,9 +215,9 @@ class Scan:
                     break
                 fit = better
         if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit)):
-            # it follows a part of the measurements
             other = least_squares(base, fit.u, fit.s, fit.v, symmetric=symmetric)
-            if has_enough_inliers(other):
+            # one that follows a part of the measurements is too good by what it has chosen
+            if has_enough_inliers(other) and mean_log_density(other) > mean_log_density(fit) - fit.dof / base.size:
                 return other
         return fit
 

@@ -62,6 +62,20 @@ class Mixture:
         return bool(self.bad_share > 0.35 and tail > beyond * core)
 
 
+def mean_log_density(fit: Fit) -> float:
+    """Mean logarithm of the density of the residuals of a fit with noise, under the mixture that it ended with.
+
+    Its scale has been corrected for the degrees of freedom: to follow a part of the measurements is not rewarded.
+    """
+    size = np.abs(fit.residual.astype(np.float64))
+    gross = 1.0 - fit.inlier_weight.astype(np.float64)
+    spread, share = 3.0 * fit.scale, max(float(np.mean(gross)), 1e-3)
+    if gross.any():
+        spread = max(float(weighted_median(size, gross)), spread)
+    inlier = (1.0 - share) / (np.sqrt(2.0 * np.pi) * fit.scale) * np.exp(-0.5 * np.minimum(size / fit.scale, 35.0) ** 2)
+    return float(np.mean(np.log(inlier + share / (np.pi * spread * (1.0 + (size / spread) ** 2)))))
+
+
 def unbiased_scale(fit: Fit) -> float:
     """Return the noise scale of a fit with noise, corrected for the degrees of freedom of the fit.
 
