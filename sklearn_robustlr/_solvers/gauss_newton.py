@@ -160,9 +160,7 @@ def least_squares(
         inlier = mixture.update(residual)
         u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
         tangent, residual = _linearise(measurements, u, s, v)
-    return Fit(
-        u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=2 * _UNWEIGHTED
-    )
+    return Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=2 * _UNWEIGHTED)
 
 
 def m_estimate(
