@@ -191,7 +191,7 @@ def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdic
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
     space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
-    scale = float(np.sqrt(np.mean(space.noise**2)))
+    scale = float(np.linalg.norm(space.noise / space.noise.max()) / np.sqrt(len(space.noise)) * space.noise.max())
     found = replace(
         fit,
         left=u.astype(dtype),

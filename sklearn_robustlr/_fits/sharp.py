@@ -22,6 +22,8 @@ from .measurements import LowRankFit
 
 #: Share of the entries that is left out of its rows to calibrate intervals.
 HELD_OUT = 0.1
+# Held-out errors that are enough for a calibration: of fewer entries several groups are held out by turns.
+_CALIBRATED = 1000
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-14
 
@@ -80,10 +82,14 @@ class SharpColumns:
         """The space of one member, calibrated by some of these entries, of all those that were `seen`."""
         p = entries.shape[1]
         table = self.table(entries)
-        held = np.random.RandomState(0).uniform(size=len(table.values)) < HELD_OUT
-        missed = self._missed(table, held)
+        group = np.random.RandomState(0).randint(round(1.0 / HELD_OUT), size=len(table.values))
+        n_groups = min(-(-_CALIBRATED // max(int(HELD_OUT * len(group)), 1)), group.max(initial=0) + 1)
+        held = group < n_groups
+        order = np.argsort(group[held], kind="stable")
+        each = [self._missed(table, group == g) for g in range(n_groups)]
+        missed = Missed(*(np.concatenate(part) for part in zip(*each, strict=True)))
         law, edge = self.columns.law, noise_edge(len(seen.y), *seen.shape)
-        error = missed.deviation**2 / law.inlier_variances[table.cols[held]] - 1.0
+        error = missed.deviation**2 / law.inlier_variances[table.cols[held][order]] - 1.0
         error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
         return ModelSpace(
             names=(SHARP,),

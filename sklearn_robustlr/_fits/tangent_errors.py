@@ -30,8 +30,8 @@ class TangentErrors:
 
     `root` is the Cholesky factor of the normal equations of the inliers, of all rows of the factors together or, of
     shape (d1 + d2, k, k), of each apart; `least` is the precision that was added for directions that no measurement
-    tells of, `scale` that of the noise. A `share_beyond` of the variance of the noise, of measurements whose derivatives
-    have squares of a sum of `usual`, may be a part of the matrix that no direction captures. With `symmetric`, both
+    tells of, `scale` that of the noise. A `share_beyond` of the variance of the noise may be a part of the matrix that
+    no direction captures, in measurements whose derivatives have the `usual` sum of squares. With `symmetric`, both
     factors are one.
     """
 

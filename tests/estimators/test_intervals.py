@@ -67,14 +67,16 @@ def test_standard_errors_are_those_of_least_squares_in_both_factors():
     _, std = model.transform(problem.data, return_std=True)
     u, v = model.left_ * model.singular_values_, model.right_
     expected = tangent_deviations(u, v, np.isfinite(problem.data), model.scale_)
-    ratio = std / expected
-    assert np.quantile(np.abs(ratio / np.median(ratio) - 1.0), 0.95) < 0.02  # but for the prior of the rows
-    assert 0.8 < np.median(ratio) < 1.25  # calibrated by some fifteen held-out entries
+    # a part of the noise is added where held-out errors are larger than predicted
+    factor, added = np.polyfit(expected.ravel() ** 2, std.ravel() ** 2, 1)
+    ratio = std / np.sqrt(factor * expected**2 + added)
+    assert np.quantile(np.abs(ratio - 1.0), 0.95) < 0.03  # but for the prior
+    assert 0.8 < np.sqrt(factor) < 1.25 and -0.02 < added / model.scale_**2 < 0.1
 
 
 def test_they_cover_the_truth_of_a_sharp_rank():
     within, inside = [], []
-    for seed in range(4):
+    for seed in range(6):
         problem = noisy(seed, outliers=0.1)
         model = RobustMatrixCompletion(replace="all").fit(problem.data)
         estimate, std = model.transform(problem.data, return_std=True)
@@ -287,7 +289,7 @@ def test_scores_of_a_sharp_fit_are_normal_densities():
         cov, away = covariance[np.ix_(seen, seen)], (row - mean)[seen]
         density = seen.sum() * np.log(2 * np.pi) + np.linalg.slogdet(cov)[1] + away @ np.linalg.solve(cov, away)
         expected.append(-0.5 * density)
-    np.testing.assert_allclose(model.score_samples(clean), expected, rtol=0.01)
+    np.testing.assert_allclose(model.score_samples(clean), expected, rtol=0.02, atol=0.15)  # estimates are shrunk
 
 
 def test_weights_of_the_average_are_a_mixture(table_model):
@@ -389,3 +391,36 @@ def test_small_gross_errors_do_not_widen_intervals():
     low, high = model.predict_interval(problem.data, coverage=0.9)
     value = problem.clean + NOISE * np.random.RandomState(0).standard_normal(problem.clean.shape)
     assert np.mean(((low <= value) & (value <= high))[~problem.observed]) < 0.95
+
+
+def decaying(seed, errors=0.0, noise=0.2):
+    """A matrix whose singular values fall as j^-1.5, a third seen, with errors of three standard deviations."""
+    rng = np.random.RandomState(seed)
+    clean = (
+        rng.standard_normal((120, 80)) * np.arange(1.0, 81.0) ** -1.5 @ np.linalg.qr(rng.standard_normal((80, 80)))[0]
+    )
+    clean /= clean.std()
+    data, wrong = clean + noise * rng.standard_normal(clean.shape), rng.uniform(size=clean.shape) < errors
+    data[wrong] += 3.0 * rng.choice([-1, 1], wrong.sum())
+    data[rng.uniform(size=data.shape) > 0.45] = np.nan
+    return data, clean, wrong & np.isfinite(data)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_standard_errors_hold_what_no_direction_captures(seed):
+    data, clean, _ = decaying(seed)
+    model = RobustMatrixCompletion().fit(data)
+    estimate, std = model.transform(data, return_std=True)
+    hidden = np.isnan(data)
+    assert 0.84 < np.mean(np.abs(estimate - clean)[hidden] <= 1.645 * std[hidden]) < 0.97
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_errors_of_one_size_are_found_and_do_not_widen_intervals(seed):
+    data, clean, wrong = decaying(seed, errors=0.2)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_[wrong].mean() > 0.85
+    assert model.outliers_[np.isfinite(data) & ~wrong].mean() < 0.02
+    lower, upper = model.predict_interval(data, coverage=0.9)
+    value = clean + 0.2 * np.random.RandomState(seed + 1).standard_normal(clean.shape)
+    assert 0.84 < np.mean(((lower <= value) & (value <= upper))[np.isnan(data)]) < 0.95

@@ -1,12 +1,14 @@
 """RobustLowRankRecovery: what it recovers from each kind of measurements, and what it reports."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFromModel
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -103,6 +105,23 @@ def test_noise_is_near_the_oracle():
     statistical = 0.1 * np.sqrt(2 * 43 / (0.8 * 1200))
     assert relative_recovery_error(p.coef, fitted.matrix_) < 1.25 * statistical
     assert 0.9 < fitted.scale_ / (0.1 * p.clean_target.std()) < 1.1
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("ensemble", ["gaussian", "rank_one"])
+def test_few_measurements_without_errors(ensemble, rank):
+    """Three a degree of freedom: a noise scale that begins too small follows a part of them."""
+    shape = (24, 16)
+    options = {"ensemble": ensemble, "outliers": 0.0, "noise": 0.2}
+    errors = []
+    for seed in range(3):
+        problem = make_measurements(3 * 2 * (sum(shape) - 2), shape, 2, random_state=seed, **options)
+        kind = "rank_one" if ensemble == "rank_one" else "matrix"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # they may say that there are few
+            model = RobustLowRankRecovery(measurements=kind, shape=shape, rank=rank).fit(problem.data, problem.target)
+        errors.append(relative_recovery_error(problem.coef, model.matrix_))
+    assert max(errors) < 0.25
 
 
 def test_rank_is_an_upper_bound(sensing):

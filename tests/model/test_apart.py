@@ -1,0 +1,53 @@
+"""What is wide in a noise law counts as errors where the sizes of residuals have a second mode."""
+
+import numpy as np
+import pytest
+
+from sklearn_robustlr._model.apart import told_apart
+from sklearn_robustlr._model.noise import NoiseLaw
+from sklearn_robustlr._model.table import Table
+from sklearn_robustlr._operators.observed import Entries
+
+N, P = 300, 20
+
+
+def is_told_apart(residual, fitted, robust=True):
+    """Whether it is, in a table whose values are these residuals beside what was fitted."""
+    entries = Entries(fitted + residual)
+    table = Table.of(entries, np.zeros(P), np.ones(P))
+    return told_apart(NoiseLaw.start(np.ones(P), robust), table, residual[entries.rows, entries.cols]).wide_is_errors
+
+
+@pytest.fixture
+def fitted(rng):
+    return 5.0 * rng.standard_normal((N, P))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("size", [7.0, 12.0])
+def test_errors_of_one_size_are_a_second_mode(rng, fitted, share, size):
+    residual = rng.standard_normal((N, P))
+    wrong = rng.uniform(size=residual.shape) < share
+    residual[wrong] += size * rng.choice([-1.0, 1.0], wrong.sum())
+    assert is_told_apart(residual, fitted)
+    assert not is_told_apart(residual, fitted, robust=False)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 4, 1000])
+def test_heavy_tails_are_none(rng, fitted, freedom):
+    assert not is_told_apart(rng.standard_t(freedom, size=(N, P)), fitted)
+
+
+def test_columns_of_few_values_do_not_count(rng):
+    values = 8.0 * (rng.uniform(size=(N, P)) < 0.2)
+    fitted = np.full((N, P), 0.5)
+    assert not is_told_apart(values - fitted, fitted)
+
+
+def test_errors_are_weighed_as_what_is_wide_beside_them(rng):
+    law = NoiseLaw.start(np.ones(1), True)
+    weights = law.weigh(np.array([0.1, 36.0, 1e6]), np.zeros(3, int))
+    assert weights.wide[1] > 0.5
+    assert law.error_chances(weights)[1] < 0.5
+    apart = told_apart(law, Table.of(Entries(np.zeros((1, 1))), np.zeros(1), np.ones(1)), np.zeros(1))
+    assert not apart.wide_is_errors  # of one residual nothing is known

@@ -1,0 +1,34 @@
+"""What no direction of a fit captures: nothing of a sharp rank, about as much as its errors where a spectrum decays."""
+
+import numpy as np
+import pytest
+
+from sklearn_robustlr._model.beyond import noise_edge, share_beyond
+
+EDGE = noise_edge(4000, 120, 80)
+
+
+def test_the_edge_is_the_most_power_of_a_direction_of_noise(rng):
+    powers = [np.linalg.norm(rng.standard_normal((120, 80)), 2) ** 2 / 120 / 80 for _ in range(5)]
+    assert noise_edge(120 * 80, 120, 80) == pytest.approx(np.mean(powers), rel=0.1)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 8])
+def test_a_sharp_rank_leaves_nothing(k):
+    assert share_beyond(np.full(k, 100.0 * EDGE), EDGE, 0.2) == 0.0
+
+
+@pytest.mark.parametrize("fall", [2.0, 3.0])
+def test_a_spectrum_that_comes_down_to_the_noise_goes_on(fall):
+    power = np.arange(1.0, 200.0) ** -fall
+    power = power[power > 1.5 * EDGE]
+    assert share_beyond(power, EDGE, 0.2) == 0.2
+
+
+@pytest.mark.parametrize("power", [[], [0.0, 0.0], [2.0 * EDGE]])
+def test_where_nothing_stands_out_a_direction_may_hide(power):
+    assert share_beyond(np.array(power), EDGE, 1e-6) == pytest.approx(EDGE)
+
+
+def test_no_more_than_the_noise_is_beyond():
+    assert share_beyond(np.ones(2), 0.9, 5.0) == 1.0
