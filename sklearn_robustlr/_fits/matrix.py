@@ -87,10 +87,10 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     else:
         fit = fit_location(entries, options.n_init)
     found = _settle(entries, kept, fit, options)
-    return _posterior_mean(entries, found, options) or found
+    return _with_prior(entries, found, options) or found
 
 
-def _posterior_mean(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
+def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
     """The posterior mean in place of least squares, where inliers are few: it is nearer to the matrix.
 
     None where they are many, where some rows or columns are not identifiable, or fewer entries would be met.

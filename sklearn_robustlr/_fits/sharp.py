@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.beyond import noise_edge, share_beyond
+from .._model.beyond import edge_power, share_beyond
 from .._model.calibration import Calibration
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
@@ -24,6 +24,8 @@ from .measurements import LowRankFit
 HELD_OUT = 0.1
 # Held-out errors that are enough for a calibration: of fewer entries several groups are held out by turns.
 _CALIBRATED = 1000
+# Variance of the noise of a refined fit, in units of that before, from which it vanishes.
+_VANISHES = 0.01
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-14
 
@@ -88,7 +90,7 @@ class SharpColumns:
         order = np.argsort(group[held], kind="stable")
         each = [self._missed(table, group == g) for g in range(n_groups)]
         missed = Missed(*(np.concatenate(part) for part in zip(*each, strict=True)))
-        law, edge = self.columns.law, noise_edge(len(seen.y), *seen.shape)
+        law, edge = self.columns.law, edge_power(len(seen.y), *seen.shape)
         error = missed.deviation**2 / law.inlier_variances[table.cols[held][order]] - 1.0
         error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
         return ModelSpace(
@@ -128,7 +130,9 @@ class SharpColumns:
 
 
 def refined_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:
-    """The columns of a sharp fit refined by all entries and their precisions; None: it has none to refine.
+    """The columns of a sharp fit refined by all entries and their precisions.
+
+    None where it has none to refine, or where next to nothing is left of the noise: it was that of rounding.
 
     The fit, of some entries or without the precisions, has told inliers from outliers. From there posteriors of rows
     and columns alternate under a robust law of one noise scale, that of an entry of weight one, without a wide part:
@@ -139,6 +143,8 @@ def refined_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:
         return None
     table = start.table(entries)
     found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+    if found.columns.law.variances[0] < _VANISHES * start.columns.law.variances[0]:
+        return None
     rows = regress(table, found.columns)
     joint = joint_root(table, rows.means, rows.precision, found.columns.loadings, found.prior)
     return replace(found, columns=replace(found.columns, joint=joint))

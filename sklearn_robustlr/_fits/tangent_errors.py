@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
-from .._model.beyond import noise_edge, share_beyond
+from .._model.beyond import edge_power, share_beyond
 from .._operators.base import Measurements
 from .._utils.linalg import degrees_of_freedom
 from .._utils.values import StopReason
@@ -84,7 +84,7 @@ def tangent_errors(
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
-        power += np.sum(_parts_of_directions(rows, left, symmetric) ** 2, axis=0)
+        power += np.sum((_parts_of_directions(rows, left, symmetric) / float(fit.scale)) ** 2, axis=0)
         if weight is not None:
             rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
         if whole:
@@ -99,8 +99,8 @@ def tangent_errors(
     diagonal += least
     dof = degrees_of_freedom(measurements.shape, k, symmetric=symmetric)
     free = min(dof / max(len(inliers), 1), 0.5)
-    edge = noise_edge(max(len(inliers), 1), *measurements.shape)
-    share = share_beyond(power / max(len(some), 1) / float(fit.scale) ** 2, edge, free / (1.0 - free))
+    edge = edge_power(max(len(inliers), 1), *measurements.shape)
+    share = share_beyond(power / max(len(some), 1), edge, free / (1.0 - free))
     try:
         root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers

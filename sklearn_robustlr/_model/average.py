@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from .._operators.observed import Entries
 from .._utils.values import Factors
-from .beyond import noise_edge, share_beyond
+from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .members import GROWN, Fitter, Members
 from .posterior import Columns, power_of, signal, start_columns, sweep_until_settled
@@ -181,7 +181,7 @@ class FirstAverage:
         table = self.fitter.larger(law) if grown else self.fitter.table(law)
         spread = _spread(self.fitter.samples.test, members, weights)
         error = np.minimum(spread.error / spread.noise, 1.0)
-        edge = noise_edge(table.size, table.n_rows, table.shape[1])
+        edge = edge_power(table.size, table.n_rows, table.shape[1])
         return share_beyond(power_of(loadings, law), edge, float(np.mean(error)) if len(error) else 1.0)
 
     def _final(self, name: str, columns: Columns) -> Columns:

@@ -12,7 +12,7 @@ _SEEN = 3.0
 _USUAL_FALL = 2.0
 
 
-def noise_edge(size: float, n: float, p: float) -> float:
+def edge_power(size: float, n: float, p: float) -> float:
     """Most power that a direction of noise of variance one has by chance, in `size` entries of an n x p matrix."""
     return float((np.sqrt(n) + np.sqrt(p)) ** 2 / size)
 

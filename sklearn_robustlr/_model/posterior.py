@@ -11,7 +11,7 @@ from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, 
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
 from .apart import told_apart
-from .beyond import noise_edge
+from .beyond import edge_power
 from .noise import NoiseLaw
 from .passes import Gaussian, Passes
 from .table import Table
@@ -194,7 +194,7 @@ def mean_moments(means: np.ndarray, covariance: np.ndarray, row_weight: np.ndarr
 
 def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
     """Power of each direction, in units of the most that a direction of noise has."""
-    return power_of(loadings, law) / noise_edge(table.size, table.n_rows, table.shape[1])
+    return power_of(loadings, law) / edge_power(table.size, table.n_rows, table.shape[1])
 
 
 def power_of(loadings: np.ndarray, law: NoiseLaw) -> np.ndarray:

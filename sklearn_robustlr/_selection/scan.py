@@ -214,7 +214,7 @@ class Scan:
                 if not improves(better, fit):
                     break
                 fit = better
-        if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit)):
+        if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit, of=SUPPORTED)):
             other = least_squares(base, fit.u, fit.s, fit.v, symmetric=symmetric)
             # one that follows a part of the measurements is too good by what it has chosen
             if has_enough_inliers(other) and mean_log_density(other) > mean_log_density(fit) - fit.dof / base.size:

@@ -205,7 +205,7 @@ def test_noise_that_repeats_is_no_structure():
     index = np.repeat(np.arange(100), np.random.RandomState(0).randint(1, 5, 100))
     often = RobustMatrixCompletion(replace="all").fit(problem.data[index])
     assert once.rank_ == often.rank_ == 3
-    np.testing.assert_allclose(often.transform(problem.data), once.transform(problem.data), rtol=0.05, atol=0.02)
+    np.testing.assert_allclose(often.transform(problem.data), once.transform(problem.data), rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1e-8, 1e6, 1e300])

@@ -139,7 +139,7 @@ def test_a_stuck_value_inside_the_data_is_seen_through_by_its_repetition():
         fits.append(RobustMatrixCompletion(replace="all").fit(data))
         assert fits[-1].rank_ == 2
         assert relative_recovery_error(problem.clean, fits[-1].transform(np.where(stuck, np.nan, data))) < 0.08
-    assert_allclose(fits[0].scale_, fits[1].scale_, rtol=1e-3)
+    assert_allclose(fits[0].scale_, fits[1].scale_, rtol=0.02)
 
 
 def test_constant_column_that_has_nothing_to_do_with_the_others(noiseless):

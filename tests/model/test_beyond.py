@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from sklearn_robustlr._model.beyond import noise_edge, share_beyond
+from sklearn_robustlr._model.beyond import edge_power, share_beyond
 
-EDGE = noise_edge(4000, 120, 80)
+EDGE = edge_power(4000, 120, 80)
 
 
 def test_the_edge_is_the_most_power_of_a_direction_of_noise(rng):
     powers = [np.linalg.norm(rng.standard_normal((120, 80)), 2) ** 2 / 120 / 80 for _ in range(5)]
-    assert noise_edge(120 * 80, 120, 80) == pytest.approx(np.mean(powers), rel=0.1)
+    assert edge_power(120 * 80, 120, 80) == pytest.approx(np.mean(powers), rel=0.1)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 8])

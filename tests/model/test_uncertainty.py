@@ -40,9 +40,12 @@ def test_standard_errors_are_calibrated():
     rng = np.random.RandomState(0)
     values = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 8)) + 0.3 * rng.standard_normal((60, 8))
     entries = Entries(values)
-    space = FirstAverage.fit(entries).finish().space
-    doubled = Calibration.of(np.full(1000, 2.0), np.ones(1000), np.ones(1000))
-    usual = Calibration.of(np.ones(1000), np.ones(1000), np.ones(1000))
+    space = replace(FirstAverage.fit(entries).finish().space, share_beyond=0.0)
+    errors = rng.standard_normal(1000)
+    doubled = Calibration.of(2.0 * errors, np.ones(1000), np.ones(1000))
+    usual = Calibration.of(errors, np.ones(1000), np.ones(1000))
     once, twice = (spread(replace(space, calibration=calibration), entries) for calibration in (usual, doubled))
-    np.testing.assert_allclose(twice.error, 2.0 * once.error, rtol=0.02)
+    noise = space.noise**2
+    # what is beyond the prediction is no noise
+    np.testing.assert_allclose(twice.error**2 + noise, 4.0 * (once.error**2 + noise), rtol=0.15)
     np.testing.assert_array_equal(twice.value, once.value)  # which widths are in units of
