@@ -335,8 +335,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Predictions.
         std : ndarray of shape (n_samples,)
             Only with ``return_std=True``. Standard errors of ``<A_i, matrix_>``, from the covariance of a least-squares
-            fit of both factors to the inliers. They leave out the noise of a single measurement, which is `scale_`. 0
-            where the fit is exact, infinite where nothing is known.
+            fit of both factors to the inliers, and from what further directions may have that are less than the noise.
+            They leave out the noise of a single measurement, which is `scale_`. 0 where the fit is exact, infinite
+            where nothing is known.
 
         Raises
         ------

@@ -30,6 +30,8 @@ PROMISE = 0.95
 #: Share of the inliers otherwise asked for that is enough where the residuals without the last direction have more in
 #: common than noise has.
 SUPPORTED = 0.9
+# Share of errors that is hardly any.
+_HARDLY_ANY = 0.05
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
 _SIGNS, _BEYOND_NOISE = 5, 1.08
 # What they come to with the first of these signs, times which they are noise, or not, whatever the others would say:
@@ -98,10 +100,13 @@ def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
 
     Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
     a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
-    is heavy, too.
+    is heavy, too. A fit that takes hardly any measurement for an error has not chosen which to follow: 2 are enough
+    (``python asv_bench/studies/doubtful.py --row few``).
     """
     few, many = (4.0, 8.0) if fit.heavy_tailed else (3.0, 4.5)
-    few -= min(max((float(np.mean(fit.inlier_weight)) - 0.9) / 0.05, 0.0), 1.0) * (not fit.heavy_tailed)
+    if not fit.heavy_tailed:
+        errors = 1.0 - float(np.mean(fit.inlier_weight))
+        few = float(np.interp(errors, [_HARDLY_ANY, 2.0 * _HARDLY_ANY], [2.0, few]))
     least = many if fit.scale > 0.6 else few
     return float(fit.inlier_weight.sum()) >= of * least * fit.dof
 
