@@ -100,14 +100,16 @@ def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
 
     Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
     a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
-    is heavy, too. A fit that takes hardly any measurement for an error has not chosen which to follow: 2 are enough
-    (``python asv_bench/studies/doubtful.py --row few``).
+    is heavy, too. A fit that takes hardly any measurement for an error has not chosen which to follow: 2 are enough,
+    or 3 with so much noise (``python asv_bench/studies/doubtful.py --row few``).
     """
-    few, many = (4.0, 8.0) if fit.heavy_tailed else (3.0, 4.5)
-    if not fit.heavy_tailed:
+    loud = fit.scale > 0.6
+    if fit.heavy_tailed:
+        least = 8.0 if loud else 4.0
+    else:
         errors = 1.0 - float(np.mean(fit.inlier_weight))
-        few = float(np.interp(errors, [_HARDLY_ANY, 2.0 * _HARDLY_ANY], [2.0, few]))
-    least = many if fit.scale > 0.6 else few
+        ends = (3.0, 4.5) if loud else (2.0, 3.0)
+        least = float(np.interp(errors, [_HARDLY_ANY, 2.0 * _HARDLY_ANY], ends))
     return float(fit.inlier_weight.sum()) >= of * least * fit.dof
 
 
