@@ -86,8 +86,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
     else:
         fit = fit_location(entries, options.n_init)
-    found = _settle(entries, kept, fit, options)
-    return _with_prior(entries, found, options) or found
+    settled = _settle(entries, kept, fit, options)
+    return _with_prior(entries, settled, options) or settled
 
 
 def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:

@@ -37,7 +37,7 @@ _CLUSTERED = 1.5
 _ROUNDING = 32.0
 # Residuals, of many, that tell whether their law has a heavy tail.
 _SAMPLE = 20_000
-# Steps of least squares, and of the mixture after them.
+# Steps of least squares, and of the mixture after them: from those of an M-estimate it settles in fewer.
 _UNWEIGHTED = 8
 # Most steps from a fit to that of weighted measurements: they end where the sum of squares no longer falls.
 _REWEIGHTED = 20
