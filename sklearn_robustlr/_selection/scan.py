@@ -56,7 +56,7 @@ _FURTHER = 3
 # 1.2 times as much, where few measurements are inliers.
 _STUCK = 1.3
 # Inliers per degree of freedom below which a fit may be one of measurements that it has chosen. Of 268 problems with
-# few measurements (``doubtful.py --row few``) 195 are right where it is compared with least squares, 183 without.
+# few measurements (``doubtful.py --row few``) 193 are right where it is compared with least squares, 183 without.
 _CHOSEN = 2.5
 # Share of inliers from which a fit is taken for one of the majority: with half of them wrong, a little less is found.
 _HALF = 0.4
