@@ -21,14 +21,14 @@ _NEAR = 2.0
 def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw:
     """The law in which what is wide is errors where the residuals of a table have a second mode.
 
-    Large noise is rarer than small noise, so that the density of its sizes never rises. Residuals of a column that has
-    hardly more values than noise scales may have several modes without any error: they do not count.
+    Large noise is rarer than small noise, so that the density of its sizes never rises. A column may have several modes
+    without any error: one that has hardly more values than noise scales does not count, nor do those of the others that
+    have more large residuals than half of them, for errors are in all.
     """
     if not law.robust:
         return law
     size = np.abs(table.root_weight * residual) / np.sqrt(law.variances[table.cols])
-    rises = _rises(size) and _rises(size[_is_fine(table, law, size)[table.cols]])
-    return replace(law, wide_is_errors=rises)
+    return replace(law, wide_is_errors=_rises(size) and _rises(size[_is_ordinary(table, law, size)[table.cols]]))
 
 
 def _rises(size: np.ndarray) -> bool:
@@ -40,7 +40,17 @@ def _rises(size: np.ndarray) -> bool:
     count = np.histogram(size, _SIZES)[0]
     falling = isotonic_regression(count, increasing=False).x
     moved = float(np.max(np.cumsum(falling - count)))
-    return moved > _LEAST * count.sum() + np.sqrt(count.sum())
+    return bool(moved > _LEAST * count.sum() + np.sqrt(count.sum()))
+
+
+def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
+    """Mask of the columns that have many values, and no larger share of large residuals than half of these.
+
+    None where most columns have few values: of the others nothing is known that they have in common.
+    """
+    fine, n = _is_fine(table, law, size), np.diff(table.column_bounds)
+    share = np.bincount(table.cols, size > _NEAR, minlength=len(fine)) / np.maximum(n, 1)
+    return fine & (share <= np.median(share[fine])) if 2 * fine.sum() > len(fine) else np.zeros_like(fine)
 
 
 def _is_fine(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:

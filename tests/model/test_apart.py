@@ -44,6 +44,13 @@ def test_columns_of_few_values_do_not_count(rng):
     assert not is_told_apart(values - fitted, fitted)
 
 
+def test_a_column_of_its_own_law_does_not_count(rng, fitted):
+    residual = rng.standard_normal((N, P))
+    rare = rng.uniform(size=N) < 0.3
+    residual[rare, 0] += 12.0 + rng.standard_normal(rare.sum())
+    assert not is_told_apart(residual, fitted)
+
+
 def test_errors_are_weighed_as_what_is_wide_beside_them(rng):
     law = NoiseLaw.start(np.ones(1), True)
     weights = law.weigh(np.array([0.1, 36.0, 1e6]), np.zeros(3, int))
