@@ -406,7 +406,7 @@ def decaying(seed, errors=0.0, noise=0.2):
     return data, clean, wrong & np.isfinite(data)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, 4])
 def test_standard_errors_hold_what_no_direction_captures(seed):
     data, clean, _ = decaying(seed)
     model = RobustMatrixCompletion().fit(data)

@@ -140,14 +140,14 @@ def test_a_fit_with_more_directions_than_its_rank_has_them():
 
 
 def test_they_hold_what_no_direction_captures():
-    rng = np.random.RandomState(0)
+    rng = np.random.RandomState(2)
     u, v = (np.linalg.qr(rng.standard_normal((d, 12)))[0] for d in (20, 12))
     clean = u * np.arange(1.0, 13.0) ** -1.5 @ v.T
     clean /= clean.std()
-    flat, new = rng.standard_normal((2, 700, clean.size))
+    flat, new = rng.standard_normal((400, clean.size)), rng.standard_normal((700, clean.size))
     size = np.sqrt(clean.size)
     target = flat @ clean.ravel() + 0.3 * size * rng.standard_normal(len(flat))
     model = RobustLowRankRecovery(shape=clean.shape).fit(flat, target)
     assert model.converged_
     prediction, std = model.predict(new, return_std=True)
-    assert 0.8 < np.mean(np.abs(prediction - new @ clean.ravel()) <= 1.645 * std) < 0.98
+    assert 0.84 < np.mean(np.abs(prediction - new @ clean.ravel()) <= 1.645 * std) < 0.98
