@@ -19,9 +19,10 @@ from problems import draw
 from sklearn_robustlr._estimators.validation import make_measurements_object
 from sklearn_robustlr._operators.units import make_problem
 from sklearn_robustlr._selection import restarts as racing
-from sklearn_robustlr._selection.descents import descend
-from sklearn_robustlr._selection.solve import finish, solve
+from sklearn_robustlr._selection.search import finish, solve
+from sklearn_robustlr._solvers.descents import Begin, descend
 from sklearn_robustlr._utils.meter import Meter
+from sklearn_robustlr._utils.threads import interruptible
 from sklearn_robustlr._utils.values import Options
 from sklearn_robustlr.datasets import make_measurements
 from sklearn_robustlr.metrics import pass_at_k, relative_recovery_error
@@ -52,7 +53,8 @@ def _run_problem(row, seed):
     )
     drawn = make_measurements(**told, noise=noise)
     problem = make_problem(make_measurements_object(drawn.data, drawn.target, told["shape"], "matrix")[0])
-    options = Options(None, 1e-3, "auto", Meter(60_000, 1), 1e-4, True, False)
+    meter = Meter(60_000, problem.work.size)
+    options = Options(None, 1e-3, "auto", meter, 1e-4, polish=True, symmetric=False)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
 
     def matrix(solution):
@@ -67,21 +69,25 @@ def _run_problem(row, seed):
     alone = []
     for index in range(N_STARTS):
         run = racing._begin(problem, options, index, seeds[index])
-        left, right, history, _ = descend(problem, options, [(run.left, run.right, run.rule, 0)])[0]
-        alone.append(error(finish(problem, replace(options, screening=True), left, right, history)) < limit)
+        descended = descend(problem, options, [Begin(run.left, run.right, run.rule)])[0]
+        screening = replace(options, screening=True, meter=options.meter.fresh())
+        alone.append(error(finish(problem, screening, descended)) < limit)
     start = time.perf_counter()
-    one = solve(problem, options)
+    one = solve(problem, replace(options, meter=meter.fresh()))
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    raced, _ = racing.run_starts(problem, replace(options, n_init=N_STARTS, n_jobs=1, random_state=seed))
+    raced, _ = racing.run_starts(
+        problem, replace(options, meter=meter.fresh(), n_init=N_STARTS, n_jobs=1, random_state=seed)
+    )
     cost = (time.perf_counter() - start) / seconds
 
     train, held = racing._split(problem, seeds[0])
-    screening = replace(options, screening=True)
+    screening = replace(options, screening=True, meter=meter.fresh())
     runs = [racing._begin(train, screening, i, s) for i, s in enumerate(seeds)]
-    runs = racing._advance(train, held, screening, runs, options.max_iter)
-    runs = [racing._end(train, held, screening, run, None)[0] for run in runs]
-    full = racing._fit_winner(problem, options, racing._ranking(runs)[0], seeds)
+    runs = racing._advance(train, held, screening, runs, options.first_stage)
+    with interruptible() as token:
+        runs = [racing._end(train, held, screening, run, token).run for run in runs]
+    full = racing._fit_winner(problem, replace(options, meter=meter.fresh()), racing._ranking(runs)[0], seeds)
     same = relative_recovery_error(matrix(full), matrix(raced)) < (1e-6 if noise == 0.0 else 1e-2)
     return {
         "seed": seed,

@@ -15,10 +15,10 @@ from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import make_problem
 from .._rows.regression import Regression, RowSpace
-from .._selection.descents import descend_from_tiny
-from .._selection.evidence import Gap, find_gap
 from .._selection.verdict import DECAYS, SPENT
+from .._solvers.descents import descend_from_tiny
 from .._utils.linalg import product_svd
+from .._utils.ranks import Gap, find_gap
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Options, StopReason, Verdict

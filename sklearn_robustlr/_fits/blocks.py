@@ -15,9 +15,9 @@ import numpy as np
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries, core
 from .._rows import blocks
-from .._rows.mending import broken
 from .._rows.regression import Regression, RowSpace
 from .._selection.verdict import DECAYS
+from .._solvers.mending import broken
 from .._utils.checkpoint import stage
 from .._utils.rules import are_more
 from .._utils.values import Factors, Masks, Options, is_exact

@@ -10,11 +10,11 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
-from .._selection.solve import find_repeated
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
+from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks

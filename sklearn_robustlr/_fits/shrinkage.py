@@ -8,8 +8,8 @@ import numpy as np
 
 from .._model.measured import fit_measured
 from .._operators.base import evaluate
-from .._selection.evidence import largest_rank
 from .._solvers.gauss_newton import reweighted
+from .._utils.ranks import largest_rank
 from .._utils.values import Factors, Fit, StopReason
 from .measurements import Outcome
 

@@ -1,37 +1,27 @@
-"""The evidence for a rank: the gap that the tiny start leaves, and what the larger of two fits gains.
+"""The score of a fit: what its directions explain, in units of what they would explain of noise alone.
 
-Clean data: ranks are compared by the number of measurements fitted exactly. It jumps at the true rank and afterwards
-grows by no more than the added degrees of freedom can interpolate. Noisy data: ranks are compared by the fall of the
-robust misfit, in units of the noise variance, against the most that one more direction can gain from pure noise. That
-is (sqrt(d1 - k) + sqrt(d2 - k))^2, the squared edge of the noise's singular values. Measured on 120 mixed cases:
-surplus directions gain 0.5 to 1.3 edges, true ones from 1.8 (the weakest, at condition 4 and 27 % noise) to 97, so one
-and a half decide. The training loss never decides: it always prefers more directions.
+Of two fits the larger one is better where each of its further directions explains more than chance. Where a fit is
+exact, that is counted in measurements met, of which a direction meets as many by chance as it has degrees of freedom.
+Beside noise it is the fall of the robust misfit, under one noise scale for both, against the squared edge of the
+singular values of noise. Measured on 120 mixed cases: surplus directions explain 0.5 to 1.3 times that, true ones from
+1.8 (the weakest, at condition 4 and 27 % noise) to 97. The training loss never decides: it prefers more directions.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from .._operators.base import Measurements
 from .._solvers.misfit import total_misfit
-from .._utils.linalg import degrees_of_freedom, largest_singular_value
+from .._solvers.mixture import has_enough_inliers
+from .._utils.linalg import largest_singular_value
+from .._utils.ranks import noise_edge
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.values import Fit, exact_count, informative_count, is_exact, is_met
+from .._utils.values import Fit, exact_count, is_exact, is_met
 
-#: A direction counts where it gains this many noise edges.
-EDGES = 1.5
-# The same where the residuals without it have more in common than noise has.
-LEAST_EDGES = 1.0
-#: Edges that one more direction must promise for a fit of it to be made. Measured on 140 noisy problems, those that
-#: the data asked for promised at least 1.13, surplus ones at most 0.86 where the fit was not stuck.
-PROMISE = 0.95
-#: Share of the inliers otherwise asked for that is enough where the residuals without the last direction have more in
-#: common than noise has.
-SUPPORTED = 0.9
-# Share of errors that is hardly any.
-_HARDLY_ANY = 0.05
+#: What each further direction must explain, times what it would explain of noise; the same where the residuals without
+#: it have more in common than noise has.
+EDGES, LEAST_EDGES = 1.5, 1.0
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
 _SIGNS, _BEYOND_NOISE = 5, 1.08
 # What they come to with the first of these signs, times which they are noise, or not, whatever the others would say:
@@ -39,78 +29,40 @@ _SIGNS, _BEYOND_NOISE = 5, 1.08
 _ALIKE, _FAR = 1.03, 1.5
 
 
-class Gap(NamedTuple):
-    """The rank that the widest gap in a spectrum speaks for, and the ratio of the values on both sides of it."""
-
-    rank: int
-    ratio: float
-
-
-def find_gap(spectrum: np.ndarray, smallest: float = 1e-2) -> Gap:
-    """Find the widest gap among the singular values above `smallest` times the first."""
-    if len(spectrum) < 2 or spectrum[0] <= 0:
-        return Gap(1, np.inf)
-    above = int(np.count_nonzero(spectrum >= smallest * spectrum[0]))
-    following = np.maximum(spectrum[1:], 1e-12 * spectrum[0])
-    ratio = (spectrum[:-1] / following)[:above]
-    best = int(np.argmax(ratio))
-    return Gap(best + 1, float(ratio[best]))
-
-
-def largest_rank(shape: tuple[int, int], size: int, *, share: float = 0.6, symmetric: bool = False) -> int:
-    """Largest rank whose degrees of freedom are at most `share` of the measurements (at least 1)."""
-    k = 1
-    while k < min(shape) and degrees_of_freedom(shape, k + 1, symmetric=symmetric) <= share * size:
-        k += 1
-    return k
-
-
-def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:
-    """Most that one more direction gains by fitting pure noise of unit variance, beyond rank k."""
-    a, b = (max(d - k, 1) for d in shape)
-    return 2.0 * a if symmetric else (np.sqrt(a) + np.sqrt(b)) ** 2
-
-
-def edges_between(
-    before: np.ndarray, after: np.ndarray, scale: float, shape: tuple[int, int], k: int, symmetric: bool
-) -> float:
-    """Noise edges by which the misfit falls between two residuals, the first of rank k, the second of one more."""
-    lost = total_misfit(before, scale) - total_misfit(after, scale)
-    return float(lost / noise_edge(shape, k, symmetric=symmetric))
-
-
 def gain(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> float:
-    """Noise edges gained by the `large` fit over the `small` one, per added direction.
+    """What the further directions of the `large` fit explain, times what they would by chance.
 
-    Where the residuals of the larger fit are heavy-tailed, the misfit is that of the Laplace law.
+    Of two fits of the same rank it is infinite, its sign that of the difference. The noise is that of the
+    larger fit; where its residuals are heavy-tailed, their law is that of Laplace.
     """
-    if large.heavy_tailed:
+    if is_exact(small) or is_exact(large):
+        lost, chance = float(exact_count(large) - exact_count(small)), float(large.dof - small.dof)
+    elif large.heavy_tailed:
         width = large.scale * NORMAL_MEDIAN / np.log(2.0)
         lost = 2.0 / width * float(np.abs(small.residual).sum() - np.abs(large.residual).sum())
+        chance = _chance(small.rank, large.rank, shape, symmetric)
     else:
-        lost = total_misfit(small.residual, large.scale) - total_misfit(large.residual, large.scale)
-    edge = sum(noise_edge(shape, k, symmetric=symmetric) for k in range(small.rank, large.rank))
-    return float(lost / edge)
+        scale = large.scale if large.rank > small.rank else min(large.scale, small.scale)
+        lost = total_misfit(small.residual, scale) - total_misfit(large.residual, scale)
+        chance = _chance(small.rank, large.rank, shape, symmetric)
+    return lost / chance if chance > 0.0 else float(np.copysign(np.inf, lost))
 
 
-def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
-    """Whether a fit with noise has enough inliers per degree of freedom: 3, or 4 where the tail is heavy.
+def _chance(small: int, large: int, shape: tuple[int, int], symmetric: bool) -> float:
+    return float(sum(noise_edge(shape, k, symmetric=symmetric) for k in range(small, large)))
 
-    `of` is the share of these that is enough: :data:`SUPPORTED` where more than the misfit speaks for a direction.
 
-    Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
-    a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
-    is heavy, too. A fit that takes hardly any measurement for an error has not chosen which to follow: 2 are enough,
-    or 3 with so much noise (``python asv_bench/studies/doubtful.py --row few``).
+def is_better(new: Fit, old: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:
+    """Whether the data speak for a fit rather than for another: the one comparison of all that compares fits.
+
+    A larger fit beside noise that has too few inliers follows the errors.
     """
-    loud = fit.scale > 0.6
-    if fit.heavy_tailed:
-        least = 8.0 if loud else 4.0
-    else:
-        errors = 1.0 - float(np.mean(fit.inlier_weight))
-        ends = (3.0, 4.5) if loud else (2.0, 3.0)
-        least = float(np.interp(errors, [_HARDLY_ANY, 2.0 * _HARDLY_ANY], ends))
-    return float(fit.inlier_weight.sum()) >= of * least * fit.dof
+    if new.rank < old.rank:
+        return not is_better(old, new, shape, symmetric=symmetric)
+    exact = is_exact(new) or is_exact(old)
+    if new.rank > old.rank and not (exact or has_enough_inliers(new)):
+        return False
+    return gain(old, new, shape, symmetric=symmetric) > EDGES
 
 
 def in_common(values: np.ndarray, measurements: Measurements) -> float:
@@ -138,6 +90,8 @@ def in_common(values: np.ndarray, measurements: Measurements) -> float:
 
 def left_over(fit: Fit, measurements: Measurements) -> float:
     """What the residuals of the inliers have in common: more than 1 where a direction is missed."""
+    if is_exact(fit) or fit.heavy_tailed:
+        return 0.0
     inlier = np.clip(fit.residual, -3.0 * fit.scale, 3.0 * fit.scale) * (fit.inlier_weight > 0.5)
     expected = fit.scale * np.sqrt(fit.inlier_weight.sum())
     if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
@@ -161,19 +115,3 @@ def may_be_another(fit: Fit, measurements: Measurements) -> bool:
         if in_common(np.where(error, np.clip(values, -most, most), 0.0), measurements) <= 1.0:
             return False
     return True
-
-
-def prefers_larger(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:
-    """Whether the data ask for the larger of two ranks."""
-    if is_exact(small) or is_exact(large):
-        added = exact_count(large) - exact_count(small)
-        return added > max(1.5 * (large.dof - small.dof), 0.01 * informative_count(small))
-    if not has_enough_inliers(large):
-        return False
-    return gain(small, large, shape, symmetric=symmetric) > EDGES
-
-
-def improves(new: Fit, old: Fit) -> bool:
-    """Whether a fit has the smaller robust misfit at the smaller of the two scales."""
-    scale = min(new.scale, old.scale)
-    return bool(total_misfit(new.residual, scale) < total_misfit(old.residual, scale))

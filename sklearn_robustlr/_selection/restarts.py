@@ -12,18 +12,17 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._operators.base import evaluate
 from .._operators.units import Problem
-from .._solvers.misfit import total_misfit
+from .._solvers.descents import Begin, Descent, descend, first_width
 from .._solvers.starts import tiny_start
 from .._solvers.step_rules import make_step_rule
 from .._solvers.subgradient import History
 from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import quantile
 from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
-from .._utils.values import Factors, Options, exact_count, is_exact
-from .descents import Begin, Descent, descend, first_width
-from .evidence import EDGES, noise_edge
-from .results import Solution
-from .solve import finish, previews, solve
+from .._utils.values import Factors, Options, is_exact
+from .evidence import is_better
+from .search import Solution, finish, previews, solve
+from .verdict import DECAYS
 
 # Iterations of the first round; each following one is that many times longer, with half of the starts.
 _FIRST_ROUND, _LONGER = 40, 3
@@ -154,14 +153,10 @@ def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[R
 
 
 def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int) -> Ended:
-    """Take a start through the stages after the sub-gradient method.
-
-    Every third one begins to scan one rank above the one that its spectrum speaks for.
-    """
+    """Take a start through the stages after the sub-gradient method."""
     with single_threaded_blas(), working_for(token):
-        shift = int(run.index > 0 and run.index % 3 == 0)
         options = replace(options, meter=options.meter.fresh())
-        solution = finish(problem, options, Descent(run.left, run.right, run.history), shift=shift)
+        solution = finish(problem, options, Descent(run.left, run.right, run.history))
         fit = solution.fit
         left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         root = np.sqrt(s)
@@ -214,7 +209,9 @@ def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) 
         if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
             break
     own = replace(options, meter=options.meter.fresh())
-    solution = _fit_winner(problem, own, runs[0], seeds) if runs else solve(problem, own)
+    # where there is no sharp rank, starts make no difference
+    decays = bool(runs) and runs[0].index in solutions and solutions[runs[0].index].verdict == DECAYS
+    solution = _fit_winner(problem, own, runs[0], seeds) if runs and not decays else solve(problem, own)
     options.meter.add(own.meter.spent)
     for index, task in enumerate(tasks):
         task.end(solutions.get(index))
@@ -259,27 +256,14 @@ def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray)
             solution = replace(solution, n_iter=run.n_iter, history=run.history)
         if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
             again = solve(problem, replace(options, meter=options.meter.fresh()))
-            solution = _better(solution, again, problem.base.shape, options)
+            if is_better(again.fit, solution.fit, problem.base.shape, symmetric=options.symmetric):
+                solution = again
         return solution
     begun = _begin(problem, options, run.index, seeds[run.index])
     if begun.rule is None:
         return solve(problem, options)
     descended = descend(problem, options, [Begin(begun.left, begun.right, begun.rule)])[0]
     return finish(problem, options, descended)
-
-
-def _better(one: Solution, other: Solution, shape: tuple[int, int], options: Options) -> Solution:
-    """The solution that meets more exactly; else that of the smaller misfit, each direction paid for."""
-    met = [exact_count(s.fit) if is_exact(s.fit) else 0 for s in (one, other)]
-    if max(met):
-        return one if met[0] >= met[1] else other
-    scale = min(s.fit.scale for s in (one, other))
-
-    def cost(solution: Solution) -> float:
-        edges = sum(noise_edge(shape, k, symmetric=options.symmetric) for k in range(solution.rank))
-        return total_misfit(solution.fit.residual, scale) + EDGES * edges
-
-    return one if cost(one) <= cost(other) else other
 
 
 def _asked_to_stop(tasks: Sequence[Any], run: Run) -> bool:

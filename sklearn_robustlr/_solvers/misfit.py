@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._kernels.residuals import bisquare_sum
+from .._utils.values import Fit
 
 # Width of the bisquare, in noise scales: 95 % efficient with Gaussian noise.
 _WIDTH = 4.685
@@ -19,3 +20,9 @@ def bisquare(residual: np.ndarray, scale: float) -> np.ndarray:
     """Weights that belong to :func:`total_misfit`."""
     z = np.minimum(np.abs(residual) / (_WIDTH * scale), 1.0)
     return ((1.0 - z * z) ** 2).astype(residual.dtype)
+
+
+def improves(new: Fit, old: Fit) -> bool:
+    """Whether a fit of the same rank has the smaller robust misfit, at the smaller of the two scales."""
+    scale = min(new.scale, old.scale)
+    return total_misfit(new.residual, scale) < total_misfit(old.residual, scale)

@@ -15,6 +15,11 @@ from .._utils.values import Fit
 _CORE_VARIANCE = 0.7737
 #: Most gross errors that their median size is computed from.
 _MEDIAN_SAMPLE = 10_000
+#: Share of the inliers otherwise asked for that is enough where the residuals without the last direction have more in
+#: common than noise has.
+SUPPORTED = 0.9
+# Share of errors that is hardly any.
+_HARDLY_ANY = 0.05
 
 
 class Mixture:
@@ -92,3 +97,23 @@ def unbiased_scale(fit: Fit) -> float:
 
     t = brentq(excess, 1.9, 4.0)
     return float(fit.scale) / (0.5 * t * np.sqrt(left))
+
+
+def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
+    """Whether a fit with noise has enough inliers per degree of freedom: 3, or 4 where the tail is heavy.
+
+    `of` is the share of these that is enough: :data:`SUPPORTED` where more than the misfit speaks for a direction.
+
+    Fits with fewer follow the errors: the wrong ones seen on clean data all had below 2.8, or below 4.3 with
+    a noise as large as the targets themselves: 4.5 are asked for where it exceeds 0.6 of their median, 8 where the tail
+    is heavy, too. A fit that takes hardly any measurement for an error has not chosen which to follow: 2 are enough,
+    or 3 with so much noise (``python asv_bench/studies/doubtful.py --row few``).
+    """
+    loud = fit.scale > 0.6
+    if fit.heavy_tailed:
+        least = 8.0 if loud else 4.0
+    else:
+        errors = 1.0 - float(np.mean(fit.inlier_weight))
+        ends = (3.0, 4.5) if loud else (2.0, 3.0)
+        least = float(np.interp(errors, [_HARDLY_ANY, 2.0 * _HARDLY_ANY], ends))
+    return float(fit.inlier_weight.sum()) >= of * least * fit.dof

@@ -8,9 +8,8 @@ from numpy.typing import DTypeLike
 #: Noise scales beyond which a residual is a gross error (Gaussian noise: 5 inliers in 10,000), and the same where the
 #: residuals are heavy-tailed.
 FLAG_WIDTH, HEAVY_FLAG_WIDTH = 3.5, 5.0
-#: Ratios of neighbouring singular values: below the first there is no gap, below the second hardly one, and from the
-#: third on the gap is clear.
-NO_GAP, SMALL_GAP, CLEAR_GAP = 1.25, 2.0, 12.0
+#: Ratios of neighbouring singular values: below the first there is hardly a gap, and from the second on it is clear.
+SMALL_GAP, CLEAR_GAP = 2.0, 12.0
 #: Directions that the first run of the sub-gradient method is given; doubled while all are used.
 FIRST_WIDTH = 20
 #: Quantile of the absolute residuals by which starts are compared and histories recorded: below the share of inliers.

@@ -9,6 +9,9 @@ from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 # Values from which a sample bounds a quantile, and how many standard deviations of the rank in that sample these bounds
 # are away.
 _MANY, _BEYOND = 2_000, 3.0
+# Share of the values, and their number, beyond which one occurs often; values, of many, among which it is looked for
+# first.
+_OFTEN, _FEWEST_OFTEN, _SAMPLE = 0.005, 10, 20_000
 
 
 def quantile(values: np.ndarray, q: float) -> float:
@@ -82,3 +85,19 @@ def robust_size(values: np.ndarray, level: float = LOSS_LEVEL) -> float:
 def median_scale(residual: np.ndarray) -> float:
     """Noise scale by the median absolute residual: the standard deviation of Gaussian noise."""
     return quantile(np.abs(residual), 0.5) / NORMAL_MEDIAN
+
+
+def find_repeated(values: np.ndarray) -> np.ndarray:
+    """Mask of values that keep coming back among others that never do.
+
+    With noise that is not rounded no value occurs twice: one that does is that of a sensor that is stuck, cut off, or
+    filled in. Where it lies well inside the range of the data the noise hides it, and it draws the fit towards itself.
+    """
+    some = np.sort(values[random_sample(len(values), _SAMPLE)])
+    if not np.any(some[1:] == some[:-1]):  # one that occurs often is there dozens of times
+        return np.zeros(len(values), dtype=bool)
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+    often = count > max(_OFTEN * len(values), _FEWEST_OFTEN)
+    mask = often[index]
+    others = np.count_nonzero(~mask)
+    return mask & (np.count_nonzero(count == 1) > 0.99 * others) & (others > 0.25 * len(values))

@@ -14,10 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, StopReason
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._operators.units import make_problem
-from sklearn_robustlr._selection.scan import Scan
+from sklearn_robustlr._selection.ranks import Ranks
 from sklearn_robustlr._selection.verdict import judge
 from sklearn_robustlr._utils.meter import Meter
-from sklearn_robustlr._utils.values import Fit, Options
+from sklearn_robustlr._utils.values import Factors, Fit, Options
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
@@ -103,13 +103,13 @@ def test_a_fit_that_is_worse_than_one_of_a_smaller_rank_is_stuck():
     problem = make_problem(EntryMeasurements(rows, cols, X.ravel(), X.shape))
     options = Options(None, 1e-3, "auto", Meter(60_000, 600), 1e-4, polish=True, symmetric=False)
     u, s, vt = np.linalg.svd(X, full_matrices=False)
-    scan = Scan(problem, u * s, vt.T, options)
+    ranks = Ranks(problem, Factors(u * s, vt.T), options)
     for k in (1, 2):
-        scan.fits[k] = Fit(
+        ranks.fits[k] = Fit(
             u[:, :k], s[:k], vt[:k].T, (u[:, :k] * s[:k] @ vt[:k] - X).ravel(), 0.3, np.ones(600), k * (50 - k)
         )
-    scan.fits[2] = replace(scan.fits[2], scale=0.6)
-    code, message = judge(scan, 2, 10, problem, options)
+    ranks.fits[2] = replace(ranks.fits[2], scale=0.6)
+    code, message = judge(ranks, 2, 10, problem, options, 2)
     assert code is StopReason.STUCK and not code.converged and "smaller ranks leave less noise" in message
 
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.units import Problem
-from .._solvers.starts import tiny_start
-from .._solvers.step_rules import StepRule, make_step_rule
-from .._solvers.subgradient import Descent, descent, subgradient_methods
 from .._utils.checkpoint import stage
+from .._utils.ranks import find_gap, largest_rank
 from .._utils.rules import CLEAR_GAP, FIRST_WIDTH
 from .._utils.values import Factors, Options, Watch
-from .evidence import find_gap, largest_rank
+from .starts import tiny_start
+from .step_rules import StepRule, make_step_rule
+from .subgradient import Descent, descent, subgradient_methods
 
 
 class Begin(NamedTuple):

@@ -1,0 +1,338 @@
+"""One fit from one start: candidates, cheap ones first, until one is beyond doubt; the best of them is the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammainccinv
+
+from .._operators.base import Measurements, evaluate
+from .._operators.entries import EntryMeasurements
+from .._operators.units import Problem
+from .._solvers.descents import begin_at, descend, descend_from_tiny, go_on
+from .._solvers.subgradient import Descent, History
+from .._utils.linalg import product_spectrum, product_svd
+from .._utils.ranks import find_gap
+from .._utils.rules import CLEAR_GAP, SMALL_GAP
+from .._utils.stats import find_repeated
+from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
+from .candidates import LESS, Candidate, Candidates
+from .evidence import is_better
+from .ranks import PATIENCE, Ranks
+from .verdict import DECAYS, DOUBTFUL, has_many_inliers, judge_unpolished
+
+# Measurements for each row and column of X that a preview needs.
+_PREVIEW = 14
+# An exact fit that meets more than this share of the values that do not repeat is right: those that repeat have not
+# drawn it aside.
+_MOST_MET = 0.9
+# Largest rank whose fit costs less than another model does.
+_CHEAP = 8
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What one start came to; `sharp`: no stage had a doubt that its rank is the true one."""
+
+    fit: Fit
+    rank: int
+    verdict: Verdict
+    n_iter: int
+    history: History
+    sharp: bool = False
+
+    @classmethod
+    def of(cls, candidate: Candidate, history: History) -> Solution:
+        """The solution of a candidate."""
+        fit = candidate.fit
+        return cls(fit, fit.rank, candidate.verdict, history.iteration[-1] + 1, history, candidate.sharp)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is to be trusted."""
+        return self.verdict.converged
+
+
+def solve(problem: Problem, options: Options, *, start: Factors | None = None, watch: Watch | None = None) -> Solution:
+    """Search from the plain spectral start.
+
+    `start` are factors in the coordinates of `problem.work`, of a fit to nearly the same data: where they lead to no
+    fit that converges, they are forgotten. `watch` is called with the name of a step and the factors it came to, and
+    may ask for an end by returning True.
+
+    With noise that is not rounded no value occurs twice: one that keeps coming back is that of a sensor that is stuck,
+    cut off, or filled in. Where no exact fit shows what it is, the others are fitted alone.
+    """
+    history = None
+    if start is None and options.polish and not options.screening:
+        start, history = _preview(problem, options, watch)
+    solution = _solve(problem, options, start, watch)
+    if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
+        solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
+    if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
+        return solution
+    stuck = find_repeated(problem.base.y)
+    if not stuck.any():
+        return solution
+    before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
+    if before is not None and np.mean(before) > _MOST_MET:
+        return solution
+    part = problem.subset(np.flatnonzero(~stuck))
+    again = _solve(part, options, None, watch)
+    fit = again.fit
+    if before is not None and not (is_exact(fit) and _proves_more(part.base, fit, solution.fit, before)):
+        return solution
+    residual = evaluate(problem.base, fit.u, fit.s, fit.v)
+    inlier = np.zeros_like(residual)
+    inlier[~stuck] = fit.inlier_weight
+    fit = replace(fit, residual=residual, inlier_weight=inlier, informative=problem.base.informative)
+    return replace(again, fit=fit)
+
+
+def _proves_more(part: Measurements, fit: Fit, other: Fit, met: np.ndarray) -> bool:
+    """Whether a fit of measurements that do not repeat meets more of them than another does, which has a mask of these.
+
+    What interpolation can meet proves nothing: as many as the rank in each row, and in each column. Those that have
+    nothing but repeated values and errors are free without the former, and meet some of the latter.
+    """
+    if not isinstance(part, EntryMeasurements):
+        return bool(exact_count(fit) - fit.dof > np.count_nonzero(met) - other.dof)
+
+    def proved(index: np.ndarray, rank: int) -> int:
+        return int(np.maximum(np.bincount(index, minlength=1) - rank, 0).sum())
+
+    own = is_met(fit)
+    return all(proved(i[own], fit.rank) > proved(i[met], other.rank) for i in (part.rows, part.cols))
+
+
+def previews(problem: Problem) -> Iterator[Problem]:
+    """Problems of a sixteenth, an eighth and a quarter of many measurements that each see all of X.
+
+    Their sub-gradient stages, which wait for memory, are in single precision: that is enough for ranks and starts.
+    """
+    for share in (16, 8, 4):
+        if not problem.work.entrywise and problem.work.size >= _PREVIEW * share * sum(problem.work.shape):
+            yield problem.subset(np.arange(0, problem.work.size, share)).in_single()
+
+
+def _preview(problem: Problem, options: Options, watch: Watch | None) -> tuple[Factors | None, History | None]:
+    """Fit a few of many measurements; the factors to begin at, and the history that led to them.
+
+    The sub-gradient method reads its data a hundred times: a sixteenth of them is enough for a start.
+    """
+    for part in previews(problem):
+        solution = _solve(part, replace(options, screening=True), None, watch)
+        if solution.converged and solution.rank and not solution.fit.heavy_tailed:
+            fit = solution.fit
+            u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
+            return Factors(u * np.sqrt(s), v * np.sqrt(s)), solution.history
+    return None, None
+
+
+def _solve(problem: Problem, options: Options, start: Factors | None, watch: Watch | None) -> Solution:
+    """Search in all measurements as they are: from the factors of a fit, where there are any, and the tiny start."""
+    if not np.any(problem.base.y):
+        return _zero_solution(problem.base, Verdict(StopReason.EXACT))
+    if start is not None and options.polish:
+        solution = _solve_warm(problem, options, start, watch)
+        if solution.converged:
+            return solution
+    if start is not None and not options.polish:
+        begin = begin_at(problem, options, start)
+        descended = None if begin is None else descend(problem, options, [begin], watch=watch)[0]
+    else:
+        descended = descend_from_tiny(problem, options, to_gap=options.polish, watch=watch)
+    if descended is None:
+        unseen = "the measurements do not depend on the matrix: all of them are zero"
+        return _zero_solution(problem.base, Verdict(StopReason.UNDETERMINED, unseen))
+    return finish(problem, options, descended, watch=watch)
+
+
+def _solve_warm(problem: Problem, options: Options, start: Factors, watch: Watch | None) -> Solution:
+    """Search from the factors of a fit to nearly the same data."""
+    left, right = (factor.astype(problem.work.dtype, copy=False) for factor in start)
+    u, s, v = product_svd(left, right, symmetric=options.symmetric)
+    residual = evaluate(problem.base, *problem.to_base(u, s, v, symmetric=options.symmetric))
+    history = History()
+    history.record(0, residual, 0.0, product_spectrum(left, right))
+    found = Candidates(problem, options, watch).from_fit(Factors(left, right), residual)
+    # a fit of one rank too many makes a direction of single rows or columns that it is stuck on: they stand out
+    ordinary = is_exact(found.fit) or all(_has_ordinary_rows(factor) for factor in (found.fit.u, found.fit.v))
+    if found.converged and not (ordinary and found.settled):
+        found = replace(found, verdict=DOUBTFUL)
+    return Solution.of(found, history)
+
+
+def finish(problem: Problem, options: Options, descended: Descent, *, watch: Watch | None = None) -> Solution:
+    """The best of the candidates that follow a descent; they end with the first that is settled."""
+    if not options.polish:
+        fit, history = Candidates(problem, options).unpolished(descended), descended.history
+        guess, gap = find_gap(history.spectrum[-1])
+        return Solution(fit, guess, judge_unpolished(fit, guess, gap), history.iteration[-1] + 1, history)
+    search, best = _Search(problem, options, watch), None
+    begin, paused = search.begin(descended)
+    for found in search.candidates(begin, paused):
+        if best is None or _takes_place_of(found, best, problem.base.shape, options):
+            best = found
+        if best.settled:
+            break
+    assert best is not None
+    if options.screening and best.converged and not (best.settled or is_exact(best.fit)):
+        best = replace(best, verdict=DOUBTFUL, sharp=False)
+    return Solution.of(best, begin.descended.history)
+
+
+def _takes_place_of(new: Candidate, old: Candidate, shape: tuple[int, int], options: Options) -> bool:
+    """Whether a candidate is to be preferred to an earlier one.
+
+    One that is as good as another that has not converged would only be one more throw for the verdict.
+    """
+    is_exact_one = is_exact(new.fit) or is_exact(old.fit)
+    if new.converged < old.converged or not (is_exact_one or new.fit.scale < LESS * old.fit.scale):
+        return False
+    newly = new.converged > old.converged and not is_exact_one
+    return newly or is_better(new.fit, old.fit, shape, symmetric=options.symmetric)
+
+
+class _Begin(NamedTuple):
+    """Where the ranks of a descent begin, the gap that speaks for that, and whether its fit leaves nothing."""
+
+    descended: Descent
+    ranks: Ranks
+    rank: int
+    gap: float
+    sharp: bool
+
+
+class _Search:
+    """The candidates for the fit of one problem, and the order in which they come."""
+
+    def __init__(self, problem: Problem, options: Options, watch: Watch | None) -> None:
+        self._problem, self._options, self._watch = problem, options, watch
+        self._made = Candidates(problem, options, watch)
+        self._entrywise = problem.work.entrywise
+        self._rival = options.rival if self._entrywise else None
+
+    def begin(self, descended: Descent) -> tuple[_Begin, _Begin | None]:
+        """Where the ranks begin: at a first gap that needs no further iterations, or at the end of the descent.
+
+        Errors may hide the rank of a first gap from the whole run: where its fit leaves nothing, it is returned, too.
+        """
+        first = self._begin(descended)
+        ends = descended.rule is None or self._options.screening or first.ranks.stopped
+        if ends or (first.sharp and self._is_plain(first.ranks, first.rank)):
+            return first, None
+        whole = go_on(self._problem, self._options, descended, watch=self._watch)
+        return self._begin(whole), first if first.sharp else None
+
+    def candidates(self, begin: _Begin, paused: _Begin | None) -> Iterator[Candidate]:
+        """Yield the candidates, cheap ones first."""
+        options, ranks, small = self._options, begin.ranks, None
+        # a search from a start that huge errors have drowned goes through many ranks in vain: small targets come first
+        drowned = self._entrywise and begin.gap < SMALL_GAP
+        if drowned and options.screening and not begin.sharp:
+            small = self._made.from_small_targets(only_sharp=True)
+            if small is not None and small.settled:
+                yield small
+        first, may_decay, decays = self._ask(begin)
+        if decays:
+            yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+        if drowned and not options.screening and not (first in ranks.fits and is_exact(ranks.fits[first])):
+            small = self._made.from_small_targets(only_sharp=may_decay)
+            if small is not None and small.settled:
+                yield small
+        if options.is_start and begin.sharp and not is_exact(ranks.fit(first)):
+            found = self._made.as_it_is(ranks.fit(first), begin.gap)
+        else:
+            ranks.patience = PATIENCE if may_decay else ranks.patience
+            found = self._made.choose(ranks, first, begin.gap, sharp=begin.sharp)
+            if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
+                yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+        if paused is not None and not found.converged:
+            other = self._made.choose(paused.ranks, paused.rank, paused.gap, sharp=True)
+            found = other if other.settled else found
+        yield found
+        if small is not None:
+            yield small
+        if not options.screening:
+            yield from self._second_opinions(found, drowned)
+
+    def _begin(self, descended: Descent) -> _Begin:
+        """Where the ranks of a descent begin; another model is not asked where its fit leaves nothing."""
+        ranks, (guess, gap) = self._made.ranks_of(descended)
+        rank = min(guess, self._made.limit)
+        clear = SMALL_GAP if rank <= _CHEAP and not self._options.screening else CLEAR_GAP
+        sharp = gap >= clear and (is_exact(ranks.fit(rank)) or ranks.leaves_noise(rank))
+        return _Begin(descended, ranks, rank, gap, sharp)
+
+    def _is_plain(self, ranks: Ranks, k: int) -> bool:
+        """Whether a sharp fit of the rank of a first gap needs no further iterations: it is exact, or the rank stays.
+
+        Where inliers are few, the whole run may lead to a better one.
+        """
+        fit = ranks.fit(k)
+        return is_exact(fit) or (has_many_inliers(fit) and ranks.choose(k, self._made.limit) == k)
+
+    def _ask(self, begin: _Begin) -> tuple[int, bool, bool]:
+        """Ask another model whether a rank is sharp: the rank to begin at, and whether the spectrum may decay, or does.
+
+        Where it says none, only an exact fit would be better. Errors may hide the gap of its rank from the sub-gradient
+        method, but not from the model: so do entries of a second matrix in 8 of 20 matrices at a share of 40 %
+        (``python asv_bench/studies/structure.py --structure second``).
+        """
+        rival, descended, ranks, first = self._rival, begin.descended, begin.ranks, begin.rank
+        guess = find_gap(descended.history.spectrum[-1]).rank
+        if rival is None or begin.sharp or ranks.stopped:
+            return first, False, False
+        if self._watch is not None and self._watch("model", Factors(descended.left, descended.right)):
+            ranks.stopped = True
+            return first, False, False
+        if not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
+            return first, False, False
+        rank, ratio = rival.gap()
+        rank = min(rank, self._made.limit)
+        if SMALL_GAP <= ratio < np.inf and is_exact(ranks.fit(rank)):
+            return rank, False, False
+        return first, not ranks.stopped, not ranks.stopped and rival.has_decaying_spectrum(guess, begin.gap)
+
+    def _second_opinions(self, found: Candidate, drowned: bool) -> Iterator[Candidate]:
+        """Yield candidates that the search may have missed, where what it has found is in doubt.
+
+        Gross errors that agree with one another (a stuck sensor) can be met exactly by a small rank: what an exact fit
+        of a minority does not meet is fitted on its own. So are small targets, unless that was done because the start
+        was `drowned`. Of measurements that each see all of X no part can be told: starts are made from targets bounded
+        in several ways.
+        """
+        fit, failed = found.fit, not (found.converged or is_exact(found.fit))
+        # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
+        if failed and self._rival is not None and self._rival.is_good():
+            return
+        if not self._entrywise:
+            if not is_exact(fit):
+                yield from self._made.from_spectral_starts(found)
+            return
+        other = self._made.from_part(~is_met(fit)) if is_exact(fit) else None
+        if other is not None:
+            yield other
+        other = None if drowned else self._made.from_small_targets()
+        if other is not None:
+            yield other
+
+
+def _zero_solution(base: Measurements, verdict: Verdict) -> Solution:
+    """The zero matrix and the verdict on it."""
+    u, v = (np.eye(n, 1, dtype=base.dtype) for n in base.shape)
+    fit = Fit(u, np.zeros(1, base.dtype), v, -base.y, 0.0, np.ones_like(base.y), 0)
+    history = History()
+    history.record(0, fit.residual, 0.0, np.zeros(1))
+    return Solution(fit, 0, verdict, 1, history)
+
+
+def _has_ordinary_rows(factor: np.ndarray, chance: float = 0.01) -> bool:
+    """Whether no row of orthonormal columns is longer than those of Gaussian factors are, but for this chance."""
+    n, k = factor.shape
+    longest = 2.0 * gammainccinv(k / 2.0, chance / n)  # of n values of chi squared with k degrees of freedom
+    return bool(n * np.max(np.sum(factor**2, axis=1)) <= longest)

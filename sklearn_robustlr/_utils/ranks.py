@@ -1,0 +1,41 @@
+"""Ranks: the largest that measurements determine, the gap in a spectrum, and what a direction gains from noise."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .linalg import degrees_of_freedom
+
+
+class Gap(NamedTuple):
+    """The rank that the widest gap in a spectrum speaks for, and the ratio of the values on both sides of it."""
+
+    rank: int
+    ratio: float
+
+
+def find_gap(spectrum: np.ndarray, smallest: float = 1e-2) -> Gap:
+    """Find the widest gap among the singular values above `smallest` times the first."""
+    if len(spectrum) < 2 or spectrum[0] <= 0:
+        return Gap(1, np.inf)
+    above = int(np.count_nonzero(spectrum >= smallest * spectrum[0]))
+    following = np.maximum(spectrum[1:], 1e-12 * spectrum[0])
+    ratio = (spectrum[:-1] / following)[:above]
+    best = int(np.argmax(ratio))
+    return Gap(best + 1, float(ratio[best]))
+
+
+def largest_rank(shape: tuple[int, int], size: int, *, share: float = 0.6, symmetric: bool = False) -> int:
+    """Largest rank whose degrees of freedom are at most `share` of the measurements (at least 1)."""
+    k = 1
+    while k < min(shape) and degrees_of_freedom(shape, k + 1, symmetric=symmetric) <= share * size:
+        k += 1
+    return k
+
+
+def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:
+    """Most that one more direction gains by fitting pure noise of unit variance, beyond rank k."""
+    a, b = (max(d - k, 1) for d in shape)
+    return 2.0 * a if symmetric else (np.sqrt(a) + np.sqrt(b)) ** 2
