@@ -60,3 +60,30 @@ def test_rows_of_few_wrong_signs_are_known():
     model = RobustMatrixCompletion().fit(p.data)
     assert not len(model.undetermined_rows_) and not len(model.undetermined_columns_)
     assert relative_recovery_error(p.clean, (model.left_ * model.singular_values_) @ model.right_.T) < 1e-9
+
+
+def least_squares_error(problem, rank, sweeps=50):
+    """Error of least squares that is told the rank and the entries that are wrong."""
+    weight = problem.observed & ~problem.outliers
+    factors = [np.linalg.svd(problem.clean)[2][:rank].T]
+    for _ in range(sweeps):
+        for values, mask in ((problem.data, weight), (problem.data.T, weight.T)):
+            basis = factors[-1]
+            rows = [
+                np.linalg.lstsq(basis[seen], row[seen], rcond=None)[0] for row, seen in zip(values, mask, strict=True)
+            ]
+            factors = [basis, np.array(rows)]
+    right, left = factors[::-1]
+    return relative_recovery_error(problem.clean, left @ right.T)
+
+
+def test_few_inliers_with_noise_are_drawn_towards_what_is_likely():
+    """The posterior mean is nearer to the matrix than least squares that is told the rank and the outliers."""
+    ratios = []
+    for seed in range(4):
+        problem = make_corrupted_matrix((50, 40), 2, noise=0.3, outliers=0.1, observed=0.5, random_state=seed)
+        model = RobustMatrixCompletion(replace="all").fit(problem.data)
+        error = relative_recovery_error(problem.clean, model.transform(problem.data))
+        assert model.stop_reason_ == "noisy" and model.rank_ == 2
+        ratios.append(error / least_squares_error(problem, 2))
+    assert np.exp(np.mean(np.log(ratios))) < 1.0
