@@ -7,7 +7,9 @@ from sklearn_robustlr._operators.dense import DenseMeasurements
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._operators.rank_one import RankOneMeasurements
 from sklearn_robustlr._operators.sparse import SparseMeasurements
+from sklearn_robustlr._solvers.gauss_newton import least_squares, m_estimate
 from sklearn_robustlr._solvers.mixture import Mixture
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 KINDS = ["dense", "sparse", "rank_one", "entries", "whole matrix"]
 
@@ -125,6 +127,41 @@ class Weights:
     def track_scale_error(self):
         """Relative error of the scale of the noise."""
         return abs(self.mixture.scale / 0.1 - 1.0)
+
+
+class Estimate:
+    """A fit of rank 2 from a start 10 % off: 300 x 300 entries, or dense measurements of 30 x 30, noise of 20 %."""
+
+    params = [["entries", "dense"], ["mixture", "least squares"]]
+    param_names = ["measurements", "estimate"]
+
+    def setup(self, kind, estimate):
+        if kind == "entries":
+            problem = make_corrupted_matrix((300, 300), 2, noise=0.2, outliers=0.0, random_state=0)
+            rows, cols = (index.astype(np.int32).ravel() for index in np.indices((300, 300)))
+            self.operator = EntryMeasurements(rows, cols, problem.data.ravel(), (300, 300))
+            self.truth = problem.clean
+        else:
+            problem = make_measurements(2000, (30, 30), 2, noise=0.2, outliers=0.0, random_state=0)
+            self.operator = DenseMeasurements(problem.data, problem.target, (30, 30))
+            self.truth = problem.coef
+        noise = np.random.RandomState(0).standard_normal(self.truth.shape)
+        away = self.truth + 0.1 * np.linalg.norm(self.truth) / np.linalg.norm(noise) * noise
+        u, s, vt = np.linalg.svd(away)
+        self.start = u[:, :2], s[:2], vt[:2].T
+        self.estimate = m_estimate if estimate == "mixture" else least_squares
+        self.estimate(self.operator, *self.start)
+
+    def time_estimate(self, kind, estimate):
+        self.estimate(self.operator, *self.start)
+
+    def peakmem_estimate(self, kind, estimate):
+        self.estimate(self.operator, *self.start)
+
+    def track_error(self, kind, estimate):
+        """Relative error of the matrix."""
+        fit = self.estimate(self.operator, *self.start)
+        return float(np.linalg.norm((fit.u * fit.s) @ fit.v.T - self.truth) / np.linalg.norm(self.truth))
 
 
 class Read:
