@@ -374,6 +374,12 @@ FITS = [
             "shape": (68, 28), "rank": 3, "observed": 0.616115738020153, "outliers": 0.2, "outlier_kind": "stuck",
             "condition": 3.0, "noise": 0.02, "random_state": 910165},
     ),
+    Found(id="column-without-noise", expected={"converged": None},
+        why="the model met a column to 5e-6 of its size, and an inverse beside such precisions had lost its sign",
+        recipe={
+            "shape": (14, 24), "rank": 2, "observed": 0.8209477304419568, "outliers": 0.1615464247781062,
+            "outlier_kind": "one-sided", "random_state": 662180},
+    ),
 ]  # fmt: skip
 
 # Recipes of `fuzzing.make_matrix`, over those of a plain one.

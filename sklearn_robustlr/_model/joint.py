@@ -27,7 +27,9 @@ def joint_root(
     weight = np.zeros(table.shape)
     weight[table.rows, table.cols] = precision
     normal = np.einsum("ij,jk,jl->ikl", weight, loadings, loadings, optimize=True) + np.eye(k)
-    root = np.linalg.cholesky(np.linalg.inv(normal))
+    power, turn = np.linalg.eigh(normal)
+    # no less than the prior: beside huge precisions that is lost in rounding
+    root = turn / np.sqrt(np.maximum(power, 1.0))[:, None, :]
     if table.row_weight is not None:  # of a row that counts twice there are two, each with coefficients of its own
         u = u * np.sqrt(table.row_weight)[:, None]
     coupled = np.einsum("ijm,ik->jkim", weight[:, :, None] * (loadings @ root), u).reshape(p * k, n * k)
