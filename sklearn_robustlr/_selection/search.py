@@ -174,12 +174,14 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
         return Solution(fit, guess, judge_unpolished(fit, guess, gap), history.iteration[-1] + 1, history)
     search, best = _Search(problem, options, watch), None
     begin, paused = search.begin(descended)
-    for found in search.candidates(begin, paused):
+    for found in search.candidates(begin):
         if best is None or _takes_place_of(found, best, problem.base.shape, options):
             best = found
         if best.settled:
             break
     assert best is not None
+    if paused is not None and not (best.converged or best.verdict.code is StopReason.INTERRUPTED):
+        best = search.at_gap(paused) or best
     if options.screening and best.converged and not (best.settled or is_exact(best.fit)):
         best = replace(best, verdict=DOUBTFUL, sharp=False)
     return Solution.of(best, begin.descended.history)
@@ -228,7 +230,7 @@ class _Search:
         whole = go_on(self._problem, self._options, descended, watch=self._watch)
         return self._begin(whole), first if first.sharp else None
 
-    def candidates(self, begin: _Begin, paused: _Begin | None) -> Iterator[Candidate]:
+    def candidates(self, begin: _Begin) -> Iterator[Candidate]:
         """Yield the candidates, cheap ones first."""
         options, ranks, small = self._options, begin.ranks, None
         # a search from a start that huge errors have drowned goes through many ranks in vain: small targets come first
@@ -251,14 +253,16 @@ class _Search:
             found = self._made.choose(ranks, first, begin.gap, sharp=begin.sharp)
             if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
                 yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
-        if paused is not None and not found.converged:
-            other = self._made.choose(paused.ranks, paused.rank, paused.gap, sharp=True)
-            found = other if other.settled else found
         yield found
         if small is not None:
             yield small
         if not options.screening:
             yield from self._second_opinions(found, drowned)
+
+    def at_gap(self, begin: _Begin) -> Candidate | None:
+        """The candidate at a first gap, where it is beyond doubt."""
+        found = self._made.choose(begin.ranks, begin.rank, begin.gap, sharp=True)
+        return found if found.settled else None
 
     def _begin(self, descended: Descent) -> _Begin:
         """Where the ranks of a descent begin; another model is not asked where its fit leaves nothing."""

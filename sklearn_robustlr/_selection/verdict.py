@@ -55,7 +55,7 @@ def is_doubtful(fit: Fit, measurements: Measurements, gap: float = np.inf) -> bo
 
     That is asked where these are half of the measurements, or where there was hardly a `gap` (ratio of neighbouring
     values) in the spectrum that the sub-gradient method came to: huge errors in single entries can drown it, and the
-    scan then starts from nothing.
+    search then starts from nothing.
     """
     if is_exact(fit):
         return exact_count(fit) < 0.5 * informative_count(fit) and may_be_another(fit, measurements)
@@ -101,7 +101,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     if wrong is not None:
         return wrong
     compared = not options.screening and (gained > EDGES or not has_many_inliers(fit))
-    # the gap and the data ask for more
+    # the gap and the data ask for more: of 900 fits 6 right ones fewer say so where the word of the data is enough
     missed = gained > EDGES and guess > k
     if not compared or not (missed or _moves(fit, problem, options) > _MOVED):
         return Verdict(StopReason.NOISY)
