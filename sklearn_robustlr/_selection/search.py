@@ -19,7 +19,7 @@ from .._utils.ranks import find_gap
 from .._utils.rules import CLEAR_GAP, SMALL_GAP
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
-from .candidates import Candidate, Candidates
+from .candidates import LESS, Candidate, Candidates
 from .evidence import is_better
 from .ranks import PATIENCE, Ranks
 from .verdict import DECAYS, DOUBTFUL, has_many_inliers, judge_unpolished
@@ -193,7 +193,7 @@ def _takes_place_of(new: Candidate, old: Candidate, shape: tuple[int, int], opti
     One that is as good as another that has not converged would only be one more throw for the verdict.
     """
     is_exact_one = is_exact(new.fit) or is_exact(old.fit)
-    if new.converged < old.converged or not (is_exact_one or new.fit.scale < old.fit.scale):
+    if new.converged < old.converged or not (is_exact_one or new.fit.scale < LESS * old.fit.scale):
         return False
     newly = new.converged > old.converged and not is_exact_one
     return newly or is_better(new.fit, old.fit, shape, symmetric=options.symmetric)
