@@ -25,7 +25,7 @@ from .._utils.values import Factors, Options, StopReason, Verdict
 from .measurements import LowRankFit
 from .sharp import refined_columns
 
-# Held-out error, in units of that of another fit that has converged, up to which the model takes its place.
+# Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
 _BETTER = 0.9
 # Power of a direction, in units of the most that noise has, below which a spectrum that comes down to it decays into
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
@@ -35,23 +35,20 @@ _FAINT, _NEAR = 2.0, 5.0
 # five kinds, noise of up to half of the data) 7 that had converged were lost to the model, 6 of them above this share;
 # of 36 damaged real tables (up to 10 % errors) one is above it.
 _MOST_ERRORS = 0.25
-# Entries from which a tenth that is held out tells two fits apart.
-_FEWEST = 100
 # Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
 # searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
 _GOOD = 0.25
-# Standard errors beyond which a mean difference is no chance, and error that counts as none, in units of the median.
-_CERTAIN, _FEW_OF = 2.0, 1e-2
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     """Absolute errors that a fit makes at held-out entries, in units of the scale of each column; None: not known.
 
     Its rows are regressed on the other entries. Its columns have seen those of the inliers: their errors are divided by
-    one minus the leverage of the entry in the regression of its column. One that has not converged although it is exact
-    has met what it meets by chance, and tells nothing of the rest.
+    one minus the leverage of the entry in the regression of its column. Estimates stay in the range that is seen of a
+    column. One that has not converged although it is exact has met what it meets by chance, and tells nothing of the
+    rest.
     """
-    entries, held = averaged.entries, averaged.held
+    entries, held, model = averaged.entries, averaged.held, averaged.space
     u = fit.left[averaged.rows].astype(np.float64)
     row_scale = min(fit.threshold / flag_width(fit.heavy_tailed), np.finfo(np.float64).max)
     left = u * fit.singular_values
@@ -60,28 +57,14 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
         return None
     rows = space.regress(entries.subset(~held)).factors
     rest = entries.subset(held)
-    missed = np.abs(space.residual(rest, rows).astype(np.float64)) / averaged.space.scale[rest.cols]
+    y, missed = rest.y.astype(np.float64), space.residual(rest, rows).astype(np.float64)
     gram = np.linalg.pinv(u.T @ u)
     seen = entries.counts(np.ones(len(entries.y), dtype=bool))[1] / entries.shape[0]
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
     residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
     leverage[residual > fit.threshold] = 0.0
-    return missed / np.maximum(1.0 - leverage, LEAST_FREE)
-
-
-def predicts_better(one: np.ndarray, other: np.ndarray, *, by: float = 1.0) -> bool | None:
-    """Whether the mean of errors is less than `by` times that of others, paired with them; None: it is chance."""
-    gained = by * other - one
-    mean = float(np.mean(gained)) if len(gained) else 0.0
-    if abs(mean) <= _CERTAIN * float(np.std(gained)) / np.sqrt(max(len(gained), 1)):
-        return None
-    return mean > 0.0
-
-
-def is_nearer(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether errors are typically smaller than others: by their mean logarithms, which gross ones do not rule."""
-    least = _FEW_OF * float(np.median(np.maximum(one, other))) or np.finfo(np.float64).tiny
-    return bool(np.mean(np.log(one + least)) < np.mean(np.log(other + least)))
+    estimate = y + missed / np.maximum(1.0 - leverage, LEAST_FREE)
+    return np.abs(np.clip(estimate, model.low[rest.cols], model.high[rest.cols]) - y) / model.scale[rest.cols]
 
 
 class Approximation(NamedTuple):
@@ -100,10 +83,9 @@ class LazyModel:
 
     @cached_property
     def _first(self) -> FirstAverage | None:
-        """What is fitted first; None where there are too few entries, or sizes whose squares are no numbers."""
+        """What is fitted first; None without the stages after the sub-gradient method, or for extreme sizes."""
         options = self._options
-        fits = options.polish and len(self._entries.y) >= _FEWEST
-        return FirstAverage.fit(self._entries, options.rank, self._descend) if fits else None
+        return FirstAverage.fit(self._entries, options.rank, self._descend) if options.polish else None
 
     @cached_property
     def averaged(self) -> Averaged | None:
@@ -168,19 +150,17 @@ class LazyModel:
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
-        """Whether the model is better than a fit of these errors; beyond doubt, where only that is to be trusted.
+        """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
-        If they are alike, the one that is to be trusted is, else the one that is typically nearer.
+        It is no worse than the medians of the columns. A fit that is not to be trusted may be, and takes its place only
+        where it is better beyond doubt.
         """
         if self.averaged is None or (fit.converged and not self.averaged.errors.are_small):
             return False
         if errors is None:
             return True
-        missed = self.averaged.errors.missed
-        better = predicts_better(missed, errors, by=_BETTER if fit.converged else 1.0)
-        if better is not None or fit.converged:
-            return bool(better)
-        return self.averaged.errors.are_small or is_nearer(missed, errors)
+        own = self.averaged.errors
+        return own.are_less_than(errors, by=_BETTER) if fit.converged else not own.are_more_than(errors, by=_BETTER)
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:

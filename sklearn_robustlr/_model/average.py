@@ -11,10 +11,12 @@ import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
+from .._utils.stats import sign_of_mean
 from .._utils.values import Factors
+from ..metrics import median
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
-from .members import GROWN, Fitter, Members
+from .members import GROWN, Fitter, Members, medians_of
 from .posterior import Columns, power_of, signal, start_columns, sweep_until_settled
 from .samples import Samples
 from .space import ModelSpace
@@ -37,15 +39,27 @@ _COMMON = 5.0
 
 @dataclass(frozen=True)
 class Errors:
-    """Absolute held-out errors: `missed` by an average, and by the medians of the columns (`baseline`)."""
+    """Absolute held-out errors: `missed` by an average, and by the medians of the columns (`baseline`).
+
+    These have seen the entries. Each error counts as often as its row does.
+    """
 
     missed: np.ndarray
     baseline: np.ndarray
+    counts: np.ndarray
 
     @property
     def are_small(self) -> bool:
         """Whether held-out entries are predicted better than by the medians of the columns beyond doubt."""
         return self.gained > _USEFUL
+
+    def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
+        """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
+        return sign_of_mean(by * others - self.missed, self.counts) > 0
+
+    def are_more_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
+        """Whether the mean of other errors is less than `by` times that of what the average misses, beyond chance."""
+        return sign_of_mean(by * self.missed - others, self.counts) > 0
 
     @property
     def gained(self) -> float:
@@ -56,9 +70,10 @@ class Errors:
         """
         if not self.baseline.any():
             return 0.0
-        mean = np.mean(self.missed) / np.mean(self.baseline)
-        median = np.median(self.missed) / np.median(self.baseline) if np.median(self.baseline) else mean
-        return 1.0 - float(np.sqrt(mean * min(mean, median)))
+        mean = (self.counts @ self.missed) / (self.counts @ self.baseline)
+        least = median(self.baseline, self.counts)
+        typical = median(self.missed, self.counts) / least if least else mean
+        return 1.0 - float(np.sqrt(mean * min(mean, typical)))
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,8 @@ class FirstAverage:
     ) -> FirstAverage | None:
         """Fit noise laws to some of the rows, and weigh them and the medians by their held-out errors.
 
-        None where columns have sizes whose squares are no numbers.
+        None where columns have sizes whose squares are no numbers. Where entries are too few to tell the scales of
+        columns, there are the medians alone.
 
         `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
         errors, a robust law comes to a good solution from there alone. Where a `rank` is given the model does not grow.
@@ -103,7 +119,9 @@ class FirstAverage:
         if samples is None:
             return None
         most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
-        robust = sweep_until_settled(samples.train, start_columns(samples.train, most, True))
+        robust = medians_of(samples.table)
+        if samples.tell_scales:
+            robust = sweep_until_settled(samples.train, start_columns(samples.train, most, True))
         fitter = Fitter.of(samples, most, robust, grows=rank is None)
         members = fitter.fit(start, robust)
         return cls(fitter, *_weighed(members))
@@ -124,11 +142,7 @@ class FirstAverage:
     @property
     def errors(self) -> Errors:
         """Held-out errors, without those that may be gross."""
-        test = self.fitter.samples.test
-        within = np.abs(test.values) <= _FENCE
-        return Errors(
-            np.abs(self.weights @ self.members.missed)[within], np.abs(test.root_weight * test.values)[within]
-        )
+        return _errors(self.members, self.weights, self.fitter.samples.test)
 
     @property
     def signal(self) -> np.ndarray:
@@ -148,11 +162,11 @@ class FirstAverage:
         grown = fitter.with_grown(members, n_threads)
         if grown is not members:
             members, weights = _weighed(grown, alone=not samples.are_all)
-        missed, within = members.missed, np.abs(test.values) <= _FENCE
+        within = np.abs(test.values) <= _FENCE
         final = [self._final(name, columns) for name, columns in members.columns.items()]
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
-        errors = _errors(test, weights @ missed)
+        errors = _errors(members, weights, test)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
@@ -192,10 +206,11 @@ class FirstAverage:
         return self.fitter.with_joint(settled)
 
 
-def _errors(test: Table, missed: np.ndarray) -> Errors:
-    """Errors at held-out entries, without those that may be gross."""
+def _errors(members: Members, weights: np.ndarray, test: Table) -> Errors:
+    """Errors of an average at held-out entries, without those that may be gross."""
     within = np.abs(test.values) <= _FENCE
-    return Errors(np.abs(missed[within]), np.abs(test.root_weight * test.values)[within])
+    missed, baseline = np.abs(weights @ members.missed), np.abs(test.root_weight * test.values)
+    return Errors(missed[within], baseline[within], members.counts[within])
 
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:

@@ -117,16 +117,23 @@ class Fitter:
 
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
         """The members that are fitted at first."""
-        samples, k = self.samples, self.most
-        near = samples.train.subset(self.near[~samples.held])
-        fitted = {"normal": sweep_until_settled(near, start_columns(near, k, False)), "robust": robust}
-        estimate = None if start is None else start(samples.train)
-        begin = None if estimate is None else columns_of(samples.train, *estimate, k)
-        if begin is not None:
-            fitted["robust from descent"] = sweep_until_settled(samples.train, begin)
-        fitted["medians"] = _no_directions(samples.table)
+        samples = self.samples
+        fitted = self._laws(start, robust) if samples.tell_scales else {}
+        fitted["medians"] = medians_of(samples.train)
         predicted = {name: self.predict(columns) for name, columns in fitted.items()}
-        return Members(fitted, predicted, samples.test.count(np.ones(len(samples.test.values))))
+        counts = samples.test.count(np.ones(len(samples.test.values)))
+        return Members(fitted, predicted, counts)
+
+    def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> dict[str, Columns]:
+        """Fits of the noise laws, by names."""
+        train, k = self.samples.train, self.most
+        near = train.subset(self.near[~self.samples.held])
+        fitted = {"normal": sweep_until_settled(near, start_columns(near, k, False)), "robust": robust}
+        estimate = None if start is None else start(train)
+        begin = None if estimate is None else columns_of(train, *estimate, k)
+        if begin is not None:
+            fitted["robust from descent"] = sweep_until_settled(train, begin)
+        return fitted
 
     def with_grown(self, members: Members, n_threads: int) -> Members:
         """With the best of them fitted to more rows, or grown where it uses all directions that it was given."""
@@ -142,7 +149,7 @@ class Fitter:
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""
         if not columns.loadings.any():
-            return columns
+            return medians_of(self.samples.table)
         return sweep_until_settled(self.table(columns.law), columns, n_sweeps=_LAST_SWEEPS, free=0)
 
     def with_joint(self, columns: Columns) -> Columns:
@@ -156,10 +163,11 @@ class Fitter:
         return replace(columns, joint=root)
 
 
-def _no_directions(table: Table) -> Columns:
+def medians_of(table: Table) -> Columns:
     """The medians alone, rank 0: what no average of models is to be worse than."""
-    p, squares = table.shape[1], table.values**2
+    medians = table.medians()
+    p, squares = len(medians), (table.values - medians[table.cols]) ** 2
     law = NoiseLaw.start(np.ones(p), True)
     for _ in range(_LAST_SWEEPS):
         law = table.learn(law, squares, table.weigh(law, squares))
-    return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), law)
+    return Columns(np.zeros((p, 1)), np.zeros((p, 1)), medians, law)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import stdtrit
 
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 
@@ -12,6 +13,8 @@ _MANY, _BEYOND = 2_000, 3.0
 # Share of the values, and their number, beyond which one occurs often; values, of many, among which it is looked for
 # first.
 _OFTEN, _FEWEST_OFTEN, _SAMPLE = 0.005, 10, 20_000
+# Probability of a mean below which its sign is no chance: two standard deviations of a normal law.
+_CERTAIN = 0.97725
 
 
 def quantile(values: np.ndarray, q: float) -> float:
@@ -31,6 +34,19 @@ def quantile(values: np.ndarray, q: float) -> float:
         if 0 <= k_between < len(between):
             k, values = k_between, between
     return float(np.partition(values, k)[k])
+
+
+def sign_of_mean(values: np.ndarray, counts: np.ndarray) -> int:
+    """Sign of the mean of values that count so often, 0 where it may be chance: less than about two standard errors.
+
+    These are the quantiles of Student's t that have the probability of two standard deviations of a normal law.
+    """
+    n = float(counts.sum())
+    if not n > 1.0:
+        return 0
+    mean = float(np.average(values, weights=counts))
+    error = np.sqrt(float(counts @ (values - mean) ** 2) / (n - 1.0) / n)
+    return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1.0, _CERTAIN) * error else 0
 
 
 def weighted_median(values: np.ndarray, mass: np.ndarray) -> float:

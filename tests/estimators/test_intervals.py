@@ -318,14 +318,19 @@ def test_intervals_of_few_values_have_ends():
 
 
 @pytest.mark.filterwarnings("ignore:. (rows|columns) of X")
-def test_a_fit_that_knows_nothing_claims_nothing():
-    X = np.random.RandomState(0).standard_normal((4, 6))
-    with pytest.warns(ConvergenceWarning):
-        model = RobustMatrixCompletion().fit(X)
-    assert model.stop_reason_ == "undetermined"
-    assert np.isinf(model.transform(X, return_std=True)[1]).all()
-    np.testing.assert_array_equal(model.outlier_probability(X), model.detect_outliers(X))
-    assert (model.score_samples(X) > -100.0).all()
+def test_a_fit_that_knows_medians_alone_claims_no_more():
+    covered = []
+    for seed in range(20):
+        rng = np.random.RandomState(seed)
+        truth = rng.standard_normal((6, 30))
+        hidden = rng.uniform(size=truth.shape) < 0.15
+        data = np.where(hidden, np.nan, truth)
+        with pytest.warns(ConvergenceWarning):
+            model = RobustMatrixCompletion(replace="all").fit(data)
+        low, high = model.predict_interval(data, coverage=0.9)
+        covered.append(((low <= truth) & (truth <= high))[hidden])
+        assert np.isfinite(model.score_samples(data)).all()
+    assert 0.78 < np.mean(np.concatenate(covered)) < 0.97
 
 
 def test_an_empty_row_is_known_by_the_others(table):

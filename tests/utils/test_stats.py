@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import norm, ttest_1samp
 
-from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, weighted_median
+from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, sign_of_mean, weighted_median
 
 DRAWS = {
     "normal": lambda rng, n: rng.standard_normal(n),
@@ -39,6 +40,29 @@ def test_half_of_the_mass_is_below_the_weighted_median(kind, seed, n, power):
     found = weighted_median(values, mass)
     below, upto = mass[values < found].sum(), mass[values <= found].sum()
     assert found == expected or max(below, total[-1] - upto) <= 0.5 * total[-1] * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 1000])
+def test_the_sign_of_a_mean_is_that_of_a_test_by_students_t(n):
+    rng = np.random.RandomState(n)
+    level = 2 * norm.sf(2.0)
+    samples = rng.standard_normal((300, n)) + rng.choice([-2.0, 0.0, 2.0], (300, 1)) / np.sqrt(n)
+    expected = [np.sign(x.mean()) if ttest_1samp(x, 0.0).pvalue < level else 0 for x in samples]
+    assert_array_equal([sign_of_mean(x, np.ones(n)) for x in samples], expected)
+    assert set(expected) == {-1, 0, 1}
+
+
+@pytest.mark.parametrize("values", [[], [3.0]])
+def test_few_values_tell_no_sign(values):
+    assert sign_of_mean(np.array(values), np.ones(len(values))) == 0
+
+
+def test_the_sign_of_a_mean_is_that_of_values_repeated():
+    rng = np.random.RandomState(0)
+    for shift in np.linspace(-1.0, 1.0, 21):
+        values, counts = shift + rng.standard_normal(6), rng.randint(1, 5, 6)
+        repeated = np.repeat(values, counts)
+        assert sign_of_mean(values, counts.astype(float)) == sign_of_mean(repeated, np.ones(len(repeated)))
 
 
 def test_values_that_are_no_numbers_come_last():
