@@ -13,7 +13,6 @@ from scipy.optimize import linprog
 from .._operators.observed import Entries
 from .._utils.stats import sign_of_mean
 from .._utils.values import Factors
-from ..metrics import median
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .members import GROWN, Fitter, Members, medians_of
@@ -41,12 +40,11 @@ _COMMON = 5.0
 class Errors:
     """Absolute held-out errors: `missed` by an average, and by the medians of the columns (`baseline`).
 
-    These have seen the entries. Each error counts as often as its row does.
+    These have seen the entries.
     """
 
     missed: np.ndarray
     baseline: np.ndarray
-    counts: np.ndarray
 
     @property
     def are_small(self) -> bool:
@@ -55,11 +53,11 @@ class Errors:
 
     def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
-        return sign_of_mean(by * others - self.missed, self.counts) > 0
+        return sign_of_mean(by * others - self.missed) > 0
 
     def are_more_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of other errors is less than `by` times that of what the average misses, beyond chance."""
-        return sign_of_mean(by * self.missed - others, self.counts) > 0
+        return sign_of_mean(by * self.missed - others) > 0
 
     @property
     def gained(self) -> float:
@@ -70,10 +68,9 @@ class Errors:
         """
         if not self.baseline.any():
             return 0.0
-        mean = (self.counts @ self.missed) / (self.counts @ self.baseline)
-        least = median(self.baseline, self.counts)
-        typical = median(self.missed, self.counts) / least if least else mean
-        return 1.0 - float(np.sqrt(mean * min(mean, typical)))
+        mean = np.mean(self.missed) / np.mean(self.baseline)
+        median = np.median(self.missed) / np.median(self.baseline) if np.median(self.baseline) else mean
+        return 1.0 - float(np.sqrt(mean * min(mean, median)))
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ def _errors(members: Members, weights: np.ndarray, test: Table) -> Errors:
     """Errors of an average at held-out entries, without those that may be gross."""
     within = np.abs(test.values) <= _FENCE
     missed, baseline = np.abs(weights @ members.missed), np.abs(test.root_weight * test.values)
-    return Errors(missed[within], baseline[within], members.counts[within])
+    return Errors(missed[within], baseline[within])
 
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:

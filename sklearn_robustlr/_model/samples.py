@@ -16,8 +16,9 @@ from .table import Table
 
 # Entries that laws are fitted to at first, and those that the best of them is then; or those times columns.
 _FIRST, _FIRST_ROWS, _MORE, _MORE_ROWS = 30_000, 50, 250_000, 100
-# Share of the first ones that is held out; of few entries more are, up to a share. Where it is a tenth of all of them, one of 75
-# tables of 20 x 6 without structure has 7 times the error of its medians (``asv_bench/studies/independent.py``).
+# Share of the first ones that is held out; of few entries more are, up to a share. Where it is a tenth of all of them,
+# one of 75 tables of 20 x 6 without structure has 7 times the error of its medians
+# (``asv_bench/studies/independent.py``).
 _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
 # Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
 # entries was taken for errors, with eight rows none.

@@ -20,7 +20,7 @@ from .._utils.rules import SMALL_GAP, SMALL_LEVEL, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .ranks import Ranks
-from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise
+from .verdict import has_many_inliers, is_doubtful, judge, judge_exact
 
 # Largest rank of a spectral start.
 _LARGEST = 6
@@ -60,21 +60,16 @@ class Candidates:
         factors = Factors(descended.left, descended.right)
         return Ranks(self._problem, factors, self._options, watch=self._watch), find_gap(descended.history.spectrum[-1])
 
-    def choose(self, ranks: Ranks, guess: int, gap: float, *, sharp: bool = False) -> Candidate:
-        """The fit of the rank that the data ask for, beginning at a `guess` that a `gap` speaks for."""
+    def choose(self, ranks: Ranks, guess: int, *, sharp: bool = False) -> Candidate:
+        """The fit of the rank that the data ask for, beginning at a `guess`."""
         k = ranks.choose(guess, self.limit)
         verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
-        return self._judged(ranks.fit(k), verdict, gap, sharp=sharp)
-
-    def as_it_is(self, fit: Fit, gap: float) -> Candidate:
-        """A sharp fit that is compared with no other rank, judged by its noise alone."""
-        hidden = None if self._options.is_told else judge_noise(fit, self._problem.base)
-        return self._judged(fit, hidden or Verdict(StopReason.NOISY), gap, sharp=True)
+        return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
     def from_fit(self, start: Factors, residual: np.ndarray) -> Candidate:
         """From the factors of a fit to nearly the same data, in the coordinates of `work`, and what they leave."""
         ranks = Ranks(self._problem, start, self._options, warm=residual, watch=self._watch)
-        found = self.choose(ranks, start.left.shape[1], np.inf, sharp=True)
+        found = self.choose(ranks, start.left.shape[1], sharp=True)
         return replace(found, sharp=found.sharp and has_many_inliers(found.fit))
 
     def from_small_targets(self, *, only_sharp: bool = False) -> Candidate | None:
@@ -82,19 +77,9 @@ class Candidates:
 
         If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with.
         """
-        size = np.abs(self._problem.base.y)
-        found = self.from_part(size <= quantile(size, SMALL_LEVEL), only_sharp=only_sharp)
-        if found is None or is_exact(found.fit):
-            return found
-        # it may be stuck on single rows or columns
-        alone = any(np.max(np.sum(factor**2, axis=1)) > 0.7 for factor in (found.fit.u, found.fit.v))
-        doubtful = alone or is_doubtful(found.fit, self._problem.base)
-        return replace(found, settled=found.converged and not doubtful)
-
-    def from_part(self, among: np.ndarray, *, only_sharp: bool = False) -> Candidate | None:
-        """Fit all from a fit of the measurements of a mask; None without a result."""
         problem, options = self._problem, self._options
-        part = problem.subset(np.flatnonzero(among))
+        size = np.abs(problem.base.y)
+        part = problem.subset(np.flatnonzero(size <= quantile(size, SMALL_LEVEL)))
         # squares of targets must not vanish
         if not np.abs(part.base.y).max(initial=0.0) > np.finfo(part.base.dtype).eps ** 2:
             return None
@@ -110,8 +95,7 @@ class Candidates:
         if fit.heavy_tailed or (only_sharp and not (is_exact(fit) or ranks.leaves_noise(k))):
             return None
         if not is_exact(fit):
-            # from few measurements a single direction may be all that shows: it has no gap
-            return self._go_on_from(fit, gap if gap < np.inf else 1.0)
+            return self._go_on_from(fit)
         u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
         residual = evaluate(problem.base, fit.u, fit.s, fit.v)
         ranks = Ranks(problem, Factors(u * s, v), options, warm=residual)
@@ -138,7 +122,7 @@ class Candidates:
                 if is_exact(other):
                     yield self._judged(other, judge_exact(other, self._problem))
                 elif not (found.converged or other.heavy_tailed) and other.scale < LESS * found.fit.scale:
-                    candidate = self._go_on_from(other, 1.0)
+                    candidate = self._go_on_from(other)
                     yield replace(candidate, settled=candidate.converged)
 
     def _with_enough_inliers(self, fit: Fit) -> Iterator[Fit]:
@@ -162,7 +146,7 @@ class Candidates:
         dof = degrees_of_freedom(base.shape, len(s), symmetric=symmetric)
         return Fit(u, s, v, residual, scale, inlier, dof, base.informative)
 
-    def _go_on_from(self, fit: Fit, gap: float) -> Candidate:
+    def _go_on_from(self, fit: Fit) -> Candidate:
         """Search from a fit to other measurements, or of a rank that was a guess.
 
         Its own rank is fitted from there with a descent and without: the one frees rows that were stuck, the other
@@ -171,11 +155,8 @@ class Candidates:
         u, s, v = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
         ranks = Ranks(self._problem, Factors(u * s, v), self._options)
         ranks.begin_at(u, s, v)
-        return self.choose(ranks, fit.rank, gap)
+        return self.choose(ranks, fit.rank)
 
-    def _judged(self, fit: Fit, verdict: Verdict, gap: float = np.inf, *, sharp: bool = False) -> Candidate:
-        # a gap speaks for a low rank, and no gap in the residuals for it: errors that agree may have drawn it aside
-        odd = fit.heavy_tailed and self._problem.work.entrywise and gap >= SMALL_GAP
-        doubtful = odd or is_doubtful(fit, self._problem.base, gap)
-        settled = verdict.code is StopReason.INTERRUPTED or ((verdict.converged or is_exact(fit)) and not doubtful)
-        return Candidate(fit, verdict, settled, sharp and verdict.converged)
+    def _judged(self, fit: Fit, verdict: Verdict, *, sharp: bool = False) -> Candidate:
+        certain = (verdict.converged or is_exact(fit)) and not is_doubtful(fit, self._problem.base)
+        return Candidate(fit, verdict, certain or verdict.code is StopReason.INTERRUPTED, sharp and verdict.converged)

@@ -36,17 +36,16 @@ def quantile(values: np.ndarray, q: float) -> float:
     return float(np.partition(values, k)[k])
 
 
-def sign_of_mean(values: np.ndarray, counts: np.ndarray) -> int:
-    """Sign of the mean of values that count so often, 0 where it may be chance: less than about two standard errors.
+def sign_of_mean(values: np.ndarray) -> int:
+    """Sign of the mean of values, 0 where it may be chance: less than about two standard errors.
 
     These are the quantiles of Student's t that have the probability of two standard deviations of a normal law.
     """
-    n = float(counts.sum())
-    if not n > 1.0:
+    n = len(values)
+    if n < 2:
         return 0
-    mean = float(np.average(values, weights=counts))
-    error = np.sqrt(float(counts @ (values - mean) ** 2) / (n - 1.0) / n)
-    return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1.0, _CERTAIN) * error else 0
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / np.sqrt(n)
+    return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1, _CERTAIN) * error else 0
 
 
 def weighted_median(values: np.ndarray, mass: np.ndarray) -> float:

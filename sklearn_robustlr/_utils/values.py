@@ -121,8 +121,6 @@ class Options:
     rank_is_loose: bool = False
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     screening: bool = False
-    #: A fit with noise is only a start for a fit of more data, which will look at the ranks beside it.
-    is_start: bool = False
     #: Threads over starts and over blocks of rows.
     n_jobs: int | None = None
     #: Keeps the stages on disk.

@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,6 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA, StopReason
-from sklearn_robustlr._operators.entries import EntryMeasurements
-from sklearn_robustlr._operators.units import make_problem
-from sklearn_robustlr._selection.ranks import Ranks
-from sklearn_robustlr._selection.verdict import judge
-from sklearn_robustlr._utils.meter import Meter
-from sklearn_robustlr._utils.values import Factors, Fit, Options
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
@@ -94,23 +87,6 @@ def test_code_claim_and_warning_agree(name):
     form = r"{} did not converge: [^.].*[^.]\. The result may be wrong\. "
     form += r"See '{}' under Troubleshooting in the documentation\."
     assert all(re.fullmatch(form.format(type(model).__name__, code), message) for message in said), said
-
-
-def test_a_fit_that_is_worse_than_one_of_a_smaller_rank_is_stuck():
-    """By its parts: which fits are stuck is a matter of the last bits."""
-    rows, cols = (index.astype(np.int32).ravel() for index in np.indices((30, 20)))
-    X = np.outer(np.linspace(1, 2, 30), np.linspace(1, 3, 20)) + np.random.RandomState(0).normal(size=(30, 20))
-    problem = make_problem(EntryMeasurements(rows, cols, X.ravel(), X.shape))
-    options = Options(None, 1e-3, "auto", Meter(60_000, 600), 1e-4, polish=True, symmetric=False)
-    u, s, vt = np.linalg.svd(X, full_matrices=False)
-    ranks = Ranks(problem, Factors(u * s, vt.T), options)
-    for k in (1, 2):
-        ranks.fits[k] = Fit(
-            u[:, :k], s[:k], vt[:k].T, (u[:, :k] * s[:k] @ vt[:k] - X).ravel(), 0.3, np.ones(600), k * (50 - k)
-        )
-    ranks.fits[2] = replace(ranks.fits[2], scale=0.6)
-    code, message = judge(ranks, 2, 10, problem, options, 2)
-    assert code is StopReason.STUCK and not code.converged and "smaller ranks leave less noise" in message
 
 
 def test_every_code_is_reached():
