@@ -89,7 +89,7 @@ def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
     no rank of is sharp.
     """
     # where entries have known precisions, the fit of the block is refined by them, its rank as it is
-    screening = replace(options, screening=True)
+    screening = replace(options, screening=True, is_start=entries.weight is None)
     for size in blocks.SMALL if options.polish else ():
         if len(entries.y) <= 4 * size:
             break

@@ -20,7 +20,7 @@ from .._utils.rules import SMALL_GAP, SMALL_LEVEL, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .ranks import Ranks
-from .verdict import has_many_inliers, is_doubtful, judge, judge_exact
+from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise
 
 # Largest rank of a spectral start.
 _LARGEST = 6
@@ -65,6 +65,11 @@ class Candidates:
         k = ranks.choose(guess, self.limit)
         verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
+
+    def as_it_is(self, fit: Fit) -> Candidate:
+        """A sharp fit that is compared with no other rank, judged by its noise alone."""
+        hidden = None if self._options.is_told else judge_noise(fit, self._problem.base)
+        return self._judged(fit, hidden or Verdict(StopReason.NOISY), sharp=True)
 
     def from_fit(self, start: Factors, residual: np.ndarray) -> Candidate:
         """From the factors of a fit to nearly the same data, in the coordinates of `work`, and what they leave."""

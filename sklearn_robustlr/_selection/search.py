@@ -239,10 +239,13 @@ class _Search:
             small = self._made.from_small_targets(only_sharp=may_decay)
             if small is not None and small.settled:
                 yield small
-        ranks.patience = PATIENCE if may_decay else ranks.patience
-        found = self._made.choose(ranks, first, sharp=begin.sharp)
-        if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
-            yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+        if options.is_start and begin.sharp and not is_exact(ranks.fit(first)):
+            found = self._made.as_it_is(ranks.fit(first))
+        else:
+            ranks.patience = PATIENCE if may_decay else ranks.patience
+            found = self._made.choose(ranks, first, sharp=begin.sharp)
+            if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
+                yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         yield found
         if small is not None:
             yield small

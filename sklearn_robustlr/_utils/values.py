@@ -121,6 +121,9 @@ class Options:
     rank_is_loose: bool = False
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     screening: bool = False
+    #: A fit with noise is only a start for a fit of more data, which will look at the ranks beside it: without, a noisy
+    #: matrix of 300 x 300 takes half as long again.
+    is_start: bool = False
     #: Threads over starts and over blocks of rows.
     n_jobs: int | None = None
     #: Keeps the stages on disk.
