@@ -116,9 +116,10 @@ class FirstAverage:
         if samples is None:
             return None
         most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
-        robust = medians_of(samples.table)
         if samples.tell_scales:
             robust = sweep_until_settled(samples.train, start_columns(samples.train, most, True))
+        else:
+            robust = medians_of(samples.train, samples.train_medians)
         fitter = Fitter.of(samples, most, robust, grows=rank is None)
         members = fitter.fit(start, robust)
         return cls(fitter, *_weighed(members))

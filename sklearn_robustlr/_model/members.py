@@ -119,7 +119,7 @@ class Fitter:
         """The members that are fitted at first."""
         samples = self.samples
         fitted = self._laws(start, robust) if samples.tell_scales else {}
-        fitted["medians"] = medians_of(samples.train)
+        fitted["medians"] = medians_of(samples.train, samples.train_medians)
         predicted = {name: self.predict(columns) for name, columns in fitted.items()}
         counts = samples.test.count(np.ones(len(samples.test.values)))
         return Members(fitted, predicted, counts)
@@ -149,7 +149,7 @@ class Fitter:
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""
         if not columns.loadings.any():
-            return medians_of(self.samples.table)
+            return medians_of(self.samples.table, np.zeros(len(columns.mean)))
         return sweep_until_settled(self.table(columns.law), columns, n_sweeps=_LAST_SWEEPS, free=0)
 
     def with_joint(self, columns: Columns) -> Columns:
@@ -163,9 +163,8 @@ class Fitter:
         return replace(columns, joint=root)
 
 
-def medians_of(table: Table) -> Columns:
-    """The medians alone, rank 0: what no average of models is to be worse than."""
-    medians = table.medians()
+def medians_of(table: Table, medians: np.ndarray) -> Columns:
+    """The medians of columns alone, rank 0: what no average of models is to be worse than."""
     p, squares = len(medians), (table.values - medians[table.cols]) ** 2
     law = NoiseLaw.start(np.ones(p), True)
     for _ in range(_LAST_SWEEPS):

@@ -8,7 +8,6 @@ import numpy as np
 from scipy import sparse
 
 from .._operators.observed import Entries
-from ..metrics import median
 from .noise import NoiseLaw, Weights
 
 # Largest value in even units.
@@ -113,17 +112,6 @@ class Table:
     def rows_by_column(self) -> np.ndarray:
         """Row of each entry in that order."""
         return np.ascontiguousarray(self.rows[self.by_column])
-
-    def medians(self) -> np.ndarray:
-        """Median of each column, 0 of an empty one."""
-        values, weight = self.values[self.by_column], None
-        if self.row_weight is not None:
-            weight = self.row_weight[self.rows_by_column]
-        medians = np.zeros(self.shape[1])
-        for j in np.flatnonzero(np.diff(self.column_bounds)):
-            own = slice(self.column_bounds[j], self.column_bounds[j + 1])
-            medians[j] = median(values[own], None if weight is None else weight[own])
-        return medians
 
     def subset(self, keep: np.ndarray) -> Table:
         """The entries of a mask."""

@@ -223,8 +223,8 @@ def test_weights_of_measurements_count_by_their_ratios(factor):
 
 @pytest.mark.parametrize("weight", [1e300, 1e-300, 1e20])
 def test_weights_of_extreme_ratios_are_bounded(weight):
-    X, *_ = _table()
-    unequal = np.where(np.arange(len(X)) % 2, weight, 1.0)
+    X, *_ = _table(40)
+    unequal = np.where(np.arange(40) % 2, weight, 1.0)
     for model in (RobustMatrixCompletion(replace="all"), RobustPCA(2)):
         assert np.isfinite(model.fit(X, sample_weight=unequal).transform(X)).all()
     rng = np.random.RandomState(0)

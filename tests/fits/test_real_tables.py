@@ -93,8 +93,10 @@ def test_starts_in_workers_come_to_the_same(backend):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*have too few inliers:UserWarning")
 @pytest.mark.parametrize("law", ["normal", "heavy-tailed"])
-@pytest.mark.parametrize("shape", [(10, 6), (8, 12), (20, 6), (15, 8), (60, 8)], ids=str)
-def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(shape, law):
+@pytest.mark.parametrize(
+    ("shape", "most"), [((10, 6), 1.2), ((8, 12), 1.2), ((20, 6), 1.2), ((15, 8), 1.2), ((60, 8), 1.02)], ids=str
+)
+def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(shape, most, law):
     ratios = []
     for seed in range(6):
         rng = np.random.RandomState(seed)
@@ -107,7 +109,7 @@ def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(shape, law
         guesses = repaired, np.nanmedian(data, axis=0)
         ours, medians = (np.sqrt(np.mean((guess - truth)[hidden] ** 2)) for guess in guesses)
         ratios.append(ours / medians)
-    assert np.mean(ratios) < 1.05 and max(ratios) < 1.3
+    assert np.mean(ratios) < 1.05 and max(ratios) < most
 
 
 @pytest.mark.parametrize("kind", ["zeros and ones", "signs", "grades"])
