@@ -15,8 +15,9 @@ from .._utils.stats import sign_of_mean
 from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
+from .growth import robust_columns
 from .members import GROWN, Fitter, Members, medians_of
-from .posterior import Columns, power_of, signal, start_columns, sweep_until_settled
+from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
 from .table import Table
@@ -117,7 +118,7 @@ class FirstAverage:
             return None
         most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
         if samples.tell_scales:
-            robust = sweep_until_settled(samples.train, start_columns(samples.train, most, True))
+            robust = robust_columns(samples.train, most)
         else:
             robust = medians_of(samples.train, samples.train_medians)
         fitter = Fitter.of(samples, most, robust, grows=rank is None)
