@@ -65,9 +65,7 @@ class IntervalMixin(ImputerMixin):
             found = Spread(*np.full((2, *np.atleast_1d(size)), 0.0 if self.stop_reason_ == "exact" else np.inf))
         lost = np.zeros(p, dtype=bool)
         lost[self.undetermined_columns_] = True
-        poor = np.zeros(n, dtype=bool)
-        if isinstance(self._space, RowSpace):
-            poor = ~self._space.is_identifiable(fit.met)
+        poor = ~self._space.is_identifiable(fit.met)
         hopeless = poor[:, None] | lost if places is None else poor[places.rows] | lost[places.cols]
         for values in found:
             values[hopeless] = np.inf
@@ -91,7 +89,7 @@ class IntervalMixin(ImputerMixin):
             error = np.empty(len(rows))
             error[order] = self._spread(seen, self._regress(seen), places).error
         lost = np.isin(columns, self.undetermined_columns_)
-        if isinstance(self._space, RowSpace):
+        if self._space.is_sharp:
             lost |= np.isin(rows, self.undetermined_rows_)
         error[lost] = np.inf
         return error
@@ -350,7 +348,7 @@ class IntervalMixin(ImputerMixin):
             chance = self._space.gross(entries, fit).astype(np.float64)
         else:
             chance = gross_probability(self._posterior, entries, n_jobs=self.n_jobs)
-            if isinstance(self._space, RowSpace):  # in a row that is not identifiable nothing is
+            if self._space.is_sharp:  # in a row that is not identifiable nothing is
                 lost = ~self._space.is_identifiable(fit.met)[entries.rows]
                 chance[lost | np.isin(entries.cols, self.undetermined_columns_)] = 0.0
         if entries.is_sparse:

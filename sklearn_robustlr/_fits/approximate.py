@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._model.average import Averaged, FirstAverage
-from .._model.space import ModelSpace
+from .._model.beyond import edge_power
+from .._model.space import MemberRows, ModelSpace
 from .._model.table import Table
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
@@ -21,7 +22,7 @@ from .._utils.linalg import product_svd
 from .._utils.ranks import Gap, find_gap
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
-from .._utils.values import Factors, Options, StopReason, Verdict
+from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
 from .sharp import refined_columns
 
@@ -126,6 +127,37 @@ class LazyModel:
     def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians."""
         return self._first is not None and self._first.errors.gained > _GOOD
+
+    @cached_property
+    def _likeliest(self) -> Factors | None:
+        """The factors of all rows under the likeliest law, as far as they stand out.
+
+        None where the model is no use, or does not end before its spectrum comes near to the noise.
+        """
+        signal = np.empty(0) if self._first is None else self._first.signal
+        last = signal[signal > 1.0][-1:]
+        if self.averaged is None or not (self.averaged.errors.are_small and np.all(last > _NEAR) and len(last)):
+            return None
+        entries, space = self._entries, self.averaged.space
+        (n, p), best = entries.shape, int(np.argmax(space.weights))
+        columns = space.members[best]
+        left = np.ones((n, 1 + columns.rank))
+
+        def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
+            left[lo:hi, 1:] = members[best].rows.means
+
+        space.regress(entries, n_jobs=self._options.n_jobs, visit=keep)
+        right = np.column_stack([space.shift + space.scale * columns.mean, space.scale[:, None] * columns.loadings])
+        u, s, v = product_svd(left, right)
+        noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
+        k = int(np.count_nonzero(s > noise * np.sqrt(n * edge_power(len(entries.y), n, p))))
+        return Factors(u[:, :k] * s[:k], v[:, :k]) if k else None
+
+    def factors(self, part: Masks) -> Factors | None:
+        """The likeliest factors of some rows and columns, without directions that do not stand out of the noise."""
+        if self._likeliest is None:
+            return None
+        return Factors(self._likeliest.left[part.rows], self._likeliest.right[part.columns])
 
     def instead_of(self, fit: LowRankFit) -> Approximation | None:
         """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is."""

@@ -74,6 +74,9 @@ def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | 
     """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns."""
     if start is not None:
         start = Factors(start.left[masks.rows], start.right[masks.columns])
+    rival = options.rival
+    if rival is not None:
+        options = replace(options, likely=lambda: rival.factors(masks))
     whole = bool(masks.rows.all() and masks.columns.all())
     if not whole:
         entries = entries.part(*masks)

@@ -11,6 +11,7 @@ from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
+from .._solvers.mending import broken
 from .._utils.checkpoint import stage
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
@@ -81,6 +82,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     kept = core(entries)
     if kept.rows.any():
         fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+        fit = _regressed_again(entries, fit, options)
         approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
@@ -92,24 +94,64 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     return _with_prior(entries, settled, options) or settled
 
 
+def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
+    """Whether a fit with a noise scale has so few inliers that it is worth to look at each row and column again."""
+    inliers = float(np.sum(~fit.outliers))
+    many = inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or inliers * fit.rank**2 > _MOST_WORK
+    return options.polish and not (many or fit.heavy_tailed)
+
+
+def _regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowRankFit:
+    """A noisy fit of few inliers, those rows and columns replaced that another regression on the other factor suits.
+
+    One that meets some of its entries by chance, and takes the others for errors, is stuck there.
+    """
+    if fit.verdict.code is not StopReason.NOISY or not _has_few_inliers(entries, fit, options):
+        return fit
+    changed = False
+    for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
+        basis = (fit.left, fit.right)[other].astype(np.float64)
+        factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
+        space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
+        found = space.regress(each, n_jobs=options.n_jobs)
+        met = each.counts(np.abs(space.residual(each, factor)) <= FLAG_WIDTH * fit.row_scale)[0]
+        better = (met > fit.rank) & (found.met > met) & ~broken(found.met, np.diff(each.indptr))
+        better &= space.credit(found.factors, found.met) > space.credit(factor, met)
+        if better.any():
+            changed = True
+            factor[better] = found.factors[better]
+            fit = fit.with_factors(*((factor, basis) if own == 0 else (basis, factor)))
+    if not changed:
+        return fit
+    left = fit.factors.left.astype(np.float64)
+    residual = RowSpace.learn(fit.right, left, slice(None), fit.row_scale).residual(entries, left)
+    return replace(fit, outliers=np.abs(residual) > fit.threshold)
+
+
 def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
     """The posterior mean in place of least squares, where inliers are few: it is nearer to the matrix.
 
-    None where they are many, where some rows or columns are not identifiable, or fewer entries would be met.
+    None where they are many, or fewer entries would be met. What is not identifiable stays so, and has no flags.
     """
     fit = found.fit
-    inliers = float(np.sum(~fit.outliers))
-    unclear = fit.verdict.code is not StopReason.NOISY or fit.heavy_tailed or not options.polish
-    unclear = unclear or len(found.undetermined_rows) > 0 or len(found.undetermined_columns) > 0
-    many = inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or inliers * fit.rank**2 > _MOST_WORK
-    if unclear or many or find_repeated(entries.y).any():
+    told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
+    if not (told and _has_few_inliers(entries, fit, options)) or find_repeated(entries.y).any():
         return None
     refined = refined_columns(entries, fit)
     if refined is None or refined.columns.rank < fit.rank:
         return None
     approximation = as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
-    fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * inliers
-    return None if fewer else _judge_approximation(entries, approximation)
+    fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
+    if fewer:
+        return None
+    judged = _judge_approximation(entries, approximation)
+    unknown = np.isin(entries.rows, found.undetermined_rows) | np.isin(entries.cols, found.undetermined_columns)
+    return replace(
+        judged,
+        outliers=entries.mask(approximation.regression.beyond & ~unknown),
+        undetermined_rows=found.undetermined_rows,
+        undetermined_columns=found.undetermined_columns,
+    )
 
 
 def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:

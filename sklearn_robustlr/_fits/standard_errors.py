@@ -31,10 +31,10 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     Of a fit of a sharp rank it has one member: Gaussian errors about the factors of least squares (the Laplace
     approximation of the posterior), with the noise scale of the fit.
     """
-    if isinstance(found.space, ModelSpace):
+    fit, undetermined = found.fit, found.fit.verdict.code is StopReason.UNDETERMINED
+    if isinstance(found.space, ModelSpace) and not (found.space.is_sharp and undetermined):
         return found.space
-    fit = found.fit
-    if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
+    if undetermined or fit.verdict.code is StopReason.EXACT:
         return None
     sharp = SharpColumns.of(entries, fit)
     if sharp is None:

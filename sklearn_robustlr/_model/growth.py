@@ -131,19 +131,19 @@ def _with_more(table: Table, columns: Columns, m: int) -> Columns:
     """Columns with `m` directions of what they leave; of their errors nothing is known."""
     rows = regress(table, columns, n_cooling=4, n_sweeps=1)
     rest = table.values - moments(rows, columns, table)[0]
-    loadings = np.hstack([columns.loadings, _leading(table, columns.law, rest, m).columns])
+    loadings = np.hstack([columns.loadings, _leading_directions(table, columns.law, rest, m).columns])
     p, k = loadings.shape
     return replace(columns, loadings=loadings, covariances=np.zeros((p, k * (k + 1) // 2)))
 
 
 def beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _Directions:
     """Directions of residuals, up to `most`, that have more power than any direction of noise."""
-    found = _leading(table, law, rest, most)
+    found = _leading_directions(table, law, rest, most)
     m = int(np.count_nonzero(found.powers > 1.0))
     return _Directions(found.rows[:, :m], found.columns[:, :m], found.powers[:m])
 
 
-def _leading(table: Table, law: NoiseLaw, rest: np.ndarray, m: int) -> _Directions:
+def _leading_directions(table: Table, law: NoiseLaw, rest: np.ndarray, m: int) -> _Directions:
     """The `m` leading directions of residuals, as far as these are inliers."""
     n, p = table.shape
     deviation = np.sqrt(law.variances)

@@ -115,6 +115,10 @@ class ModelSpace:
         """Whether it has one member, a fit of a sharp rank."""
         return self.names == (SHARP,)
 
+    def is_identifiable(self, met: np.ndarray) -> np.ndarray:
+        """Mask of the rows that are known: all, by the prior, but those of a sharp rank that meet no more entries."""
+        return met > (self.members[0].rank if self.is_sharp else -1)
+
     @property
     def _screen(self) -> Screen | None:
         """The screen, where some member follows gross errors."""

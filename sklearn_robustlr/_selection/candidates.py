@@ -60,9 +60,9 @@ class Candidates:
         factors = Factors(descended.left, descended.right)
         return Ranks(self._problem, factors, self._options, watch=self._watch), find_gap(descended.history.spectrum[-1])
 
-    def choose(self, ranks: Ranks, guess: int, *, sharp: bool = False) -> Candidate:
-        """The fit of the rank that the data ask for, beginning at a `guess`."""
-        k = ranks.choose(guess, self.limit)
+    def choose(self, ranks: Ranks, guess: int, *, most: int | None = None, sharp: bool = False) -> Candidate:
+        """The fit of the rank that the data ask for, of up to `most`, beginning at a `guess`."""
+        k = ranks.choose(guess, self.limit if most is None else min(most, self.limit))
         verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
@@ -76,6 +76,17 @@ class Candidates:
         ranks = Ranks(self._problem, start, self._options, warm=residual, watch=self._watch)
         found = self.choose(ranks, start.left.shape[1], sharp=True)
         return replace(found, sharp=found.sharp and has_many_inliers(found.fit))
+
+    def from_likely(self) -> Candidate | None:
+        """From the factors that another model holds likely; None without any."""
+        options, problem = self._options, self._problem
+        likely = None if options.likely is None else options.likely()
+        start = None if likely is None else problem.from_user_units(*likely, symmetric=options.symmetric)
+        if start is None:
+            return None
+        fitted = problem.to_base(*product_svd(*start, symmetric=options.symmetric), symmetric=options.symmetric)
+        ranks = Ranks(problem, start, options, warm=evaluate(problem.base, *fitted), watch=self._watch)
+        return self.choose(ranks, start.left.shape[1], most=start.left.shape[1])
 
     def from_small_targets(self, *, only_sharp: bool = False) -> Candidate | None:
         """Fit all from the targets of less than median size, for errors are large; None without a result.

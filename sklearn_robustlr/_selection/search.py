@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -235,6 +236,9 @@ class _Search:
         if decays:
             yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
+        likely = None if begin.sharp or found_exact or ranks.stopped else self._likely
+        if likely is not None and likely.settled:
+            yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
             small = self._made.from_small_targets(only_sharp=may_decay)
             if small is not None and small.settled:
@@ -246,11 +250,18 @@ class _Search:
             found = self._made.choose(ranks, first, sharp=begin.sharp)
             if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
                 yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+        if likely is not None and not found.converged:
+            yield likely
         yield found
         if small is not None:
             yield small
         if not options.screening:
             yield from self._second_opinions(found, drowned)
+
+    @cached_property
+    def _likely(self) -> Candidate | None:
+        """The candidate from what another model holds likely."""
+        return self._made.from_likely()
 
     def _begin(self, descended: Descent) -> _Begin:
         """Where the ranks of a descent begin; another model is not asked where its fit leaves nothing."""
@@ -298,6 +309,8 @@ class _Search:
         """
         fit, failed = found.fit, not (found.converged or is_exact(found.fit))
         # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
+        if failed and self._likely is not None:
+            yield self._likely
         if failed and self._rival is not None and self._rival.is_good():
             return
         if not self._entrywise:

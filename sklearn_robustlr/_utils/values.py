@@ -130,6 +130,8 @@ class Options:
     checkpoint: Checkpoint | None = None
     #: The averaged model of the matrix, which may take its place; None: there is none.
     rival: Rival | None = None
+    #: Tells the factors that the rival holds likely, those of the rows and columns that are fitted.
+    likely: Callable[[], Factors | None] | None = None
     #: Makes the progress report of a problem; its second argument says whether that is all of the data.
     report: Callable[[Any, bool], Any] | None = None
 
@@ -145,6 +147,7 @@ class Options:
             checkpoint=None,
             report=None,
             rival=None,
+            likely=None,
         )
 
     @property
@@ -171,6 +174,10 @@ class Rival(Protocol):
 
     def is_good(self) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
+        ...
+
+    def factors(self, part: Masks) -> Factors | None:
+        """Its likeliest factors of some rows and columns, without directions that do not stand out of the noise."""
         ...
 
 
