@@ -395,6 +395,27 @@ FITS = [
             "shape": (14, 24), "rank": 2, "observed": 0.8209477304419568, "outliers": 0.1615464247781062,
             "outlier_kind": "one-sided", "random_state": 662180},
     ),
+    Found(id="few-entries-grown", expected={"error": 0.05},
+        why="a model that began with twenty directions met all entries, errors too; it now grows from one",
+        recipe={
+            "shape": (48, 29), "rank": 4, "observed": 0.7969136025553805, "outliers": 0.25056048259832303,
+            "noise": 0.02, "random_state": 660260},
+    ),
+    Found(id="few-entries-exact", expected={"error": 1e-9, "rank": 3},
+        why="three inliers per degree of freedom beside a fifth of huge errors: they drown the tiny start, and the "
+        "model was no start for others",
+        recipe={"shape": (120, 80), "rank": 3, "observed": 0.22, "outliers": 0.2, "random_state": 0},
+    ),
+    Found(id="few-entries-noisy", expected={"error": 0.09, "rank": 3},
+        why="the same with noise",
+        recipe={"shape": (120, 80), "rank": 3, "observed": 0.22, "outliers": 0.2, "noise": 0.1, "random_state": 0},
+    ),
+    Found(id="stuck-rows-of-few", expected={"error": 0.05, "rank": 1},
+        why="rows and columns of a noisy fit met some of their entries by chance, and took the others for errors",
+        recipe={
+            "shape": (53, 39), "rank": 1, "observed": 0.44025157232704404, "outliers": 0.4, "condition": 8.0,
+            "outlier_kind": "same-size", "noise": 0.05, "random_state": 660026},
+    ),
     Found(id="right-beside-medians", expected={"error": 0.03, "rank": 2, **NOT_TRUSTED, "identifiable": False},
         why="medians took the place of a right fit that was not sure of its rank: they had seen the entries that were "
         "held out, and one estimate was far beyond the range of its column",

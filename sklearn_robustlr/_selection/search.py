@@ -237,7 +237,7 @@ class _Search:
             yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
         likely = None if begin.sharp or found_exact or ranks.stopped else self._likely
-        if likely is not None and likely.settled:
+        if likely is not None and likely.settled and not is_exact(likely.fit):
             yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
             small = self._made.from_small_targets(only_sharp=may_decay)
