@@ -52,13 +52,17 @@ class Fit:
 class Matrix:
     """Completion and PCA: fit, and transform of new rows."""
 
-    params = [["completion", "pca"], ["full", "half", "noisy", "half wrong noisy", "large", "large noisy"]]
+    params = [
+        ["completion", "pca"],
+        ["full", "half", "noisy", "few noisy", "half wrong noisy", "large", "large noisy"],
+    ]
     param_names = ["estimator", "case"]
     timeout = 300
 
     def setup(self, estimator, name):
         shape = (1200, 1000) if name.startswith("large") else (300, 200)
-        observed = 0.5 if name == "half" else 1.0
+        # few: three inliers for each degree of freedom
+        observed = {"half": 0.5, "few noisy": 0.125}.get(name, 1.0)
         noise = 0.1 if name.endswith("noisy") else 0.0
         outliers = 0.5 if name.startswith("half wrong") else 0.2
         p = make_corrupted_matrix(shape, rank=4, observed=observed, outliers=outliers, noise=noise, random_state=0)
