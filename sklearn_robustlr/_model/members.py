@@ -33,6 +33,19 @@ class Predicted(NamedTuple):
     missed: np.ndarray
     variance: np.ndarray
 
+    @property
+    def error(self) -> float:
+        """Mean absolute error."""
+        return float(np.mean(np.abs(self.missed))) if len(self.missed) else 0.0
+
+
+def predicted(samples: Samples, columns: Columns, train: Table | None = None) -> Predicted:
+    """What columns predict of the held-out entries from others of each row: those of `train`, or all others."""
+    test = samples.test
+    mean, variance = moments(regress(samples.train if train is None else train, columns), columns, test)
+    missed = samples.units.clip(mean, test.cols) - test.values
+    return Predicted(test.root_weight * missed, test.root_weight**2 * variance)
+
 
 @dataclass(frozen=True)
 class Members:
@@ -110,19 +123,16 @@ class Fitter:
 
     def predict(self, columns: Columns) -> Predicted:
         """What columns predict of the held-out entries, from the others of each row."""
-        test = self.samples.test
-        predicted, variance = moments(regress(self.train(columns.law), columns), columns, test)
-        missed = self.samples.units.clip(predicted, test.cols) - test.values
-        return Predicted(test.root_weight * missed, test.root_weight**2 * variance)
+        return predicted(self.samples, columns, self.train(columns.law))
 
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
         """The members that are fitted at first."""
         samples = self.samples
         fitted = self._laws(start, robust) if samples.tell_scales else {}
         fitted["medians"] = medians_of(samples.train, samples.train_medians)
-        predicted = {name: self.predict(columns) for name, columns in fitted.items()}
+        predictions = {name: self.predict(columns) for name, columns in fitted.items()}
         counts = samples.test.count(np.ones(len(samples.test.values)))
-        return Members(fitted, predicted, counts)
+        return Members(fitted, predictions, counts)
 
     def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> dict[str, Columns]:
         """Fits of the noise laws, by names."""
@@ -143,8 +153,8 @@ class Fitter:
         grown = grow(self.larger(best.law), best, n_threads)
         if self.samples.are_all and grown.rank <= best.rank:
             return members
-        predicted = {**members.predicted, GROWN: self.predict(grown)}
-        return replace(members, columns={**members.columns, GROWN: grown}, predicted=predicted)
+        predictions = {**members.predicted, GROWN: self.predict(grown)}
+        return replace(members, columns={**members.columns, GROWN: grown}, predicted=predictions)
 
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""
