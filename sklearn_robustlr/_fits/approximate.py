@@ -135,8 +135,8 @@ class LazyModel:
         None where the model is no use, or does not end before its spectrum comes near to the noise.
         """
         signal = np.empty(0) if self._first is None else self._first.signal
-        last = signal[signal > 1.0][-1:]
-        if self.averaged is None or not (self.averaged.errors.are_small and np.all(last > _NEAR) and len(last)):
+        seen = signal[signal > 1.0]
+        if self.averaged is None or not (self.averaged.errors.are_small and len(seen) and seen[-1] > _NEAR):
             return None
         entries, space = self._entries, self.averaged.space
         (n, p), best = entries.shape, int(np.argmax(space.weights))

@@ -16,7 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .growth import robust_columns
-from .members import GROWN, Fitter, Members, medians_of, predicted
+from .members import GROWN, Fitter, Members, best_of, medians_of
 from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
@@ -118,7 +118,7 @@ class FirstAverage:
             return None
         most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
         if samples.tell_scales:
-            robust = min(robust_columns(samples.train, most), key=lambda own: predicted(samples, own).error)
+            robust = best_of(samples, robust_columns(samples.train, most))
         else:
             robust = medians_of(samples.train, samples.train_medians)
         fitter = Fitter.of(samples, most, robust, grows=rank is None)

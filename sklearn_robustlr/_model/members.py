@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,11 +32,6 @@ class Predicted(NamedTuple):
 
     missed: np.ndarray
     variance: np.ndarray
-
-    @property
-    def error(self) -> float:
-        """Mean absolute error."""
-        return float(np.mean(np.abs(self.missed))) if len(self.missed) else 0.0
 
 
 def predicted(samples: Samples, columns: Columns, train: Table | None = None) -> Predicted:
@@ -87,6 +82,16 @@ class Members:
             for (name, own), other in zip(self.columns.items(), others, strict=True)
         }
         return replace(self, columns=columns)
+
+
+def best_of(samples: Samples, fits: Iterable[Columns]) -> Columns:
+    """The fit that predicts the held-out entries best."""
+    columns = {str(number): fit for number, fit in enumerate(fits)}
+    if len(columns) == 1:
+        return columns["0"]
+    counts = samples.test.count(np.ones(len(samples.test.values)))
+    members = Members(columns, {name: predicted(samples, fit) for name, fit in columns.items()}, counts)
+    return columns[members.best]
 
 
 @dataclass(frozen=True)
