@@ -96,7 +96,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
 
 def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
     """Whether a fit with a noise scale has so few inliers that it is worth to look at each row and column again."""
-    inliers = float(np.sum(~fit.outliers))
+    inliers = float(np.mean(~fit.outliers)) * len(entries.y)  # the fit may be that of a block
     many = inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or inliers * fit.rank**2 > _MOST_WORK
     return options.polish and not (many or fit.heavy_tailed)
 

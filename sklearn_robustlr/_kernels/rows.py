@@ -6,6 +6,10 @@ from .jit import REASSOCIATE, jit
 
 # Width of the bisquare weights in scales. Not imported: numba's cache does not notice changes in other files.
 _BISQUARE = 4.685
+# Entries of a row that sums are taken over at a time.
+_SOME = 512
+# Most steps of a refinement, and the step, in standard errors of the coefficients, with which it ends.
+_STEPS, _STEP, _LONGEST = 20, 1e-3, 2.0
 # Entries of a long row that a random start is tried on first: what a wrong one loses there is about their number.
 _FEW = 64
 #: Share of a row that a fit must meet to be found by random starts, and the chance to miss it.
@@ -67,19 +71,27 @@ def _solve_square(a, b):
 
 @jit(fastmath=REASSOCIATE)
 def _weighted_fit(y, basis, weight, gram, x, buffer):
-    """Fit y to `basis` by weighted least squares, into x; the basis is k x n, so that loops vectorise."""
+    """Fit y to `basis` by weighted least squares, into x; the basis is k x n, so that loops vectorise.
+
+    Sums are taken over some entries at a time, which stay in the fastest cache. `gram` is left with its Cholesky root.
+    """
     k, n = basis.shape
-    for c in range(k):
-        total = 0.0
-        for p in range(n):
-            buffer[p] = weight[p] * basis[c, p]
-            total += buffer[p] * y[p]
-        x[c] = total
-        for d in range(c + 1):
-            total = 0.0
-            for p in range(n):
-                total += buffer[p] * basis[d, p]
-            gram[c, d] = total
+    gram[:] = 0.0
+    x[:] = 0.0
+    for lo in range(0, n, _SOME):
+        hi = min(lo + _SOME, n)
+        some_y, some_weight, weighted = y[lo:hi], weight[lo:hi], buffer[lo:hi]
+        for c in range(k):
+            own, total = basis[c, lo:hi], 0.0
+            for p in range(hi - lo):
+                weighted[p] = some_weight[p] * own[p]
+                total += weighted[p] * some_y[p]
+            x[c] += total
+            for d in range(c + 1):
+                other, total = basis[d, lo:hi], 0.0
+                for p in range(hi - lo):
+                    total += weighted[p] * other[p]
+                gram[c, d] += total
     _solve_spd(gram, x)
 
 
@@ -126,7 +138,7 @@ def _first_state(n):
     return np.uint64(n) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
 
 
-@jit()
+@jit(fastmath=REASSOCIATE)
 def _capped_loss(residual, scale):
     """Sum of min((r / (3 scale))^2, 1): the size of large residuals does not matter, only their number."""
     total = 0.0
@@ -138,7 +150,10 @@ def _capped_loss(residual, scale):
 @jit()
 def _met(residual, reach):
     """Number of residuals within `reach`."""
-    return np.sum(np.abs(residual) <= reach)
+    count = 0
+    for p in range(residual.shape[0]):
+        count += abs(residual[p]) <= reach
+    return count
 
 
 @jit()
@@ -201,19 +216,26 @@ def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
 
 
 @jit()
-def _l1(y, basis, scale, weight, gram, x, residual, buffer):
-    """Improve x to least absolute deviations by re-weighting; the floor falls from the median residual to `scale`."""
+def _l1(y, basis, scale, reach, enough, weight, gram, x, residual, buffer):
+    """Improve x to least absolute deviations by re-weighting; the floor falls from the median residual to `scale`.
+
+    It ends where more than `enough` residuals are within `reach`; returns whether they are.
+    """
     _row_residual(y, basis, x, residual)
     floor = max(_smallest(residual, (residual.shape[0] + 1) // 2), scale)
     last = floor
     for _ in range(30):
-        weight[:] = 1.0 / np.maximum(np.abs(residual), floor)
+        for p in range(residual.shape[0]):
+            weight[p] = 1.0 / max(abs(residual[p]), floor)
         _weighted_fit(y, basis, weight, gram, x, buffer)
         _row_residual(y, basis, x, residual)
+        if _met(residual, reach) > enough:
+            return True
         if last == scale:
             break
         last = floor
         floor = max(0.6 * floor, scale)
+    return False
 
 
 @jit()
@@ -241,22 +263,48 @@ def start_work(length, rank):
     return length * (rank + 1) + rank**3
 
 
+@jit(fastmath=REASSOCIATE)
+def _bisquare(residual, width, weight):
+    """Bisquare weights w of residuals r; returns the sum of w, and that of the slopes of r w."""
+    total = slope = 0.0
+    for p in range(residual.shape[0]):
+        z = residual[p] / width
+        root = max(1.0 - z * z, 0.0)
+        weight[p] = root * root
+        total += root * root
+        slope += root * (1.0 - 5.0 * z * z)
+    return total, slope
+
+
 @jit()
 def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer):
-    """Refine `best` by bisquare re-weighting, while its capped loss does not rise; x is scratch."""
-    for _ in range(10 if x.shape[0] else 0):
-        for p in range(residual.shape[0]):
-            z = residual[p] / (_BISQUARE * scale)
-            weight[p] = (1.0 - z * z) ** 2 if abs(z) < 1.0 else 0.0
+    """Refine `best` by bisquare re-weighting, while its capped loss does not rise; x is scratch.
+
+    Each step is as much longer than that of weighted least squares as the sum of the weights w is larger than that of
+    the slopes (r w)': on average that is a Newton step. It ends with one that is next to nothing beside the standard
+    errors of the coefficients.
+    """
+    k = x.shape[0]
+    for _ in range(_STEPS if k else 0):
+        total, slope = _bisquare(residual, _BISQUARE * scale, weight)
+        if total == 0.0:
+            break
+        longer = min(total / max(slope, 0.0), _LONGEST)
         _weighted_fit(y, basis, weight, gram, x, buffer)
-        moved, size = np.max(np.abs(x - best)), np.max(np.abs(best))
+        for c in range(k):
+            x[c] = best[c] + longer * (x[c] - best[c])
         _row_residual(y, basis, x, residual)
         value = _capped_loss(residual, scale)
         if value > best_loss * (1.0 + 1e-2):
             break
         best_loss = min(value, best_loss)
-        best[:] = x
-        if moved <= 1e-5 * size:
+        moved, size = 0.0, 0.0
+        for c in range(k):
+            moved += (x[c] - best[c]) ** 2
+            best[c] = x[c]
+            for d in range(c + 1):  # the root of the matrix of the normal equations: its squares add up to the trace
+                size += gram[c, d] ** 2
+        if moved * size <= (_STEP * scale) ** 2:
             break
 
 
@@ -275,44 +323,57 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
     gram, x, best = np.empty((k, k)), np.empty(k), np.empty(k)
     m = 200 + 40 * k
     sample, sample_y = np.empty((k, m)), np.empty(m)
+    b_i, known = np.empty((k, 0)), cols[:0]
+    weight, residual, buffer = np.empty(0), np.empty(0), np.empty(0)
     for i in rows:
         lo, hi, n = indptr[i], indptr[i + 1], indptr[i + 1] - indptr[i]
         met[i] = 0
         if n == 0:
             continue
-        b_i = np.empty((k, n))
-        _gather(cols[lo:hi], basis, b_i)
+        if n != len(known):
+            b_i = np.empty((k, n))
+            weight, residual, buffer = np.empty(n), np.empty(n), np.empty(n)
+        if n != len(known) or np.any(cols[lo:hi] != known):  # full rows have the same columns
+            known = cols[lo:hi]
+            _gather(known, basis, b_i)
         y_i = y[lo:hi]
-        weight, residual, buffer = np.ones(n), np.empty(n), np.empty(n)
         # two fits that both meet more entries than this have at least k in common: they are the same
         enough = (n + k) // 2
-        _weighted_fit(y_i, b_i, weight, gram, x, buffer)
-        _row_residual(y_i, b_i, x, residual)
-        if _met(residual, reach) == n:  # no gross error: least squares
-            factors[i] = x
-            met[i] = n
-            continue
         best[:] = factors[i]
-        value, found, alone = np.inf, False, n_starts == 0 and np.any(best)
-        if efficient and n > 4 * m and not alone:  # a sample gives a start to refine on all entries
+        given, found = np.any(best), False
+        alone = given and n_starts == 0
+        if efficient and n > 2 * m and not alone:  # a sample gives a start to refine on all entries
             _take_some(y_i, b_i, sample_y, sample)
+            weight[:m] = 1.0
             _weighted_fit(sample_y, sample, weight[:m], gram, x, buffer)
-            _l1(sample_y, sample, scale, weight[:m], gram, x, residual[:m], buffer)
-            _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
+            part = sample_y, sample, scale, reach, (m + k) // 2, weight[:m], gram, x, residual[:m], buffer
+            if not _l1(*part):
+                _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
             _row_residual(y_i, b_i, x, residual)
-            value, found = _capped_loss(residual, scale), _met(residual, reach) > enough
-            if not found:
-                weight[:] = 1.0
-                _weighted_fit(y_i, b_i, weight, gram, x, buffer)
-        if not (found or alone):
-            _l1(y_i, b_i, scale, weight, gram, x, residual, buffer)
-            if efficient:
-                value = _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
-            else:
-                best[:] = x
-        _row_residual(y_i, b_i, best, residual)
-        best_loss = _concentrate(y_i, b_i, scale, 10 if alone else 0, weight, gram, best, residual, buffer)
-        if efficient and value < best_loss:
+            count = _met(residual, reach)
+            found = enough < count < n
+        if not found:
+            weight[:] = 1.0
+            _weighted_fit(y_i, b_i, weight, gram, x, buffer)
+            _row_residual(y_i, b_i, x, residual)
+            if _met(residual, reach) == n:  # no gross error: least squares
+                factors[i] = x
+                met[i] = n
+                continue
+            if not alone:
+                most = enough if efficient else n
+                found = _l1(y_i, b_i, scale, reach, most, weight, gram, x, residual, buffer)
+                if not (found or efficient):
+                    best[:] = x
+                elif not found:
+                    _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
+        value = _capped_loss(residual, scale)
+        if given or not efficient:
+            _row_residual(y_i, b_i, best, residual)
+            best_loss = _concentrate(y_i, b_i, scale, 10 if alone else 0, weight, gram, best, residual, buffer)
+        else:
+            best_loss = np.inf
+        if efficient and not alone and value < best_loss:
             best_loss = value
             best[:] = x
             _row_residual(y_i, b_i, best, residual)
@@ -338,10 +399,10 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
                     best[:] = x
                     if _met(residual, reach) > enough:
                         break
-        _row_residual(y_i, b_i, best, residual)
+            _row_residual(y_i, b_i, best, residual)
         if efficient:
             _refine(y_i, b_i, scale, best_loss, weight, gram, x, best, residual, buffer)
-        _row_residual(y_i, b_i, best, residual)
+            _row_residual(y_i, b_i, best, residual)
         factors[i] = best
         met[i] = _met(residual, reach)
 
