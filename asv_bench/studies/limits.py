@@ -209,10 +209,11 @@ COSTS = {
     "_smallest": lambda n, k: 4 * n,
     "_capped_loss": lambda n, k: 5 * n,
     "_met": lambda n, k: 2 * n,
+    "_bisquare": lambda n, k: 9 * n,
     "_interpolate": lambda n, k: 2 * k**3 / 3,
 }
 # Parts that call counted ones, or pass on the state of a generator, are not compiled while counting.
-UNCOMPILED = ("_concentrate", "_interpolate", "_first_state")
+UNCOMPILED = ("_concentrate", "_interpolate", "_first_state", "_l1", "_refine")
 
 
 @contextmanager
@@ -250,7 +251,7 @@ def block(**corruption):
     """Entries of a block of full rows, and a basis of the true row space."""
     problem = make_corrupted_matrix((2 * N_ROWS, WIDTH), rank=RANK, random_state=0, **corruption)
     basis = np.linalg.svd(problem.clean, full_matrices=False)[2][:RANK].T * np.sqrt(WIDTH)
-    return *Entries(problem.data).block(0, N_ROWS), np.ascontiguousarray(basis)
+    return *Entries(problem.data).block(0, N_ROWS)[:3], np.ascontiguousarray(basis)
 
 
 def regression_loops():
@@ -307,7 +308,7 @@ def residual_loops():
     per = len(y) * 8
     yield Loop(
         "full_residual",
-        lambda: row_kernels.full_residual(y, turned, factors, residual),
+        lambda: entry_kernels.full_residual(y, turned, factors, residual),
         3 * per,
         2 * RANK * len(y),
         "cache",
@@ -326,6 +327,14 @@ def residual_loops():
         per,
         4 * len(y),
         "cache; branch and division an entry",
+    )
+    bounds, beyond = (1e-10, 3.5e-10, 3.5e-10), np.empty(len(y), bool)
+    yield Loop(
+        "judge_full",
+        lambda: entry_kernels.judge_full(y, turned, factors, *bounds, met, good, beyond),
+        per + len(y),
+        (2 * RANK + 6) * len(y),
+        "cache",
     )
     center = np.zeros(WIDTH)
     yield Loop(

@@ -337,12 +337,15 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
             replaced = self._space.gross(entries, fit) if flagged else np.full(len(values), self.replace == "all")
             values[replaced] = self._within_limits(values[replaced] + fit.residual[replaced], entries.cols[replaced])
             return in_form(values, entries, X.dtype)
-        estimate = self._within_limits(self._space.predict(fit.factors))
         if self.replace == "all":
+            estimate = self._within_limits(self._space.predict(fit.factors))
             return self._arranged(estimate.astype(X.dtype, copy=False), np.ones(X.shape, dtype=bool))
         replaced = self._replaced(X, entries, fit)
-        out = np.array(X)
-        out[replaced] = estimate[replaced]
+        out, some = np.array(X), replaced.any(axis=1)
+        if some.any():
+            rows = slice(None) if some.all() else some  # what needs no repair is not estimated
+            estimate = self._within_limits(self._space.predict(fit.factors[rows]))
+            out[rows] = np.where(replaced[rows], estimate, out[rows])
         return self._arranged(out, replaced)
 
     def predict_entries(self, rows, columns=None, *, return_std=False):

@@ -60,7 +60,7 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     rest = entries.subset(held)
     y, missed = rest.y.astype(np.float64), space.residual(rest, rows).astype(np.float64)
     gram = np.linalg.pinv(u.T @ u)
-    seen = entries.counts(np.ones(len(entries.y), dtype=bool))[1] / entries.shape[0]
+    seen = entries.seen()[1] / entries.shape[0]
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
     residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
     leverage[residual > fit.threshold] = 0.0

@@ -171,7 +171,7 @@ def _extend_exactly(entries: Entries, block: Block, options: Options) -> Extende
     regression = space.regress(entries, n_jobs=n_jobs, threshold=fit.threshold)
     inlier = ~regression.beyond
     met_rows, met_cols = entries.counts(inlier)
-    seen_rows, seen_cols = entries.counts(np.ones_like(inlier))
+    seen_rows, seen_cols = entries.seen()
     worse = Masks(broken(met_rows, seen_rows), broken(met_cols, seen_cols))
     few = met_rows <= fit.rank, met_cols <= fit.rank
     nothing = Masks(*(np.zeros_like(mask) for mask in worse))

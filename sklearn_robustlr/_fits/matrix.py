@@ -317,7 +317,7 @@ def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: O
 
 def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     """Outliers and location of an approximate fit; rows and columns without an entry are not identifiable."""
-    rows, cols = entries.counts(np.ones(len(entries.y), dtype=bool))
+    rows, cols = entries.seen()
     decays = found.fit.verdict.code is StopReason.APPROXIMATE
     return MatrixFit(
         fit=found.fit,

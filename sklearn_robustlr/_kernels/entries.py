@@ -90,3 +90,44 @@ def full_residual(y, basis, factors, residual):
         for c in range(x.shape[0]):
             for p in range(n):
                 rest[p] += x[c] * basis[c, p]
+
+
+@jit(fastmath=REASSOCIATE)
+def judge_full(y, basis, factors, scale, reach, threshold, met, good, beyond):
+    """Count what rows without missing entries meet, as :func:`count_met` does, in one pass.
+
+    `basis` is transposed (k x n). Where `beyond` has room, the entries with a residual beyond the threshold are marked.
+    """
+    k, n = basis.shape
+    rest, unit = np.empty(n), 1.0 / scale
+    most = (reach * unit) ** 2
+    for i in range(factors.shape[0]):
+        own, x = y[i * n : (i + 1) * n], factors[i]
+        for p in range(n):
+            rest[p] = -own[p]
+        for c in range(k):
+            for p in range(n):
+                rest[p] += x[c] * basis[c, p]
+        count, total = 0, 0.0
+        for p in range(n):
+            size = abs(rest[p])
+            count += size <= reach
+            total += (min(size, reach) * unit) ** 2
+        met[i] = count
+        good[i] = 2 * count > n + k and total - (n - count) * most <= 0.01 * count
+        if beyond.shape[0]:
+            flags = beyond[i * n : (i + 1) * n]
+            for p in range(n):
+                flags[p] = abs(rest[p]) > threshold
+
+
+@jit()
+def count_full_flags(flags, rows, columns):
+    """Count the flags of each row and of each column of a whole matrix."""
+    columns[:] = 0
+    for i in range(flags.shape[0]):
+        own, total = flags[i], 0
+        for j in range(own.shape[0]):
+            total += own[j]
+            columns[j] += own[j]
+        rows[i] = total

@@ -2,14 +2,17 @@
 
 import numpy as np
 
+from .entries import judge_full
 from .jit import REASSOCIATE, jit
 
 # Width of the bisquare weights in scales. Not imported: numba's cache does not notice changes in other files.
 _BISQUARE = 4.685
+# Entries that are guessed and judged at a time.
+_AT_A_TIME = 1 << 15
 # Entries of a row that sums are taken over at a time.
 _SOME = 512
 # Most steps of a refinement, and the step, in standard errors of the coefficients, with which it ends.
-_STEPS, _STEP, _LONGEST = 20, 1e-3, 2.0
+_STEPS, _STEP, _LONGEST = 20, 1e-2, 2.0
 # Entries of a long row that a random start is tried on first: what a wrong one loses there is about their number.
 _FEW = 64
 #: Share of a row that a fit must meet to be found by random starts, and the chance to miss it.
@@ -300,11 +303,11 @@ def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer)
         best_loss = min(value, best_loss)
         moved, size = 0.0, 0.0
         for c in range(k):
-            moved += (x[c] - best[c]) ** 2
+            moved += ((x[c] - best[c]) / scale) ** 2
             best[c] = x[c]
             for d in range(c + 1):  # the root of the matrix of the normal equations: its squares add up to the trace
                 size += gram[c, d] ** 2
-        if moved * size <= (_STEP * scale) ** 2:
+        if moved * size <= _STEP**2:
             break
 
 
@@ -320,7 +323,7 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
     is kept, for data that are only nearly low-rank. Writes factors[i]; met[i] counts the entries within `reach`.
     """
     k = basis.shape[1]
-    gram, x, best = np.empty((k, k)), np.empty(k), np.empty(k)
+    gram, x, best, trial = np.empty((k, k)), np.empty(k), np.empty(k), np.empty(k)
     m = 200 + 40 * k
     sample, sample_y = np.empty((k, m)), np.empty(m)
     b_i, known = np.empty((k, 0)), cols[:0]
@@ -349,6 +352,8 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             part = sample_y, sample, scale, reach, (m + k) // 2, weight[:m], gram, x, residual[:m], buffer
             if not _l1(*part):
                 _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
+            value = _capped_loss(residual[:m], scale)
+            _refine(sample_y, sample, scale, value, weight[:m], gram, trial, x, residual[:m], buffer)
             _row_residual(y_i, b_i, x, residual)
             count = _met(residual, reach)
             found = enough < count < n
@@ -421,19 +426,27 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
     residual, weight, buffer = np.empty(width), np.empty(width), np.empty(width)
     order, chosen = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int32)
     square, x = np.empty((k, k)), np.empty(k)
+    place, last = np.empty(width, dtype=np.int64), 0
     for i in range(factors.shape[0]):
         lo, n = indptr[i], indptr[i + 1] - indptr[i]
         m = min(width, n)
         if m < 2 * k + 4:
             continue
+        is_new = n != last
+        if is_new:
+            for p in range(m):
+                place[p] = _place(p, n) if n > 2 * width else (p * n) // m
+            last = n
+        if m != sample.shape[1]:
+            sample = np.empty((k, m))
         for p in range(m):
-            pick = lo + (_place(p, n) if n > 2 * width else (p * n) // m)
+            pick = lo + place[p]
+            is_new |= chosen[p] != cols[pick]
             chosen[p] = cols[pick]
             value[p] = y[pick]
             order[p] = p
-        if m != sample.shape[1]:
-            sample = np.empty((k, m))
-        _gather(chosen[:m], basis, sample)
+        if is_new:  # full rows have the same columns
+            _gather(chosen[:m], basis, sample)
         state = _first_state(n)
         for _ in range(n_tries):
             regular, state = _interpolate(order[:m], state, value[:m], sample, square, x)
@@ -445,6 +458,19 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
                 _weighted_fit(value[:m], sample, weight, square, x, buffer)
                 factors[i] = x
                 break
+
+
+@jit()
+def guess_full_rows(indptr, cols, y, basis, turned, scale, reach, threshold, n_tries, factors, met, good, beyond):
+    """Guess rows without missing entries and judge them, a few at a time, so that they are read from memory once."""
+    n = basis.shape[0]
+    step = max(_AT_A_TIME // max(n, 1), 1)
+    for lo in range(0, factors.shape[0], step):
+        hi = min(lo + step, factors.shape[0])
+        part = factors[lo:hi]
+        guess_rows(indptr[lo : hi + 1], cols, y, basis, reach, n_tries, part)
+        flags = beyond[lo * n : hi * n]
+        judge_full(y[lo * n : hi * n], turned, part, scale, reach, threshold, met[lo:hi], good[lo:hi], flags)
 
 
 @jit()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .._kernels.entries import count_flags, spread_flags
+from .._kernels.entries import count_flags, count_full_flags, spread_flags
 from .._utils.arrays import index32
 from .._utils.values import Masks
 
@@ -59,8 +59,10 @@ class Entries:
                 X = sparse.csr_matrix((X.data[seen], (rows, X.indices[seen])), shape=X.shape)
             self.indptr, self.cols, self.y = X.indptr, X.indices, X.data
             return
-        seen = np.isfinite(X)
-        if seen.all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_full = np.isfinite(X.sum())  # at half of the price of a mask
+        seen = None if is_full else np.isfinite(X)
+        if seen is None or seen.all():
             self.full = np.ascontiguousarray(X)
             self.y = self.full.reshape(-1)
             self.indptr = np.arange(X.shape[0] + 1, dtype=np.int32) * np.int32(X.shape[1])
@@ -185,12 +187,18 @@ class Entries:
         """Return the entries of the rows lo to hi."""
         first, last = self.indptr[lo], self.indptr[hi]
         if self.full is not None:
-            cols = np.tile(np.arange(self.shape[1], dtype=np.int32), hi - lo)
+            cols = self._cols_of_block[: last - first]
         else:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
         indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
         weight = None if self.weight is None else self.weight[first:last]
         return Rows(indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64), weight)
+
+    @cached_property
+    def _cols_of_block(self) -> np.ndarray:
+        """Columns of the entries of the largest of the blocks that the bounds make."""
+        most = int(np.max(np.diff(self.bounds()), initial=0))
+        return np.tile(np.arange(self.shape[1], dtype=np.int32), most)
 
     def ranges(self, rows: np.ndarray) -> Iterator[tuple[int, int]]:
         """Iterate over the ranges of the entries of the rows of a mask."""
@@ -198,12 +206,19 @@ class Entries:
 
     def counts(self, flags: np.ndarray) -> Counts:
         """Count the flagged entries of each row and of each column."""
-        if self.full is not None:
-            matrix = flags.reshape(self.shape)
-            return Counts(np.count_nonzero(matrix, axis=1), np.count_nonzero(matrix, axis=0))
         counts = Counts(*(np.zeros(n, dtype=np.int64) for n in self.shape))
-        count_flags(self.indptr, self.cols, flags, *counts)
+        if self.full is not None:
+            count_full_flags(flags.reshape(self.shape), *counts)
+        else:
+            count_flags(self.indptr, self.cols, flags, *counts)
         return counts
+
+    def seen(self) -> Counts:
+        """Count the entries of each row and of each column."""
+        if self.full is not None:
+            n, p = self.shape
+            return Counts(np.full(n, p), np.full(p, n))
+        return Counts(np.diff(self.indptr).astype(np.int64), np.bincount(self.cols, minlength=self.shape[1]))
 
     def mask(self, flags: np.ndarray) -> np.ndarray | sparse.csr_matrix:
         """Return the flags of the entries as a boolean matrix of the shape of X, sparse where X was."""

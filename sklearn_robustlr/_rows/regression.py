@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from .._kernels.entries import count_met, full_residual, rows_residual
-from .._kernels.rows import LEAST_INLIERS, expect_rows, guess_rows, regress_rows, start_work, starts_needed
+from .._kernels.rows import (
+    LEAST_INLIERS,
+    expect_rows,
+    guess_full_rows,
+    guess_rows,
+    regress_rows,
+    start_work,
+    starts_needed,
+)
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
@@ -140,15 +147,9 @@ class RowSpace:
         regressor = _Regressor(self, thorough)
 
         def block(lo: int, hi: int) -> None:
-            evaluate = regressor.block(entries, lo, hi, factors[lo:hi], met[lo:hi])
-            if not (residual or threshold is not None):
-                return
-            rest = evaluate()
             where = slice(entries.indptr[lo], entries.indptr[hi])
-            if residual:
-                out[where] = rest
-            if threshold is not None:
-                np.greater(np.abs(rest, out=rest), threshold, out=beyond[where])
+            asked = out[where], beyond[where], np.inf if threshold is None else threshold
+            regressor.block(entries, lo, hi, factors[lo:hi], met[lo:hi], *asked)
 
         pairs = list(pairwise(entries.bounds()))
         with interruptible() as token:
@@ -214,10 +215,24 @@ class _Regressor:
         self._reach = FLAG_WIDTH * self._scale
         self._is_clean = space.is_clean
 
-    def block(self, entries: Entries, lo: int, hi: int, x: np.ndarray, met: np.ndarray) -> Callable[[], np.ndarray]:
-        """Regress the rows lo to hi into `x` and `met`; returns what tells their residuals, made once if asked for."""
+    def block(
+        self,
+        entries: Entries,
+        lo: int,
+        hi: int,
+        x: np.ndarray,
+        met: np.ndarray,
+        residual: np.ndarray,
+        beyond: np.ndarray,
+        threshold: float,
+    ) -> None:
+        """Regress the rows lo to hi into `x` and `met`.
+
+        Where there is room for them, their residuals are written, and the mask of those beyond the threshold.
+        """
         indptr, cols, y, _ = entries.block(lo, hi)
-        is_full = entries.full is not None
+        is_full, is_judged, left = entries.full is not None, False, np.arange(hi - lo)
+        rest = None
 
         def evaluate() -> np.ndarray:
             rest = np.empty(len(y))
@@ -227,22 +242,31 @@ class _Regressor:
                 rows_residual(indptr, cols, y, self._basis, x, rest)
             return rest
 
-        rest, left = None, np.arange(hi - lo)
         if self._is_clean:
-            guess_rows(indptr, cols, y, self._basis, self._reach, _MOST_GUESSES, x)
-            rest = evaluate()
             good = np.empty(hi - lo, dtype=bool)
-            count_met(indptr, rest, self._scale, self._reach, self._space.rank, met, good)
+            if is_full:
+                bounds = self._scale, self._reach, threshold, _MOST_GUESSES
+                guess_full_rows(indptr, cols, y, self._basis, self._turned, *bounds, x, met, good, beyond)
+                is_judged = True
+            else:
+                guess_rows(indptr, cols, y, self._basis, self._reach, _MOST_GUESSES, x)
+                rest = evaluate()
+                count_met(indptr, rest, self._scale, self._reach, self._space.rank, met, good)
             left = np.flatnonzero(~good)
             x[left] = 0.0
         if len(left):
             self._regress(indptr, cols, y, left, x, met)
-            rest = None
         lost = np.flatnonzero(~self._space.is_identifiable(met))
         if len(lost):
             x[lost] = self._expect(indptr, cols, y, lost)[lost]
-            rest = None
-        return evaluate if rest is None else lambda: rest
+        if len(left) or len(lost):
+            rest, is_judged = None, False
+        if len(residual) or (len(beyond) and not is_judged):
+            rest = evaluate() if rest is None else rest
+        if len(residual):
+            residual[:] = rest
+        if len(beyond) and not is_judged:
+            np.greater(np.abs(rest), threshold, out=beyond)
 
     def _regress(
         self,

@@ -17,6 +17,9 @@ def test_flags_of_entries(rng):
     assert_array_equal(in_row, (seen & wrong).sum(axis=1))
     assert_array_equal(in_col, (seen & wrong).sum(axis=0))
     assert_array_equal(out, seen & wrong)
+    entry_kernels.count_full_flags(wrong, in_row, in_col)
+    assert_array_equal(in_row, wrong.sum(axis=1))
+    assert_array_equal(in_col, wrong.sum(axis=0))
 
 
 def test_deal_entries(rng):

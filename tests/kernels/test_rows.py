@@ -162,6 +162,31 @@ def test_residual_and_met_of_rows(rng):
     assert not good.any()  # met, but not by far
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-290, 1e290])
+def test_full_rows_are_guessed_and_judged_in_one_pass(size, rng):
+    """As one after the other, over the rows that are taken at a time; extreme sizes do not overflow."""
+    n_rows, n, k = 70, 900, 4
+    basis, truth = rng.standard_normal((n, k)), size * rng.standard_normal((n_rows, k))
+    y = truth @ basis.T
+    y[rng.uniform(size=y.shape) < 0.3] += 7.0 * size
+    y[5] = size * rng.standard_normal(n)  # noise, which no guess meets
+    y[9] += 3e-10 * size * np.where(y[9] > 0, 1.0, -1.0)  # met, but not by far
+    indptr, cols = np.arange(n_rows + 1, dtype=np.int32) * n, np.tile(np.arange(n, dtype=np.int32), n_rows)
+    data, scale = (indptr, cols, y.ravel(), basis), 1e-10 * size
+    factors, met = np.zeros((n_rows, k)), np.empty(n_rows, np.int64)
+    good, beyond = np.empty(n_rows, bool), np.empty(y.size, bool)
+    turned, bounds = np.ascontiguousarray(basis.T), (scale, 3.5 * scale, 5.0 * size)
+    row_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond)
+    one = np.zeros((n_rows, k))
+    row_kernels.guess_rows(*data, 3.5 * scale, 60, one)
+    assert_array_equal(factors, one)
+    residual = np.abs(factors @ basis.T - y)
+    assert_array_equal(met, (residual <= 3.5 * scale).sum(axis=1))
+    assert_array_equal(beyond.reshape(y.shape), residual > 5.0 * size)
+    assert_array_equal(good, ~np.isin(np.arange(n_rows), [5, 9]))
+    row_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond[:0])  # no flags asked for
+
+
 def test_solve_square(rng):
     a, b = rng.standard_normal((6, 6)), rng.standard_normal(6)
     a[0, 0] = 0.0
