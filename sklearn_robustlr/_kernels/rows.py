@@ -347,16 +347,17 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
         alone = given and n_starts == 0
         if efficient and n > 2 * m and not alone:  # a sample gives a start to refine on all entries
             _take_some(y_i, b_i, sample_y, sample)
+            part = weight[:m], gram, x
             weight[:m] = 1.0
-            _weighted_fit(sample_y, sample, weight[:m], gram, x, buffer)
-            part = sample_y, sample, scale, reach, (m + k) // 2, weight[:m], gram, x, residual[:m], buffer
-            if not _l1(*part):
-                _concentrate(sample_y, sample, scale, 10, weight[:m], gram, x, residual[:m], buffer)
-            value = _capped_loss(residual[:m], scale)
-            _refine(sample_y, sample, scale, value, weight[:m], gram, trial, x, residual[:m], buffer)
-            _row_residual(y_i, b_i, x, residual)
-            count = _met(residual, reach)
-            found = enough < count < n
+            _weighted_fit(sample_y, sample, *part, buffer)
+            _row_residual(sample_y, sample, x, residual[:m])
+            if _met(residual[:m], reach) < m:
+                if not _l1(sample_y, sample, scale, reach, (m + k) // 2, *part, residual[:m], buffer):
+                    _concentrate(sample_y, sample, scale, 10, *part, residual[:m], buffer)
+                value = _capped_loss(residual[:m], scale)
+                _refine(sample_y, sample, scale, value, weight[:m], gram, trial, x, residual[:m], buffer)
+                _row_residual(y_i, b_i, x, residual)
+                found = enough < _met(residual, reach) < n
         if not found:
             weight[:] = 1.0
             _weighted_fit(y_i, b_i, weight, gram, x, buffer)
