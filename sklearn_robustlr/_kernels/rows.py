@@ -283,30 +283,32 @@ def _bisquare(residual, width, weight):
 def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer):
     """Refine `best` by bisquare re-weighting, while its capped loss does not rise; x is scratch.
 
-    Each step is as much longer than that of weighted least squares as the sum of the weights w is larger than that of
-    the slopes (r w)': on average that is a Newton step. It ends with one that is next to nothing beside the standard
-    errors of the coefficients.
+    Where steps of weighted least squares shrink, each is made as much longer as the sum of the weights w is larger than
+    that of the slopes (r w)': on average that is a Newton step, where residuals are noise. It ends with one that is
+    next to nothing beside the standard errors of the coefficients.
     """
-    k = x.shape[0]
+    k, last = x.shape[0], 0.0
     for _ in range(_STEPS if k else 0):
         total, slope = _bisquare(residual, _BISQUARE * scale, weight)
         if total == 0.0:
             break
-        longer = min(total / max(slope, 0.0), _LONGEST)
         _weighted_fit(y, basis, weight, gram, x, buffer)
+        moved = size = 0.0
         for c in range(k):
-            x[c] = best[c] + longer * (x[c] - best[c])
+            moved += ((x[c] - best[c]) / scale) ** 2
+            for d in range(c + 1):  # the root of the matrix of the normal equations: its squares add up to the trace
+                size += gram[c, d] ** 2
+        if moved < 0.25 * last:
+            longer = min(total / max(slope, 0.0), _LONGEST)
+            for c in range(k):
+                x[c] = best[c] + longer * (x[c] - best[c])
+        last = moved
         _row_residual(y, basis, x, residual)
         value = _capped_loss(residual, scale)
         if value > best_loss * (1.0 + 1e-2):
             break
         best_loss = min(value, best_loss)
-        moved, size = 0.0, 0.0
-        for c in range(k):
-            moved += ((x[c] - best[c]) / scale) ** 2
-            best[c] = x[c]
-            for d in range(c + 1):  # the root of the matrix of the normal equations: its squares add up to the trace
-                size += gram[c, d] ** 2
+        best[:] = x
         if moved * size <= _STEP**2:
             break
 
