@@ -91,11 +91,15 @@ class Averaged:
 
 @dataclass(frozen=True)
 class FirstAverage:
-    """Members fitted to a sample of a matrix with not too many directions, and their weights."""
+    """Members fitted to a sample of a matrix with not too many directions, and their weights.
+
+    Of a wide matrix that is a block; `samples` are of all columns.
+    """
 
     fitter: Fitter
     members: Members
     weights: np.ndarray
+    samples: Samples
 
     @classmethod
     def fit(
@@ -116,14 +120,14 @@ class FirstAverage:
         samples = Samples.of(entries, most)
         if samples is None:
             return None
-        most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
-        if samples.tell_scales:
-            robust = best_of(samples, robust_columns(samples.train, most))
+        block = samples.block
+        most = max(min(block.entries.shape[0] - 1, block.entries.shape[1] - 1, most), 1)
+        if block.tell_scales:
+            robust = best_of(block, robust_columns(block.train, most))
         else:
-            robust = medians_of(samples.train, samples.train_medians)
-        fitter = Fitter.of(samples, most, robust, grows=rank is None)
-        members = fitter.fit(start, robust)
-        return cls(fitter, *_weighed(members))
+            robust = medians_of(block.train, block.train_medians)
+        fitter = Fitter.of(block, most, robust, grows=rank is None)
+        return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
 
     @cached_property
     def _settled(self) -> dict[str, Columns]:
@@ -156,6 +160,9 @@ class FirstAverage:
 
     def finish(self, n_threads: int = 1) -> Averaged:
         """The average, its members fitted to all entries, and grown."""
+        if self.fitter.samples is not self.samples:
+            fitter, widened = self.fitter.widened(self.samples, self.members)
+            return FirstAverage(fitter, *_weighed(widened), self.samples).finish(n_threads)
         fitter, members, weights = self.fitter, self.members, self.weights
         samples, test, units = fitter.samples, fitter.samples.test, fitter.samples.units
         grown = fitter.with_grown(members, n_threads)

@@ -161,6 +161,21 @@ class Fitter:
         predictions = {**members.predicted, GROWN: self.predict(grown)}
         return replace(members, columns={**members.columns, GROWN: grown}, predicted=predictions)
 
+    def widened(self, samples: Samples, members: Members) -> tuple[Fitter, Members]:
+        """The fitter and the members of all columns, from those of the chosen ones of a wide matrix."""
+        robust = _widened(self.screen.columns, samples.columns, samples.train)
+        wide = Fitter.of(samples, self.most, robust, grows=self.grows)
+        fitted = {}
+        for name, columns in members.columns.items():
+            if columns is self.screen.columns:
+                fitted[name] = robust
+            elif columns.loadings.any():
+                fitted[name] = _widened(columns, samples.columns, wide.train(columns.law))
+            else:
+                fitted[name] = medians_of(samples.train, samples.train_medians)
+        predictions = {name: wide.predict(columns) for name, columns in fitted.items()}
+        return wide, Members(fitted, predictions, members.counts)
+
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""
         if not columns.loadings.any():
@@ -176,6 +191,18 @@ class Fitter:
         power = np.sum(columns.loadings**2, axis=0) + np.diag(unpack(columns.covariances.sum(axis=0)))
         root = joint_root(table, rows.means, rows.precision, columns.loadings, len(columns.loadings) / power)
         return replace(columns, joint=root)
+
+
+def _widened(columns: Columns, where: np.ndarray, table: Table) -> Columns:
+    """Columns of a whole table, from those of some, the places of a mask: the others are learnt in a few sweeps."""
+    if not columns.loadings.any():
+        return medians_of(table, np.zeros(len(where)))
+    p, k = len(where), columns.rank
+    loadings, covariances, mean, variances = np.zeros((p, k)), np.zeros((p, k * (k + 1) // 2)), np.zeros(p), np.ones(p)
+    loadings[where], covariances[where], mean[where] = columns.loadings, columns.covariances, columns.mean
+    variances[where] = columns.law.variances
+    whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances))
+    return sweep_until_settled(table, whole, n_sweeps=_LAST_SWEEPS, free=0)
 
 
 def medians_of(table: Table, medians: np.ndarray) -> Columns:

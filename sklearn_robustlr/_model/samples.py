@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,12 +14,14 @@ from ..metrics import median
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 
-# Entries that laws are fitted to at first, and those that the best of them is then; or those times columns.
-_FIRST, _FIRST_ROWS, _MORE, _MORE_ROWS = 30_000, 50, 250_000, 100
+# Entries that laws are fitted to at first, and those that the best of them is then.
+_FIRST, _MORE = 30_000, 250_000
 # Share of the first ones that is held out; of few entries so many, up to a share. Of 600 tables of 48 to 150 cells
 # without structure 4 % are more than a tenth worse than their medians, and 6 % converge; with a tenth of all, 5 and 9 %
 # (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000).
 _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
+# Entries for each degree of freedom of all directions, in a block.
+_ENOUGH_FREE = 2.0
 # Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
 # entries was taken for errors, with eight rows none.
 _FEWEST = 8
@@ -73,12 +75,14 @@ class Units(NamedTuple):
 class Samples:
     """Entries of some `rows` of a matrix, a mask, and of `more_rows`, the same or more; none has a stuck value.
 
-    `held` masks those of the first that are held out.
+    `held` masks those of the first that are held out. Of a wide matrix they are in some of the `columns`, a mask: laws
+    are fitted to these at first.
     """
 
     units: Units
     rows: np.ndarray
     more_rows: np.ndarray
+    columns: np.ndarray
     entries: Entries
     more: Entries
     stuck: StuckValues
@@ -90,17 +94,30 @@ class Samples:
 
         None where columns have sizes whose squares are no numbers.
         """
-        rows, more_rows = _choose_rows(entries)
+        rows, more_rows, columns = _choose(entries, most)
         some, more = _part(entries, rows), _part(entries, more_rows)
         units = Units.of(more)
         if not units.have_squares:
             return None
         stuck = find_stuck_values(some, units.table(some), min(some.shape[0] - 1, some.shape[1] - 1, most) or 1)
         some, more = (part.subset(~stuck.among(part)) if len(stuck.cols) else part for part in (some, more))
-        draw = np.random.RandomState(0).uniform(size=len(some.y))
+        within = columns[some.cols]
+        draw = np.random.RandomState(0).uniform(size=int(np.count_nonzero(within)))
         share = np.clip(_ENOUGH / max(len(draw), 1), _HELD_OUT, _MOST_HELD)
-        held = draw <= max(share, draw.min(initial=1.0))  # one at least
-        return cls(units, rows, more_rows, some, more, stuck, held)
+        held = np.zeros(len(some.y), dtype=bool)
+        held[within] = draw <= max(share, draw.min(initial=1.0))  # one at least
+        return cls(units, rows, more_rows, columns, some, more, stuck, held)
+
+    @cached_property
+    def block(self) -> Samples:
+        """The first ones in the chosen columns, as a matrix of their own."""
+        if self.columns.all():
+            return self
+        part = self.entries.part(np.ones(self.entries.shape[0], dtype=bool), self.columns)
+        units = Units(*(values[self.columns] for values in self.units))
+        held = self.held[self.columns[self.entries.cols]]
+        every = np.ones(part.shape[1], dtype=bool)
+        return replace(self, units=units, more_rows=self.rows, columns=every, entries=part, more=part, held=held)
 
     @property
     def tell_scales(self) -> bool:
@@ -109,8 +126,8 @@ class Samples:
 
     @property
     def are_all(self) -> bool:
-        """Whether there are no more than the first ones."""
-        return len(self.more.y) == len(self.entries.y)
+        """Whether there are no more than those that laws are fitted to at first."""
+        return len(self.more.y) == len(self.entries.y) and bool(self.columns.all())
 
     @cached_property
     def table(self) -> Table:
@@ -144,14 +161,31 @@ class Samples:
         return self.units.table(self.more).subset(seen)
 
 
-def _choose_rows(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Masks of evenly spaced rows: those that are fitted at first, and more of them; all where there are few."""
+def _choose(entries: Entries, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks of evenly spaced rows: those that are fitted at first, and more of them; and of the columns at first.
+
+    These are all, unless the rows would be far fewer: a wide matrix is begun with a block that is as square as can be,
+    which has the fewest degrees of freedom, and enough entries for all that `most` directions have.
+    """
     n, p = entries.shape
-    total = len(entries.y)
-    step = -(-total // max(_MORE, _MORE_ROWS * p))
-    further = -(-total // (step * max(_FIRST, _FIRST_ROWS * p)))
-    number = np.arange(n)
-    return number % (step * further) == 0, number % step == 0
+    each = len(entries.y) / n  # entries of a row
+    few, some = _FIRST / each, float(p)
+    if few < min(n, p / 2):
+        side = max(np.sqrt(_FIRST * p / each), 2.0 * _ENOUGH_FREE * most * p / each)
+        few = min(n, side)
+        some = side**2 / few
+    more_rows = _evenly(n, max(few, _MORE / each))
+    rows = np.zeros(n, dtype=bool)
+    rows[np.flatnonzero(more_rows)[_evenly(int(more_rows.sum()), few)]] = True
+    return rows, more_rows, _evenly(p, some)
+
+
+def _evenly(n: int, count: float) -> np.ndarray:
+    """Mask of so many of n, evenly spaced."""
+    whole = min(max(int(np.ceil(count)), 1), n)
+    mask = np.zeros(n, dtype=bool)
+    mask[np.arange(whole) * n // whole] = True
+    return mask
 
 
 def _part(entries: Entries, rows: np.ndarray) -> Entries:
