@@ -10,6 +10,8 @@ from .jit import REASSOCIATE, jit
 
 # Matrices that are inverted side by side, and least pivot in units of the diagonal.
 _LANES, _LEAST_PIVOT = 32, 1e-14
+# Numbers that fit into the caches, and entries whose second moments are summed up at a time.
+_CACHED, _AT_A_TIME = 1 << 18, 128
 # Fall of the squared residual of the normal equations, in units of the diagonal, at which conjugate gradients end.
 _FALL = 1e-6
 
@@ -97,6 +99,56 @@ def solve_rows(prior, moment, mean, cov):
                 r += 1
 
 
+@jit()
+def _are_diagonal(packed, k):
+    """Whether all of these packed k x k matrices are diagonal."""
+    for i in range(packed.shape[0]):
+        own, r = packed[i], 0
+        for c in range(k):
+            for _ in range(c):
+                if own[r] != 0.0:
+                    return False
+                r += 1
+            r += 1
+    return True
+
+
+@jit(fastmath=REASSOCIATE)
+def _sum_moments(indptr, others, target, weight, basis, spread, moment, cov):
+    """Sum up precisions and moments of rows as :func:`posterior_rows` does, where `spread` is diagonal.
+
+    Second moments of a large basis do not fit into the caches: they are computed anew, of some entries at a time.
+    """
+    n, k = moment.shape
+    some, weighted, own = np.empty((k, _AT_A_TIME)), np.empty(_AT_A_TIME), np.empty(k)
+    for i in range(n):
+        total, b = cov[i], moment[i]
+        own[:] = 0.0
+        for lo in range(indptr[i], indptr[i + 1], _AT_A_TIME):
+            size = min(_AT_A_TIME, indptr[i + 1] - lo)
+            some_weight, some_target, scaled = weight[lo : lo + size], target[lo : lo + size], weighted[:size]
+            for p in range(size):
+                other, packed, w = basis[others[lo + p]], spread[others[lo + p]], some_weight[p]
+                for c in range(k):
+                    some[c, p] = other[c]
+                    own[c] += w * packed[c * (c + 3) // 2]
+            r = 0
+            for c in range(k):
+                one, sum_of = some[c, :size], 0.0
+                for p in range(size):
+                    scaled[p] = some_weight[p] * one[p]
+                    sum_of += scaled[p] * some_target[p]
+                b[c] += sum_of
+                for d in range(c + 1):
+                    two, sum_of = some[d, :size], 0.0
+                    for p in range(size):
+                        sum_of += scaled[p] * two[p]
+                    total[r] += sum_of
+                    r += 1
+        for c in range(k):
+            total[c * (c + 3) // 2] += own[c]
+
+
 @jit(fastmath=REASSOCIATE)
 def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, cov):
     """Compute posterior mean and covariance of the coefficients of each row, under a Gaussian prior of mean zero.
@@ -106,9 +158,14 @@ def posterior_rows(indptr, others, target, weight, basis, spread, prior, mean, c
     are treated alike, with the entries in the order of the columns. `spread` and `cov` are packed.
     """
     n, k = indptr.shape[0] - 1, basis.shape[1]
-    second, moment = np.empty_like(spread), np.zeros((n, k))
-    second_moments(basis, spread, second)
+    moment = np.zeros((n, k))
     cov[:] = 0.0
+    if spread.size > _CACHED and _are_diagonal(spread, k):
+        _sum_moments(indptr, others, target, weight, basis, spread, moment, cov)
+        solve_rows(prior, moment, mean, cov)
+        return
+    second = np.empty_like(spread)
+    second_moments(basis, spread, second)
     for i in range(n):
         total, b = cov[i], moment[i]
         for p in range(indptr[i], indptr[i + 1]):

@@ -57,6 +57,23 @@ def test_posterior_of_more_rows_than_are_inverted_side_by_side(rng):
         assert_allclose(precision @ mean[i], b.T @ (w * target[own]), atol=1e-7)
 
 
+def test_posterior_of_rows_on_a_large_basis(rng):
+    """Of more entries than are summed up at a time: where covariances are diagonal, and where one is not."""
+    k, p = 30, 600
+    indptr, cols, target, weight, basis, _ = problem(rng, n=3, p=p, k=k)
+    spread, prior = 0.1 * np.eye(k) * rng.uniform(size=(p, k, 1)), rng.uniform(1.0, 2.0, k)
+    for _ in range(2):
+        mean, cov = np.full((3, k), np.nan), np.full((3, k * (k + 1) // 2), np.nan)
+        posterior_rows(indptr, cols, target, weight, basis, pack(spread), prior, mean, cov)
+        for i in range(3):
+            own = slice(indptr[i], indptr[i + 1])
+            b, w = basis[cols[own]], weight[own]
+            precision = np.diag(prior) + (b * w[:, None]).T @ b + np.einsum("p,pkl->kl", w, spread[cols[own]])
+            assert_allclose(unpack(cov)[i] @ precision, np.eye(k), atol=1e-11)
+            assert_allclose(precision @ mean[i], b.T @ (w * target[own]), atol=1e-11)
+        spread[p // 2, 3, 4] = spread[p // 2, 4, 3] = 0.05
+
+
 def test_precisions_that_rounding_has_made_singular_give_numbers():
     ones = np.ones(3)
     mean, cov = np.empty((1, 2)), np.empty((1, 3))
