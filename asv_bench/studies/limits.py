@@ -23,6 +23,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from sklearn_robustlr._kernels import entries as entry_kernels
+from sklearn_robustlr._kernels import guesses as guess_kernels
 from sklearn_robustlr._kernels import measurements as kernels
 from sklearn_robustlr._kernels import rows as row_kernels
 from sklearn_robustlr._kernels.jit import REASSOCIATE
@@ -204,22 +205,24 @@ def deal_loop(rng):
 
 # Operations of a call of each part of the row loops, from the number of entries n and of coefficients k.
 COSTS = {
-    "_weighted_fit": lambda n, k: n * k * (k + 4),
-    "_row_residual": lambda n, k: 2 * n * k + n,
+    "weighted_fit": lambda n, k: n * k * (k + 4),
+    "row_residual": lambda n, k: 2 * n * k + n,
     "_smallest": lambda n, k: 4 * n,
     "_capped_loss": lambda n, k: 5 * n,
-    "_met": lambda n, k: 2 * n,
+    "count_within": lambda n, k: 2 * n,
     "_bisquare": lambda n, k: 9 * n,
-    "_interpolate": lambda n, k: 2 * k**3 / 3,
+    "interpolate": lambda n, k: 2 * k**3 / 3,
 }
 # Parts that call counted ones, or pass on the state of a generator, are not compiled while counting.
-UNCOMPILED = ("_concentrate", "_interpolate", "_first_state", "_l1", "_refine")
+UNCOMPILED = ("_concentrate", "interpolate", "first_state", "_l1", "_refine")
 
 
 @contextmanager
 def counted():
     """Count the calls of the parts of an iterative row loop that is run uncompiled; yields {part: calls}."""
-    kept = {name: getattr(row_kernels, name) for name in {*COSTS, *UNCOMPILED}}
+    names = {*COSTS, *UNCOMPILED}
+    places = [(module, name) for module in (row_kernels, guess_kernels) for name in names if hasattr(module, name)]
+    kept = {place: getattr(*place) for place in places}
     calls = dict.fromkeys(COSTS, 0)
 
     def counting(name, function):
@@ -230,14 +233,14 @@ def counted():
         return call
 
     try:
-        for name, function in kept.items():
+        for (module, name), function in kept.items():
             part = function.py_func if name in UNCOMPILED else function
-            setattr(row_kernels, name, counting(name, part) if name in COSTS else part)
+            setattr(module, name, counting(name, part) if name in COSTS else part)
         with np.errstate(over="ignore"):  # the generator wraps around
             yield calls
     finally:
-        for name, function in kept.items():
-            setattr(row_kernels, name, function)
+        for place, function in kept.items():
+            setattr(*place, function)
 
 
 def operations(calls, n, k):
@@ -275,7 +278,7 @@ def regression_loops():
                 *data, scale, 3.5 * scale, 50, efficient, few, np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
             )
         flops = operations(calls, n, RANK) * N_ROWS / len(few)
-        fits, picks = (calls[part] / len(few) for part in ("_weighted_fit", "_smallest"))
+        fits, picks = (calls[part] / len(few) for part in ("weighted_fit", "_smallest"))
         remark = f"cache; {fits:.0f} weighted fits and {picks:.0f} order statistics a row"
         yield Loop(name, run, N_ROWS * n * 12, flops, remark)
 
@@ -285,17 +288,17 @@ def regression_loops():
 
     def guess():
         factors[:] = 0.0
-        row_kernels.guess_rows(*data, 3.5e-10, 60, factors)
+        guess_kernels.guess_rows(*data, 3.5e-10, 60, factors)
 
     guess()
     with counted() as calls:
-        row_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 3.5e-10, 60, np.zeros((10, RANK)))
+        guess_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 3.5e-10, 60, np.zeros((10, RANK)))
     yield Loop(
         "guess_rows, 30 % errors",
         guess,
         N_ROWS * width * 2 * 64,
         operations(calls, width, RANK) * N_ROWS / 10,
-        f"latency: {width} random lines a row; {calls['_interpolate'] / 10:.1f} guesses a row",
+        f"latency: {width} random lines a row; {calls['interpolate'] / 10:.1f} guesses a row",
     )
 
 
@@ -303,7 +306,7 @@ def residual_loops():
     """Loops of one pass over a block of rows."""
     indptr, cols, y, basis = block(outliers=0.3)
     rows, factors = np.arange(N_ROWS), np.zeros((N_ROWS, RANK))
-    row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 60, factors)
+    guess_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 60, factors)
     turned, residual = np.ascontiguousarray(basis.T), np.empty(len(y))
     per = len(y) * 8
     yield Loop(
@@ -339,7 +342,7 @@ def residual_loops():
     center = np.zeros(WIDTH)
     yield Loop(
         "expect_rows",
-        lambda: row_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, 3.5, rows, factors),
+        lambda: guess_kernels.expect_rows(indptr, cols, y, basis, center, 0.1, 3.5, rows, factors),
         per + 4 * len(y),
         len(y) * (4 * RANK + RANK * (RANK + 1)),
         "cache; gather, not re-associated",

@@ -8,15 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from .._kernels.entries import count_met, full_residual, rows_residual
-from .._kernels.rows import (
-    LEAST_INLIERS,
-    expect_rows,
-    guess_full_rows,
-    guess_rows,
-    regress_rows,
-    start_work,
-    starts_needed,
-)
+from .._kernels.guesses import expect_rows, guess_full_rows, guess_rows
+from .._kernels.rows import LEAST_INLIERS, regress_rows, start_work, starts_needed
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
@@ -232,7 +225,7 @@ class _Regressor:
         """
         indptr, cols, y, _ = entries.block(lo, hi)
         is_full, is_judged, left = entries.full is not None, False, np.arange(hi - lo)
-        rest = None
+        rest: np.ndarray | None = None
 
         def evaluate() -> np.ndarray:
             rest = np.empty(len(y))
@@ -261,11 +254,12 @@ class _Regressor:
             x[lost] = self._expect(indptr, cols, y, lost)[lost]
         if len(left) or len(lost):
             rest, is_judged = None, False
-        if len(residual) or (len(beyond) and not is_judged):
-            rest = evaluate() if rest is None else rest
+        if not len(residual) and (is_judged or not len(beyond)):
+            return
+        rest = evaluate() if rest is None else rest
         if len(residual):
             residual[:] = rest
-        if len(beyond) and not is_judged:
+        if len(beyond):
             np.greater(np.abs(rest), threshold, out=beyond)
 
     def _regress(

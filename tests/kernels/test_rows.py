@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linprog
 
 from sklearn_robustlr._kernels import entries as entry_kernels
+from sklearn_robustlr._kernels import guesses as guess_kernels
 from sklearn_robustlr._kernels import rows as row_kernels
+from sklearn_robustlr._kernels.least_squares import solve_square
 
 
 def row_oracle(y, basis, scale, rng):
@@ -106,12 +108,12 @@ def test_guess_rows_is_exact_and_keeps_what_it_cannot_solve(rng):
     y[indptr[3] : indptr[4]] = rng.standard_normal(indptr[4] - indptr[3])  # nothing but noise
     truth[3] = 5.0
     factors = np.full_like(truth, 5.0)
-    row_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 500, factors)
+    guess_kernels.guess_rows(indptr, cols, y, basis, 3.5e-10, 500, factors)
     assert_allclose(factors, truth, atol=1e-9)
     alone = np.full((1, 4), 5.0)
     lo, hi = indptr[7], indptr[8]
     bounds = np.array([0, hi - lo], np.int32)
-    row_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 3.5e-10, 500, alone)
+    guess_kernels.guess_rows(bounds, cols[lo:hi].copy(), y[lo:hi].copy(), basis, 3.5e-10, 500, alone)
     assert_array_equal(alone[0], factors[7])
 
 
@@ -135,7 +137,7 @@ def test_rows_that_are_empty_clean_short_or_hardly_seen(rng):
     assert_allclose(factors[1:], truth[1:], atol=1e-6)
     assert_array_equal(met, [0, n, 9, n - 12])
     guessed = np.full((4, k), 7.0)
-    row_kernels.guess_rows(indptr, cols, noisy[seen], basis, 3.5e-9, 100, guessed)
+    guess_kernels.guess_rows(indptr, cols, noisy[seen], basis, 3.5e-9, 100, guessed)
     assert_array_equal(guessed[[0, 2, 3]], 7.0)  # of the last too few agree
     assert_allclose(guessed[1], truth[1], atol=1e-9)
 
@@ -176,25 +178,25 @@ def test_full_rows_are_guessed_and_judged_in_one_pass(size, rng):
     factors, met = np.zeros((n_rows, k)), np.empty(n_rows, np.int64)
     good, beyond = np.empty(n_rows, bool), np.empty(y.size, bool)
     turned, bounds = np.ascontiguousarray(basis.T), (scale, 3.5 * scale, 5.0 * size)
-    row_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond)
+    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond)
     one = np.zeros((n_rows, k))
-    row_kernels.guess_rows(*data, 3.5 * scale, 60, one)
+    guess_kernels.guess_rows(*data, 3.5 * scale, 60, one)
     assert_array_equal(factors, one)
     residual = np.abs(factors @ basis.T - y)
     assert_array_equal(met, (residual <= 3.5 * scale).sum(axis=1))
     assert_array_equal(beyond.reshape(y.shape), residual > 5.0 * size)
     assert_array_equal(good, ~np.isin(np.arange(n_rows), [5, 9]))
-    row_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond[:0])  # no flags asked for
+    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond[:0])  # no flags asked for
 
 
 def test_solve_square(rng):
     a, b = rng.standard_normal((6, 6)), rng.standard_normal(6)
     a[0, 0] = 0.0
     x = b.copy()
-    assert row_kernels._solve_square(a.copy(), x)
+    assert solve_square(a.copy(), x)
     assert_allclose(a @ x, b, atol=1e-12)
     a[2] = a[4]
-    assert not row_kernels._solve_square(a.copy(), b.copy())
+    assert not solve_square(a.copy(), b.copy())
 
 
 def test_smallest_selects_as_sorting_does(rng):
@@ -225,7 +227,7 @@ def test_expect_rows_is_the_posterior_mean(rng):
     indptr = np.array([0, 2, 2, 3], dtype=np.int32)
     values = np.concatenate([y, [1e6]])
     cols = np.concatenate([seen, [0]]).astype(np.int32)
-    row_kernels.expect_rows(indptr, cols, values, basis, center, scale, 3.5, np.arange(3), factors)
+    guess_kernels.expect_rows(indptr, cols, values, basis, center, scale, 3.5, np.arange(3), factors)
     b = basis[seen]
     assert_allclose(factors[0], np.linalg.solve(b.T @ b + scale**2 * np.eye(k), b.T @ (y - center[seen])))
     assert_array_equal(factors[1:], 0.0)  # nothing seen; nothing believable seen
