@@ -90,7 +90,8 @@ def _repeated(table: Table) -> np.ndarray:
             others = usual[(index != i) & (kinds[own] == 0)]
             if count[i] < least or not len(others) or count[i] < _TIMES * np.median(others):
                 break
-            if min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * (within.sum() - within[i]):
+            around = within.sum() - within[i]
+            if min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * around > 0.0:
                 n_kinds += 1
                 kinds[own[index == i]] = n_kinds
     return kinds

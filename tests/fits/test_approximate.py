@@ -103,3 +103,35 @@ def test_a_spectrum_that_decays_slowly_is_fitted_with_as_many_directions_as_it_t
     assert free.stop_reason_ == "approximate"
     assert free.rank_ > 30
     assert error[0] < 0.7 * error[1]
+
+
+def test_a_wide_matrix_is_repaired_as_well_as_the_transposed_one():
+    """With as many columns as genes or wavelengths: noise laws are fitted to a block of them, and then to all."""
+    n, p, k = 200, 1400, 100
+    rng = np.random.RandomState(0)
+    clean = (rng.standard_normal((n, k)) * np.exp(-np.arange(k) / 20)) @ rng.standard_normal((k, p))
+    clean /= clean.std()
+    data = clean + 0.05 * rng.standard_normal((n, p))
+    wrong, missing = rng.uniform(size=(n, p)) < 0.05, rng.uniform(size=(n, p)) < 0.1
+    data[wrong] += 10 * rng.standard_normal(wrong.sum())
+    data[missing] = np.nan
+    errors = []
+    for X, truth, hidden in ((data, clean, missing), (data.T, clean.T, missing.T)):
+        model = RobustMatrixCompletion(replace="all")
+        errors.append(np.sqrt(np.mean((model.fit_transform(X) - truth)[hidden] ** 2)))
+        assert model.stop_reason_ == "approximate"
+    assert errors[0] < 1.25 * errors[1]
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize(("groups", "values"), [(6, 10), (10, 5)])
+def test_categories_in_columns_of_their_own_are_left_alone(groups, values, missing):
+    """Nothing predicts them, and most values of a column are zero: the others are no errors for that."""
+    rng = np.random.RandomState(0)
+    X = np.eye(values)[rng.randint(values, size=(500, groups))].reshape(500, -1)
+    X[rng.uniform(size=X.shape) < missing] = np.nan
+    with pytest.warns(ConvergenceWarning):
+        model = RobustMatrixCompletion().fit(X)
+    assert not model.outliers_.any()
+    seen = np.isfinite(X)
+    assert_array_equal(model.transform(X)[seen], X[seen])

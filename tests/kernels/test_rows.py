@@ -78,6 +78,23 @@ def test_regress_rows_goes_on_from_what_is_given_alone(rng):
         assert met[0] == count
 
 
+@pytest.mark.parametrize("n", [60, 2000])
+def test_regress_rows_is_exact_however_large_the_scale(n, rng):
+    """The entries are met exactly, at a scale that is that of a coarser fit: steps must not go to and fro."""
+    k, scale = 3, 1e-3
+    basis, truth = rng.standard_normal((n, k)), rng.standard_normal((20, k))
+    y = truth @ basis.T
+    bad = rng.uniform(size=y.shape) < 0.3
+    y[bad] += 0.1 * rng.standard_normal(bad.sum())
+    indptr, cols = np.arange(0, 20 * n + 1, n, dtype=np.int32), np.tile(np.arange(n, dtype=np.int32), 20)
+    near = np.abs(y - truth @ basis.T) < 5 * scale  # smaller errors pass for noise
+    y[near] = (truth @ basis.T)[near]
+    factors, met = np.zeros((20, k)), np.empty(20, dtype=np.int64)
+    row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 50, True, np.arange(20), factors, met)
+    assert_allclose(factors, truth, atol=1e-9)
+    assert_array_equal(met, (np.abs(y - truth @ basis.T) <= 3.5 * scale).sum(axis=1))
+
+
 def test_regress_rows_by_least_absolute_deviations(rng):
     """Without bisquare weights the result is the l1 fit."""
     n, k = 60, 3
