@@ -27,7 +27,9 @@ _ENTRIES = {
             over-parameterised stage may take 300, or 0.5 % of the budget where that is more; with ``polish=False`` it
             may take all of it. If the budget is spent before the rank is found, the fit has not converged
             ("interrupted"), unless an approximate fit will do: its sweeps are bounded and do not count. A fit of a rank
-            that has begun is always completed.
+            that has begun is always completed. Where many directions of large data are looked for, the budget is spent
+            after a million multiplications by factors for each iteration, if that comes first: by default, within a
+            minute on two cores.
         """,
     "tol": """
         tol : float, default=1e-4

@@ -32,6 +32,9 @@ _BETTER = 0.9
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
 # 45 ends above the first and that of 39 above the second; of 40 real tables that of 15 and that of 9.
 _FAINT, _NEAR = 2.0, 5.0
+# Share of the directions, and one more, that may be near to the noise where a spectrum ends. Of exponential spectra
+# that come down to it through 80 directions it is a fifth.
+_FEW_FAINT = 0.05
 # Share of errors beyond which they hide where a spectrum ends. Of 700 sharp matrices (rank 1 to 6, up to 40 % errors of
 # five kinds, noise of up to half of the data) 7 that had converged were lost to the model, 6 of them above this share;
 # of 36 damaged real tables (up to 10 % errors) one is above it.
@@ -59,7 +62,8 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     rows = space.regress(entries.subset(~held)).factors
     rest = entries.subset(held)
     y, missed = rest.y.astype(np.float64), space.residual(rest, rows).astype(np.float64)
-    gram = np.linalg.pinv(u.T @ u)
+    every = fit.left.astype(np.float64)  # columns are fitted to all rows
+    gram = np.linalg.pinv(every.T @ every)
     seen = entries.seen()[1] / entries.shape[0]
     leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
     residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
@@ -132,11 +136,14 @@ class LazyModel:
     def _likeliest(self) -> Factors | None:
         """The factors of all rows under the likeliest law, as far as they stand out.
 
-        None where the model is no use, or does not end before its spectrum comes near to the noise.
+        None where the model is no use, or does not end before its spectrum comes near to the noise. Where more
+        directions were added than were looked for, a few that are near to it belong to errors.
         """
-        signal = np.empty(0) if self._first is None else self._first.signal
-        seen = signal[signal > 1.0]
-        if self.averaged is None or not (self.averaged.errors.are_small and len(seen) and seen[-1] > _NEAR):
+        first = self._first
+        if first is None or self.averaged is None or not self.averaged.errors.are_small:
+            return None
+        seen = first.signal[first.signal > 1.0]
+        if not first.has_no_end and not (len(seen) and seen[-1] > _NEAR):
             return None
         entries, space = self._entries, self.averaged.space
         (n, p), best = entries.shape, int(np.argmax(space.weights))
@@ -150,8 +157,16 @@ class LazyModel:
         right = np.column_stack([space.shift + space.scale * columns.mean, space.scale[:, None] * columns.loadings])
         u, s, v = product_svd(left, right)
         noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
-        k = int(np.count_nonzero(s > noise * np.sqrt(n * edge_power(len(entries.y), n, p))))
+        power = (s / noise) ** 2 / (n * edge_power(len(entries.y), n, p))
+        k, clear = (int(np.count_nonzero(power > least)) for least in (1.0, _NEAR))
+        if k - clear > 1 + _FEW_FAINT * k:
+            return None
+        k = clear if first.has_no_end else k
         return Factors(u[:, :k] * s[:k], v[:, :k]) if k else None
+
+    def may_end(self) -> bool:
+        """Whether all directions that were looked for stand out of the noise, and the grown spectrum has an end."""
+        return self._first is not None and self._first.has_no_end and self._likeliest is not None
 
     def factors(self, part: Masks) -> Factors | None:
         """The likeliest factors of some rows and columns, without directions that do not stand out of the noise."""

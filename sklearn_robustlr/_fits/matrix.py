@@ -66,7 +66,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     options = replace(options, rival=model)
     if start is None:
         found = search_small_blocks(entries, options)
-        approximation = None if found.decaying is None else model.instead_of(found.decaying)
+        decays = None if found.decaying is None or model.may_end() else found.decaying
+        approximation = None if decays is None else model.instead_of(decays)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
         if found.extension is not None:

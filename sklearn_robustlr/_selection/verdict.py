@@ -28,7 +28,7 @@ DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many outliers or much noise, or 
 #: Verdict where another model says that no rank is sharp.
 DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
 #: Verdict where the budget of iterations did not last.
-SPENT = Verdict(StopReason.INTERRUPTED, "max_iter iterations were made before the rank was found")
+SPENT = Verdict(StopReason.INTERRUPTED, "the budget, max_iter, was spent before the rank was found")
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Inliers per degree of freedom below which a fit is repeated on parts of the data, and noise, in units of the median

@@ -84,7 +84,8 @@ def descend(
         vars(rule).update(vars(after))
     for start, result in zip(starts, results, strict=True):
         if len(result.history):
-            options.meter.add(result.history.iteration[-1] + 1 - start.n_iter, problem.work.size)
+            n_iter = result.history.iteration[-1] + 1 - start.n_iter
+            options.meter.add(n_iter, problem.work.size, start.left.shape[1])
     return results
 
 

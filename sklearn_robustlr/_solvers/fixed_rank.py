@@ -31,6 +31,8 @@ _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
 # Gauss-Newton steps of a fit beside an exact one. With 14, as many of 20 matrices are right where 5 % of the signs are
 # turned (8), and where 30 % of the values are stuck (13) (``structure.py``).
 _FEW_STEPS = 4
+# Passes over the data of a Gauss-Newton step: those of its conjugate gradients.
+_PASSES = 13
 # Inliers per degree of freedom below which a fit may be one of measurements that it has chosen. Of 268 problems with
 # few measurements (``doubtful.py --row few``) 193 are right where it is compared with least squares, 183 without.
 _CHOSEN = 2.5
@@ -68,7 +70,7 @@ class FixedRank:
         """Fit the rank of a start by a descent, which sees the measurements `among` a mask, and an estimate."""
         *start, n_iter = self._stage("descent", self._descend, u, s, v, among)
         size = self._problem.work.size if among is None else int(np.count_nonzero(among))
-        self._options.meter.add(n_iter, size)
+        self._options.meter.add(n_iter, size, len(s))
         return self.estimate(*start, few=few)
 
     def refit_twice(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, *, few: bool = False) -> Fit:
@@ -110,7 +112,7 @@ class FixedRank:
         left.
         """
         fit: Fit = self._stage("estimate", self._estimate, u, s, v, residual, few)
-        self._options.meter.add(fit.n_iter, self._problem.base.size)
+        self._options.meter.add(fit.n_iter, self._problem.base.size, _PASSES * fit.rank)
         return fit
 
     def _stage(self, name: str, compute: Callable[..., Any], *what: Any) -> Any:

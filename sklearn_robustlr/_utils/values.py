@@ -176,6 +176,10 @@ class Rival(Protocol):
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...
 
+    def may_end(self) -> bool:
+        """Whether its spectrum has no end among the directions that were looked for, and a clear one where it grew."""
+        ...
+
     def factors(self, part: Masks) -> Factors | None:
         """Its likeliest factors of some rows and columns, without directions that do not stand out of the noise."""
         ...

@@ -135,3 +135,14 @@ def test_categories_in_columns_of_their_own_are_left_alone(groups, values, missi
     assert not model.outliers_.any()
     seen = np.isfinite(X)
     assert_array_equal(model.transform(X)[seen], X[seen])
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [(0.0, "exact"), (0.1, "noisy")])
+def test_a_sharp_rank_beyond_the_directions_that_are_looked_for_is_found(noise, verdict):
+    """The model grows to it: its spectrum ends there, and does not decay."""
+    problem = make_corrupted_matrix((300, 280), 30, outliers=0.1, noise=noise, random_state=0)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data)
+    assert model.stop_reason_ == verdict and model.rank_ == 30
+    oracle = noise * np.sqrt(30 * (580 - 30) / (0.9 * 300 * 280))
+    error = np.linalg.norm(model.transform(problem.data) - problem.clean) / np.linalg.norm(problem.clean)
+    assert error < 1.15 * oracle + 1e-9
