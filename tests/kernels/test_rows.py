@@ -80,7 +80,7 @@ def test_regress_rows_goes_on_from_what_is_given_alone(rng):
 
 @pytest.mark.parametrize("n", [60, 2000])
 def test_regress_rows_is_exact_however_large_the_scale(n, rng):
-    """The entries are met exactly, at a scale that is that of a coarser fit: steps must not go to and fro."""
+    """The entries are met exactly, at a scale that is that of a coarser fit: steps must not go back and forth."""
     k, scale = 3, 1e-3
     basis, truth = rng.standard_normal((n, k)), rng.standard_normal((20, k))
     y = truth @ basis.T
