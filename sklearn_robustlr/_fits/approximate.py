@@ -32,9 +32,6 @@ _BETTER = 0.9
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
 # 45 ends above the first and that of 39 above the second; of 40 real tables that of 15 and that of 9.
 _FAINT, _NEAR = 2.0, 5.0
-# Share of the directions, and one more, that may be near to the noise where a spectrum ends. Of exponential spectra
-# that come down to it through 80 directions it is a fifth.
-_FEW_FAINT = 0.05
 # Share of errors beyond which they hide where a spectrum ends. Of 700 sharp matrices (rank 1 to 6, up to 40 % errors of
 # five kinds, noise of up to half of the data) 7 that had converged were lost to the model, 6 of them above this share;
 # of 36 damaged real tables (up to 10 % errors) one is above it.
@@ -137,13 +134,13 @@ class LazyModel:
         """The factors of all rows under the likeliest law, as far as they stand out.
 
         None where the model is no use, or does not end before its spectrum comes near to the noise. Where more
-        directions were added than were looked for, a few that are near to it belong to errors.
+        directions were added than were looked for, one of them alone that is near to it may be an error.
         """
         first = self._first
         if first is None or self.averaged is None or not self.averaged.errors.are_small:
             return None
         seen = first.signal[first.signal > 1.0]
-        if not first.has_no_end and not (len(seen) and seen[-1] > _NEAR):
+        if not (first.has_no_end or (len(seen) and seen[-1] > _NEAR)):
             return None
         entries, space = self._entries, self.averaged.space
         (n, p), best = entries.shape, int(np.argmax(space.weights))
@@ -159,9 +156,8 @@ class LazyModel:
         noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
         power = (s / noise) ** 2 / (n * edge_power(len(entries.y), n, p))
         k, clear = (int(np.count_nonzero(power > least)) for least in (1.0, _NEAR))
-        if k - clear > 1 + _FEW_FAINT * k:
-            return None
-        k = clear if first.has_no_end else k
+        if first.has_no_end:
+            k = clear if k <= clear + 1 else 0
         return Factors(u[:, :k] * s[:k], v[:, :k]) if k else None
 
     def may_end(self) -> bool:

@@ -227,23 +227,19 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
                 factors[i] = x
                 met[i] = n
                 continue
-            if not alone:
-                most = enough if efficient else n
-                found = _l1(y_i, b_i, scale, reach, most, weight, gram, x, residual, buffer)
-                if not (found or efficient):
-                    best[:] = x
-                elif not found:
-                    _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
-        value = _capped_loss(residual, scale)
-        if given or not efficient:
+            if not (alone or efficient):
+                _l1(y_i, b_i, scale, reach, n, weight, gram, x, residual, buffer)
+                best[:] = x
+            elif not (alone or _l1(y_i, b_i, scale, reach, enough, weight, gram, x, residual, buffer)):
+                _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
+        value, best_loss = _capped_loss(residual, scale), np.inf
+        if given:
             row_residual(y_i, b_i, best, residual)
             best_loss = _concentrate(y_i, b_i, scale, 10 if alone else 0, weight, gram, best, residual, buffer)
-        else:
-            best_loss = np.inf
         if efficient and not alone and value < best_loss:
             best_loss = value
             best[:] = x
-            row_residual(y_i, b_i, best, residual)
+        row_residual(y_i, b_i, best, residual)
         if efficient and n > k and count_within(residual, reach) <= enough:
             state, order = first_state(n), np.arange(n)
             n_few = _FEW if n > 2 * _FEW else 0

@@ -163,16 +163,18 @@ class Fitter:
 
     def widened(self, samples: Samples, members: Members) -> tuple[Fitter, Members]:
         """The fitter and the members of all columns, from those of the chosen ones of a wide matrix."""
-        robust = _widened(self.screen.columns, samples.columns, samples.train)
+
+        def of_all(columns: Columns, table: Table) -> Columns:
+            if not columns.loadings.any():
+                return medians_of(samples.train, samples.train_medians)
+            return _widened(columns, samples.columns, table)
+
+        robust = of_all(self.screen.columns, samples.train)
         wide = Fitter.of(samples, self.most, robust, grows=self.grows)
-        fitted = {}
-        for name, columns in members.columns.items():
-            if columns is self.screen.columns:
-                fitted[name] = robust
-            elif columns.loadings.any():
-                fitted[name] = _widened(columns, samples.columns, wide.train(columns.law))
-            else:
-                fitted[name] = medians_of(samples.train, samples.train_medians)
+        fitted = {
+            name: robust if columns is self.screen.columns else of_all(columns, wide.train(columns.law))
+            for name, columns in members.columns.items()
+        }
         predictions = {name: wide.predict(columns) for name, columns in fitted.items()}
         return wide, Members(fitted, predictions, members.counts)
 
@@ -195,8 +197,6 @@ class Fitter:
 
 def _widened(columns: Columns, where: np.ndarray, table: Table) -> Columns:
     """Columns of a whole table, from those of some, the places of a mask: the others are learnt in a few sweeps."""
-    if not columns.loadings.any():
-        return medians_of(table, np.zeros(len(where)))
     p, k = len(where), columns.rank
     loadings, covariances, mean, variances = np.zeros((p, k)), np.zeros((p, k * (k + 1) // 2)), np.zeros(p), np.ones(p)
     loadings[where], covariances[where], mean[where] = columns.loadings, columns.covariances, columns.mean

@@ -184,7 +184,7 @@ class Entries:
         return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]
 
     def block(self, lo: int, hi: int) -> Rows:
-        """Return the entries of the rows lo to hi."""
+        """Return the entries of the rows lo to hi, which lie within the `bounds` of one block."""
         first, last = self.indptr[lo], self.indptr[hi]
         if self.full is not None:
             cols = self._cols_of_block[: last - first]

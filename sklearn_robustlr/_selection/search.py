@@ -234,9 +234,9 @@ class _Search:
                 yield small
         first, may_decay, decays = self._ask(begin)
         if decays:
-            likely = self._likely if self._rival is not None and self._rival.may_end() else None
-            if likely is not None and likely.settled:
-                yield likely
+            ends = self._likely if self._rival is not None and self._rival.may_end() else None
+            if ends is not None and ends.settled:
+                yield ends
             yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
         likely = None if begin.sharp or found_exact or ranks.stopped else self._likely

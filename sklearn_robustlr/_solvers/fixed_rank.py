@@ -14,7 +14,7 @@ from .._utils.checkpoint import stage
 from .._utils.linalg import SVD, product_svd
 from .._utils.stats import quantile, robust_size
 from .._utils.values import Fit, Options, is_exact, is_met
-from .gauss_newton import least_squares, m_estimate
+from .gauss_newton import MOST_CONJUGATE, least_squares, m_estimate
 from .manifold import manifold_subgradient, truncate
 from .mending import mend
 from .misfit import bisquare, improves
@@ -31,8 +31,6 @@ _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
 # Gauss-Newton steps of a fit beside an exact one. With 14, as many of 20 matrices are right where 5 % of the signs are
 # turned (8), and where 30 % of the values are stuck (13) (``structure.py``).
 _FEW_STEPS = 4
-# Passes over the data of a Gauss-Newton step: those of its conjugate gradients.
-_PASSES = 13
 # Inliers per degree of freedom below which a fit may be one of measurements that it has chosen. Of 268 problems with
 # few measurements (``doubtful.py --row few``) 193 are right where it is compared with least squares, 183 without.
 _CHOSEN = 2.5
@@ -112,7 +110,7 @@ class FixedRank:
         left.
         """
         fit: Fit = self._stage("estimate", self._estimate, u, s, v, residual, few)
-        self._options.meter.add(fit.n_iter, self._problem.base.size, _PASSES * fit.rank)
+        self._options.meter.add(fit.n_iter, self._problem.base.size, (1 + MOST_CONJUGATE) * fit.rank)
         return fit
 
     def _stage(self, name: str, compute: Callable[..., Any], *what: Any) -> Any:

@@ -35,6 +35,8 @@ _UNFINISHED = 3e-3
 _CLUSTERED = 1.5
 #: Median residual of an exact fit, in units of rounding, is some 2 to 6; beyond this bound it is not exact.
 _ROUNDING = 32.0
+#: Conjugate gradients of a step, at most: passes over the data beside that of the gradient.
+MOST_CONJUGATE = 12
 # Residuals, of many, that tell whether their law has a heavy tail.
 _SAMPLE = 20_000
 # Steps of least squares, and of the mixture after them: from those of an M-estimate it settles in fewer.
@@ -51,7 +53,7 @@ def gauss_newton_step(
     v: np.ndarray,
     weight: np.ndarray,
     *,
-    n_cg: int = 12,
+    n_cg: int = MOST_CONJUGATE,
     tol: float = 1e-3,
     symmetric: bool = False,
 ) -> SVD:
