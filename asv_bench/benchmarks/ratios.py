@@ -22,10 +22,17 @@ SENSING = {"size": 64, "rank": 3, "outliers": 0.2, "m": 15_000}
 class Price:
     """Ours over the yardstick of each kind: randomised PCA, a sweep of plain least squares, a read of the data."""
 
-    params = ["full", "full 3000", "completion", "sensing"]
+    params = ["full", "full 3000", "full noisy", "completion", "sensing"]
     param_names = ["case"]
     timeout = 600
-    OPTIONS = {"full": FULL, "full 3000": {**FULL, "size": 3000}, "completion": SEEN, "sensing": SENSING}
+    LARGE = {**FULL, "size": 3000}
+    OPTIONS = {
+        "full": FULL,
+        "full 3000": LARGE,
+        "full noisy": {**LARGE, "noise": 0.1},
+        "completion": SEEN,
+        "sensing": SENSING,
+    }
 
     def setup(self, case):
         self.kind = case.split()[0]

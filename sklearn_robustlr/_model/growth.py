@@ -31,7 +31,7 @@ from .table import Table
 # none is, of 223 cases of 56 real tables, and 96 of `asv_bench/studies/uncertainty.py --row grid` with 2 to 6 inliers
 # for each, mean errors are a hundredth and a twentieth larger. If it is always taken, 0.70 of the gross errors of a
 # table of air quality are found (0.98 so), and pictures, above this bound, come out 2 % worse.
-_ENOUGH = 1.3
+ENOUGH = 1.3
 # Sweeps after each of its steps, and those of them in which nothing shrinks: more of the latter, at the end,
 # are no better, and take longer.
 _BETWEEN, _FREE = 15, 5
@@ -119,7 +119,7 @@ def robust_columns(table: Table, most: int) -> Iterator[Columns]:
     direction, by as many again as it has, for as long as any is added.
     """
     yield sweep_until_settled(table, start_columns(table, most, True))
-    if len(table.values) >= _ENOUGH * most * (sum(table.shape) - most):
+    if len(table.values) >= ENOUGH * most * (sum(table.shape) - most):
         return
     k, columns = 0, sweep_until_settled(table, start_columns(table, 1, True), n_sweeps=_BETWEEN, free=_FREE)
     while k < columns.rank < most:

@@ -11,6 +11,7 @@ import numpy as np
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
 from ..metrics import median
+from .growth import ENOUGH
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 
@@ -20,8 +21,6 @@ _FIRST, _MORE = 30_000, 250_000
 # without structure 4 % are more than a tenth worse than their medians, and 6 % converge; with a tenth of all, 5 and 9 %
 # (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000).
 _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
-# Entries for each degree of freedom of all directions, in a block.
-_ENOUGH_FREE = 2.0
 # Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
 # entries was taken for errors, with eight rows none.
 _FEWEST = 8
@@ -171,7 +170,7 @@ def _choose(entries: Entries, most: int) -> tuple[np.ndarray, np.ndarray, np.nda
     each = len(entries.y) / n  # entries of a row
     few, some = _FIRST / each, float(p)
     if few < min(n, p / 2):
-        side = max(np.sqrt(_FIRST * p / each), 2.0 * _ENOUGH_FREE * most * p / each)
+        side = max(np.sqrt(_FIRST * p / each), 2.0 * ENOUGH * most * p / each)
         few = min(n, side)
         some = side**2 / few
     more_rows = _evenly(n, max(few, _MORE / each))

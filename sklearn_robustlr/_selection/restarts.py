@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import delayed
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
 from .._operators.base import evaluate
 from .._operators.units import Problem
@@ -18,7 +18,7 @@ from .._solvers.step_rules import make_step_rule
 from .._solvers.subgradient import History
 from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import quantile
-from .._utils.threads import count_threads, interruptible, single_threaded_blas, working_for
+from .._utils.threads import count_threads, interruptible, run_jobs, single_threaded_blas, working_for
 from .._utils.values import Factors, Options, is_exact
 from .evidence import is_better
 from .search import Solution, finish, previews, solve
@@ -176,8 +176,8 @@ def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[
     with interruptible() as token:
         if n_threads > 1 and short:
             each = problem.with_threads(max(n_threads // 2, 1))
-            jobs = (delayed(_end)(each, held, options, run, token) for run in runs)
-            ends = iter(Parallel(n_jobs=options.n_jobs, prefer="threads")(jobs))
+            jobs = [delayed(_end)(each, held, options, run, token) for run in runs]
+            ends = iter(run_jobs(jobs, options.n_jobs))
         else:
             ends = (_end(problem, held, options, run, token) for run in runs)
         ended = []

@@ -6,13 +6,14 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
+from joblib import Parallel
 from joblib.parallel import get_active_backend
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
@@ -165,6 +166,14 @@ def aside(function: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Resul
         return pool.submit(function, *args, **kwargs).result()
     finally:
         pool.shutdown(wait=False)
+
+
+def run_jobs(jobs: Sequence[Any], n_jobs: int | None) -> list[Any]:
+    """Return the results of delayed calls, which joblib makes in threads.
+
+    joblib itself is called in a thread, too: interrupted while it makes its pool, it would leave some threads behind.
+    """
+    return aside(Parallel(n_jobs=n_jobs, prefer="threads"), jobs)
 
 
 def slices(rows: np.ndarray, work: float) -> Iterator[np.ndarray]:

@@ -107,9 +107,12 @@ def test_components_are_those_of_the_clean_matrix_or_of_a_fit_in_memory(kind):
     clean, data = drawn(kind)
     X = da.from_array(data, chunks=(2_000, P))
     lazy, one = RobustPCA(3).fit(X), PCA(3).fit(clean) if kind == "sharp" else RobustPCA(3).fit(data)
-    # of a decaying spectrum each has a sample of its own
-    assert_allclose(lazy.explained_variance_, one.explained_variance_, rtol=0.02 if kind == "sharp" else 0.1)
-    assert np.linalg.svd(lazy.components_ @ one.components_.T)[1].min() > (0.999 if kind == "sharp" else 0.99)
+    # of a decaying spectrum each has a sample of its own: what is small differs
+    least = 3 if kind == "sharp" else 2
+    assert_allclose(lazy.explained_variance_[:least], one.explained_variance_[:least], rtol=0.02)
+    assert_allclose(lazy.explained_variance_, one.explained_variance_, rtol=0.1)
+    assert np.linalg.svd(lazy.components_[:least] @ one.components_[:least].T)[1].min() > 0.999
+    assert np.linalg.svd(lazy.components_ @ one.components_.T)[1].min() > 0.99
     scores = lazy.fit_transform(X)
     assert isinstance(scores, da.Array) and scores.shape == (N, 3)
     assert_allclose(scores[:10].compute(), lazy.transform(data[:10]))

@@ -107,7 +107,7 @@ def test_a_spectrum_that_decays_slowly_is_fitted_with_as_many_directions_as_it_t
 
 def test_a_wide_matrix_is_repaired_as_well_as_the_transposed_one():
     """With as many columns as genes or wavelengths: noise laws are fitted to a block of them, and then to all."""
-    n, p, k = 200, 1400, 100
+    n, p, k = 200, 2000, 100
     rng = np.random.RandomState(0)
     clean = (rng.standard_normal((n, k)) * np.exp(-np.arange(k) / 20)) @ rng.standard_normal((k, p))
     clean /= clean.std()
@@ -120,7 +120,7 @@ def test_a_wide_matrix_is_repaired_as_well_as_the_transposed_one():
         model = RobustMatrixCompletion(replace="all")
         errors.append(np.sqrt(np.mean((model.fit_transform(X) - truth)[hidden] ** 2)))
         assert model.stop_reason_ == "approximate"
-    assert errors[0] < 1.25 * errors[1]
+    assert errors[0] < 1.15 * errors[1]
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.1])
@@ -140,9 +140,18 @@ def test_categories_in_columns_of_their_own_are_left_alone(groups, values, missi
 @pytest.mark.parametrize(("noise", "verdict"), [(0.0, "exact"), (0.1, "noisy")])
 def test_a_sharp_rank_beyond_the_directions_that_are_looked_for_is_found(noise, verdict):
     """The model grows to it: its spectrum ends there, and does not decay."""
-    problem = make_corrupted_matrix((300, 280), 30, outliers=0.1, noise=noise, random_state=0)
+    problem = make_corrupted_matrix((600, 260), 30, outliers=0.1, noise=noise, random_state=0)
     model = RobustMatrixCompletion(replace="all").fit(problem.data)
     assert model.stop_reason_ == verdict and model.rank_ == 30
-    oracle = noise * np.sqrt(30 * (580 - 30) / (0.9 * 300 * 280))
+    oracle = noise * np.sqrt(30 * (860 - 30) / (0.9 * 600 * 260))
     error = np.linalg.norm(model.transform(problem.data) - problem.clean) / np.linalg.norm(problem.clean)
-    assert error < 1.15 * oracle + 1e-9
+    assert error < 1.1 * oracle + 1e-9
+
+
+def test_a_search_in_vain_ends_by_its_work():
+    """Many directions, none of which stands out: the budget is spent before as many iterations are made."""
+    problem = make_corrupted_matrix((400, 300), 100, observed=0.9, outliers=0.2, noise=0.1, random_state=0)
+    model = RobustMatrixCompletion(max_iter=3000)
+    with pytest.warns(ConvergenceWarning, match="the budget, max_iter, was spent"):
+        model.fit(problem.data)
+    assert model.stop_reason_ == "interrupted" and model.n_iter_ < 2000

@@ -22,7 +22,8 @@ def test_one_direction_of_noise_is_not_taken_for_structure_without_a_polish(rng)
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_signs_that_cannot_be_told_are_not_trusted(noise):
     """A matrix of rank one with signs of its own agrees with as many entries: 49 % are flipped."""
-    rng = np.random.RandomState(1)  # with noise one of four such matrices is met by a few directions more
+    # of four such matrices with noise, one is met, three fifths of it, by more directions
+    rng = np.random.RandomState(1)
     X = np.outer(rng.uniform(1, 2, 60), rng.uniform(1, 2, 50))
     X[rng.uniform(size=X.shape) < 0.49] *= -1
     # with noise further ranks may be tried in vain

@@ -34,6 +34,19 @@ for task in work:
         except KeyboardInterrupt:
             print(time.perf_counter() - sent[0])
         timer.join()
+# while a pool of threads is made
+start, sent = threading.Thread.start, []
+def start_or_interrupt(thread):
+    if not sent and "_handle_results" in thread.name:
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+    start(thread)
+threading.Thread.start = start_or_interrupt
+try:
+    work[0]()
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+threading.Thread.start = start
 assert np.array_equal(work[0]().left_, before.left_)
 time.sleep(0.5)
 assert threading.active_count() <= 3, threading.enumerate()
@@ -50,7 +63,7 @@ def test_interrupt_returns_control_within_a_second_and_leaves_the_process_sane(o
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     seconds = [float(line) for line in run.stdout.split()]
-    assert len(seconds) == 6 and max(seconds) < 1.0, seconds
+    assert len(seconds) == 6 + ("n_jobs" in options) and max(seconds) < 1.0, seconds
 
 
 COLD = """
