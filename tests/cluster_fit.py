@@ -3,8 +3,10 @@
 A process of its own, for what a cluster runs must not be a module of the tests.
 """
 
+import multiprocessing
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import dask
 import dask.array as da
@@ -34,7 +36,9 @@ if __name__ == "__main__":
     whole = da.from_array(data, chunks=(3_000, P))
     with dask.config.set(scheduler="threads"):
         alone = RobustMatrixCompletion(replace="all").fit(whole)
-    with dask.config.set(scheduler="processes"):
+    # one pool: each computation would start processes of its own
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as pool, dask.config.set(scheduler="processes", pool=pool):
         apart = RobustMatrixCompletion(replace="all").fit(whole).transform(whole)[:100].compute()
     parts = [dask.delayed(part) for part in np.split(data, 3)]
     parts[1] = dask.delayed(dies_once)(parts[1], flag)
