@@ -206,13 +206,9 @@ def _widened(columns: Columns, where: np.ndarray, table: Table) -> Columns:
 
 
 def medians_of(table: Table, medians: np.ndarray) -> Columns:
-    """The medians of columns alone, rank 0: what no average of models is to be worse than.
-
-    A column varies by one unit around its median, however many of its values are the median itself.
-    """
+    """The medians of columns alone, rank 0: what no average of models is to be worse than."""
     p, squares = len(medians), (table.values - medians[table.cols]) ** 2
     law = NoiseLaw.start(np.ones(p), True)
     for _ in range(_LAST_SWEEPS):
         law = table.learn(law, squares, table.weigh(law, squares))
-        law = replace(law, variances=np.maximum(law.variances, 1.0))
     return Columns(np.zeros((p, 1)), np.zeros((p, 1)), medians, law)

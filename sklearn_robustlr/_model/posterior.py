@@ -82,7 +82,8 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
     """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves."""
     p, k = loadings.shape
     residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
-    scale = max(float(np.median(np.abs(residual * table.root_weight))) / NORMAL_MEDIAN, 1e-3)
+    apart = slice(None) if table.tied is None else ~table.tied
+    scale = max(float(np.median(np.abs(residual * table.root_weight)[apart])) / NORMAL_MEDIAN, 1e-3)
     if not robust:
         scale *= _COLD
     return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(np.full(p, scale**2), robust))

@@ -73,11 +73,33 @@ class Table:
         return law.update(*self.of_noise(squares, weights), self.cols)
 
     def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
-        """Squares in units of the weight of each entry, and weights as often as its row counts."""
-        if self.row_weight is not None:
+        """Squares in units of the weight of each entry, and weights as often as it counts."""
+        if self.row_weight is not None or self.tied is not None:
             _, *shares = weights
-            weights = Weights(weights.precision, *(self.count(share) for share in shares))
+            count = self.count(self._told_of_noise(weights.counted))
+            weights = Weights(weights.precision, *(count * share for share in shares))
         return squares if self.weight is None else self.weight * squares, weights
+
+    def _told_of_noise(self, inlier: np.ndarray) -> np.ndarray:
+        """How often entries count: of each column those that are tied as much as all other inliers, at most."""
+        tied = self.tied
+        if tied is None:
+            return np.ones_like(inlier)
+        ties, others = (np.bincount(self.cols, self.count(inlier * own), self.shape[1]) for own in (tied, ~tied))
+        return np.where(tied, np.minimum(others / np.maximum(ties, 1.0), 1.0)[self.cols], 1.0)
+
+    @cached_property
+    def tied(self) -> np.ndarray | None:
+        """Mask of the entries with the value that most entries of their column have, if not all have it; None: no such.
+
+        Where it is met nothing is learnt of the noise: a fit of that value alone meets most entries, and all others
+        would be errors. Such a value is the median.
+        """
+        even_with_median = self.values == 0.0
+        met = np.bincount(self.cols, even_with_median, minlength=self.shape[1])
+        n = np.bincount(self.cols, minlength=self.shape[1])
+        most = (2 * met > n) & (met < n)
+        return even_with_median & most[self.cols] if most.any() else None
 
     def count(self, values: np.ndarray) -> np.ndarray:
         """Values of entries, as often as their rows count: what sums over rows are made of."""
