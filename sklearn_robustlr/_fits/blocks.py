@@ -69,6 +69,12 @@ class SmallBlocks(NamedTuple):
     block: Block | None = None
     decaying: LowRankFit | None = None
 
+    @property
+    def repeated(self) -> np.ndarray | None:
+        """Values that keep coming back and have nothing to do with the fit of a block."""
+        fit = self.extension.fit if self.extension is not None else self.block.fit if self.block is not None else None
+        return None if fit is None else fit.repeated
+
 
 def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | None = None) -> Outcome:
     """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns."""

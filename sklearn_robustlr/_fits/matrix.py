@@ -66,6 +66,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     options = replace(options, rival=model)
     if start is None:
         found = search_small_blocks(entries, options)
+        if found.repeated is not None:
+            return _fit_without(found.repeated, entries, options)
         decays = None if found.decaying is None or model.may_end() else found.decaying
         approximation = None if decays is None else model.instead_of(decays)
         if approximation is not None:
@@ -83,6 +85,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     kept = core(entries)
     if kept.rows.any():
         fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+        if fit.repeated is not None and fit.converged:
+            return _fit_without(fit.repeated, entries, options)
         fit = _regressed_again(entries, fit, options)
         approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
         if approximation is not None:
@@ -93,6 +97,20 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         fit = fit_location(entries, options.n_init)
     settled = _settle(entries, kept, fit, options)
     return _with_prior(entries, settled, options) or settled
+
+
+def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
+    """Fit the other entries; where rows have these values, which keep coming back, they count as missing."""
+    found = fit_matrix(entries.subset(~np.isin(entries.y, repeated)), options)
+    space = found.space.without(repeated)
+    regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, threshold=found.fit.threshold)
+    return replace(
+        found,
+        fit=replace(found.fit, outliers=regression.beyond, repeated=repeated),
+        space=space,
+        outliers=entries.mask(space.gross(entries, regression)),
+        regression=None if found.regression is None else regression,
+    )
 
 
 def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:

@@ -155,7 +155,8 @@ class RunningFit:
         spread = across @ (self.sums.second / self.sums.n) @ across.T - np.outer(mean, mean)
         values, turn = np.linalg.eigh(spread)
         root = (turn * np.sqrt(np.maximum(values, 0.0))) @ turn.T
-        return RowSpace(v, mean, root, self.sample.row_scale, efficient=not self.sample.heavy_tailed)
+        sample = self.sample
+        return RowSpace(v, mean, root, sample.row_scale, not sample.heavy_tailed, repeated=sample.repeated)
 
     def components(self, n_components: float | None, center: bool, shape: tuple[int, int]) -> Components:
         """Principal components of all rows."""

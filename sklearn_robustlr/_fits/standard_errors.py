@@ -31,6 +31,15 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     Of a fit of a sharp rank it has one member: Gaussian errors about the factors of least squares (the Laplace
     approximation of the posterior), with the noise scale of the fit.
     """
+    repeated = found.fit.repeated
+    if repeated is None:
+        return _posterior(entries, found)
+    posterior = _posterior(entries.subset(~np.isin(entries.y, repeated)), found)
+    return None if posterior is None else posterior.without(repeated)
+
+
+def _posterior(entries: Entries, found: MatrixFit) -> ModelSpace | None:
+    """The same of a fit to all entries."""
     fit, undetermined = found.fit, found.fit.verdict.code is StopReason.UNDETERMINED
     if isinstance(found.space, ModelSpace) and not (found.space.is_sharp and undetermined):
         return found.space

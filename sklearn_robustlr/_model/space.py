@@ -244,6 +244,11 @@ class ModelSpace:
         """Estimates of all entries of rows, not held to the range of what is seen."""
         return factors @ self.basis.T
 
+    def without(self, repeated: np.ndarray) -> ModelSpace:
+        """The same space, for which each of these values is stuck in all columns."""
+        p = len(self.shift)
+        return replace(self, stuck=StuckValues(np.tile(np.arange(p), len(repeated)), np.repeat(repeated, p)))
+
     def within(self, entries: Entries) -> ModelSpace:
         """The same space, its estimates between the least and the largest of these entries of each column."""
         low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)

@@ -37,8 +37,10 @@ class StuckValues(NamedTuple):
     def among(self, entries: Entries) -> np.ndarray:
         """Mask of the entries that have one of them."""
         mask = np.zeros(len(entries.y), dtype=bool)
-        for j, value in zip(self.cols, self.values, strict=True):
-            mask |= (entries.cols == j) & (entries.y == value)
+        for value in np.unique(self.values):
+            own = np.zeros(entries.shape[1], dtype=bool)
+            own[self.cols[self.values == value]] = True
+            mask |= (entries.y == value) & own[entries.cols]
         return mask
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -50,7 +50,8 @@ class RowSpace:
 
     `center` and `root` are the mean and the square root of the covariance of the coefficients of known rows, the prior
     of rows with too few entries. `scale` is the noise scale. `efficient` says that the noise is Gaussian-like, so that
-    bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do).
+    bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do), and
+    entries with one of the `repeated` values say nothing.
     """
 
     basis: np.ndarray
@@ -59,6 +60,7 @@ class RowSpace:
     scale: float
     efficient: bool
     known: np.ndarray | None = None
+    repeated: np.ndarray | None = None
 
     #: Its rank is sharp.
     is_sharp = True
@@ -168,18 +170,23 @@ class RowSpace:
         return credit
 
     def _idle(self, entries: Entries) -> np.ndarray | None:
-        """Mask of the entries in columns that are not known, or where the row space vanishes; None without any.
+        """Mask of the entries that say nothing of a row; None without any.
 
-        Zeros there are met by all coefficients alike: counted among those met, they would pass any.
+        They have repeated values, or are in columns that are not known, or where the row space vanishes: zeros there
+        are met by all coefficients alike, and counted among those met, they would pass any.
         """
         size = np.abs(self.basis).max(axis=1, initial=0.0)
         blank = size <= 1e-9 * size.max(initial=0.0)
         if self.known is not None:
             blank |= ~self.known
-        if not blank.any() or blank.all():
-            return None
-        mask = blank[entries.cols]
+        mask = np.zeros(len(entries.y), dtype=bool) if self.repeated is None else np.isin(entries.y, self.repeated)
+        if blank.any() and not blank.all():
+            mask |= blank[entries.cols]
         return mask if mask.any() else None
+
+    def without(self, repeated: np.ndarray) -> RowSpace:
+        """The same space, for which entries with one of these values say nothing of a row."""
+        return replace(self, repeated=repeated)
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""

@@ -36,7 +36,10 @@ _CHEAP = 8
 
 @dataclass(frozen=True)
 class Solution:
-    """What one start came to; `sharp`: no stage had a doubt that its rank is the true one."""
+    """What one start came to; `sharp`: no stage had a doubt that its rank is the true one.
+
+    `left_out` masks the measurements that it does without, as those of a sensor that is stuck (None: none).
+    """
 
     fit: Fit
     rank: int
@@ -44,6 +47,7 @@ class Solution:
     n_iter: int
     history: History
     sharp: bool = False
+    left_out: np.ndarray | None = None
 
     @classmethod
     def of(cls, candidate: Candidate, history: History) -> Solution:
@@ -80,7 +84,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
     if before is not None and np.mean(before) > _MOST_MET:
-        return solution
+        return replace(solution, left_out=stuck)
     part = problem.subset(np.flatnonzero(~stuck))
     again = _solve(part, options, None, watch)
     fit = again.fit
@@ -90,7 +94,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     inlier = np.zeros_like(residual)
     inlier[~stuck] = fit.inlier_weight
     fit = replace(fit, residual=residual, inlier_weight=inlier, informative=problem.base.informative)
-    return replace(again, fit=fit)
+    return replace(again, fit=fit, left_out=stuck)
 
 
 def _proves_more(part: Measurements, fit: Fit, other: Fit, met: np.ndarray) -> bool:
