@@ -24,7 +24,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
-from .sharp import refined_columns
+from .sharp import refined_columns, unexplained_columns
 
 # Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
 _BETTER = 0.9
@@ -39,6 +39,9 @@ _MOST_ERRORS = 0.25
 # Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
 # searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
 _GOOD = 0.25
+
+# Mean residual, in units of the threshold and at most that, by which a fit is to be better than medians, or worse.
+TELLS = 0.1
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
@@ -176,7 +179,8 @@ class LazyModel:
         weighted = entries.weight is not None  # which the other fit knows nothing of
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
         space = None if refined is None else refined.space(entries, entries)
-        if fit.sharp or self.averaged is None:
+        lost = unexplained_columns(entries, fit, -TELLS)
+        if (fit.sharp and not lost.any()) or self.averaged is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
@@ -187,10 +191,17 @@ class LazyModel:
             other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
-        if self._takes_place_of(fit, other) or (weighted and refined is None):
+        if self._explains(lost) or self._takes_place_of(fit, other) or (weighted and refined is None):
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else fit.verdict
             return as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
+
+    def _explains(self, columns: np.ndarray) -> bool:
+        """Whether the model is good, and better than their medians where a fit leaves some columns unexplained."""
+        if self.averaged is None or not (columns.any() and self.averaged.errors.are_small):
+            return False
+        errors, own = self.averaged.errors, columns[self.averaged.entries.cols[self.averaged.held]]
+        return own.any() and errors.of(own).are_less_than(errors.baseline[own], by=_BETTER)
 
     def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.

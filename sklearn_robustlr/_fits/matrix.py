@@ -17,10 +17,10 @@ from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
-from .approximate import Approximation, LazyModel, as_fit
+from .approximate import TELLS, Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import refined_columns
+from .sharp import refined_columns, unexplained_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
@@ -88,7 +88,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if fit.repeated is not None and fit.converged:
             return _fit_without(fit.repeated, entries, options)
         fit = _regressed_again(entries, fit, options)
-        approximation = None if fit.verdict.code is StopReason.EXACT else model.instead_of(fit)
+        approximation = None if _is_exact(entries, fit) else model.instead_of(fit)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
@@ -97,6 +97,11 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         fit = fit_location(entries, options.n_init)
     settled = _settle(entries, kept, fit, options)
     return _with_prior(entries, settled, options) or settled
+
+
+def _is_exact(entries: Entries, fit: LowRankFit) -> bool:
+    """Whether a fit is exact, and not of some of the columns alone, as of those that depend on one another."""
+    return fit.verdict.code is StopReason.EXACT and not unexplained_columns(entries, fit, -TELLS).any()
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
@@ -154,7 +159,10 @@ def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixF
     """
     fit = found.fit
     told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
-    if not (told and _has_few_inliers(entries, fit, options)) or find_repeated(entries.y).any():
+    if (
+        not (told and _has_few_inliers(entries, fit, options))
+        or find_repeated(entries.y, entries.rows, entries.cols).any()
+    ):
         return None
     refined = refined_columns(entries, fit)
     if refined is None or refined.columns.rank < fit.rank:
@@ -310,6 +318,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         right[~cols] = found.factors
         cols[~cols] = space.is_clean & space.is_identifiable(found.met)
         fit = fit.with_factors(left, right)
+    cols &= ~unexplained_columns(entries, fit, TELLS)
     space = learn_space(fit, Masks(rows, cols), entries.row_weight)
     regression = _regress_all(entries, space, fit.threshold, options)
     if not rows.all():

@@ -16,6 +16,8 @@ from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._model.table import Table
 from .._operators.observed import Entries
+from .._rows.regression import RowSpace
+from .._solvers.mending import broken
 from .._utils.linalg import unpack
 from .._utils.rules import LEAST_FREE
 from .measurements import LowRankFit
@@ -127,6 +129,34 @@ class SharpColumns:
         free = np.maximum(1.0 - (1.0 - gross) * leverage, LEAST_FREE)
         noise = columns.law.inlier_variances[test.cols]
         return Missed(error / free, np.sqrt(variance / free + noise), gross)
+
+
+def unexplained_columns(entries: Entries, fit: LowRankFit, margin: float) -> np.ndarray:
+    """Mask of the columns that meet far fewer entries than all do, and that their medians explain better.
+
+    By more than a `margin`: of mean residuals, in units of the threshold, beyond which all count alike.
+    """
+    if not np.isfinite(fit.threshold):
+        return np.zeros(entries.shape[1], dtype=bool)
+    cols, p = entries.cols, entries.shape[1]
+    n = np.bincount(cols, minlength=p)
+    rest = RowSpace.learn(fit.right, fit.factors.left, slice(None), fit.row_scale).residual(
+        entries, fit.factors.left.astype(np.float64)
+    )
+    met = np.bincount(cols, np.abs(rest) <= fit.threshold, p)
+    lost = broken(met, n)
+    if lost.any():
+        own = np.flatnonzero(lost[cols])
+        y, where = entries.y[own].astype(np.float64), cols[own]
+        order = np.lexsort((y, where))
+        first = np.cumsum(n * lost) - n * lost
+        middle = y[order[np.minimum(first + n // 2, len(order) - 1)]]
+        reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
+        by_fit, by_median = (
+            np.bincount(where, np.minimum(np.abs(size) / reach, 1.0), p) for size in (rest[own], y - middle[where])
+        )
+        lost &= by_fit - by_median > margin * n
+    return lost
 
 
 def refined_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:

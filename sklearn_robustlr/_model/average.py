@@ -52,6 +52,10 @@ class Errors:
         """Whether held-out entries are predicted better than by the medians of the columns beyond doubt."""
         return self.gained > _USEFUL
 
+    def of(self, some: np.ndarray) -> Errors:
+        """Those of some entries, a mask."""
+        return Errors(self.missed[some], self.baseline[some])
+
     def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
         return sign_of_mean(by * others - self.missed) > 0

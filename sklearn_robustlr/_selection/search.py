@@ -79,7 +79,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
         solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
     if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
         return solution
-    stuck = find_repeated(problem.base.y)
+    stuck = _repeated(problem.base)
     if not stuck.any():
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
@@ -95,6 +95,11 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     inlier[~stuck] = fit.inlier_weight
     fit = replace(fit, residual=residual, inlier_weight=inlier, informative=problem.base.informative)
     return replace(again, fit=fit, left_out=stuck)
+
+
+def _repeated(base: Measurements) -> np.ndarray:
+    lines = (base.rows, base.cols) if isinstance(base, EntryMeasurements) else ()
+    return find_repeated(base.y, *lines)
 
 
 def _proves_more(part: Measurements, fit: Fit, other: Fit, met: np.ndarray) -> bool:

@@ -72,7 +72,8 @@ def hidden_direction(rows, share):
     left[:, 2] = np.where(rows | (rng.uniform(size=240) > share), 0.0, left[:, 2])
     truth = left @ rng.standard_normal((3, 100))
     data = truth.copy()
-    data[rng.uniform(size=data.shape) < 0.1] = 50.0
+    wrong = rng.uniform(size=data.shape) < 0.1
+    data[wrong] = rng.uniform(50.0, 60.0, np.count_nonzero(wrong))
     return truth, data
 
 
