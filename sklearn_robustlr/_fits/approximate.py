@@ -16,15 +16,16 @@ from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import make_problem
 from .._rows.regression import Regression, RowSpace
-from .._selection.verdict import DECAYS, SPENT
+from .._selection.verdict import DECAYS, SPENT, WORTHLESS
 from .._solvers.descents import descend_from_tiny
 from .._utils.linalg import product_svd
 from .._utils.ranks import Gap, find_gap
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
+from .._utils.stats import sign_of_mean
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
-from .sharp import refined_columns, unexplained_columns
+from .sharp import TELLS, Explained, refined_columns
 
 # Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
 _BETTER = 0.9
@@ -39,9 +40,6 @@ _MOST_ERRORS = 0.25
 # Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
 # searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
 _GOOD = 0.25
-
-# Mean residual, in units of the threshold and at most that, by which a fit is to be better than medians, or worse.
-TELLS = 0.1
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
@@ -179,8 +177,8 @@ class LazyModel:
         weighted = entries.weight is not None  # which the other fit knows nothing of
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
         space = None if refined is None else refined.space(entries, entries)
-        lost = unexplained_columns(entries, fit, -TELLS)
-        if (fit.sharp and not lost.any()) or self.averaged is None:
+        explained = Explained.of(entries, fit) if fit.converged else None
+        if (fit.sharp and explained is not None and explained.is_all) or self.averaged is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
@@ -191,30 +189,35 @@ class LazyModel:
             other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
-        if self._explains(lost) or self._takes_place_of(fit, other) or (weighted and refined is None):
-            verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else fit.verdict
+        if self._takes_place_of(explained, other) or (weighted and refined is None):
+            verdict = WORTHLESS if fit.converged else fit.verdict
+            verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
             return as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
-    def _explains(self, columns: np.ndarray) -> bool:
-        """Whether the model is good, and better than their medians where a fit leaves some columns unexplained."""
-        if self.averaged is None or not (columns.any() and self.averaged.errors.are_small):
-            return False
-        errors, own = self.averaged.errors, columns[self.averaged.entries.cols[self.averaged.held]]
-        return own.any() and errors.of(own).are_less_than(errors.baseline[own], by=_BETTER)
-
-    def _takes_place_of(self, fit: LowRankFit, errors: np.ndarray | None) -> bool:
+    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
-        It is no worse than the medians of the columns. A fit that is not to be trusted may be, and takes its place only
-        where it is better beyond doubt.
+        It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
+        has explained) may be, and takes its place only where it is better beyond doubt. One that is right for some
+        columns alone, as for those that depend on one another, gives way to a model that explains the others, and one
+        that is worse than medians to any.
         """
-        if self.averaged is None or (fit.converged and not self.averaged.errors.are_small):
+        if self.averaged is None:
+            return False
+        own, trusted = self.averaged.errors, explained is not None
+        if errors is not None and trusted and sign_of_mean(errors - own.baseline) > 0:
+            return True
+        if trusted and not own.are_small:
             return False
         if errors is None:
             return True
-        own = self.averaged.errors
-        return own.are_less_than(errors, by=_BETTER) if fit.converged else not own.are_more_than(errors, by=_BETTER)
+        if explained is None:
+            return not own.are_more_than(errors, by=_BETTER)
+        lost = explained.lost(-TELLS)[self.averaged.entries.cols[self.averaged.held]]
+        if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
+            return True
+        return own.are_less_than(errors, by=_BETTER)
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:

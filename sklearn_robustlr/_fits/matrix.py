@@ -17,10 +17,10 @@ from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
-from .approximate import TELLS, Approximation, LazyModel, as_fit
+from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import refined_columns, unexplained_columns
+from .sharp import TELLS, Explained, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
@@ -101,7 +101,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
 
 def _is_exact(entries: Entries, fit: LowRankFit) -> bool:
     """Whether a fit is exact, and not of some of the columns alone, as of those that depend on one another."""
-    return fit.verdict.code is StopReason.EXACT and not unexplained_columns(entries, fit, -TELLS).any()
+    return fit.verdict.code is StopReason.EXACT and Explained.of(entries, fit).is_all
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
@@ -318,7 +318,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         right[~cols] = found.factors
         cols[~cols] = space.is_clean & space.is_identifiable(found.met)
         fit = fit.with_factors(left, right)
-    cols &= ~unexplained_columns(entries, fit, TELLS)
+    cols &= ~Explained.of(entries, fit).lost(TELLS)
     space = learn_space(fit, Masks(rows, cols), entries.row_weight)
     regression = _regress_all(entries, space, fit.threshold, options)
     if not rows.all():

@@ -16,7 +16,6 @@ from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._model.table import Table
 from .._operators.observed import Entries
-from .._rows.regression import RowSpace
 from .._solvers.mending import broken
 from .._utils.linalg import unpack
 from .._utils.rules import LEAST_FREE
@@ -28,6 +27,10 @@ HELD_OUT = 0.1
 _CALIBRATED = 1000
 # Variance of the noise of a refined fit, in units of that before, from which it vanishes.
 _VANISHES = 0.01
+#: Mean of what is missed, in units of the threshold and at most that, by which a fit is to be better than medians.
+TELLS = 0.1
+# Entries that are looked at to tell what a fit explains.
+_LOOKED_AT = 100_000
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-14
 
@@ -131,32 +134,48 @@ class SharpColumns:
         return Missed(error / free, np.sqrt(variance / free + noise), gross)
 
 
-def unexplained_columns(entries: Entries, fit: LowRankFit, margin: float) -> np.ndarray:
-    """Mask of the columns that meet far fewer entries than all do, and that their medians explain better.
+class Explained(NamedTuple):
+    """How many entries of each column there are, how many a fit meets, and what it and their medians miss them by.
 
-    By more than a `margin`: of mean residuals, in units of the threshold, beyond which all count alike.
+    That is in units of the threshold, beyond which all count alike. Of many entries some are looked at.
     """
-    if not np.isfinite(fit.threshold):
-        return np.zeros(entries.shape[1], dtype=bool)
-    cols, p = entries.cols, entries.shape[1]
-    n = np.bincount(cols, minlength=p)
-    rest = RowSpace.learn(fit.right, fit.factors.left, slice(None), fit.row_scale).residual(
-        entries, fit.factors.left.astype(np.float64)
-    )
-    met = np.bincount(cols, np.abs(rest) <= fit.threshold, p)
-    lost = broken(met, n)
-    if lost.any():
-        own = np.flatnonzero(lost[cols])
-        y, where = entries.y[own].astype(np.float64), cols[own]
-        order = np.lexsort((y, where))
-        first = np.cumsum(n * lost) - n * lost
-        middle = y[order[np.minimum(first + n // 2, len(order) - 1)]]
+
+    seen: np.ndarray
+    met: np.ndarray
+    by_fit: np.ndarray
+    by_median: np.ndarray
+
+    @classmethod
+    def of(cls, entries: Entries, fit: LowRankFit) -> Explained:
+        """By a fit of the entries."""
+        n, p = entries.shape
+        rows = np.arange(n) % max(len(entries.y) // _LOOKED_AT, 1) == 0
+        some = entries if rows.all() else entries.part(rows, np.ones(p, dtype=bool))
+        y, cols = some.y.astype(np.float64), some.cols
+        fitted = np.einsum("pk,pk->p", fit.factors.left[rows][some.rows], fit.right[cols], dtype=np.float64)
+        seen = np.bincount(cols, minlength=p)
+        order = np.lexsort((y, cols))
+        middle = y[order[np.minimum(np.cumsum(seen) - seen + seen // 2, len(order) - 1)]]
         reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
+        rest = np.abs(fitted - y)
         by_fit, by_median = (
-            np.bincount(where, np.minimum(np.abs(size) / reach, 1.0), p) for size in (rest[own], y - middle[where])
+            np.bincount(cols, np.minimum(size / reach, 1.0), p) for size in (rest, np.abs(y - middle[cols]))
         )
-        lost &= by_fit - by_median > margin * n
-    return lost
+        return cls(seen, np.bincount(cols, rest <= reach, p), by_fit, by_median)
+
+    def lost(self, margin: float) -> np.ndarray:
+        """Mask of the columns that meet far fewer entries than all do, and that medians explain better by a margin."""
+        return broken(self.met, self.seen) & (self.by_fit - self.by_median > margin * self.seen)
+
+    @property
+    def is_much(self) -> bool:
+        """Whether the fit explains more than medians do."""
+        return float(self.by_fit.sum()) < (1.0 - TELLS) * float(self.by_median.sum())
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the fit explains more than medians do, in all columns."""
+        return self.is_much and not self.lost(-TELLS).any()
 
 
 def refined_columns(entries: Entries, fit: LowRankFit) -> SharpColumns | None:

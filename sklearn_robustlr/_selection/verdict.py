@@ -27,6 +27,8 @@ from .ranks import Ranks
 DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many outliers or much noise, or no gap in the spectrum speaks for it")
 #: Verdict where another model says that no rank is sharp.
 DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
+#: Verdict on a fit that predicts held-out values worse than the medians of their columns.
+WORTHLESS = Verdict(StopReason.UNEXPLAINED, "held-out values are nearer to medians of their columns than to the fit")
 #: Verdict where the budget of iterations did not last.
 SPENT = Verdict(StopReason.INTERRUPTED, "the budget, max_iter, was spent before the rank was found")
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
@@ -190,12 +192,13 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
 def _is_met_by_ties(fit: Fit, y: np.ndarray) -> bool:
     """Whether an exact fit takes longer to write down than the values that it meets do (description length).
 
-    A value met saves the logarithm of how many others there are for each that is equal to it; which ones are met has to
-    be told, and half the logarithm of the number of measurements for each degree of freedom. Where most are met, and
-    what is missed are errors that do not repeat, a few values are all there is.
+    A value met saves the logarithm of how many others there are for each that is equal to it (nearer than what counts
+    as met); which ones are met has to be told, and half the logarithm of the number of measurements for each degree of
+    freedom. Where most are met, and what is missed are errors that do not repeat, a few values are all there is.
     """
     told = slice(None) if fit.informative is None else fit.informative
     y, met = y[told], is_met(fit)[told]
+    y = np.round(y / exact_tolerance(y.dtype))
     _, index, count = np.unique(y, return_inverse=True, return_counts=True)
     n, share, n_missed = len(y), float(np.mean(met)), len(np.unique(y[~met]))
     if share >= _MOST and n_missed >= 0.5 * np.count_nonzero(~met):
