@@ -32,7 +32,8 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     Parameters
     ----------
     rank : int or None, default=None
-        Upper bound for the rank. None: the rank is found without a bound.
+        Upper bound for the rank of a sharp fit, and for the directions of each noise law of an approximate one, which
+        has the mean and all of these: its `rank_` may be larger. None: the rank is found without a bound.
     replace : {"outliers", "missing", "all"}, default="outliers"
         Which entries `transform` replaces by their low-rank estimates. "outliers": missing and flagged entries.
         "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. In rows and
@@ -246,6 +247,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         return self._repair(X, entries, learnt.found.regression)
 
     def _check_own(self) -> None:
+        super()._check_own()
         check_choice("replace", self.replace, REPLACE)
         check_limits(self.min_value, self.max_value, self.n_features_in_)
         check_flag("add_indicator", self.add_indicator)

@@ -250,6 +250,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         return _attributes(running.components(n_components, self.center, shape))
 
     def _check_own(self) -> None:
+        super()._check_own()
         check_flag("center", self.center)
         check_flag("whiten", self.whiten)
 

@@ -60,10 +60,10 @@ class StreamMixin(MatrixMixin):
         >>> model.n_samples_seen_, model.converged_
         (200, True)
         """
-        forgetting = _check_forgetting(self.forgetting)
         first = not hasattr(self, "_stream")
         X, entries = self._entries(X, reset=first)
         self._check_own()
+        forgetting = float(self.forgetting)
         p = entries.shape[1]
         options = self._options((max(entries.shape[0], p), p), len(entries.y))
         with interruptible(), single_threaded_blas():
@@ -82,7 +82,10 @@ class StreamMixin(MatrixMixin):
 
     def _check_own(self) -> None:
         """Check the parameters of what is done with rows."""
-        raise NotImplementedError
+        if not isinstance(self.forgetting, Real) or isinstance(self.forgetting, bool):
+            raise TypeError(f"forgetting must be a number in (0, 1], got {self.forgetting!r}.")
+        if not 0.0 < float(self.forgetting) <= 1.0:
+            raise ValueError(f"forgetting must be a number in (0, 1], got {self.forgetting!r}.")
 
     #: Whether principal components of repaired rows are asked for.
     _needs_repaired_rows = False
@@ -106,12 +109,3 @@ class StreamMixin(MatrixMixin):
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
         """Attributes of an estimator besides."""
         raise NotImplementedError
-
-
-def _check_forgetting(forgetting: Any) -> float:
-    """The factor by which a row fades with each row that comes after."""
-    if not isinstance(forgetting, Real) or isinstance(forgetting, bool):
-        raise TypeError(f"forgetting must be a number in (0, 1], got {forgetting!r}.")
-    if not 0.0 < float(forgetting) <= 1.0:
-        raise ValueError(f"forgetting must be a number in (0, 1], got {forgetting!r}.")
-    return float(forgetting)

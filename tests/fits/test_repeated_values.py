@@ -1,0 +1,145 @@
+"""Values that most entries have, or that stand for missing ones: zeros of rain and counts, codes, columns of grades."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+
+SHAPE, RANK = (200, 50), 3
+
+
+def coded(share, *, code=0.0, mean=5.0, noise=0.0, seed=3):
+    """A matrix of rank 3 beside a mean, a share of its entries in place of which there is a code, and their mask."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((SHAPE[0], RANK)) @ rng.standard_normal((RANK, SHAPE[1])) / np.sqrt(RANK) + mean
+    data, missing = clean + noise * rng.standard_normal(SHAPE), rng.uniform(size=SHAPE) < share
+    data[missing] = code
+    return clean, data, missing
+
+
+@pytest.mark.parametrize("share", [0.35, 0.65])
+@pytest.mark.parametrize("mean", [0.0, 5.0])
+def test_missing_values_that_are_coded_as_zero_are_seen_through(share, mean):
+    clean, data, missing = coded(share, mean=mean)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "exact" and model.rank_ == RANK + (mean > 0.0)
+    assert_array_equal(model.outliers_, missing)
+    assert_allclose(model.transform(data), clean, atol=1e-8)
+    assert_allclose(model.transform(data[:7]), clean[:7], atol=1e-8)
+
+
+def test_they_are_with_noise_in_streams_and_by_components():
+    clean, data, missing = coded(0.5, noise=0.1)
+    told = RobustMatrixCompletion(replace="all").fit(np.where(missing, np.nan, data))
+    best = np.sqrt(np.mean((told.transform(np.where(missing, np.nan, data)) - clean) ** 2))
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data[:120]).partial_fit(data[120:])
+    for model in (RobustMatrixCompletion(replace="all").fit(data), stream):
+        assert model.stop_reason_ == "noisy"
+        assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 1.05 * best
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_[missing].all() and model.outliers_[~missing].mean() < 0.01
+    assert_array_equal(RobustMatrixCompletion().fit_transform(data), model.transform(data))
+    estimate, deviation = model.set_params(replace="all").transform(data, return_std=True)
+    assert 0.85 < np.mean(np.abs(estimate - clean) < 1.645 * deviation) < 0.95
+    pca, best = RobustPCA(RANK).fit(data), PCA(RANK).fit(clean)
+    assert np.linalg.svd(pca.components_ @ best.components_.T)[1].min() > 0.999
+    assert_allclose(pca.explained_variance_, best.explained_variance_, rtol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_limit_of_the_range_is_no_code():
+    """Negative values of which only zero is kept: the zeros say that their rows are low there, and are not replaced."""
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 60)) / np.sqrt(3.0)
+    data = np.maximum(clean + 0.3 * rng.standard_normal(clean.shape), 0.0)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_.mean() < 0.03
+
+
+def rain(rng):
+    """Amounts on a quarter of the days, which stations near one another share."""
+    wet = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40)) / np.sqrt(3.0)
+    amount = rng.gamma(0.7, 5.0, wet.shape) * np.exp(0.5 * wet)
+    return np.where(wet + 0.3 * rng.standard_normal(wet.shape) > 0.6, amount, 0.0)
+
+
+def pixels(rng):
+    """Strokes on a background of zeros."""
+    stroke = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40)) / np.sqrt(3.0)
+    return np.maximum(stroke + 0.3 * rng.standard_normal(stroke.shape) - 0.5, 0.0)
+
+
+def counts(rng):
+    """Logarithms of counts, more than half of which are zero."""
+    rate = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40)) / np.sqrt(3.0)
+    return np.log1p(rng.poisson(np.exp(0.8 * rate + rng.normal(-1.0, 1.0, 40))).astype(float))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [rain, pixels, counts])
+def test_where_most_values_are_zero_the_others_are_no_errors(kind):
+    """Where they were, up to half of the other values of clean data were taken away, and intervals had no width."""
+    rng = np.random.RandomState(0)
+    truth = kind(rng)
+    hidden = rng.uniform(size=truth.shape) < 0.2
+    data = np.where(hidden, np.nan, truth)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_.mean() < 0.03
+    low, high = model.predict_interval(data, coverage=0.9)
+    assert 0.85 < np.mean(((low <= truth) & (truth <= high))[hidden]) < 0.95
+
+
+@pytest.mark.parametrize("kind", ["constant", "grades", "status", "counts"])
+def test_a_column_of_few_values_beside_a_sharp_rank_is_left_alone(kind):
+    rng = np.random.default_rng(5)
+    table = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 10)) + 0.5 * rng.normal(size=(300, 10))
+    column = {
+        "constant": np.full(300, 7.0),
+        "grades": rng.integers(1, 6, 300),
+        "status": np.arange(300) % 100 < 10,
+        "counts": rng.poisson(2, 300),
+    }[kind]
+    data = np.column_stack([table, column])
+    model = RobustMatrixCompletion().fit(data)
+    assert model.converged_ and not model.outliers_[:, -1].any()
+    assert_array_equal(model.transform(data)[:, -1], column)
+
+
+@pytest.mark.parametrize("kind", ["copies", "sums", "iris"])
+def test_columns_that_depend_on_one_another_do_not_make_the_table_exact(kind):
+    """They can be met exactly, and all others would be errors."""
+    X = load_diabetes().data
+    iris = load_iris().data
+    data = {
+        "copies": np.hstack([X, X[:, 2:4]]),
+        "sums": np.column_stack([X, X[:, 2] + X[:, 3], X[:, 4] - X[:, 5]]),
+        "iris": np.column_stack([iris, iris[:, 0] + iris[:, 1], iris[:, 2] - iris[:, 3], iris.mean(axis=1)]),
+    }[kind]
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "approximate" and model.outliers_.mean() < 0.02
+
+
+def test_a_fit_that_is_worse_than_medians_is_not_claimed():
+    """Parts of a whole: the mean of the rows is one direction, and says no more than the medians do."""
+    data = np.random.default_rng(1).dirichlet([3, 2, 3, 4, 5, 1], 100)
+    hidden = np.random.default_rng(101).random(data.shape) < 0.1
+    X = np.where(hidden, np.nan, data)
+    with pytest.warns(ConvergenceWarning, match="nearer to medians"):
+        model = RobustMatrixCompletion().fit(X)
+    size = data.std(axis=0)
+    medians = np.broadcast_to(np.nanmedian(X, axis=0), X.shape)
+    errors = [np.mean(((Z - data) / size)[hidden] ** 2) for Z in (model.transform(X), medians)]
+    assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1e-15, 1e-9])
+def test_ties_up_to_rounding_are_ties(jitter):
+    rng = np.random.default_rng(0)
+    data = rng.integers(1, 6, (300, 10)) + jitter * rng.normal(size=(300, 10))
+    with pytest.warns(ConvergenceWarning):
+        model = RobustMatrixCompletion().fit(data)
+    assert not model.converged_ and model.outliers_.mean() < 0.01
