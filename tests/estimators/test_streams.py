@@ -143,9 +143,11 @@ def test_fit_begins_anew():
     ("forgetting", "kind", "message"),
     [(0.0, ValueError, r"forgetting must be a number in \(0, 1\], got 0.0"), ("no", TypeError, "forgetting must be")],
 )
-def test_forgetting_is_checked(forgetting, kind, message):
+@pytest.mark.parametrize("estimator", [RobustMatrixCompletion, RobustPCA])
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_forgetting_is_checked(forgetting, kind, message, estimator, method):
     with pytest.raises(kind, match=message):
-        RobustMatrixCompletion(forgetting=forgetting).partial_fit(np.eye(5))
+        getattr(estimator(forgetting=forgetting), method)(np.eye(5))
 
 
 def test_batches_have_the_same_columns():
