@@ -206,7 +206,7 @@ class LazyModel:
         if self.averaged is None:
             return False
         own, trusted = self.averaged.errors, explained is not None
-        if errors is not None and trusted and sign_of_mean(errors - own.baseline) > 0:
+        if errors is not None and trusted and sign_of_mean(_BETTER * errors - own.baseline) > 0:
             return True
         if trusted and not own.are_small:
             return False
