@@ -79,14 +79,19 @@ def columns_of(table: Table, left: np.ndarray, right: np.ndarray, k: int) -> Col
 
 
 def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndarray, robust: bool) -> Columns:
-    """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves."""
+    """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves.
+
+    Where most values of a column are the same, the others may be far from it, and begin with a noise of their own.
+    """
     p, k = loadings.shape
     residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
-    apart = slice(None) if table.tied is None else ~table.tied
-    scale = max(float(np.median(np.abs(residual * table.root_weight)[apart])) / NORMAL_MEDIAN, 1e-3)
+    size, tied = np.abs(residual * table.root_weight), table.tied
+    scale = np.full(p, max(float(np.median(size if tied is None else size[~tied])) / NORMAL_MEDIAN, 1e-3))
+    for j in () if tied is None else np.unique(table.cols[tied]):
+        scale[j] = max(scale[j], float(np.median(size[(table.cols == j) & ~tied])) / NORMAL_MEDIAN)
     if not robust:
         scale *= _COLD
-    return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(np.full(p, scale**2), robust))
+    return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(scale**2, robust))
 
 
 @dataclass(frozen=True)

@@ -143,3 +143,16 @@ def test_ties_up_to_rounding_are_ties(jitter):
     with pytest.warns(ConvergenceWarning):
         model = RobustMatrixCompletion().fit(data)
     assert not model.converged_ and model.outliers_.mean() < 0.01
+
+
+def test_a_switch_beside_a_sensor_log_with_spikes_is_left_alone():
+    """Its noise is not that of the sensors, which follow one another: it begins with one of its own."""
+    rng = np.random.default_rng(0)
+    time = np.arange(1000)
+    drive = np.column_stack([np.sin(time / 4), np.cos(time / 4), np.cumsum(rng.normal(size=1000)) / 15])
+    log = drive @ rng.normal(size=(3, 20)) + 0.3 * rng.normal(size=(1000, 20))
+    spikes = rng.uniform(size=log.shape) < 0.03
+    log[spikes] += rng.choice([-1.0, 1.0], spikes.sum()) * 10.0
+    model = RobustMatrixCompletion().fit(np.column_stack([log, time // 40 % 5 == 0]))
+    assert not model.outliers_[:, -1].any()
+    assert model.outliers_[:, :-1][spikes].mean() > 0.99
