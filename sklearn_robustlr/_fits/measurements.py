@@ -116,11 +116,11 @@ def fit_measurements(
     progress = None if options.report is None else options.report(problem, whole)
     begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
     best, scores = run_starts(problem, options, start=begin, progress=progress)
-    repeated = None if best.left_out is None else _apart(best, measurements.y, best.left_out)
+    repeated = None if best.left_out is None else _unrelated(best, measurements.y, best.left_out)
     return Outcome(problem, options, best, scores, repeated)
 
 
-def _apart(solution: Solution, y: np.ndarray, repeated: np.ndarray) -> np.ndarray | None:
+def _unrelated(solution: Solution, y: np.ndarray, repeated: np.ndarray) -> np.ndarray | None:
     """Values that keep coming back, a mask, and have nothing to do with a fit; None: there are none.
 
     A value that is filled in or stuck has nothing to do with the estimates. One that was cut off says that its row is

@@ -157,10 +157,10 @@ class Explained(NamedTuple):
         order = np.lexsort((y, cols))
         middle = y[order[np.minimum(np.cumsum(seen) - seen + seen // 2, len(order) - 1)]]
         reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
-        rest = np.abs(fitted - y)
-        by_fit, by_median = (
-            np.bincount(cols, np.minimum(size / reach, 1.0), p) for size in (rest, np.abs(y - middle[cols]))
-        )
+        with np.errstate(over="ignore"):  # where errors are the largest numbers
+            rest = np.abs(fitted - y)
+            sizes = (np.minimum(size / reach, 1.0) for size in (rest, np.abs(y - middle[cols])))
+            by_fit, by_median = (np.bincount(cols, size, p) for size in sizes)
         return cls(seen, np.bincount(cols, rest <= reach, p), by_fit, by_median)
 
     def lost(self, margin: float) -> np.ndarray:

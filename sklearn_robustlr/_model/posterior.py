@@ -85,10 +85,11 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
     """
     p, k = loadings.shape
     residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
-    size, tied = np.abs(residual * table.root_weight), table.tied
-    scale = np.full(p, max(float(np.median(size if tied is None else size[~tied])) / NORMAL_MEDIAN, 1e-3))
-    for j in () if tied is None else np.unique(table.cols[tied]):
-        scale[j] = max(scale[j], float(np.median(size[(table.cols == j) & ~tied])) / NORMAL_MEDIAN)
+    size = np.abs(residual * table.root_weight)
+    apart = np.ones(len(size), dtype=bool) if table.tied is None else ~table.tied
+    scale = np.full(p, max(float(np.median(size[apart])) / NORMAL_MEDIAN, 1e-3))
+    for j in np.unique(table.cols[~apart]):
+        scale[j] = max(scale[j], float(np.median(size[(table.cols == j) & apart])) / NORMAL_MEDIAN)
     if not robust:
         scale *= _COLD
     return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(scale**2, robust))

@@ -79,7 +79,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
         solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
     if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
         return solution
-    stuck = _repeated(problem.base)
+    stuck = _find_stuck(problem.base)
     if not stuck.any():
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
@@ -97,7 +97,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     return replace(again, fit=fit, left_out=stuck)
 
 
-def _repeated(base: Measurements) -> np.ndarray:
+def _find_stuck(base: Measurements) -> np.ndarray:
     lines = (base.rows, base.cols) if isinstance(base, EntryMeasurements) else ()
     return find_repeated(base.y, *lines)
 
