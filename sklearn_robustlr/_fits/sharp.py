@@ -29,8 +29,8 @@ _CALIBRATED = 1000
 _VANISHES = 0.01
 #: Mean of what is missed, in units of the threshold and at most that, by which a fit is to be better than medians.
 TELLS = 0.1
-# Entries that are looked at to tell what a fit explains.
-_LOOKED_AT = 100_000
+# Entries that are looked at to tell what a fit explains, and fewest rows.
+_LOOKED_AT, _ROWS = 20_000, 60
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-14
 
@@ -149,7 +149,7 @@ class Explained(NamedTuple):
     def of(cls, entries: Entries, fit: LowRankFit) -> Explained:
         """By a fit of the entries."""
         n, p = entries.shape
-        rows = np.arange(n) % max(len(entries.y) // _LOOKED_AT, 1) == 0
+        rows = np.arange(n) % max(min(len(entries.y) // _LOOKED_AT, n // _ROWS), 1) == 0
         some = entries if rows.all() else entries.part(rows, np.ones(p, dtype=bool))
         y, cols = some.y.astype(np.float64), some.cols
         fitted = np.einsum("pk,pk->p", fit.factors.left[rows][some.rows], fit.right[cols], dtype=np.float64)
