@@ -82,7 +82,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     stuck = _find_stuck(problem.base)
     if not stuck.any():
         return solution
-    before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
+    before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) and solution.converged else None
     if before is not None and np.mean(before) > _MOST_MET:
         return replace(solution, left_out=stuck)
     part = problem.subset(np.flatnonzero(~stuck))
