@@ -178,6 +178,7 @@ class LazyModel:
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
         space = None if refined is None else refined.space(entries, entries)
         explained = Explained.of(entries, fit) if fit.converged else None
+        is_exact = fit.verdict.code is StopReason.EXACT
         if (fit.sharp and explained is not None and explained.is_all) or self.averaged is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
@@ -189,35 +190,38 @@ class LazyModel:
             other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
-        if self._takes_place_of(explained, other) or (weighted and refined is None):
+        if self._takes_place_of(explained, other, is_exact) or (weighted and refined is None):
             verdict = WORTHLESS if fit.converged else fit.verdict
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
             return as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
-    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
+    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None, is_exact: bool) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
         has explained) may be, and takes its place only where it is better beyond doubt. One that is right for some
-        columns alone, as for those that depend on one another, gives way to a model that explains the others, and one
-        that is worse than medians to any.
+        columns alone, as for those that depend on one another, gives way to a model that explains the others and is
+        not worse in all, and one that is worse than medians to any. Of an exact fit, columns that it does not explain
+        do not count otherwise.
         """
         if self.averaged is None:
             return False
-        own, trusted = self.averaged.errors, explained is not None
-        if errors is not None and trusted and sign_of_mean(_BETTER * errors - own.baseline) > 0:
-            return True
-        if trusted and not own.are_small:
-            return False
-        if errors is None:
-            return True
+        own = self.averaged.errors
         if explained is None:
-            return not own.are_more_than(errors, by=_BETTER)
+            return errors is None or not own.are_more_than(errors, by=_BETTER)
         lost = explained.lost(-TELLS)[self.averaged.entries.cols[self.averaged.held]]
-        if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
+        if is_exact and errors is not None:
+            others, rest = own.of(~lost), errors[~lost]
+        else:
+            others, rest = own, errors
+        if rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
             return True
-        return own.are_less_than(errors, by=_BETTER)
+        if not own.are_small:
+            return False
+        if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
+            return errors is None or not own.are_more_than(errors, by=_BETTER)
+        return rest is None or others.are_less_than(rest, by=_BETTER)
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:

@@ -82,13 +82,15 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     stuck = _find_stuck(problem.base)
     if not stuck.any():
         return solution
-    before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) and solution.converged else None
+    before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
     if before is not None and np.mean(before) > _MOST_MET:
         return replace(solution, left_out=stuck)
     part = problem.subset(np.flatnonzero(~stuck))
     again = _solve(part, options, None, watch)
     fit = again.fit
-    if before is not None and not (is_exact(fit) and _proves_more(part.base, fit, solution.fit, before)):
+    # one that is not to be trusted meets nothing but the values that repeat, and gives way to any that is
+    doubted = before is None or (again.converged and not solution.converged)
+    if before is not None and not (doubted or (is_exact(fit) and _proves_more(part.base, fit, solution.fit, before))):
         return solution
     residual = evaluate(problem.base, fit.u, fit.s, fit.v)
     inlier = np.zeros_like(residual)

@@ -31,6 +31,7 @@ DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp
 WORTHLESS = Verdict(StopReason.UNEXPLAINED, "held-out values are nearer to medians of their columns than to the fit")
 #: Verdict where the budget of iterations did not last.
 SPENT = Verdict(StopReason.INTERRUPTED, "the budget, max_iter, was spent before the rank was found")
+_TIES = "are a few values that keep coming back"
 # Most noise, in units of the median target, beside which structure is seen; the same with a heavy tail.
 _MOST_NOISE, _MOST_HEAVY = 0.85, 0.3
 # Inliers per degree of freedom below which a fit is repeated on parts of the data, and noise, in units of the median
@@ -97,6 +98,9 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     wrong = wrong or (None if options.is_told else judge_noise(fit, problem.base))
     if wrong is not None:
         return wrong
+    met = np.abs(fit.residual) <= FLAG_WIDTH * fit.scale
+    if _are_ties(fit, problem.base.y, met):
+        return Verdict(StopReason.UNDETERMINED, f"the {np.mean(met):.0%} of the measurements that are met {_TIES}")
     compared = not options.screening and (gained > EDGES or not has_many_inliers(fit))
     # the gap and the data ask for more: of 900 fits 6 right ones fewer say so where the word of the data is enough
     missed = gained > EDGES and guess > k
@@ -176,11 +180,8 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
-    if _is_met_by_ties(fit, y):
-        return Verdict(
-            StopReason.UNDETERMINED,
-            f"the {share:.0%} of the measurements that are met exactly are a few values that keep coming back",
-        )
+    if _are_ties(fit, y, is_met(fit)):
+        return Verdict(StopReason.UNDETERMINED, f"the {share:.0%} of the measurements that are met exactly {_TIES}")
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
         return Verdict(
             StopReason.UNDETERMINED,
@@ -189,15 +190,15 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     return Verdict(StopReason.EXACT)
 
 
-def _is_met_by_ties(fit: Fit, y: np.ndarray) -> bool:
-    """Whether an exact fit takes longer to write down than the values that it meets do (description length).
+def _are_ties(fit: Fit, y: np.ndarray, met: np.ndarray) -> bool:
+    """Whether a fit takes longer to write down than the values that it meets, a mask, do (description length).
 
     A value met saves the logarithm of how many others there are for each that is equal to it (nearer than what counts
     as met); which ones are met has to be told, and half the logarithm of the number of measurements for each degree of
     freedom. Where most are met, and what is missed are errors that do not repeat, a few values are all there is.
     """
     told = slice(None) if fit.informative is None else fit.informative
-    y, met = y[told], is_met(fit)[told]
+    y, met = y[told], met[told]
     y = np.round(y / exact_tolerance(y.dtype))
     _, index, count = np.unique(y, return_inverse=True, return_counts=True)
     n, share, n_missed = len(y), float(np.mean(met)), len(np.unique(y[~met]))
