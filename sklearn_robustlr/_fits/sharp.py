@@ -1,4 +1,4 @@
-"""A fit of a sharp rank as a model of tables: one member through the origin, whose noise has one scale."""
+"""A fit of a sharp rank as a model of tables: one member, whose noise has one scale; and what a fit explains."""
 
 from __future__ import annotations
 
