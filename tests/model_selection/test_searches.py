@@ -55,8 +55,7 @@ def grid_of(model, piped):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
-@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize(("search", "piped"), [*((search, False) for search in SEARCHES), ("grid", True)])
 @pytest.mark.parametrize("task", TASKS)
 def test_searches_of_scikit_learn(task, search, piped):
     model, X, y, cv = TASKS[task]()
