@@ -31,7 +31,10 @@ def drawn(kind, noise=0.1):
     return clean, data
 
 
-@pytest.fixture(scope="module", params=[("sharp", 0.1), ("decaying", 0.1), EXACT], ids=str)
+DECAYING = pytest.param(("decaying", 0.1), marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[("sharp", 0.1), DECAYING, EXACT], ids=str)
 def fitted(request):
     clean, data = drawn(*request.param)
     X = da.from_array(data, chunks=(2_601, P))
@@ -163,9 +166,10 @@ def test_chunks_without_rows():
     assert_allclose(model.transform(X).compute(), model.transform(data))
 
 
-def test_a_cluster_gives_the_same_and_survives_a_killed_worker(tmp_path):
+@pytest.mark.parametrize("scheduler", ["processes", pytest.param("cluster", marks=pytest.mark.slow)])
+def test_processes_and_a_cluster_with_a_killed_worker_give_the_same(tmp_path, scheduler):
     script = Path(__file__).parent.parent / "cluster_fit.py"
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=180)
+    done = subprocess.run([sys.executable, script, scheduler, tmp_path], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0 and done.stdout.endswith("the same\n"), done.stderr
 
 

@@ -107,7 +107,7 @@ def test_noise_is_near_the_oracle():
     assert 0.9 < fitted.scale_ / (0.1 * p.clean_target.std()) < 1.1
 
 
-@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("rank", [None, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("ensemble", ["gaussian", "rank_one"])
 def test_few_measurements_without_errors(ensemble, rank):
     """Three a degree of freedom: a noise scale that begins too small follows a part of them."""

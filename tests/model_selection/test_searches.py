@@ -78,7 +78,7 @@ STAGE = {"polish": False, "max_iter": 1000}
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @pytest.mark.parametrize("noise", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["recovery", "completion"])
+@pytest.mark.parametrize("kind", [pytest.param("recovery", marks=pytest.mark.slow), "completion"])
 def test_score_curve_over_init_scale_tells_the_truth(kind, noise):
     """Of the over-parameterised stage alone: where the held-out score is near the best, so is the true error."""
     scales = [1e-6, 1e-4, 1e-2, 1.0]
