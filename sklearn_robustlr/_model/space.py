@@ -245,9 +245,12 @@ class ModelSpace:
         return factors @ self.basis.T
 
     def without(self, repeated: np.ndarray) -> ModelSpace:
-        """The same space, for which each of these values is stuck in all columns."""
+        """The same space, for which each of these values is stuck in all columns, too."""
         p = len(self.shift)
-        return replace(self, stuck=StuckValues(np.tile(np.arange(p), len(repeated)), np.repeat(repeated, p)))
+        everywhere = np.tile(np.arange(p), len(repeated)), np.repeat(repeated, p)
+        return replace(
+            self, stuck=StuckValues(*(np.concatenate(pair) for pair in zip(self.stuck, everywhere, strict=True)))
+        )
 
     def within(self, entries: Entries) -> ModelSpace:
         """The same space, its estimates between the least and the largest of these entries of each column."""

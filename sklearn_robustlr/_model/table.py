@@ -86,14 +86,15 @@ class Table:
         if tied is None:
             return np.ones_like(inlier)
         ties, others = (np.bincount(self.cols, self.count(inlier * own), self.shape[1]) for own in (tied, ~tied))
-        return np.where(tied, np.minimum(others / np.maximum(ties, 1.0), 1.0)[self.cols], 1.0)
+        share = others / np.maximum(np.maximum(others, ties), np.finfo(np.float64).tiny)
+        return np.where(tied, share[self.cols], 1.0)
 
     @cached_property
     def tied(self) -> np.ndarray | None:
         """Mask of the entries with the value that most entries of their column have, if not all have it; None: no such.
 
-        Where it is met nothing is learnt of the noise: a fit of that value alone meets most entries, and all others
-        would be errors. Such a value is the median.
+        A fit of that value alone meets most entries: the noise would be none, and all others errors. Such a value is
+        the median.
         """
         even_with_median = self.values == 0.0
         met = np.bincount(self.cols, even_with_median, minlength=self.shape[1])

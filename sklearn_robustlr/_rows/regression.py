@@ -179,10 +179,11 @@ class RowSpace:
         blank = size <= 1e-9 * size.max(initial=0.0)
         if self.known is not None:
             blank |= ~self.known
-        mask = np.zeros(len(entries.y), dtype=bool) if self.repeated is None else np.isin(entries.y, self.repeated)
+        masks = [] if self.repeated is None else [np.isin(entries.y, self.repeated)]
         if blank.any() and not blank.all():
-            mask |= blank[entries.cols]
-        return mask if mask.any() else None
+            masks.append(blank[entries.cols])
+        mask = np.any(masks, axis=0) if masks else None
+        return mask if mask is not None and mask.any() else None
 
     def without(self, repeated: np.ndarray) -> RowSpace:
         """The same space, for which entries with one of these values say nothing of a row."""

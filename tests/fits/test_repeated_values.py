@@ -7,7 +7,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA, compression
+from sklearn_robustlr.datasets import make_corrupted_matrix
 
 SHAPE, RANK = (150, 40), 3
 
@@ -48,6 +49,22 @@ def test_they_are_with_noise_in_streams_and_by_components():
     pca, best = RobustPCA(RANK).fit(data), PCA(RANK).fit(clean)
     assert np.linalg.svd(pca.components_ @ best.components_.T)[1].min() > 0.999
     assert_allclose(pca.explained_variance_, best.explained_variance_, rtol=0.02)
+
+
+def test_a_code_beyond_all_values_is_seen_through_where_it_is_most_of_them():
+    clean, data, missing = coded(0.65, code=-999.0, mean=0.0, noise=0.1)
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == RANK
+    assert_array_equal(model.outliers_[missing], True)
+    assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 0.1 * clean.std()
+
+
+def test_a_stored_model_knows_the_code(tmp_path):
+    clean, data, _ = coded(0.5, noise=0.1)
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    path = tmp_path / "model.npz"
+    compression.compress(model, allow_loss=True).save(path)
+    assert np.sqrt(np.mean((compression.load(path).transform(data) - clean) ** 2)) < 0.1
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -121,6 +138,42 @@ def test_columns_that_depend_on_one_another_do_not_make_the_table_exact(kind):
     }[kind]
     model = RobustMatrixCompletion().fit(data)
     assert model.stop_reason_ == "approximate" and model.outliers_.mean() < 0.02
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_meets_a_few_values_is_not_called_noisy():
+    """Of rank two, it met most of these logarithms of counts, and estimates were hundreds of times the largest."""
+    rng = np.random.RandomState(104)
+    latent = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40)) / np.sqrt(3)
+    latent += 0.3 * rng.standard_normal(latent.shape)
+    data = np.log1p(rng.poisson(np.exp(0.8 * latent + rng.normal(-1.0, 1.0, 40))))
+    data[rng.uniform(size=data.shape) < 0.2] = np.nan
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert not model.converged_ and np.abs(model.transform(data)).max() <= np.nanmax(data)
+
+
+@pytest.mark.parametrize("seed", [90001, 90004])
+def test_half_of_the_columns_are_random(seed):
+    """The others are met exactly: the model of tables predicts all of them a little better, and is not better."""
+    rng = np.random.RandomState(seed)
+    clean = make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean
+    data, lost = clean.copy(), rng.permutation(80)[:40]
+    data[:, lost] = 3.0 * clean.std() * rng.standard_normal((100, 40))
+    with pytest.warns(UserWarning, match="40 columns of X"):
+        model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "exact" and set(model.undetermined_columns_) == set(lost)
+    known = np.setdiff1d(np.arange(80), lost)
+    assert_allclose(model.transform(data)[:, known], clean[:, known], atol=1e-8)
+
+
+def test_sensors_that_are_stuck_for_half_of_the_time_are_seen_through():
+    """Each at a value of its own, which half of its values have, and none of the others."""
+    rng = np.random.RandomState(90000)
+    clean = make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean
+    first = rng.randint(100, size=80)
+    stuck = (np.arange(100)[:, None] - first) % 100 < 50
+    model = RobustMatrixCompletion(replace="all")
+    assert_allclose(model.fit_transform(np.where(stuck, clean[first - 1, np.arange(80)], clean)), clean, atol=1e-8)
 
 
 def test_a_fit_that_is_worse_than_medians_is_not_claimed():
