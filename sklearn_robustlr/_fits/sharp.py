@@ -164,9 +164,8 @@ class Explained(NamedTuple):
         return cls(seen, np.bincount(cols, rest <= reach, p), by_fit, by_median)
 
     def lost(self, margin: float) -> np.ndarray:
-        """Mask of the columns that meet few entries, fewer than others, and that medians explain better by a margin."""
-        few = broken(self.met, self.seen) & (2 * self.met < self.seen)
-        return few & (self.by_fit - self.by_median > margin * self.seen)
+        """Mask of the columns that meet far fewer entries than all do, and that medians explain better by a margin."""
+        return broken(self.met, self.seen) & (self.by_fit - self.by_median > margin * self.seen)
 
     @property
     def is_much(self) -> bool:

@@ -37,7 +37,7 @@ def test_they_are_with_noise_in_streams_and_by_components():
     clean, data, missing = coded(0.5, noise=0.1)
     told = RobustMatrixCompletion(replace="all").fit(np.where(missing, np.nan, data))
     best = np.sqrt(np.mean((told.transform(np.where(missing, np.nan, data)) - clean) ** 2))
-    stream = RobustMatrixCompletion(replace="all").partial_fit(data[:90]).partial_fit(data[90:])
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data[:110]).partial_fit(data[110:])
     for model in (RobustMatrixCompletion(replace="all").fit(data), stream):
         assert model.stop_reason_ == "noisy"
         assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 1.05 * best
@@ -65,6 +65,28 @@ def test_a_stored_model_knows_the_code(tmp_path):
     path = tmp_path / "model.npz"
     compression.compress(model, allow_loss=True).save(path)
     assert np.sqrt(np.mean((compression.load(path).transform(data) - clean) ** 2)) < 0.1
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_values_that_were_cut_off_say_that_their_rows_are_there(share):
+    """They are no codes: of those beside the limit only the ones far beyond it are flagged."""
+    clean, data, _ = coded(0.0, mean=0.0, noise=0.1)
+    limit = np.quantile(data, share)
+    model = RobustMatrixCompletion(replace="all").fit(np.maximum(data, limit))
+    near = (data < limit) & (clean > limit - 0.1)
+    assert model.stop_reason_ == "noisy" and model.outliers_[near].mean() < 0.1
+
+
+@pytest.mark.parametrize("value", ["rain", "alarm"])
+def test_a_value_that_is_most_of_a_column_and_of_no_other_is_its_own(value):
+    """Zeros of a gauge or an alarm beside columns without any: were they left out, nothing would be known of it."""
+    _, data, _ = coded(0.0, mean=0.0, noise=0.1)
+    rng = np.random.RandomState(0)
+    events = rng.uniform(size=len(data)) < 0.2
+    column = np.where(events, rng.gamma(1.0, 5.0, len(data)) if value == "rain" else 1.0, 0.0)
+    model = RobustMatrixCompletion().fit(np.column_stack([data, column]))
+    assert not model.outliers_[~events, -1].any()
+    assert_allclose(model.transform(np.column_stack([data, column]))[~events, -1], 0.0)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -164,6 +186,24 @@ def test_half_of_the_columns_are_random(seed):
     assert model.stop_reason_ == "exact" and set(model.undetermined_columns_) == set(lost)
     known = np.setdiff1d(np.arange(80), lost)
     assert_allclose(model.transform(data)[:, known], clean[:, known], atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:2 rows of X:UserWarning")
+def test_columns_that_are_cut_off_whole_do_not_cost_an_exact_fit():
+    """The model of tables tells their signs, and is worse in all."""
+    rng = np.random.RandomState(90004)
+    clean = make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean
+    limit = np.quantile(np.abs(clean), 0.7)
+    model = RobustMatrixCompletion(replace="all")
+    estimate = np.delete(model.fit_transform(np.clip(clean, -limit, limit)), model.undetermined_rows_, axis=0)
+    assert_allclose(estimate, np.delete(clean, model.undetermined_rows_, axis=0), atol=1e-8)
+
+
+def test_a_picture_that_does_not_change_is_noisy_and_no_worse_than_its_medians():
+    """By a hundredth it is, beyond chance: these have seen the held-out entries."""
+    rng = np.random.default_rng(0)
+    data = rng.random((1, 1000)) + 0.01 * rng.normal(size=(60, 1000))
+    assert RobustMatrixCompletion().fit(data).stop_reason_ == "noisy"
 
 
 def test_sensors_that_are_stuck_for_half_of_the_time_are_seen_through():
