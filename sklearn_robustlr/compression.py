@@ -299,7 +299,9 @@ def _slim(value: Any) -> Any:
 
 
 def _slim_columns(columns: Columns) -> Columns:
-    return replace(columns, covariances=packed_diagonals(columns.covariances), joint=None)
+    """Columns with variances alone, their mean apart: small loadings are rounded, and would be times a large center."""
+    slim = packed_diagonals(columns.covariances)
+    return replace(columns, covariances=slim, joint=None, mean=columns.prior_mean, center=None)
 
 
 def _fewer(calibration: Calibration) -> Calibration:
@@ -329,7 +331,7 @@ def _added(model: Any, small: Any) -> float:
         rows = np.zeros((_PROBES, len(noise)))
         for weight, columns in zip(space.weights, space.members, strict=True):
             drawn = rng.standard_normal((_PROBES, columns.rank)) @ columns.loadings.T
-            rows += weight * (columns.mean + drawn) * space.scale + weight * space.shift
+            rows += weight * (columns.prior_mean + drawn) * space.scale + weight * space.shift
     entries = Entries(rows + noise * rng.standard_normal(rows.shape))
     estimates = [each.predict(each.regress(entries, n_jobs=1).factors) for each in (space, small._space)]
     with np.errstate(over="ignore"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._utils.arrays import with_single_values
 from .matrix import MatrixMixin
 from .validation import check_limits
 
@@ -21,6 +22,7 @@ class LimitsMixin(MatrixMixin):
         """Estimates of entries of some columns, clipped to the limits given, or to what is seen of the column."""
         low, high = check_limits(self.min_value, self.max_value, self.n_features_in_)
         seen = self._space.seen_range
+        estimates = with_single_values(estimates, seen, columns)
         if seen is not None:
             least = seen[0] if high is None else np.minimum(seen[0], high)
             most = seen[1] if low is None else np.maximum(seen[1], low)

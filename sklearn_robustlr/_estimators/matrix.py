@@ -279,9 +279,9 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
             shown = index[:5] if name == "rows" or names is None else names[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
             warnings.warn(
-                f"{len(index)} {name} of X have too few inliers to be identifiable, or as many entries of the other "
-                f"sign ({listed}). They were estimated from the entries that they have and from the other {name}: see "
-                f"undetermined_{name}_.",
+                f"{len(index)} {name} of X have too few inliers to be identifiable, nothing in common with the others, "
+                f"or as many entries of the other sign ({listed}). They were estimated from the entries that they have "
+                f"and from the other {name}: see undetermined_{name}_.",
                 UserWarning,
                 stacklevel=USER + 1,
             )

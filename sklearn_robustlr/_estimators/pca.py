@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -280,6 +281,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
                 if isinstance(space, ModelSpace):  # its coefficients are not those of the factors
                     left, every = fit.factors.left, slice(None)
                     space = RowSpace.learn(fit.right, left, every, fit.row_scale, row_weight=seen.row_weight)
+                    space = replace(space, seen_range=result.space.seen_range)
                 components = principal_components(
                     fit.left,
                     fit.singular_values,

@@ -25,7 +25,7 @@ from .._utils.stats import sign_of_mean
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
-from .sharp import TELLS, Explained, refined_columns
+from .sharp import Explained, refined_columns
 
 # Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
 _BETTER = 0.9
@@ -171,14 +171,15 @@ class LazyModel:
             return None
         return Factors(self._likeliest.left[part.rows], self._likeliest.right[part.columns])
 
-    def instead_of(self, fit: LowRankFit) -> Approximation | None:
-        """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is."""
+    def instead_of(self, fit: LowRankFit, explained: Explained | None = None) -> Approximation | None:
+        """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is.
+
+        `explained` is what the other fit explains (None: it is not to be trusted).
+        """
         entries, options = self._entries, self._options
         weighted = entries.weight is not None  # which the other fit knows nothing of
         refined = refined_columns(entries, fit) if weighted and fit.converged else None
         space = None if refined is None else refined.space(entries, entries)
-        explained = Explained.of(entries, fit) if fit.converged else None
-        is_exact = fit.verdict.code is StopReason.EXACT
         if (fit.sharp and explained is not None and explained.is_all) or self.averaged is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
@@ -190,47 +191,48 @@ class LazyModel:
             other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
-        if self._takes_place_of(explained, other, is_exact) or (weighted and refined is None):
+        if self._takes_place_of(explained, other) or (weighted and refined is None):
             verdict = WORTHLESS if fit.converged else fit.verdict
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
-            return as_fit(entries, self.averaged.space.within(entries), fit, verdict, options)
+            return as_fit(entries, self.averaged.space, fit, verdict, options)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
-    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None, is_exact: bool) -> bool:
+    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
         has explained) may be, and takes its place only where it is better beyond doubt. One that is right for some
-        columns alone, as for those that depend on one another, gives way to a model that explains the others and is
-        not worse in all, and one that is worse than medians to any. Of an exact fit, columns that it does not explain
-        do not count otherwise.
+        columns alone, as for those that depend on one another, leaves the others at their medians. It gives way to a
+        model that explains these and is not worse in all, and one that is worse than medians in its own to any.
         """
         if self.averaged is None:
             return False
         own = self.averaged.errors
         if explained is None:
             return errors is None or not own.are_more_than(errors, by=_BETTER)
-        lost = explained.lost(-TELLS)[self.averaged.entries.cols[self.averaged.held]]
-        if is_exact and errors is not None:
-            others, rest = own.of(~lost), errors[~lost]
-        else:
-            others, rest = own, errors
+        lost = explained.lost[self.averaged.entries.cols[self.averaged.held]]
+        others, rest = own.of(~lost), None if errors is None else errors[~lost]
         if rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
             return True
         if not own.are_small:
             return False
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
-            return errors is None or not own.are_more_than(errors, by=_BETTER)
+            return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
         return rest is None or others.are_less_than(rest, by=_BETTER)
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
-    """A model as a fit of all rows, in the units of the data."""
+    """A model as a fit of all rows, in the units of the data.
+
+    Where its rank is not sharp, estimates of a column are held to the range of what is seen.
+    """
     dtype = entries.dtype
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
     u, s, v = product_svd(regression.factors, space.basis)
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
+    if not space.is_sharp:
+        space = space.within(entries, regression.beyond)
     space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
     scale = float(np.linalg.norm(space.noise / space.noise.max()) / np.sqrt(len(space.noise)) * space.noise.max())
     found = replace(

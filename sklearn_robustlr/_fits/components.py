@@ -15,6 +15,7 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._selection.evidence import EDGES
+from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
 from .._utils.rules import rounding_share
 from .matrix import MatrixFit
@@ -79,7 +80,8 @@ def principal_components(
         v = np.hstack([v, _complement(v, space.basis, more)])
         noise -= more * each
     k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
-    return _components(v, values, space.basis @ middle, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
+    mean = with_single_values(space.basis @ middle, space.seen_range if center else None)
+    return _components(v, values, mean, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
 
 
 def count_rows(n: int, row_weight: np.ndarray | None) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._model.samples import Units
 from .._model.space import ModelSpace
 from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
@@ -20,7 +21,7 @@ from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import TELLS, Explained, refined_columns
+from .sharp import Explained, OwnNoise, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
@@ -78,7 +79,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             return _judge(entries, fit, learn_space(fit, known, entries.row_weight), regression, known)
         if found.block is not None and entries.weight is not None:  # all there is to do is to refine it by the weights
             fit = found.block.fit.with_factors(*found.block.extend(entries, options))
-            approximation = model.instead_of(fit)
+            approximation = model.instead_of(fit, Explained.of(entries, fit))
             if approximation is not None:
                 return _judge_approximation(entries, approximation)
         start = None if found.block is None else block_to_start(entries, found.block, options)
@@ -88,31 +89,58 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if fit.repeated is not None and fit.converged:
             return _fit_without(fit.repeated, entries, options)
         fit = _regressed_again(entries, fit, options)
-        approximation = None if _is_exact(entries, fit) else model.instead_of(fit)
+        noise = OwnNoise.of(entries, fit) if fit.verdict.code is StopReason.NOISY and options.polish else None
+        # where rows have a noise of their own, that of the fit is the law of none
+        trusted = fit.converged and not (noise is not None and noise.rows_differ)
+        explained = Explained.of(entries, fit) if trusted else None
+        is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
+        approximation = None if is_exact else model.instead_of(fit, explained)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
+        if explained is not None and explained.lost.any():
+            return _fit_beside_columns(explained.lost, entries, options)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
     else:
-        fit = fit_location(entries, options.n_init)
+        fit, noise = fit_location(entries, options.n_init), None
     settled = _settle(entries, kept, fit, options)
-    return _with_prior(entries, settled, options) or settled
-
-
-def _is_exact(entries: Entries, fit: LowRankFit) -> bool:
-    """Whether a fit is exact, and not of some of the columns alone, as of those that depend on one another."""
-    return fit.verdict.code is StopReason.EXACT and Explained.of(entries, fit).is_all
+    own = None if noise is None or noise.rows_differ else noise.columns
+    return _with_prior(entries, settled, own, options) or settled
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
     """Fit the other entries; where rows have these values, which keep coming back, they count as missing."""
     found = fit_matrix(entries.subset(~np.isin(entries.y, repeated)), options)
-    space = found.space.without(repeated)
+    fit = replace(found.fit, repeated=repeated)
+    return _of_all(entries, replace(found, fit=fit, space=found.space.without(repeated)), options)
+
+
+def _fit_beside_columns(lost: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
+    """Fit the other columns; the `lost` ones, of a mask, have nothing in common with them but their rows."""
+    found = fit_matrix(entries.subset(~lost[entries.cols]), options)
+    medians = Units.of(entries.part(np.ones(entries.shape[0], dtype=bool), lost)).shift
+    location, expected = found.location.copy(), found.expected_error.copy()
+    location[lost], expected[lost] = medians, 1.0
+    fit = found.fit.with_factors(found.fit.factors.left, np.where(lost[:, None], 0.0, found.fit.right))
+    found = replace(
+        found,
+        fit=fit,
+        space=found.space.beside(lost, medians),
+        location=location,
+        expected_error=expected,
+        undetermined_columns=np.union1d(found.undetermined_columns, np.flatnonzero(lost)),
+        n_observed=len(entries.y),
+    )
+    return _of_all(entries, found, options)
+
+
+def _of_all(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit:
+    """The verdict on all entries by a fit to some of them."""
+    space = found.space
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, threshold=found.fit.threshold)
     return replace(
         found,
-        fit=replace(found.fit, outliers=regression.beyond, repeated=repeated),
-        space=space,
+        fit=replace(found.fit, outliers=regression.beyond),
         outliers=entries.mask(space.gross(entries, regression)),
         regression=None if found.regression is None else regression,
     )
@@ -152,20 +180,19 @@ def _regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> Low
     return replace(fit, outliers=np.abs(residual) > fit.threshold)
 
 
-def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
-    """The posterior mean in place of least squares, where inliers are few: it is nearer to the matrix.
+def _with_prior(entries: Entries, found: MatrixFit, own: np.ndarray | None, options: Options) -> MatrixFit | None:
+    """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
-    None where they are many, or fewer entries would be met. What is not identifiable stays so, and has no flags.
+    It is with noise variances of the columns, if these have their `own`. None elsewhere, or where fewer entries would
+    be met. What is not identifiable stays so, and has no flags.
     """
     fit = found.fit
     told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
-    if (
-        not (told and _has_few_inliers(entries, fit, options))
-        or find_repeated(entries.y, entries.rows, entries.cols).any()
-    ):
+    wanted = own is not None or (told and _has_few_inliers(entries, fit, options))
+    if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
         return None
-    refined = refined_columns(entries, fit)
-    if refined is None or refined.columns.rank < fit.rank:
+    refined = refined_columns(entries, fit, own)
+    if refined is None or (own is None and refined.columns.rank < fit.rank):
         return None
     approximation = as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
     fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
@@ -318,7 +345,6 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         right[~cols] = found.factors
         cols[~cols] = space.is_clean & space.is_identifiable(found.met)
         fit = fit.with_factors(left, right)
-    cols &= ~Explained.of(entries, fit).lost(TELLS)
     space = learn_space(fit, Masks(rows, cols), entries.row_weight)
     regression = _regress_all(entries, space, fit.threshold, options)
     if not rows.all():
@@ -355,7 +381,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         undetermined_rows=np.flatnonzero(rows == 0),
         undetermined_columns=np.flatnonzero(cols == 0),
         n_observed=len(entries.y),
-        expected_error=found.space.column_errors if decays else _expected_error(found.fit),
+        expected_error=found.space.column_errors if decays else found.fit.expected_errors(found.space.noise),
         regression=found.regression,
     )
 
@@ -385,20 +411,6 @@ def _judge(
         undetermined_rows=np.flatnonzero(~rows),
         undetermined_columns=np.flatnonzero(~cols),
         n_observed=len(entries.y),
-        expected_error=_expected_error(fit),
+        expected_error=fit.expected_errors(fit.scale),
         has_core=has_core,
     )
-
-
-def _expected_error(fit: LowRankFit) -> np.ndarray:
-    """Error of a hidden entry of each column: the noise of the entry and that of the fit, in units of the sd."""
-    if not fit.converged:
-        return np.full(len(fit.right), np.nan)
-    n = len(fit.left)
-    factors = (fit.left - fit.left.mean(axis=0)).astype(np.float64)
-    spread = (fit.right * (fit.singular_values / np.sqrt(max(n - 1, 1)))).astype(np.float64)
-    top = max(float(np.abs(spread).max(initial=0.0)), float(fit.scale)) or 1.0  # squares of extremes overflow
-    spread, noise = spread / top, float(fit.scale) / top
-    variance = np.einsum("jk,kl,jl->j", spread, factors.T @ factors, spread) + noise**2
-    share = degrees_of_freedom((n, len(fit.right)), fit.rank) / max(float(np.sum(~fit.outliers)), 1.0)
-    return noise * np.sqrt((1.0 + share) / np.where(variance > 0.0, variance, np.inf))

@@ -11,7 +11,7 @@ from .._operators.units import Problem, make_problem
 from .._selection.restarts import run_starts
 from .._selection.search import Solution
 from .._solvers.mixture import unbiased_scale
-from .._utils.linalg import product_svd
+from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import exact_scale, flag_width
 from .._utils.values import Factors, Fit, Options, Verdict, is_exact
 
@@ -58,6 +58,19 @@ class LowRankFit:
     def row_scale(self) -> float:
         """Noise scale that rows are regressed with: that of the flags, so that rounding counts as noise."""
         return min(self.threshold / flag_width(self.heavy_tailed), np.finfo(np.float64).max)
+
+    def expected_errors(self, noise: np.ndarray | float) -> np.ndarray:
+        """Errors of a hidden entry of each column: the `noise` of these and that of the fit, in units of their sd."""
+        n, p = len(self.left), len(self.right)
+        if not self.converged:
+            return np.full(p, np.nan)
+        factors = (self.left - self.left.mean(axis=0)).astype(np.float64)
+        spread = (self.right * (self.singular_values / np.sqrt(max(n - 1, 1)))).astype(np.float64)
+        top = max(float(np.abs(spread).max(initial=0.0)), float(np.max(noise))) or 1.0  # squares of extremes overflow
+        spread, noise = spread / top, noise / top
+        variance = np.einsum("jk,kl,jl->j", spread, factors.T @ factors, spread) + noise**2
+        share = degrees_of_freedom((n, p), self.rank) / max(float(np.sum(~self.outliers)), 1.0)
+        return noise * np.sqrt((1.0 + share) / np.where(variance > 0.0, variance, np.inf))
 
     def with_factors(self, left: np.ndarray, right: np.ndarray) -> LowRankFit:
         """The same fit with X = left right^T, in the type that it had."""

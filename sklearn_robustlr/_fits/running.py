@@ -42,6 +42,7 @@ class RunningFit:
     expected_error: np.ndarray
     undetermined_columns: np.ndarray
     space: RowSpace | ModelSpace
+    by_least_squares: bool
     all: PartFit
     dtype: np.dtype
 
@@ -54,7 +55,8 @@ class RunningFit:
         part = PartFit.of(space, entries, sample.fit.threshold, repairs=repairs and not sample.space.is_sharp)
         fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
         told = sample.expected_error, sample.undetermined_columns
-        return cls(fit, part.sums.share, *told, space, part, entries.dtype)
+        by_least_squares = isinstance(sample.space, RowSpace)
+        return cls(fit, part.sums.share, *told, space, by_least_squares, part, entries.dtype)
 
     @property
     def sums(self) -> TableSums:
@@ -146,8 +148,11 @@ class RunningFit:
 
     @cached_property
     def row_space(self) -> RowSpace | ModelSpace:
-        """What rows are regressed on: as by a fit of all, that of least squares where the rank is sharp."""
-        if self.posterior is None or not self.posterior.is_sharp:
+        """What rows are regressed on: as by a fit of all, that of least squares where the rank is sharp.
+
+        Where inliers are few, or the noise of columns differs, it is the posterior.
+        """
+        if self.posterior is None or not (self.posterior.is_sharp and self.by_least_squares):
             return self.posterior or self.space
         _, v = self._triplets
         across = v.T @ self.space.basis

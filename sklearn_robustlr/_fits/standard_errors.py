@@ -31,7 +31,9 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     Of a fit of a sharp rank it has one member: Gaussian errors about the factors of least squares (the Laplace
     approximation of the posterior), with the noise scale of the fit.
     """
-    repeated = found.fit.repeated
+    repeated, known = found.fit.repeated, found.space.known
+    if known is not None and known.any():
+        entries = entries.subset(known[entries.cols])
     if repeated is None:
         return _posterior(entries, found)
     posterior = _posterior(entries.subset(~np.isin(entries.y, repeated)), found)

@@ -23,7 +23,7 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
         even = Entries.of(entries.indptr, entries.cols, space.even(entries), entries.shape)
         units = np.bincount(entries.rows, np.log(space.scale)[entries.cols], minlength=entries.shape[0])
         each = [
-            row_log_likelihood(even, gross, columns.mean, columns.loadings, columns.law.inlier_variances)
+            row_log_likelihood(even, gross, columns.prior_mean, columns.loadings, columns.law.inlier_variances)
             for columns in space.members
         ]
         return np.logaddexp.reduce(np.log(space.weights)[:, None] + each, axis=0) - units

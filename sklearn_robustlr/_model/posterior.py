@@ -39,7 +39,8 @@ class Columns:
 
     Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen. `joint`, of shape
     (p, k, r), is a root of the covariance of the loadings of all columns together (None: columns are apart): they are
-    the loadings plus joint z, z ~ N(0, I_r). If not `learns_mean`, the mean is known.
+    the loadings plus joint z, z ~ N(0, I_r). Coefficients of rows have the identity as covariance, about zero; or about
+    a `center`, if the mean of each column is what the loadings make of it, and has no part beside them.
     """
 
     loadings: np.ndarray
@@ -47,12 +48,22 @@ class Columns:
     mean: np.ndarray
     law: NoiseLaw
     joint: np.ndarray | None = None
-    learns_mean: bool = True
+    center: np.ndarray | None = None
 
     @property
     def rank(self) -> int:
         """Number of directions."""
         return self.loadings.shape[1]
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Loadings of rows whose second moments are the identity."""
+        return self.loadings if self.center is None else self.loadings * np.sqrt(1.0 + self.center**2)
+
+    @property
+    def prior_mean(self) -> np.ndarray:
+        """What is expected of the entries of a row that has none."""
+        return self.mean if self.center is None else self.mean + self.loadings @ self.center
 
 
 def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> Columns:
@@ -116,7 +127,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     law, loadings, indptr, cols = columns.law, columns.loadings, table.indptr, table.cols
     variances = packed_diagonals(columns.covariances)
     means, own = np.zeros((2, n, k))
-    target = table.values - columns.mean[cols]
+    target = table.values - columns.prior_mean[cols]
     fitted, variance = np.zeros((2, len(target)))
     prior = np.ones(k)
     heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
@@ -134,6 +145,8 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     weights = table.weigh(law, (target - fitted) ** 2 + variance)
     covariances = np.empty((n, k * (k + 1) // 2))
     posterior_rows(indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances)
+    if columns.center is not None:
+        means += columns.center
     return RowPosterior(means, covariances, weights.precision, law.error_chances(weights))
 
 
@@ -155,7 +168,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     p = table.shape[1]
     rows = regress(table, columns, n_cooling=4, n_sweeps=1)
     u, v = Gaussian(rows.means, rows.covariances), Gaussian(columns.loadings, columns.covariances)
-    m, law, cols, passes = columns.mean, columns.law, table.cols, Passes(table)
+    m, law, center, cols, passes = columns.mean, columns.law, columns.center, table.cols, Passes(table)
     precision = np.full(columns.rank, FLAT)
     fitted, variance = passes.moments(u, v)
     last, shrink = np.inf, free == 0
@@ -163,19 +176,24 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
         check_interrupt()
         target = table.values - m[cols]
         weights = table.weigh(law, (target - fitted) ** 2 + variance)
-        u = passes.rows(target, weights.precision, v, np.ones(len(precision)))
+        if center is None:
+            u = passes.rows(target, weights.precision, v, np.ones(len(precision)))
+        else:
+            u = passes.rows(target - (v.mean @ center)[cols], weights.precision, v, np.ones(len(precision)))
+            u = Gaussian(u.mean + center, u.covariance)
         precise = table.count(weights.precision)
         v = passes.columns(target, precise, u, precision if shrink else np.full(len(precision), FLAT))
         fitted, variance = passes.moments(u, v)
         residual = table.values - fitted
-        if columns.learns_mean:
+        if center is None:
             m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
-        v, precision = _rotate(u, v, table.row_weight)
+        v, precision, center = _rotate(u, v, table.row_weight, center)
         if shrink:
-            keep = signal(v.mean, law, table) > NEGLIGIBLE
+            keep = signal(v.mean, law, table) * (1.0 if center is None else 1.0 + center**2) > NEGLIGIBLE
             keep[0] = True
             v, precision = Gaussian(v.mean[:, keep], pack(unpack(v.covariance)[:, keep][:, :, keep])), precision[keep]
+            center = None if center is None else center[keep]
         now = float(np.mean(np.log(law.variances)))
         settled = abs(now - last) < SETTLED
         if settled and shrink:
@@ -184,7 +202,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
             shrink, now = True, np.inf
         last = now
     law = told_apart(law, table, table.values - fitted - m[cols])
-    return replace(columns, loadings=v.mean, covariances=v.covariance, mean=m, law=law, joint=None)
+    return Columns(v.mean, v.covariance, m, law, center=center)
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:
@@ -209,11 +227,20 @@ def power_of(loadings: np.ndarray, law: NoiseLaw) -> np.ndarray:
     return np.mean(loadings**2 / law.variances[:, None], axis=0)
 
 
-def _rotate(rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None) -> tuple[Gaussian, np.ndarray]:
-    """Columns where rows are whitened and E[V^T V] is diagonal, and the prior precisions of these directions."""
-    mean, covariance = columns
-    root = np.linalg.cholesky(mean_moments(rows.mean, unpack(mean_of(rows.covariance, row_weight)), row_weight))
+def _rotate(
+    rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None, center: np.ndarray | None
+) -> tuple[Gaussian, np.ndarray, np.ndarray | None]:
+    """Columns where rows are whitened and E[V^T V] is diagonal, the prior precisions of these directions, the center.
+
+    Where rows have a `center` they are whitened about it.
+    """
+    (mean, covariance), about = columns, rows.mean
+    if center is not None:
+        center = mean_of(rows.mean, row_weight)
+        about = rows.mean - center
+    root = np.linalg.cholesky(mean_moments(about, unpack(mean_of(rows.covariance, row_weight)), row_weight))
     values, turn = np.linalg.eigh(root.T @ (mean.T @ mean + unpack(covariance.sum(axis=0))) @ root)
     forward = root @ turn[:, ::-1]
     turned = forward.T @ unpack(covariance) @ forward
-    return Gaussian(mean @ forward, pack(turned)), len(mean) / np.maximum(values[::-1], 1e-300)
+    center = None if center is None else np.linalg.solve(forward, center)
+    return Gaussian(mean @ forward, pack(turned)), len(mean) / np.maximum(values[::-1], 1e-300), center

@@ -86,8 +86,9 @@ class ModelSpace:
     `members` are the columns under each noise law, in even units (`shift`, `scale`), with their `names` and `weights`;
     `low` and `high` are the range of what is seen of each column. `center` is the mean of the
     coefficients of the fitted rows.
-    Entries with one of the `stuck` values count as missing, and are flagged; those that the `screen` hides count as
-    missing under a Gaussian law (None: none is one). `column_errors` are root mean squares of held-out errors, in even
+    Entries with one of the `stuck` values count as missing, and are flagged; those in columns that are not `known`, a
+    mask, count as missing (None: all are); those that the `screen` hides count as missing under a Gaussian law (None:
+    none is one). `column_errors` are root mean squares of held-out errors, in even
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
     """
@@ -106,6 +107,7 @@ class ModelSpace:
     calibration: Calibration
     share_beyond: float = 0.0
     usual_weight: float = 1.0
+    known: np.ndarray | None = None
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -160,9 +162,14 @@ class ModelSpace:
         return even(entries.y, entries.cols, self.shift, self.scale)
 
     def measured(self, entries: Entries) -> Entries:
-        """The entries without those with a stuck value."""
-        stuck = self.stuck.among(entries)
-        return entries.subset(~stuck) if stuck.any() else entries
+        """The entries that do not count as missing."""
+        idle = self._idle(entries)
+        return entries.subset(~idle) if idle.any() else entries
+
+    def _idle(self, entries: Entries) -> np.ndarray:
+        """Mask of the entries that count as missing."""
+        idle = self.stuck.among(entries)
+        return idle if self.known is None else idle | ~self.known[entries.cols]
 
     def table(self, entries: Entries, lo: int, hi: int) -> Table:
         """The entries of the rows lo to hi in even units."""
@@ -197,8 +204,8 @@ class ModelSpace:
         given, is filled with that of each entry to be a gross error: those beyond a half are flagged.
         """
         n = entries.shape[0]
-        every, stuck = entries, self.stuck.among(entries)
-        entries = entries.subset(~stuck) if stuck.any() else entries
+        every, idle = entries, self._idle(entries)
+        entries = entries.subset(~idle) if idle.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
         gross = np.empty(len(entries.y))
 
@@ -219,15 +226,15 @@ class ModelSpace:
             run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
         factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
         rest = self.residual(every, factors)
-        missed = np.abs(rest[~stuck])
+        missed = np.abs(rest[~idle])
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
         near = missed <= FLAG_WIDTH * self.noise[entries.cols]
         gross[near] = np.minimum(gross[near], 0.5)
+        beyond = self.stuck.among(every)
         if probability is not None:
-            probability[stuck], probability[~stuck] = 1.0, gross
-        stuck[~stuck] = gross > 0.5
-        beyond = stuck
-        met = np.diff(every.indptr) - np.bincount(every.rows[beyond], minlength=n)
+            probability[idle], probability[~idle] = beyond[idle], gross
+        beyond[~idle] = gross > 0.5
+        met = np.diff(every.indptr) - np.bincount(every.rows[beyond | idle], minlength=n)
         return Regression(factors, met, rest if residual else rest[:0], beyond)
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
@@ -252,11 +259,23 @@ class ModelSpace:
             self, stuck=StuckValues(*(np.concatenate(pair) for pair in zip(self.stuck, everywhere, strict=True)))
         )
 
-    def within(self, entries: Entries) -> ModelSpace:
-        """The same space, its estimates between the least and the largest of these entries of each column."""
-        low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
-        np.minimum.at(low, entries.cols, entries.y)
-        np.maximum.at(high, entries.cols, entries.y)
+    def beside(self, lost: np.ndarray, medians: np.ndarray) -> ModelSpace:
+        """The same space beside columns that it says nothing of, a mask: they are at their medians."""
+        low, high = self.low.copy(), self.high.copy()
+        low[lost] = high[lost] = medians
+        known = ~lost if self.known is None else self.known & ~lost
+        return replace(self, low=low, high=high, known=known)
+
+    def within(self, entries: Entries, gross: np.ndarray) -> ModelSpace:
+        """The same space, its estimates between the least and the largest of these entries of each column.
+
+        Gross errors, a mask, count as little as the screen lets them where they are far beyond the others.
+        """
+        low, high = _ranges(entries.subset(~gross))
+        with np.errstate(over="ignore", invalid="ignore"):
+            reach = _FAR_OFF * (high - low)
+            far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
+        low, high = _ranges(entries.subset(~(gross & far)))
         seen = low <= high  # of a column without an entry nothing is known
         return replace(self, low=np.where(seen, low, 0.0), high=np.where(seen, high, 0.0))
 
@@ -264,3 +283,11 @@ class ModelSpace:
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value that is seen of each column, which its estimates are to stay between."""
         return self.low, self.high
+
+
+def _ranges(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest entry of each column; infinite, the wrong way round, where there is none."""
+    low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
+    np.minimum.at(low, entries.cols, entries.y)
+    np.maximum.at(high, entries.cols, entries.y)
+    return low, high

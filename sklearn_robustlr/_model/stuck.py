@@ -78,7 +78,10 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
 
 
 def _repeated(table: Table) -> np.ndarray:
-    """For each entry 0, or the number of the value of its column that comes back too often to be a measurement."""
+    """For each entry 0, or the number of the value of its column that comes back too often to be a measurement.
+
+    One that most entries have is what the column is like: the others are apart from it, and tell little of the rest.
+    """
     kinds = np.zeros(len(table.values), dtype=np.int64)
     n_kinds = 0
     bounds = table.column_bounds
@@ -93,7 +96,7 @@ def _repeated(table: Table) -> np.ndarray:
             if count[i] < least or not len(others) or count[i] < _TIMES * np.median(others):
                 break
             around = within.sum() - within[i]
-            if min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * around > 0.0:
+            if 2 * count[i] <= len(own) and min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * around > 0.0:
                 n_kinds += 1
                 kinds[own[index == i]] = n_kinds
     return kinds

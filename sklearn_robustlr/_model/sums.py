@@ -174,10 +174,12 @@ def _solve_columns(columns: Columns, sums: MemberSums) -> Columns:
     prior = len(columns.loadings) / np.maximum(power, np.finfo(np.float64).tiny)
     normal, target = unpack(sums.normal), sums.target
     law = columns.law.learnt(sums.noise)
-    if not columns.learns_mean:
+    if columns.center is not None:
         target = target[:, 1:] - normal[:, 1:, 0] * columns.mean[:, None]
         inverse = np.linalg.inv(normal[:, 1:, 1:] + np.diag(prior))
-        return Columns(np.einsum("pkl,pl->pk", inverse, target), pack(inverse), columns.mean, law, learns_mean=False)
+        return Columns(
+            np.einsum("pkl,pl->pk", inverse, target), pack(inverse), columns.mean, law, center=columns.center
+        )
     inverse = np.linalg.inv(normal + np.diag(np.append(_MEAN_PRIOR, prior)))
     solved = np.einsum("pkl,pl->pk", inverse, target)
     return Columns(solved[:, 1:], pack(inverse[:, 1:, 1:]), solved[:, 0], law)

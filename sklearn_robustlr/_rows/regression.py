@@ -51,7 +51,8 @@ class RowSpace:
     `center` and `root` are the mean and the square root of the covariance of the coefficients of known rows, the prior
     of rows with too few entries. `scale` is the noise scale. `efficient` says that the noise is Gaussian-like, so that
     bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do), and
-    entries with one of the `repeated` values say nothing.
+    entries with one of the `repeated` values say nothing. `seen_range` is what estimates of each column are held to
+    (None: where the rank is sharp, those beyond what is seen are right).
     """
 
     basis: np.ndarray
@@ -61,11 +62,10 @@ class RowSpace:
     efficient: bool
     known: np.ndarray | None = None
     repeated: np.ndarray | None = None
+    seen_range: tuple[np.ndarray, np.ndarray] | None = None
 
     #: Its rank is sharp.
     is_sharp = True
-    #: Where the rank is sharp, estimates beyond what is seen of a column are right.
-    seen_range = None
 
     @classmethod
     def learn(
@@ -188,6 +188,13 @@ class RowSpace:
     def without(self, repeated: np.ndarray) -> RowSpace:
         """The same space, for which entries with one of these values say nothing of a row."""
         return replace(self, repeated=repeated)
+
+    def beside(self, lost: np.ndarray, medians: np.ndarray) -> RowSpace:
+        """The same space beside columns that it says nothing of, a mask: they are at their medians."""
+        low, high = (np.full(len(lost), limit) for limit in (-np.inf, np.inf))
+        low[lost] = high[lost] = medians
+        known = ~lost if self.known is None else self.known & ~lost
+        return replace(self, basis=np.where(lost[:, None], 0.0, self.basis), known=known, seen_range=(low, high))
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""

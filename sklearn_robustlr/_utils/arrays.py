@@ -13,6 +13,16 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def with_single_values(
+    estimates: np.ndarray, seen_range: tuple[np.ndarray, np.ndarray] | None, columns: np.ndarray | slice = slice(None)
+) -> np.ndarray:
+    """Return estimates of entries of some columns, a column whose range is one value at that."""
+    if seen_range is None:
+        return estimates
+    low, high = seen_range
+    return np.where((low == high)[columns], low[columns], estimates).astype(estimates.dtype, copy=False)
+
+
 def counting_sort(keys: np.ndarray, n: int) -> np.ndarray:
     """Return the stable order of integer keys below n.
 

@@ -13,11 +13,11 @@ from sklearn_robustlr.datasets import make_corrupted_matrix
 SHAPE, RANK = (150, 40), 3
 
 
-def coded(share, *, code=0.0, mean=5.0, noise=0.0, seed=3):
+def coded(share, *, code=0.0, mean=5.0, noise=0.0, seed=3, shape=SHAPE):
     """A matrix of rank 3 beside a mean, a share of its entries in place of which there is a code, and their mask."""
     rng = np.random.RandomState(seed)
-    clean = rng.standard_normal((SHAPE[0], RANK)) @ rng.standard_normal((RANK, SHAPE[1])) / np.sqrt(RANK) + mean
-    data, missing = clean + noise * rng.standard_normal(SHAPE), rng.uniform(size=SHAPE) < share
+    clean = rng.standard_normal((shape[0], RANK)) @ rng.standard_normal((RANK, shape[1])) / np.sqrt(RANK) + mean
+    data, missing = clean + noise * rng.standard_normal(shape), rng.uniform(size=shape) < share
     data[missing] = code
     return clean, data, missing
 
@@ -57,6 +57,17 @@ def test_a_code_beyond_all_values_is_seen_through_where_it_is_most_of_them():
     assert model.stop_reason_ == "noisy" and model.rank_ == RANK
     assert_array_equal(model.outliers_[missing], True)
     assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 0.1 * clean.std()
+
+
+def test_codes_tell_no_more_of_the_uncertainty_than_missing_values():
+    _, data, missing = coded(0.4, code=-999.0, mean=0.0, noise=0.2, seed=2, shape=(400, 120))
+    widths, deviations = [], []
+    for table in (data, np.where(missing, np.nan, data)):
+        model = RobustMatrixCompletion().fit(table)
+        widths.append(np.subtract(*model.predict_interval(table)[::-1])[missing])
+        deviations.append(model.transform(table, return_std=True)[1][missing])
+    assert_allclose(widths[0], widths[1], rtol=1e-6)
+    assert_allclose(deviations[0], deviations[1], rtol=1e-6)
 
 
 def test_a_stored_model_knows_the_code(tmp_path):

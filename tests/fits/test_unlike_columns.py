@@ -1,0 +1,165 @@
+"""Columns and rows unlike the others: of much noise, of nothing in common with the rest, of hardly any variety."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+
+
+def table(noise, *, shape=(300, 60), mean=2.0, gross=0.05, size=8.0, seed=0):
+    """A matrix of rank 3 beside a mean; with noise (of each entry, column or row), errors of a size, a tenth hidden."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1])) + mean
+    true = clean + noise * rng.standard_normal(shape)
+    wrong, hidden = rng.uniform(size=shape) < gross, rng.uniform(size=shape) < 0.1
+    data = np.where(wrong, true + size * rng.choice([-1.0, 1.0], shape), true)
+    return clean, true, np.where(hidden, np.nan, data), wrong & ~hidden, hidden
+
+
+@pytest.mark.parametrize(("spread", "seed"), [(0.5, 2), (0.7, 3)])
+def test_columns_have_noise_of_their_own(spread, seed):
+    """Under one scale a fifth of the noisiest column was flagged, and 90 % intervals there covered 25 and 38 %."""
+    shape = (500, 20)
+    noise = 0.1 * np.exp(spread * np.random.RandomState(seed).standard_normal(20))
+    clean, true, data, wrong, hidden = table(noise, shape=shape, size=8.0 * noise.max(), seed=seed)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 4
+    flags = model.outliers_
+    assert flags[wrong].mean() > 0.99 and (flags & ~wrong).mean(axis=0).max() < 0.02
+    low, high = model.predict_interval(data)
+    inside = np.ma.array((low <= true) & (true <= high), mask=~hidden)
+    assert 0.86 < inside.mean() < 0.94 and inside.mean(axis=0).min() > 0.65
+    estimate = RobustMatrixCompletion(replace="all").fit_transform(data)
+    alike = RobustMatrixCompletion(replace="all").fit_transform(table(0.1, shape=shape, seed=seed)[2])
+    # in units of the noise, errors are about as large as those beside one noise scale
+    own = np.sqrt(np.mean(((estimate - clean) / noise)[hidden] ** 2))
+    assert own < 1.4 * np.sqrt(np.mean(((alike - clean) / 0.1)[hidden] ** 2))
+    assert_allclose(model.transform(data[:30]), model.transform(data)[:30], atol=1e-12)
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data[: shape[0] // 2])
+    refined = stream.partial_fit(data[shape[0] // 2 :]).transform(data)
+    assert np.sqrt(np.mean(((refined - clean) / noise)[hidden] ** 2)) < 1.05 * own
+
+
+def test_errors_of_the_size_of_the_data_in_some_columns_are_no_noise():
+    """Two thirds of a column may be wrong: that is a share of errors of its own, and its noise that of the others."""
+    rng = np.random.RandomState(0)
+    clean, true = table(0.1, shape=(200, 60), mean=0.0)[:2]
+    share = np.where(np.arange(60) % 6 == 0, 0.6, 0.05)
+    wrong = rng.uniform(size=true.shape) < share
+    data = np.where(wrong, clean.std() * rng.standard_normal(true.shape), true)
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 3
+    assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 0.06
+    assert model.outliers_[wrong].mean() > 0.7
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_rows_of_two_instruments(seed):
+    """One has 20 times the noise of the other: under one scale an eighth was flagged, and intervals covered .66."""
+    rng = np.random.RandomState(seed)
+    true = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 30))
+    true += np.where(np.arange(200) < 100, 0.05, 1.0)[:, None] * rng.normal(size=true.shape)
+    hidden = rng.uniform(size=true.shape) < 0.2
+    data = np.where(hidden, np.nan, true)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.converged_ and model.outliers_.mean() < 0.01
+    low, high = model.predict_interval(data)
+    assert np.mean(((low <= true) & (true <= high))[hidden]) > 0.84
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+class TestUnrelatedColumns:
+    """Three columns have nothing in common with the others, one of them far from zero, as times and numbers are."""
+
+    lost = (0, 17, 40)
+
+    def table(self, noise):
+        _, true, data, wrong, hidden = table(noise)
+        own = np.random.RandomState(5).standard_normal((300, 3)) + np.array([1e4, 0.0, 3.0])
+        true[:, list(self.lost)] = own
+        data[:, list(self.lost)] = np.where(hidden[:, list(self.lost)], np.nan, own)
+        wrong[:, list(self.lost)] = False
+        return true, data, wrong, hidden
+
+    def test_they_are_at_their_medians_and_not_flagged(self, noise):
+        true, data, wrong, hidden = self.table(noise)
+        model = RobustMatrixCompletion()
+        with pytest.warns(UserWarning, match="3 columns of X"):
+            estimate = model.fit_transform(data)
+        assert model.stop_reason_ == ("noisy" if noise else "exact") and model.rank_ == 4
+        assert_array_equal(model.undetermined_columns_, self.lost)
+        medians = np.nanmedian(data, axis=0)[list(self.lost)]
+        assert_allclose(model.location_[list(self.lost)], medians)
+        rows, columns = np.nonzero(hidden)
+        among = np.isin(columns, self.lost)
+        assert_allclose(estimate[hidden][among], np.tile(medians, 300)[hidden[:, list(self.lost)].ravel()])
+        assert_allclose(model.predict_entries(rows, columns), estimate[hidden], atol=1e-9)
+        assert np.sqrt(np.mean((estimate - true)[hidden][~among] ** 2)) < 1.1 * noise + 1e-8
+        assert not model.outliers_[:, list(self.lost)].any() and model.outliers_[wrong].all()
+        assert_array_equal(model.transform(data[:20]), estimate[:20])
+        assert np.isinf(model.transform(data, return_std=True)[1][:, list(self.lost)]).all()
+        assert_allclose(model.set_params(min_value=-1e9, max_value=1e9).transform(data), estimate, atol=1e-9)
+
+    @pytest.mark.filterwarnings("ignore:3 columns of X:UserWarning")
+    def test_streams_and_components(self, noise):
+        true, data, _, hidden = self.table(noise)
+        stream = RobustMatrixCompletion().partial_fit(data[:150]).partial_fit(data[150:])
+        assert_array_equal(stream.undetermined_columns_, self.lost)
+        assert np.median(np.abs(stream.transform(data) - true)[hidden]) < noise + 1e-8
+        model = RobustPCA(3).fit(data)
+        assert_allclose(model.mean_[list(self.lost)], np.nanmedian(data, axis=0)[list(self.lost)])
+        assert_allclose(model.components_[:, list(self.lost)], 0.0, atol=1e-12)
+
+
+def test_a_row_of_errors_alone_is_at_the_mean_of_the_others():
+    """It was at zero, 1000 sd away, where means are large beside the spread."""
+    rng = np.random.RandomState(1)
+    group = (rng.uniform(size=400) < 0.08).astype(int)
+    true = rng.normal(size=(2, 10))[group] * 6.0 + rng.normal(size=(400, 10)) * 0.5
+    size = true.std(axis=0)
+    hidden = rng.uniform(size=true.shape) < 0.2
+    for offset in (0.0, 1000.0):
+        model = RobustMatrixCompletion(replace="all")
+        with np.errstate(all="raise"):
+            estimate = model.fit_transform(np.where(hidden, np.nan, true + offset * size)) - offset * size
+        assert np.abs((estimate - true) / size).max() < 15.0
+
+
+def test_a_value_that_most_of_a_column_has_is_not_stuck():
+    """Sensors rounded to whole numbers, which rarely leave one: it was flagged all over the column."""
+    rng = np.random.RandomState(7)
+    latent = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 10)) + 0.3 * rng.standard_normal((400, 10))
+    latent /= latent.std(axis=0)
+    scale, mean = np.r_[0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 2, 3, 4, 5], np.r_[np.full(6, 20.0), 50, 60, 70, 80]
+    data = np.round(latent * scale + mean)
+    data[rng.uniform(size=data.shape) < 0.2] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    assert model.converged_ and model.outliers_.mean() < 0.01
+
+
+def test_noise_of_one_scale_is_told_from_that_of_many():
+    """Where there is one, it is taken: estimates are those of least squares."""
+    problem = make_corrupted_matrix((150, 100), 3, outliers=0.2, noise=0.1, random_state=0)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data)
+    deviation = model.transform(problem.data, return_std=True)[1]
+    low, high = model.predict_interval(problem.data)
+    assert model.stop_reason_ == "noisy" and np.ptp(high - low) < 0.5 * np.median(high - low)
+    assert np.isfinite(deviation).all()
+
+
+def test_what_is_far_beyond_a_column_is_no_range_of_its_estimates():
+    """A few rows in other units: what was flagged there was replaced by values 82 sd away."""
+    rng = np.random.RandomState(0)
+    latent = (rng.normal(size=(300, 5)) * 0.9 ** np.arange(5)) @ rng.normal(size=(5, 12))
+    true = np.exp(0.5 * (latent + 0.5 * rng.normal(size=latent.shape)))
+    hidden = rng.uniform(size=true.shape) < 0.1
+    data = np.where(hidden, np.nan, true)
+    other = rng.permutation(300)[:20]
+    data[other] *= 1000.0
+    model = RobustMatrixCompletion().fit(data)
+    wrong = model.outliers_[other]
+    assert wrong[~hidden[other]].mean() > 0.9
+    missed = (model.transform(data) - true)[other] / true.std(axis=0)
+    assert np.sqrt(np.mean(missed[wrong] ** 2)) < 50.0
