@@ -370,18 +370,24 @@ def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: O
 
 
 def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
-    """Outliers and location of an approximate fit; rows and columns without an entry are not identifiable."""
+    """Outliers and location of an approximate fit.
+
+    Rows without an entry are not identifiable, nor are columns of which not even the units are known, by one entry.
+    """
     rows, cols = entries.seen()
-    decays = found.fit.verdict.code is StopReason.APPROXIMATE
+    decays, space = found.fit.verdict.code is StopReason.APPROXIMATE, found.space
+    errors = space.column_errors if decays else found.fit.expected_errors(space.noise)
+    if space.doubt is not None:
+        errors = np.minimum(space.doubt * errors, np.sqrt(1.0 + 1.0 / np.maximum(cols, 1)))
     return MatrixFit(
         fit=found.fit,
         space=found.space,
         outliers=entries.mask(found.space.gross(entries, found.regression)),
         location=(found.space.basis @ found.space.center).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(rows == 0),
-        undetermined_columns=np.flatnonzero(cols == 0),
+        undetermined_columns=np.flatnonzero(cols == 0 if space.doubt is None else cols < 2),
         n_observed=len(entries.y),
-        expected_error=found.space.column_errors if decays else found.fit.expected_errors(found.space.noise),
+        expected_error=errors,
         regression=found.regression,
     )
 

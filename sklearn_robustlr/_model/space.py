@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
@@ -91,6 +92,7 @@ class ModelSpace:
     none is one). `column_errors` are root mean squares of held-out errors, in even
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
+    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries.
     """
 
     names: tuple[str, ...]
@@ -108,6 +110,7 @@ class ModelSpace:
     share_beyond: float = 0.0
     usual_weight: float = 1.0
     known: np.ndarray | None = None
+    doubt: np.ndarray | None = None
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -277,7 +280,8 @@ class ModelSpace:
             far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
         low, high = _ranges(entries.subset(~(gross & far)))
         seen = low <= high  # of a column without an entry nothing is known
-        return replace(self, low=np.where(seen, low, 0.0), high=np.where(seen, high, 0.0))
+        low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
+        return replace(self, low=low, high=high, doubt=_doubt(entries.seen().columns))
 
     @property
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
@@ -291,3 +295,12 @@ def _ranges(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
     np.minimum.at(low, entries.cols, entries.y)
     np.maximum.at(high, entries.cols, entries.y)
     return low, high
+
+
+def _doubt(counts: np.ndarray) -> np.ndarray:
+    """What the ends of 90 % intervals by a mean and deviation of so many values are beyond those by the true ones.
+
+    These are quantiles of Student's t. Of one value there is no deviation: such a column is not identifiable.
+    """
+    n = np.maximum(counts, 2).astype(np.float64)
+    return np.asarray(stdtrit(n - 1.0, 0.95) / ndtri(0.95) * np.sqrt(1.0 + 1.0 / n))

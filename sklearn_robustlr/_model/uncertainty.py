@@ -57,6 +57,8 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     noise, calibration = space.noise[cols], space.calibration
     value = np.hypot(error, noise)
     error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
+    if space.doubt is not None:
+        error, value = space.doubt[cols] * error, space.doubt[cols] * value
     return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))
 
 

@@ -1,0 +1,158 @@
+"""Study of columns and rows unlike the others: of much noise, of nothing in common with the rest, of a few values.
+
+    python asv_bench/studies/unlike.py
+    python asv_bench/studies/unlike.py --row noise --count 20
+
+All tables have a sharp rank of 3 beside a mean, 10 % of the entries are hidden, and 5 % are gross errors unless
+something else is said.
+
+noise: the noise of columns differs (logarithms with an sd of 0.2, 0.5 or 0.7), or is a tenth of the size of the column.
+
+unrelated: 1, 3 or 8 of 80 columns, of random numbers, have nothing in common with the others; with noise of 2, 10 or
+40 % of their sd, or without.
+
+rows: half of the rows have 5 or 20 times the noise of the others, without gross errors; or noise is 10 or 20 % of each
+entry of a table of sales (lognormal sizes of shops and products).
+
+few: 12 columns, six of which have 2, 3, 5, 8, 12 or 20 values.
+
+The root mean square error of hidden entries in units of the noise (few: of the sd of the column) beside that of the
+medians, or of rows beside that of IterativeImputer; the share of the clean entries that is flagged, in all and in the
+worst column; and how many hidden values are in 90 % intervals, in all and in the worst column.
+"""
+
+import numpy as np
+from harness import Arguments, Table, over_processes, quiet, write_json
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, SimpleImputer
+
+from sklearn_robustlr import RobustMatrixCompletion
+
+FIRST_TEST_SEED = 100
+SHAPES = (200, 80), (500, 20), (1000, 200)
+
+
+def judged(data, true, clean, wrong, size, peer, own=slice(None)):
+    """Figures of a fit; errors in units of a `size`, and what is asked of some columns alone."""
+    hidden = ~np.isfinite(data)
+    with quiet():
+        model = RobustMatrixCompletion(replace="all").fit(data)
+        estimate, theirs = model.transform(data), peer.fit_transform(data)
+        low, high = model.predict_interval(data)
+    error, other = (
+        np.sqrt(np.mean((((guess - clean) / size)[:, own])[hidden[:, own]] ** 2)) for guess in (estimate, theirs)
+    )
+    seen = ~(hidden | wrong)
+    finite = hidden & np.isfinite(high)
+    flags = (model.outliers_ & seen).sum(axis=0) / seen.sum(axis=0)
+    inside = ((low <= true) & (true <= high) & finite).sum(axis=0)[own]
+    count = finite.sum(axis=0)[own]
+    return {
+        "error": float(error / other),
+        "flagged": float(np.average(flags, weights=seen.sum(axis=0))),
+        "worst": float(flags[own].max()),
+        "covered": float(inside.sum() / count.sum()) if count.any() else np.nan,
+        "least covered": float((inside[count > 0] / count[count > 0]).min()) if count.any() else np.nan,
+        "sharp": model.stop_reason_ in ("exact", "noisy"),
+    }
+
+
+def sharp(shape, rng):
+    """A matrix of rank 3 beside a mean."""
+    return rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1])) + 2.0
+
+
+def spoilt(true, rng, size, gross=0.05):
+    """The data, a tenth of them hidden, and which are gross errors."""
+    wrong = rng.uniform(size=true.shape) < gross
+    data = np.where(wrong, true + size * rng.choice([-1.0, 1.0], true.shape), true)
+    data[rng.uniform(size=true.shape) < 0.1] = np.nan
+    return data, wrong
+
+
+def run_noise(kind, shape, seed):
+    rng = np.random.RandomState(seed)
+    clean = sharp(shape, rng)
+    noise = 0.1 * np.exp((kind if kind != "relative" else 1.0) * rng.standard_normal(shape[1]))
+    if kind == "relative":
+        clean *= 10.0 * noise
+    true = clean + noise * rng.standard_normal(shape)
+    data, wrong = spoilt(true, rng, 8.0 * noise.max())
+    return judged(data, true, clean, wrong, noise, SimpleImputer(strategy="median"))
+
+
+def run_unrelated(count, noise, seed):
+    rng = np.random.RandomState(seed)
+    clean = sharp((200, 80), rng)
+    true = clean + noise * rng.standard_normal(clean.shape)
+    true[:, :count] = rng.standard_normal((200, count)) + 2.0
+    data, wrong = spoilt(true, rng, 8.0)
+    return judged(data, true, true, wrong, 1.0, SimpleImputer(strategy="median"), own=slice(count))
+
+
+def run_rows(kind, amount, seed):
+    rng = np.random.RandomState(seed)
+    if kind == "instruments":
+        true = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 30))
+        true += np.where(np.arange(200) < 100, 1.0 / amount, 1.0)[:, None] * rng.standard_normal(true.shape)
+    else:
+        sizes = np.exp(rng.standard_normal((200, 1))) * np.exp(rng.standard_normal((1, 40)))
+        true = sizes * np.exp(amount * rng.standard_normal(sizes.shape))
+    data, wrong = spoilt(true, rng, 0.0, gross=0.0)
+    return judged(data, true, true, wrong, true.std(axis=0), IterativeImputer(random_state=0))
+
+
+def run_few(count, seed):
+    rng = np.random.RandomState(seed)
+    true = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12)) + 0.3 * rng.standard_normal((300, 12))
+    data, wrong = spoilt(true, rng, 0.0, gross=0.0)
+    data[rng.permutation(300)[count:], 0] = np.nan
+    size = true.std(axis=0)
+    return judged(data, true, true, wrong, size, SimpleImputer(strategy="median"), own=slice(1))
+
+
+ROWS = {
+    "noise": (run_noise, {str(kind): [(kind, shape) for shape in SHAPES] for kind in (0.2, 0.5, 0.7, "relative")}),
+    "unrelated": (run_unrelated, {f"{q}, {s:.0%} noise": [(q, s)] for q in (1, 3, 8) for s in (0.0, 0.02, 0.1, 0.4)}),
+    "rows": (
+        run_rows,
+        {
+            f"{kind} {amount:g}": [(kind, amount)]
+            for kind, amount in (("instruments", 5.0), ("instruments", 20.0), ("relative", 0.1), ("relative", 0.2))
+        },
+    ),
+    "few": (run_few, {str(count): [(count,)] for count in (2, 3, 5, 8, 12, 20)}),
+}
+
+
+def summarise(results):
+    """Means over problems; of the worst columns the worst."""
+    cells = {"fits": len(results)}
+    for name in results[0]:
+        values = np.array([r[name] for r in results], dtype=float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            pick = {"worst": np.max, "least covered": np.min}.get(name, np.mean)
+            cells[name] = f"{pick(values):.3g}"
+    return cells
+
+
+def main():
+    options = Arguments(__doc__)
+    options.add_seeds(FIRST_TEST_SEED, count=5, of="problems of each kind")
+    options.add_rows(ROWS)
+    args = options.parse_args()
+    figures = {}
+    for row in args.row or ROWS:
+        run, kinds = ROWS[row]
+        table = Table(kinds, sentences=())
+        for kind, tasks in kinds.items():
+            figures[f"{row} {kind}"] = over_processes(
+                run, [(*t, seed) for t in tasks for seed in args.seeds], args.jobs
+            )
+            table.print({row: kind, **summarise(figures[f"{row} {kind}"])})
+    write_json(args.json, figures)
+
+
+if __name__ == "__main__":
+    main()
