@@ -237,10 +237,7 @@ def _far_medians(entries: Entries) -> np.ndarray | None:
     spread = float(np.median(high - low))
     if not 0.0 < spread < _BESIDE * exact_tolerance(entries.dtype) * size:
         return None
-    shift = np.zeros(entries.shape[1], entries.dtype)
-    for j in np.unique(entries.cols):
-        shift[j] = np.median(entries.y[entries.cols == j])
-    return shift
+    return Units.of(entries).shift.astype(entries.dtype)
 
 
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:

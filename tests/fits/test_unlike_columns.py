@@ -55,16 +55,16 @@ def test_errors_of_the_size_of_the_data_in_some_columns_are_no_noise():
     assert model.outliers_[wrong].mean() > 0.7
 
 
-@pytest.mark.parametrize("seed", [6, 7])
-def test_rows_of_two_instruments(seed):
-    """One has 20 times the noise of the other: under one scale an eighth was flagged, and intervals covered .66."""
+@pytest.mark.parametrize("seed", [0, 4])
+def test_noise_of_rows_differs(seed):
+    """That of sales is relative: under one noise scale an eighth was flagged, and 90 % intervals covered 0.7."""
     rng = np.random.RandomState(seed)
-    true = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 30))
-    true += np.where(np.arange(200) < 100, 0.05, 1.0)[:, None] * rng.normal(size=true.shape)
+    true = np.exp(rng.normal(size=(200, 1))) * np.exp(rng.normal(size=(1, 40)))
+    true *= np.exp(0.1 * rng.normal(size=true.shape))
     hidden = rng.uniform(size=true.shape) < 0.2
     data = np.where(hidden, np.nan, true)
     model = RobustMatrixCompletion().fit(data)
-    assert model.converged_ and model.outliers_.mean() < 0.01
+    assert model.converged_ and model.outliers_.mean() < 0.03
     low, high = model.predict_interval(data)
     assert np.mean(((low <= true) & (true <= high))[hidden]) > 0.84
 
