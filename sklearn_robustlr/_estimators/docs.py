@@ -108,7 +108,8 @@ _ENTRIES = {
             nearly as many entries of the opposite sign. It is estimated from the entries that it has and from the other
             rows.
         undetermined_columns_ : ndarray of int
-            Indices of the columns that are not identifiable, likewise.
+            Indices of the columns that are not identifiable, likewise. Those that have nothing in common with the
+            others are estimated by their medians.
         """,
     "expected_error_": """
         expected_error_ : ndarray of shape (n_features,)
@@ -186,8 +187,9 @@ _ENTRIES = {
         """,
     "undetermined_warning": """
         UserWarning
-            If rows or columns have too few inliers to be identifiable; or if all stored values of a sparse X are equal
-            and the entries that it does not store are read as missing.
+            If rows or columns have too few inliers to be identifiable, or columns have nothing in common with the
+            others; or if all stored values of a sparse X are equal and the entries that it does not store are read as
+            missing.
         """,
     "X_rows": """
         X : {array-like, sparse matrix} of shape (n_samples, n_features)

@@ -21,7 +21,7 @@ from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import Explained, OwnNoise, refined_columns
+from .sharp import Explained, own_variances, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
@@ -89,10 +89,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if fit.repeated is not None and fit.converged:
             return _fit_without(fit.repeated, entries, options)
         fit = _regressed_again(entries, fit, options)
-        noise = OwnNoise.of(entries, fit) if fit.verdict.code is StopReason.NOISY and options.polish else None
-        # where rows have a noise of their own, that of the fit is the law of none
-        trusted = fit.converged and not (noise is not None and noise.rows_differ)
-        explained = Explained.of(entries, fit) if trusted else None
+        explained = Explained.of(entries, fit) if fit.converged else None
         is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
         approximation = None if is_exact else model.instead_of(fit, explained)
         if approximation is not None:
@@ -102,10 +99,9 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
     else:
-        fit, noise = fit_location(entries, options.n_init), None
+        fit = fit_location(entries, options.n_init)
     settled = _settle(entries, kept, fit, options)
-    own = None if noise is None or noise.rows_differ else noise.columns
-    return _with_prior(entries, settled, own, options) or settled
+    return _with_prior(entries, settled, options) or settled
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
@@ -180,14 +176,15 @@ def _regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> Low
     return replace(fit, outliers=np.abs(residual) > fit.threshold)
 
 
-def _with_prior(entries: Entries, found: MatrixFit, own: np.ndarray | None, options: Options) -> MatrixFit | None:
+def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
     """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
-    It is with noise variances of the columns, if these have their `own`. None elsewhere, or where fewer entries would
-    be met. What is not identifiable stays so, and has no flags.
+    So it is where columns have noise variances of their own, which it takes. None elsewhere, or where fewer entries
+    would be met. What is not identifiable stays so, and has no flags.
     """
     fit = found.fit
     told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
+    own = own_variances(entries, fit) if fit.verdict.code is StopReason.NOISY and options.polish else None
     wanted = own is not None or (told and _has_few_inliers(entries, fit, options))
     if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
         return None
