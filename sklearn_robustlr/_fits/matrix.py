@@ -94,7 +94,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         approximation = None if is_exact else model.instead_of(fit, explained)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
-        if explained is not None and explained.lost.any():
+        # of a rank that is told, more than columns may be left
+        if explained is not None and explained.lost.any() and not options.is_told:
             return _fit_beside_columns(explained.lost, entries, options)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
