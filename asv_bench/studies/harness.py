@@ -203,3 +203,20 @@ def run_rows(args, rows, run_problem, summarise, *, tasks=None, failed=failed):
             for result in filter(failed, results):
                 print("   ", result, flush=True)
     write_json(args.json, figures)
+
+
+def run_kinds(doc, rows, summarise, *, first_seed):
+    """The main program of a study of rows of kinds: {row: (run, {kind: tasks})}, run(*task, seed) a dict of figures."""
+    options = Arguments(doc)
+    options.add_seeds(first_seed, count=5, of="problems of each kind")
+    options.add_rows(rows)
+    args = options.parse_args()
+    figures = {}
+    for row in args.row or rows:
+        run, kinds = rows[row]
+        table = Table(kinds, sentences=())
+        for kind, tasks in kinds.items():
+            found = over_processes(run, [(*task, seed) for task in tasks for seed in args.seeds], args.jobs)
+            figures[f"{row} {kind}"] = found
+            table.print({row: kind, **summarise(found)})
+    write_json(args.json, figures)

@@ -22,7 +22,7 @@ worst column; and how many hidden values are in 90 % intervals, in all and in th
 """
 
 import numpy as np
-from harness import Arguments, Table, over_processes, quiet, write_json
+from harness import quiet, run_kinds
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
@@ -137,22 +137,5 @@ def summarise(results):
     return cells
 
 
-def main():
-    options = Arguments(__doc__)
-    options.add_seeds(FIRST_TEST_SEED, count=5, of="problems of each kind")
-    options.add_rows(ROWS)
-    args = options.parse_args()
-    figures = {}
-    for row in args.row or ROWS:
-        run, kinds = ROWS[row]
-        table = Table(kinds, sentences=())
-        for kind, tasks in kinds.items():
-            figures[f"{row} {kind}"] = over_processes(
-                run, [(*t, seed) for t in tasks for seed in args.seeds], args.jobs
-            )
-            table.print({row: kind, **summarise(figures[f"{row} {kind}"])})
-    write_json(args.json, figures)
-
-
 if __name__ == "__main__":
-    main()
+    run_kinds(__doc__, ROWS, summarise, first_seed=FIRST_TEST_SEED)

@@ -29,8 +29,6 @@ _CALIBRATED = 1000
 # are learnt, and sweeps that tell. Of 130 matrices with one noise scale and up to 70 % errors in a column it is 4.6 at
 # most; where half of the columns have 1.5 times or twice the noise of the others, it is 3.9 to 8.8, and 7.5 to 22.
 _OWN, _NOISE_SWEEPS = 6.0, 4
-# Noise, in units of that of the fit, below which it makes no difference: values that are met are no law of noise.
-_QUIET = 0.1
 # Variance of the noise of a refined fit, in units of that before, from which it vanishes.
 _VANISHES = 0.01
 # Mean of what is missed, in units of the threshold and at most that, by which a fit is to be better than medians.
@@ -226,7 +224,7 @@ def own_variances(entries: Entries, fit: LowRankFit) -> np.ndarray | None:
     alone, whole rows would be gross errors.
     """
     looked = _Looked.at(entries, fit)
-    rest = np.hypot(looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols])), _QUIET)
+    rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
     own = _own_variances(rest, looked.cols, entries.shape[1])
     if own is None or _own_variances(rest, np.unique(looked.rows, return_inverse=True)[1]) is not None:
         return None

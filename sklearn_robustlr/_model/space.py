@@ -276,7 +276,7 @@ class ModelSpace:
         """
         low, high = _ranges(entries.subset(~gross))
         with np.errstate(over="ignore", invalid="ignore"):
-            reach = _FAR_OFF * (high - low)
+            reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
             far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
         low, high = _ranges(entries.subset(~(gross & far)))
         seen = low <= high  # of a column without an entry nothing is known
