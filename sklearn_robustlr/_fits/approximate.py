@@ -25,7 +25,7 @@ from .._utils.stats import sign_of_mean
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
-from .sharp import Explained, refined_columns
+from .sharp import Explained, SharpColumns, refined_columns
 
 # Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
 _BETTER = 0.9
@@ -171,15 +171,19 @@ class LazyModel:
             return None
         return Factors(self._likeliest.left[part.rows], self._likeliest.right[part.columns])
 
-    def instead_of(self, fit: LowRankFit, explained: Explained | None = None) -> Approximation | None:
+    def instead_of(
+        self, fit: LowRankFit, explained: Explained | None = None, refined: SharpColumns | None = None
+    ) -> Approximation | None:
         """The model as a fit, or the other fit refined by known precisions; None where that is as good as it is.
 
-        `explained` is what the other fit explains (None: it is not to be trusted).
+        `explained` is what the other fit explains (None: it is not to be trusted). It is to be `refined` to these
+        columns (None: by known precisions alone).
         """
         entries, options = self._entries, self._options
         weighted = entries.weight is not None  # which the other fit knows nothing of
-        refined = refined_columns(entries, fit) if weighted and fit.converged else None
-        space = None if refined is None else refined.space(entries, entries)
+        if weighted and fit.converged:
+            refined = refined or refined_columns(entries, fit)
+        space = refined.space(entries, entries) if weighted and refined is not None else None
         if (fit.sharp and explained is not None and explained.is_all) or self.averaged is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
@@ -196,6 +200,13 @@ class LazyModel:
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
             return as_fit(entries, self.averaged.space, fit, verdict, options)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
+
+    def is_worse_than(self, refined: SharpColumns) -> bool:
+        """Whether these columns predict held-out entries better, beyond chance."""
+        model = self.averaged
+        return model is not None and model.errors.are_more_than(
+            refined.missed(model.entries, model.held, model.space.scale)
+        )
 
     def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import Explained, own_variances, refined_columns
+from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
@@ -89,9 +90,12 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if fit.repeated is not None and fit.converged:
             return _fit_without(fit.repeated, entries, options)
         fit = _regressed_again(entries, fit, options)
-        explained = Explained.of(entries, fit) if fit.converged else None
+        fit, refined = _by_own_noise(entries, kept, fit, model, options)
+        explained = None
+        if fit.converged:
+            explained = Explained.of(entries, fit if refined is None else _as_refined(entries, fit, refined, options).fit)
         is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
-        approximation = None if is_exact else model.instead_of(fit, explained)
+        approximation = None if is_exact else model.instead_of(fit, explained, refined)
         if approximation is not None:
             return _judge_approximation(entries, approximation)
         # of a rank that is told, more than columns may be left
@@ -99,10 +103,11 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             return _fit_beside_columns(explained.lost, entries, options)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = _fit_core(entries, kept, replace(options, rival=None), start)
+            fit, refined = _by_own_noise(entries, kept, fit, model, options)
     else:
-        fit = fit_location(entries, options.n_init)
+        fit, refined = fit_location(entries, options.n_init), None
     settled = _settle(entries, kept, fit, options)
-    return _with_prior(entries, settled, options) or settled
+    return _with_prior(entries, settled, refined, options) or settled
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
@@ -177,22 +182,62 @@ def _regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> Low
     return replace(fit, outliers=np.abs(residual) > fit.threshold)
 
 
-def _with_prior(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit | None:
+class _Refinable(NamedTuple):
+    """A fit, and the columns to which the noise of its rows and columns refines it (None: all have the same)."""
+
+    fit: LowRankFit
+    refined: SharpColumns | None = None
+
+
+def _by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyModel, options: Options) -> _Refinable:
+    """A noisy fit and its columns, where rows or columns have noise of their own.
+
+    One that has not converged is made again where these predict better than the `model`: the low rank does not depend
+    on the units of rows and columns, and in those of their noise all of it is alike.
+    """
+    own = OwnNoise.of(entries, fit) if options.polish and fit.verdict != DECAYS else None
+    if own is None or find_repeated(entries.y, entries.rows, entries.cols).any():
+        return _Refinable(fit)
+    refined = refined_columns(entries, fit, own)
+    if fit.converged or refined is None:
+        return _Refinable(fit, refined)
+    if not model.is_worse_than(refined):
+        return _Refinable(fit)
+    row, column = refined.deviations(entries)
+    alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
+    found = _fit_core(alike, kept, options.apart, None)
+    if found.verdict.code is not StopReason.NOISY:
+        return _Refinable(fit)
+    unit = float(np.sqrt(np.mean(column**2)))
+    left, right = found.factors
+    found = replace(found, scale=found.scale * unit, threshold=found.threshold * unit, n_iter=fit.n_iter + found.n_iter)
+    found = found.with_factors(left * row[:, None], right * column[:, None])
+    return _Refinable(found, refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True)))
+
+
+def _as_refined(entries: Entries, fit: LowRankFit, refined: SharpColumns, options: Options) -> Approximation:
+    """A fit refined to these columns."""
+    return as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
+
+
+def _with_prior(
+    entries: Entries, found: MatrixFit, refined: SharpColumns | None, options: Options
+) -> MatrixFit | None:
     """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
-    So it is where columns have noise variances of their own, which it takes. None elsewhere, or where fewer entries
-    would be met. What is not identifiable stays so, and has no flags.
+    So it is where rows or columns have noise variances of their own, by which it is `refined`. None elsewhere, or where
+    fewer entries would be met. What is not identifiable stays so, and has no flags.
     """
     fit = found.fit
-    told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
-    own = own_variances(entries, fit) if fit.verdict.code is StopReason.NOISY and options.polish else None
-    wanted = own is not None or (told and _has_few_inliers(entries, fit, options))
-    if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
-        return None
-    refined = refined_columns(entries, fit, own)
-    if refined is None or (own is None and refined.columns.rank < fit.rank):
-        return None
-    approximation = as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
+    if refined is None:
+        told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
+        wanted = told and _has_few_inliers(entries, fit, options)
+        if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
+            return None
+        refined = refined_columns(entries, fit)
+        if refined is None or refined.columns.rank < fit.rank:
+            return None
+    approximation = _as_refined(entries, fit, refined, options)
     fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
     if fewer:
         return None

@@ -19,6 +19,7 @@ from .._operators.observed import Entries
 from .._solvers.mending import broken
 from .._utils.linalg import unpack
 from .._utils.rules import LEAST_FREE
+from .._utils.values import StopReason
 from .measurements import LowRankFit
 
 #: Share of the entries that is left out of its rows to calibrate intervals.
@@ -29,6 +30,11 @@ _CALIBRATED = 1000
 # are learnt, and sweeps that tell. Of 130 matrices with one noise scale and up to 70 % errors in a column it is 4.6 at
 # most; where half of the columns have 1.5 times or twice the noise of the others, it is 3.9 to 8.8, and 7.5 to 22.
 _OWN, _NOISE_SWEEPS = 6.0, 4
+# The same of a row, as a mean. Of 40 matrices with one noise scale and errors of all kinds it is 0.6 at most; where rows
+# have one of their own (logarithms with an sd of 0.2, 0.5; half of them twice that of the others) 1.7, 5.0, 3.7.
+_OWN_OF_ROW = 1.0
+# Degrees of freedom of the noise variances of rows before they are learnt.
+_FREEDOM = 4.0
 # Variance of the noise of a refined fit, in units of that before, from which it vanishes.
 _VANISHES = 0.01
 # Mean of what is missed, in units of the threshold and at most that, by which a fit is to be better than medians.
@@ -127,6 +133,12 @@ class SharpColumns:
             usual_weight=table.usual_weight,
         )
 
+    def deviations(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviations of the noise: of rows, in units of those of columns, and of columns."""
+        noise = regress(self.table(entries), self.columns).noise
+        rows = np.ones(entries.shape[0]) if noise is None else np.sqrt(noise)
+        return rows, self.unit * np.sqrt(self.columns.law.variances)
+
     def missed(self, entries: Entries, held: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Absolute errors at the entries of a mask, each left out, in units of the scale of its column."""
         return np.abs(self._missed(self.table(entries), held).error) * self.unit / scale[entries.cols[held]]
@@ -137,6 +149,7 @@ class SharpColumns:
         posterior = regress(table.subset(~held), columns)
         mean, variance = moments(posterior, columns, test)
         core = columns.law.variances[test.cols]
+        test = test.with_noise_of_rows(posterior.noise)
         error, variance = test.root_weight * (mean - test.values), test.root_weight**2 * variance
         gross = columns.law.weigh(error**2 * core / (core + variance), test.cols).gross
         u = test.root_weight[:, None] * posterior.means[test.rows]
@@ -217,37 +230,58 @@ class Explained(NamedTuple):
         return self.is_much and not self.lost.any()
 
 
-def own_variances(entries: Entries, fit: LowRankFit) -> np.ndarray | None:
-    """Variances of the noise of each column beside a noisy fit, in units of that of the fit.
+class OwnNoise(NamedTuple):
+    """Noise variances of columns, in units of that of a fit, and whether rows have some of their own, too."""
 
-    None where they may be one and the same, and where rows have noise scales of their own: beside those of columns
-    alone, whole rows would be gross errors.
+    variances: np.ndarray
+    of_rows: bool
+
+    @classmethod
+    def of(cls, entries: Entries, fit: LowRankFit) -> OwnNoise | None:
+        """Those beside a noisy fit; None where they may be one and the same, or nothing is told of noise.
+
+        Some row or column must be likelier by far under a noise scale of its own than with a share of errors of its
+        own, in units of what one more parameter is worth (G. Schwarz, "Estimating the dimension of a model", Annals of
+        Statistics 6, 1978). Of rows, which are many, of few entries each, all together may be, by one for each
+        parameter (H. Akaike, "A new look at the statistical model identification", IEEE Transactions on Automatic
+        Control 19, 1974).
+        """
+        if fit.verdict.code is StopReason.EXACT or SharpColumns.of(entries, fit) is None:
+            return None
+        looked, p = _Looked.at(entries, fit), entries.shape[1]
+        rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
+        of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
+        if of_rows.most > _OWN or np.mean(of_rows.gain) > _OWN_OF_ROW:
+            return cls(np.ones(p), True)
+        of_columns = _noise_of_lines(rest, looked.cols, p)
+        return cls(of_columns.variances, False) if of_columns.most > _OWN else None
+
+
+class _NoiseOfLines(NamedTuple):
+    """Noise variances of lines, rows or columns, and the log-likelihood that each gains beside a share of errors.
+
+    `most` is what the best of them gains in units of what a parameter is worth.
     """
-    looked = _Looked.at(entries, fit)
-    rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
-    own = _own_variances(rest, looked.cols, entries.shape[1])
-    if own is None or _own_variances(rest, np.unique(looked.rows, return_inverse=True)[1]) is not None:
-        return None
-    return own
+
+    variances: np.ndarray
+    gain: np.ndarray
+    most: float
 
 
-def _own_variances(rest: np.ndarray, lines: np.ndarray, n_lines: int = 0) -> np.ndarray | None:
-    """Variances of residuals in each line, a row or column; None where they may be one and the same.
-
-    Some line must be likelier by far under a noise scale of its own than with a share of errors of its own, in units of
-    what one more parameter is worth (G. Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978).
-    """
-    n_lines, laws = max(n_lines, int(lines.max(initial=0)) + 1), []
-    for common in (True, False):
-        law = replace(NoiseLaw.start(np.ones(n_lines), True).without_wide(), common=common)
-        for _ in range(_NOISE_SWEEPS):
-            law = law.update(rest**2, law.weigh(rest**2, lines), lines)
-        laws.append(law)
-    seen = np.bincount(lines, minlength=n_lines)
-    gain = np.log(np.maximum(laws[1].density(rest, np.zeros(len(rest)), lines), _LEAST_DENSITY))
-    gain -= np.log(np.maximum(_with_own_shares(laws[0], rest, lines), _LEAST_DENSITY))
-    worth = 0.5 * np.log(np.maximum(seen, _ROWS))
-    return laws[1].variances if np.max(np.bincount(lines, gain, n_lines) / worth) > _OWN else None
+def _noise_of_lines(rest: np.ndarray, lines: np.ndarray, n_lines: int = 0) -> _NoiseOfLines:
+    """That of residuals in units of a common noise, each in one of the `lines`."""
+    n_lines = max(n_lines, int(lines.max(initial=0)) + 1)
+    common = own = replace(NoiseLaw.start(np.ones(n_lines), True).without_wide(), common=True)
+    for _ in range(_NOISE_SWEEPS):
+        common = common.update(rest**2, common.weigh(rest**2, lines), lines)
+        variances = own.variances_of_lines(rest**2 / own.variances[lines], lines, n_lines, _FREEDOM)
+        apart = rest**2 / variances[lines]
+        own = own.update(apart, own.weigh(apart, lines), lines)
+    variances = variances * own.variances
+    gain = np.log(np.maximum(replace(own, variances=variances).density(rest, np.zeros(len(rest)), lines), _LEAST_DENSITY))
+    gain -= np.log(np.maximum(_with_own_shares(common, rest, lines), _LEAST_DENSITY))
+    gained, count = np.bincount(lines, gain, n_lines), np.bincount(lines, minlength=n_lines)
+    return _NoiseOfLines(variances, gained, float(np.max(gained / (0.5 * np.log(np.maximum(count, _ROWS))))))
 
 
 def _with_own_shares(law: NoiseLaw, rest: np.ndarray, lines: np.ndarray) -> np.ndarray:
@@ -277,10 +311,10 @@ def _centred(columns: Columns, mean: np.ndarray) -> Columns:
     return replace(columns, loadings=loadings, center=mean / left)
 
 
-def refined_columns(entries: Entries, fit: LowRankFit, own: np.ndarray | None = None) -> SharpColumns | None:
+def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = None) -> SharpColumns | None:
     """The columns of a sharp fit refined by all entries and their precisions, and by the noise of each column.
 
-    `own` are variances of that, in units of that of the fit, to begin at (None: all columns have the same noise).
+    `own` are variances of that to begin at (None: all columns have the same noise).
 
     None where it has none to refine, or where next to nothing is left of the noise: it was that of rounding.
 
@@ -293,7 +327,8 @@ def refined_columns(entries: Entries, fit: LowRankFit, own: np.ndarray | None = 
         return None
     columns = _centred(start.columns, np.sqrt(entries.shape[0]) * fit.left.astype(np.float64).mean(axis=0))
     if own is not None:
-        columns = replace(columns, law=replace(columns.law, variances=own * columns.law.variances, common=False))
+        law = replace(columns.law, variances=own.variances * columns.law.variances, common=False)
+        columns = replace(columns, law=replace(law, freedom=_FREEDOM if own.of_rows else np.inf))
     start = replace(start, columns=columns)
     table = start.table(entries)
     found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))

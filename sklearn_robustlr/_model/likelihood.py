@@ -49,7 +49,9 @@ def entry_log_likelihoods(space: ModelSpace, entries: Entries, hidden: np.ndarra
         own = slice(rest.indptr[lo], rest.indptr[hi])
         for weight, (columns, _, rows) in zip(space.weights, space.posteriors(space.table(seen, lo, hi)), strict=True):
             mean, variance = moments(rows, columns, where)
-            out[own] += weight * columns.law.density(where.values - mean, variance, where.cols)
+            root = where.with_noise_of_rows(rows.noise).root_weight
+            density = columns.law.density(root * (where.values - mean), root**2 * variance, where.cols)
+            out[own] += weight * root * density
     return np.log(np.maximum(out, np.finfo(np.float64).tiny)) - np.log(space.scale[rest.cols])
 
 

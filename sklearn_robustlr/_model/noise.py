@@ -23,6 +23,10 @@ _COUNTS = np.array([1.0, 1.0, 0.1])
 # 0.8 % is flagged at most (3.6 % where all beyond 3.5 scales is), 2.5 % with half of the entries missing; of 1 % of
 # errors of 8 to 20 sd in five tables of scikit-learn 0.999 is found (1.000), of 3 % of 5 to 15 sd 0.973 (0.992).
 _FEW = 1e-4
+# Least square of a residual, in units of the noise, and mean logarithm of the squares of normal numbers.
+_LEAST_SQUARE, _MEAN_LOG = 1e-3, -1.27
+# Steps in which the noise variances of lines are found.
+_LINE_STEPS = 3
 # Least variance, in units of that of the data.
 _LEAST_VARIANCE = 1e-12
 # The same where data are not centred, so that their mean may be large beside the noise: a hundred times rounding.
@@ -74,7 +78,8 @@ class NoiseLaw:
 
     The wide part keeps the core from collapsing onto the best-fitting entries where data are only nearly low-rank. A
     law that is not `robust` has the core alone. `variances` are those of the core, one a column; if `common`, they are
-    one and the same. What is wide counts as noise, or as errors if `wide_is_errors`.
+    one and the same. What is wide counts as noise, or as errors if `wide_is_errors`. Rows have noise variances of their
+    own, in units of these, with as many degrees of `freedom`: nu / r^2 is chi-squared with nu; infinite: all are alike.
     """
 
     variances: np.ndarray
@@ -83,6 +88,7 @@ class NoiseLaw:
     spread: float
     common: bool = False
     wide_is_errors: bool = False
+    freedom: float = np.inf
 
     @property
     def inlier_variances(self) -> np.ndarray:
@@ -96,6 +102,16 @@ class NoiseLaw:
         if not self.robust or self.wide_is_errors:
             return 0.0
         return float(self.shares[1] / (self.shares[0] + self.shares[1]))
+
+    def precision_of_rows(self, means: np.ndarray, variances: np.ndarray) -> np.ndarray | None:
+        """Precisions of the priors of rows, by the means about that and the variances of their coefficients.
+
+        Where rows have noise of their own so have they priors: their coefficients follow Student's law, for the noise
+        would take what is far from a normal one. None: all are one.
+        """
+        if not np.isfinite(self.freedom):
+            return None
+        return (self.freedom + means.shape[1]) / (self.freedom + np.sum(means**2 + variances, axis=1))
 
     def error_chances(self, weights: Weights) -> np.ndarray:
         """Probabilities of entries with these weights to be errors."""
@@ -134,6 +150,22 @@ class NoiseLaw:
         reach = self.spread * np.sqrt(core + variance)
         gross = 1.0 / (np.pi * reach * (1.0 + (missed / reach) ** 2))
         return self.shares[0] * parts[0] + self.shares[1] * parts[1] + self.shares[2] * gross
+
+    def variances_of_lines(self, units: np.ndarray, lines: np.ndarray, n_lines: int, freedom: float) -> np.ndarray:
+        """Noise variances of lines, as rows, in units of those of columns; `units` are squared residuals in these.
+
+        They are likeliest, drawn to one with these degrees of freedom. The first guess is the geometric mean, which a
+        few errors hardly change.
+        """
+        count = np.bincount(lines, minlength=n_lines)
+        total = np.bincount(lines, np.log(np.maximum(units, _LEAST_SQUARE)) - _MEAN_LOG, n_lines)
+        found = np.exp(total / (count + freedom))
+        alike, column = replace(self, variances=np.ones(1)), np.zeros_like(lines)
+        for _ in range(_LINE_STEPS):
+            weights = alike.weigh(units / found[lines], column)
+            power, counted = (np.bincount(lines, part, n_lines) for part in (weights.effective * units, weights.counted))
+            found = (freedom + power) / (freedom + counted)
+        return found
 
     def update(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> NoiseLaw:
         """The law that the expected squared residuals and their weights speak for."""

@@ -108,12 +108,18 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
 
 @dataclass(frozen=True)
 class RowPosterior:
-    """Posterior means and packed covariances of the coefficients of rows; precision and gross share of each entry."""
+    """Posterior means and packed covariances of the coefficients of rows; precision and gross share of each entry.
+
+    `noise` are the noise variances of rows, in units of those of columns, and `prior` the precisions of their priors
+    (None: all are one).
+    """
 
     means: np.ndarray
     covariances: np.ndarray
     precision: np.ndarray
     gross: np.ndarray
+    noise: np.ndarray | None = None
+    prior: np.ndarray | None = None
 
 
 def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_sweeps: int = 3) -> RowPosterior:
@@ -124,7 +130,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     gradients; the posterior that they speak for is exact.
     """
     n, k = table.shape[0], columns.rank
-    law, loadings, indptr, cols = columns.law, columns.loadings, table.indptr, table.cols
+    law, loadings, indptr, cols, rows = columns.law, columns.loadings, table.indptr, table.cols, table.rows
     variances = packed_diagonals(columns.covariances)
     means, own = np.zeros((2, n, k))
     target = table.values - columns.prior_mean[cols]
@@ -138,16 +144,34 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
             diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
         elif t:  # what is left of the heat exceeds the variance
             entry_means(indptr, cols, means, loadings, fitted)
-        precise = table.weigh(warm, (target - fitted) ** 2 + variance).precision
+        squares = (target - fitted) ** 2 + variance
+        left = max(1.0 - t / n_cooling, 0.0)
+        if t == 0:
+            first = table.by_rows(warm, squares).noise_of_rows
+        where, pull = table, None
+        if first is not None:
+            if t > n_cooling:  # before, noise of rows would make up for the heat
+                where, pull = table.by_rows(law, squares), law.precision_of_rows(means, own)
+            else:
+                where = table.with_noise_of_rows(np.maximum(first, 1.0) ** left)
+        precise = where.weigh(warm, squares).precision
+        precise = precise if pull is None else precise / pull[rows]
         relax_rows(0, n, indptr, cols, target, precise, loadings, variances, prior, _STEPS, means, own)
+        own = own if pull is None else own / pull[:, None]
     if law.robust:
         diagonal_moments(0, n, indptr, cols, means, own, loadings, variances, fitted, variance)
-    weights = table.weigh(law, (target - fitted) ** 2 + variance)
+    squares = (target - fitted) ** 2 + variance
+    table = table.by_rows(law, squares)
+    weights = table.weigh(law, squares)
     covariances = np.empty((n, k * (k + 1) // 2))
-    posterior_rows(indptr, cols, target, weights.precision, loadings, columns.covariances, prior, means, covariances)
+    pull = law.precision_of_rows(means, own)
+    precise = weights.precision if pull is None else weights.precision / pull[rows]
+    posterior_rows(indptr, cols, target, precise, loadings, columns.covariances, prior, means, covariances)
+    if pull is not None:
+        covariances /= pull[:, None]
     if columns.center is not None:
         means += columns.center
-    return RowPosterior(means, covariances, weights.precision, law.error_chances(weights))
+    return RowPosterior(means, covariances, weights.precision, law.error_chances(weights), table.noise_of_rows, pull)
 
 
 def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -169,25 +193,30 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, f
     rows = regress(table, columns, n_cooling=4, n_sweeps=1)
     u, v = Gaussian(rows.means, rows.covariances), Gaussian(columns.loadings, columns.covariances)
     m, law, center, cols, passes = columns.mean, columns.law, columns.center, table.cols, Passes(table)
-    precision = np.full(columns.rank, FLAT)
+    precision, pull = np.full(columns.rank, FLAT), rows.prior
     fitted, variance = passes.moments(u, v)
     last, shrink = np.inf, free == 0
     for t in range(n_sweeps):
         check_interrupt()
         target = table.values - m[cols]
-        weights = table.weigh(law, (target - fitted) ** 2 + variance)
-        if center is None:
-            u = passes.rows(target, weights.precision, v, np.ones(len(precision)))
-        else:
-            u = passes.rows(target - (v.mean @ center)[cols], weights.precision, v, np.ones(len(precision)))
-            u = Gaussian(u.mean + center, u.covariance)
+        squares = (target - fitted) ** 2 + variance
+        own = table.by_rows(law, squares)
+        weights = own.weigh(law, squares)
+        away = target if center is None else target - (v.mean @ center)[cols]
+        precise = weights.precision if pull is None else weights.precision / pull[table.rows]
+        u = passes.rows(away, precise, v, np.ones(len(precision)))
+        if pull is not None:
+            u = Gaussian(u.mean, u.covariance / pull[:, None])
+        pull = law.precision_of_rows(u.mean, packed_diagonals(u.covariance))
+        u = u if center is None else Gaussian(u.mean + center, u.covariance)
         precise = table.count(weights.precision)
         v = passes.columns(target, precise, u, precision if shrink else np.full(len(precision), FLAT))
         fitted, variance = passes.moments(u, v)
         residual = table.values - fitted
         if center is None:
             m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
-        law = table.learn(law, (residual - m[cols]) ** 2 + variance, weights)
+        squares = (residual - m[cols]) ** 2 + variance
+        law = table.with_freedom(own.learn(law, squares, weights), squares, weights)
         v, precision, center = _rotate(u, v, table.row_weight, center)
         if shrink:
             keep = signal(v.mean, law, table) * (1.0 if center is None else 1.0 + center**2) > NEGLIGIBLE

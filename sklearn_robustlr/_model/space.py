@@ -160,6 +160,11 @@ class ModelSpace:
         variances = [w * c.law.inlier_variances for w, c in zip(self.weights, self.members, strict=True)]
         return self.scale * np.sqrt(sum(variances))
 
+    def noise_of_rows(self, members: list[MemberRows]) -> np.ndarray:
+        """Noise variances of rows, in units of those of columns."""
+        own = [np.ones(m.table.shape[0]) if m.rows.noise is None else m.rows.noise for m in members]
+        return self.weights @ own
+
     def even(self, entries: Entries) -> np.ndarray:
         """Values of entries in even units."""
         return even(entries.y, entries.cols, self.shift, self.scale)
@@ -210,7 +215,7 @@ class ModelSpace:
         every, idle = entries, self._idle(entries)
         entries = entries.subset(~idle) if idle.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
-        gross = np.empty(len(entries.y))
+        gross, noise_of_rows = np.empty(len(entries.y)), np.ones(n)
 
         def block(lo: int, hi: int) -> None:
             table = self.table(entries, lo, hi)
@@ -223,6 +228,7 @@ class ModelSpace:
                 chance += weight * member.gross(table)
             stacked[lo:hi] = np.hstack(means)
             gross[entries.indptr[lo] : entries.indptr[hi]] = chance
+            noise_of_rows[lo:hi] = self.noise_of_rows(posteriors)
 
         pairs = list(pairwise(entries.bounds()))
         with interruptible() as token:
@@ -231,7 +237,7 @@ class ModelSpace:
         rest = self.residual(every, factors)
         missed = np.abs(rest[~idle])
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
-        near = missed <= FLAG_WIDTH * self.noise[entries.cols]
+        near = missed <= FLAG_WIDTH * self.noise[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
         gross[near] = np.minimum(gross[near], 0.5)
         beyond = self.stuck.among(every)
         if probability is not None:

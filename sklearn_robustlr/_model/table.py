@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
+from scipy.special import gammaln
 
 from .._operators.observed import Entries
 from .noise import NoiseLaw, Weights
@@ -14,6 +17,8 @@ from .noise import NoiseLaw, Weights
 _MOST = 1e8
 # Weight, in units of the median one, below which an entry hardly counts: a few of these say nothing of the others.
 _FAINT = 1e-2
+# Degrees of freedom that noise variances of rows may have.
+_FREEDOM = 2.0 ** np.arange(1, 11)
 
 
 def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -26,8 +31,10 @@ class Table:
     """Observed entries by rows and by columns, in units in which columns have median 0 and scale 1.
 
     `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
-    that is not once.
+    that is not once. `noise_of_rows` are the noise variances of rows that the former have in them, where they differ.
     """
+
+    noise_of_rows: np.ndarray | None = None
 
     def __init__(
         self,
@@ -61,11 +68,45 @@ class Table:
             return 1.0
         return 1.0 / float(np.mean(1.0 / np.maximum(self.weight, _FAINT * np.median(self.weight))))
 
+    def by_rows(self, law: NoiseLaw, squares: np.ndarray) -> Table:
+        """The same entries with the precision that rows have by their squared residuals, where a law lets them differ."""
+        if not np.isfinite(law.freedom):
+            return self
+        units = self._alike(squares) / law.variances[self.cols]
+        return self.with_noise_of_rows(law.variances_of_lines(units, self.rows, self.shape[0], law.freedom))
+
+    def with_noise_of_rows(self, noise: np.ndarray | None) -> Table:
+        """The same entries with these noise variances of rows, in units of those of columns (None: all are one)."""
+        if noise is None:
+            return self
+        found = copy(self)
+        found.noise_of_rows = noise
+        found.weight = (1.0 if self.weight is None else self.weight) / noise[self.rows]
+        return found
+
+    def with_freedom(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
+        """The law with the degrees of freedom, of a few, that the squared residuals of rows speak for most.
+
+        Those of a row, with their weights, follow Student's law.
+        """
+        if not np.isfinite(law.freedom):
+            return law
+        own = weights.effective * self._alike(squares) / law.variances[self.cols]
+        power, count = (np.bincount(self.rows, part, self.shape[0])[:, None] for part in (own, weights.counted))
+        half, each = 0.5 * _FREEDOM, 0.5 * (_FREEDOM + count)
+        likely = gammaln(each) - gammaln(half) + half * np.log(half) - each * np.log(half + 0.5 * power)
+        times = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
+        return replace(law, freedom=float(_FREEDOM[np.argmax(times @ likely)]))
+
+    def _alike(self, squares: np.ndarray) -> np.ndarray:
+        """Squares in units of the weight of each entry."""
+        return squares if self.weight is None else self.weight * squares
+
     def weigh(self, law: NoiseLaw, squares: np.ndarray) -> Weights:
         """Weigh the entries by their expected squared residuals under a law."""
         if self.weight is None:
             return law.weigh(squares, self.cols)
-        weights = law.weigh(self.weight * squares, self.cols)
+        weights = law.weigh(self._alike(squares), self.cols)
         return weights._replace(precision=self.weight * weights.precision)
 
     def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
@@ -78,7 +119,7 @@ class Table:
             _, *shares = weights
             count = self.count(self._told_of_noise(weights.counted))
             weights = Weights(weights.precision, *(count * share for share in shares))
-        return squares if self.weight is None else self.weight * squares, weights
+        return self._alike(squares), weights
 
     def _told_of_noise(self, inlier: np.ndarray) -> np.ndarray:
         """How often entries count: of each column those that are tied as much as all other inliers, at most."""

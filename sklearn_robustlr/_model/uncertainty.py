@@ -41,7 +41,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         indptr, cols = np.arange(n + 1) * p, np.tile(np.arange(p, dtype=np.int32), n)
     else:
         indptr, cols = places.indptr, places.cols
-    error = np.empty(len(cols))
+    error, noise = np.empty(len(cols)), space.noise[cols]
 
     def block(lo: int, hi: int) -> None:
         own = slice(indptr[lo], indptr[hi])
@@ -50,11 +50,12 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         means, variances = np.array([_moments(member, where) for member in members]).transpose(1, 0, 2)
         variance = space.weights @ (variances + (means - space.weights @ means) ** 2)
         error[own] = space.scale[where.cols] * np.sqrt(variance)
+        noise[own] *= np.sqrt(space.noise_of_rows(members))[where.rows]
 
     pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]
     with interruptible() as token:
         run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
-    noise, calibration = space.noise[cols], space.calibration
+    calibration = space.calibration
     value = np.hypot(error, noise)
     error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
     if space.doubt is not None:
@@ -79,9 +80,14 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         means, packed = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         target = table.values - columns.mean[table.cols]
         sure = np.zeros_like(columns.covariances)
-        posterior_rows(table.indptr, table.cols, target, rows.precision, loadings, sure, np.ones(k), means, packed)
+        pull = np.ones(n) if rows.prior is None else rows.prior
+        precise = rows.precision / pull[table.rows]
+        posterior_rows(table.indptr, table.cols, target, precise, loadings, sure, np.ones(k), means, packed)
+        packed /= pull[:, None]
         u = means + factor * np.einsum("ikr,ir->ik", _roots(packed), rng.standard_normal((n, k)))
         noise = factor * columns.law.draw_inliers(n, rng)
+        if rows.noise is not None:
+            noise *= np.sqrt(rows.noise)[:, None]
         yield space.shift + space.scale * (columns.mean + u @ loadings.T + noise)
 
 
