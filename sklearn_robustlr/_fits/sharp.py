@@ -316,7 +316,7 @@ def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = No
 
     `own` are variances of that to begin at (None: all columns have the same noise).
 
-    None where it has none to refine, or where next to nothing is left of the noise: it was that of rounding.
+    None where it has none to refine, or where the noise is that of rounding: next to nothing of it is left.
 
     The fit, of some entries or without the precisions, has told inliers from outliers. From there posteriors of rows
     and columns alternate under a robust law of one noise scale, that of an entry of weight one, without a wide part:
@@ -331,7 +331,10 @@ def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = No
         columns = replace(columns, law=replace(law, freedom=_FREEDOM if own.of_rows else np.inf))
     start = replace(start, columns=columns)
     table = start.table(entries)
-    found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+    try:
+        found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+    except np.linalg.LinAlgError:  # beside so little noise the last directions are rounding
+        return None
     if np.mean(found.columns.law.variances) < _VANISHES * np.mean(start.columns.law.variances):
         return None
     rows = regress(table, found.columns)
