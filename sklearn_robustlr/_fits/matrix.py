@@ -68,8 +68,9 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     options = replace(options, rival=model)
     if start is None:
         found = search_small_blocks(entries, options)
-        if found.repeated is not None:
-            return _fit_without(found.repeated, entries, options)
+        without = None if found.repeated is None else _fit_without(found.repeated, entries, options)
+        if without is not None:
+            return without
         decays = None if found.decaying is None or model.may_end() else found.decaying
         approximation = None if decays is None else model.instead_of(decays)
         if approximation is not None:
@@ -87,8 +88,9 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     kept = core(entries)
     if kept.rows.any():
         fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
-        if fit.repeated is not None and fit.converged:
-            return _fit_without(fit.repeated, entries, options)
+        without = _fit_without(fit.repeated, entries, options) if fit.converged and fit.repeated is not None else None
+        if without is not None:
+            return without
         fit = _regressed_again(entries, fit, options)
         fit, refined = _by_own_noise(entries, kept, fit, model, options)
         explained = None
@@ -110,9 +112,14 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     return _with_prior(entries, settled, refined, options) or settled
 
 
-def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
-    """Fit the other entries; where rows have these values, which keep coming back, they count as missing."""
+def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit | None:
+    """Fit the other entries; where rows have these values, which keep coming back, they count as missing.
+
+    None where the others have no sharp rank beside which these are errors: as well they may be limits of columns.
+    """
     found = fit_matrix(entries.subset(~np.isin(entries.y, repeated)), options)
+    if found.fit.verdict.code is StopReason.APPROXIMATE:
+        return None
     fit = replace(found.fit, repeated=repeated)
     return _of_all(entries, replace(found, fit=fit, space=found.space.without(repeated)), options)
 

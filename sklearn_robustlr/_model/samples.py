@@ -51,7 +51,7 @@ class Units(NamedTuple):
             shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            scale[j] = median(np.abs(away), own) / NORMAL_MEDIAN or float(np.std(away / top)) * top or 1.0
+            scale[j] = _scale(away, own) or float(np.std(away / top)) * top or 1.0
             low[j], high[j] = column.min(), column.max()
         return cls(shift, scale, low, high)
 
@@ -68,6 +68,20 @@ class Units(NamedTuple):
         """Values in even units, held to the range of what is seen of their columns."""
         low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
         return np.clip(values, low[cols], high[cols])
+
+
+def _scale(away: np.ndarray, weight: np.ndarray | None) -> float:
+    """Robust scale of values of median zero, 0 where most are that.
+
+    The most frequent value, as a limit of detection, does not count: where it is next to the median, nearly half of the
+    values would be at no distance from that.
+    """
+    size = np.abs(away)
+    if not median(size, weight):
+        return 0.0
+    values, index, count = np.unique(away, return_inverse=True, return_counts=True)
+    others = index != np.argmax(count) if count.max() > 1 and len(values) > 1 else np.ones(len(away), dtype=bool)
+    return float(median(size[others], None if weight is None else weight[others]) / NORMAL_MEDIAN)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._operators.base import Measurements
+from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._solvers.fixed_rank import FixedRank
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
@@ -99,7 +100,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     if wrong is not None:
         return wrong
     met = np.abs(fit.residual) <= FLAG_WIDTH * fit.scale
-    if _are_ties(fit, problem.base.y, met):
+    if _are_ties(fit, problem.base, met):
         return Verdict(StopReason.UNDETERMINED, f"the {np.mean(met):.0%} of the measurements that are met {_TIES}")
     compared = not options.screening and (gained > EDGES or not has_many_inliers(fit))
     # the gap and the data ask for more: of 900 fits 6 right ones fewer say so where the word of the data is enough
@@ -180,7 +181,7 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
-    if _are_ties(fit, y, is_met(fit)):
+    if _are_ties(fit, problem.base, is_met(fit)):
         return Verdict(StopReason.UNDETERMINED, f"the {share:.0%} of the measurements that are met exactly {_TIES}")
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):
         return Verdict(
@@ -190,22 +191,27 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     return Verdict(StopReason.EXACT)
 
 
-def _are_ties(fit: Fit, y: np.ndarray, met: np.ndarray) -> bool:
+def _are_ties(fit: Fit, base: Measurements, met: np.ndarray) -> bool:
     """Whether a fit takes longer to write down than the values that it meets, a mask, do (description length).
 
     A value met saves the logarithm of how many others there are for each that is equal to it (nearer than what counts
-    as met); which ones are met has to be told, and half the logarithm of the number of measurements for each degree of
-    freedom. Where most are met, and what is missed are errors that do not repeat, a few values are all there is.
+    as met), among all or in its row or column, as of a limit of detection; which ones are met has to be told, and half
+    the logarithm of the number of measurements for each degree of freedom. Where most are met, and what is missed are
+    errors that do not repeat, a few values are all there is.
     """
     told = slice(None) if fit.informative is None else fit.informative
-    y, met = y[told], met[told]
+    y, met = base.y[told], met[told]
     y = np.round(y / exact_tolerance(y.dtype))
     _, index, count = np.unique(y, return_inverse=True, return_counts=True)
     n, share, n_missed = len(y), float(np.mean(met)), len(np.unique(y[~met]))
     if share >= _MOST and n_missed >= 0.5 * np.count_nonzero(~met):
         return False
     which = sum(-q * np.log2(q) for q in (share, 1.0 - share) if q > 0.0)
-    saved = float(np.sum(np.log2(n / count[index[met]])))
+    others = n / count[index]
+    for line in (base.rows[told], base.cols[told]) if isinstance(base, EntryMeasurements) else ():
+        _, own, alike = np.unique(np.int64(len(count)) * line + index, return_inverse=True, return_counts=True)
+        others = np.where(alike[own] > 1, np.minimum(others, np.bincount(line)[line] / alike[own]), others)
+    saved = float(np.sum(np.log2(others[met])))
     return saved - n * which < 0.5 * np.log2(n) * fit.dof
 
 
