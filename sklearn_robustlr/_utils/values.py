@@ -241,4 +241,4 @@ def is_exact(fit: Fit) -> bool:
     nearly = np.abs(fit.residual) <= _NEARLY
     if fit.informative is not None:
         nearly &= fit.informative
-    return bool(np.count_nonzero(nearly) - met <= 0.1 * met)
+    return bool(np.count_nonzero(nearly) - met <= 0.01 * met)
