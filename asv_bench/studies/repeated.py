@@ -15,6 +15,11 @@ other entries that is flagged, in all and in the worst column, and how many hidd
 columns: 1000 x 20 of four directions and noise, 3 % of it spikes, 10 % missing, and a column of few values or events
 that has nothing to do with them. The share of that column that is flagged, and that of the spikes.
 
+limits: 300 x 30 of three directions and noise of 0.3, of which a share of each column is below its own limit of
+detection, and at that; 10 % is hidden. The error beside that of medians, and the share of the others that is flagged.
+
+offline: 600 x 20 of a spectrum that decays, a share of whose rows is -999; the same of the other rows.
+
 dependent: tables of scikit-learn with columns that are copies, sums or other units of theirs; nothing is wrong. The
 share that is flagged, and how often the fit is said to be exact.
 """
@@ -110,6 +115,34 @@ def run_column(kind, seed):
     }
 
 
+def run_limits(share, seed):
+    rng = np.random.RandomState(seed)
+    latent = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 30)) + 0.3 * rng.standard_normal((300, 30))
+    truth = np.maximum(latent, np.quantile(latent, share, axis=0)) + 2.0 * rng.standard_normal(30)
+    return beside_medians(truth, np.ones(300, dtype=bool), truth, rng)
+
+
+def run_offline(share, seed):
+    rng = np.random.RandomState(seed)
+    truth = rng.standard_normal((600, 10)) @ (rng.standard_normal((10, 20)) / np.arange(1, 11)[:, None])
+    truth += 0.1 * rng.standard_normal(truth.shape) + rng.uniform(5.0, 50.0, 20)
+    good = rng.uniform(size=600) >= share
+    return beside_medians(truth, good, np.where(good[:, None], truth, -999.0), rng)
+
+
+def beside_medians(truth, good, data, rng):
+    """Error of hidden entries of the good rows over that of medians, and how many of their others are flagged."""
+    hidden = rng.uniform(size=truth.shape) < 0.1
+    data = np.where(hidden, np.nan, data)
+    with quiet():
+        model = RobustMatrixCompletion().fit(data)
+    ours, theirs = (
+        np.sqrt(np.mean((guess - truth)[good][hidden[good]] ** 2))
+        for guess in (model.transform(data), np.nanmedian(data, axis=0))
+    )
+    return {"error": float(ours / theirs), "flagged": float(model.outliers_[good][~hidden[good]].mean())}
+
+
 DEPENDENT = {
     "two copies": lambda X: np.hstack([X, X[:, 1:3]]),
     "sum and difference": lambda X: np.column_stack([X, X[:, 0] + X[:, 1], X[:, 2] - X[:, 3]]),
@@ -133,6 +166,8 @@ ROWS = {
     ),
     "zeros": (run_zeros, {kind: [(kind,)] for kind in ZEROS}),
     "columns": (run_column, {kind: [(kind,)] for kind in COLUMNS}),
+    "limits": (run_limits, {f"{share:.0%}": [(share,)] for share in (0.35, 0.45, 0.5, 0.55, 0.7)}),
+    "offline": (run_offline, {f"{share:.0%}": [(share,)] for share in (0.03, 0.05, 0.08)}),
     "dependent": (run_dependent, {k: [(k, load, m) for load in LOADERS for m in (0.0, 0.1)] for k in DEPENDENT}),
 }
 

@@ -91,6 +91,16 @@ def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | 
     return fit_measurements(measurements, replace(options, rank=rank), start, whole=whole)
 
 
+def fit_core(entries: Entries, kept: Masks, options: Options, start: Factors | None) -> LowRankFit:
+    """Fit the rows and columns of two entries and more; those of the others are zero."""
+    fit = fit_part(entries, kept, options, start).in_user_units()
+    whole = []
+    for factor, keep in ((fit.left, kept.rows), (fit.right, kept.columns)):
+        whole.append(np.zeros((len(keep), factor.shape[1]), factor.dtype))
+        whole[-1][keep] = factor
+    return replace(fit, left=whole[0], right=whole[1])
+
+
 def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
     """Look for an exact fit of a small block that holds for the whole.
 

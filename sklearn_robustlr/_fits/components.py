@@ -14,7 +14,7 @@ from scipy.linalg import lapack
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
-from .._selection.evidence import EDGES
+from .._selection.evidence import least_value
 from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
 from .._utils.rules import rounding_share
@@ -65,7 +65,7 @@ def principal_components(
     _, values, v = product_svd(rows if row_weight is None else rows * np.sqrt(row_weight)[:, None], space.basis)
     if center:
         # the mean may have been a direction of its own: what is left of it is noise, or rounding
-        rest = np.sqrt(EDGES / max(density, 1e-12)) * scale * (np.sqrt(n) + np.sqrt(d))
+        rest = least_value(scale, density, (n, d))
         stands_out = values > max(rest, rounding_share(dtype) * float(s[0]))
         stands_out[0] |= not stands_out.any()
         values, v = values[stands_out], v[:, stands_out]
@@ -78,6 +78,8 @@ def principal_components(
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
         v = np.hstack([v, _complement(v, space.basis, more)])
+        order = np.argsort(-values, kind="stable")  # what is left of the mean may be less than noise
+        values, v = values[order], v[:, order]
         noise -= more * each
     k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
     mean = with_single_values(space.basis @ middle, space.seen_range if center else None)

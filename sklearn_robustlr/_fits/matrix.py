@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,25 +12,21 @@ from .._operators.observed import Entries, core
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
-from .._solvers.mending import broken
 from .._utils.checkpoint import stage
-from .._utils.linalg import degrees_of_freedom, product_svd
+from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
-from .approximate import Approximation, LazyModel, as_fit
-from .blocks import block_to_start, fit_block, fit_part, search_small_blocks
+from .approximate import Approximation, LazyModel
+from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .measurements import LowRankFit, check_size
-from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
+from .refined import as_refined, by_own_noise, has_few_inliers, regressed_again
+from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
 _BESIDE = 100.0
-# Inliers per degree of freedom beyond which the prior of a posterior mean changes little, and share of the inliers that
-# it may lose. Of 283 noisy matrices of 20 x 20 to 500 x 300 the error beside that of least squares is 0.96 (geometric
-# mean) with 5 inliers per degree of freedom, 0.98 with 7, 0.99 with 10 and with 15, where it takes as long as the fit.
-_MANY, _LOST = 12.0, 0.005
-# Most entries times squared rank of a matrix that it is computed of: a fifth of a second on one thread.
-_MOST_WORK = 1e7
+# Share of the inliers that a posterior mean may lose.
+_LOST = 0.005
 # Rows and columns, at most, that are looked at for that.
 _LOOKED_AT, _COLUMNS = 200, 100
 
@@ -87,15 +82,17 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         start = None if found.block is None else block_to_start(entries, found.block, options)
     kept = core(entries)
     if kept.rows.any():
-        fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+        fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
         without = _fit_without(fit.repeated, entries, options) if fit.converged and fit.repeated is not None else None
         if without is not None:
             return without
-        fit = _regressed_again(entries, fit, options)
-        fit, refined = _by_own_noise(entries, kept, fit, model, options)
+        fit = regressed_again(entries, fit, options)
+        fit, refined = by_own_noise(entries, kept, fit, model, options)
         explained = None
         if fit.converged:
-            explained = Explained.of(entries, fit if refined is None else _as_refined(entries, fit, refined, options).fit)
+            explained = Explained.of(
+                entries, fit if refined is None else as_refined(entries, fit, refined, options).fit
+            )
         is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
         approximation = None if is_exact else model.instead_of(fit, explained, refined)
         if approximation is not None:
@@ -104,8 +101,8 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if explained is not None and explained.lost.any() and not options.is_told:
             return _fit_beside_columns(explained.lost, entries, options)
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
-            fit = _fit_core(entries, kept, replace(options, rival=None), start)
-            fit, refined = _by_own_noise(entries, kept, fit, model, options)
+            fit = fit_core(entries, kept, replace(options, rival=None), start)
+            fit, refined = by_own_noise(entries, kept, fit, model, options)
     else:
         fit, refined = fit_location(entries, options.n_init), None
     settled = _settle(entries, kept, fit, options)
@@ -115,10 +112,12 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit | None:
     """Fit the other entries; where rows have these values, which keep coming back, they count as missing.
 
-    None where the others have no sharp rank beside which these are errors: as well they may be limits of columns.
+    None where the others have no sharp rank, or one of means alone, beside which these are errors: as well they may be
+    limits of columns, or default settings.
     """
-    found = fit_matrix(entries.subset(~np.isin(entries.y, repeated)), options)
-    if found.fit.verdict.code is StopReason.APPROXIMATE:
+    others = entries.subset(~np.isin(entries.y, repeated))
+    found = fit_matrix(others, options)
+    if found.fit.verdict.code is StopReason.APPROXIMATE or is_of_means(found.fit, len(others.y)):
         return None
     fit = replace(found.fit, repeated=repeated)
     return _of_all(entries, replace(found, fit=fit, space=found.space.without(repeated)), options)
@@ -155,81 +154,7 @@ def _of_all(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit:
     )
 
 
-def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
-    """Whether a fit with a noise scale has so few inliers that it is worth to look at each row and column again."""
-    inliers = float(np.mean(~fit.outliers)) * len(entries.y)  # the fit may be that of a block
-    many = inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or inliers * fit.rank**2 > _MOST_WORK
-    return options.polish and not (many or fit.heavy_tailed)
-
-
-def _regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowRankFit:
-    """A noisy fit of few inliers, those rows and columns replaced that another regression on the other factor suits.
-
-    One that meets some of its entries by chance, and takes the others for errors, is stuck there.
-    """
-    if fit.verdict.code is not StopReason.NOISY or not _has_few_inliers(entries, fit, options):
-        return fit
-    changed = False
-    for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
-        basis = (fit.left, fit.right)[other].astype(np.float64)
-        factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
-        space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
-        found = space.regress(each, n_jobs=options.n_jobs)
-        met = each.counts(np.abs(space.residual(each, factor)) <= FLAG_WIDTH * fit.row_scale)[0]
-        better = (met > fit.rank) & (found.met > met) & ~broken(found.met, np.diff(each.indptr))
-        better &= space.credit(found.factors, found.met) > space.credit(factor, met)
-        if better.any():
-            changed = True
-            factor[better] = found.factors[better]
-            fit = fit.with_factors(*((factor, basis) if own == 0 else (basis, factor)))
-    if not changed:
-        return fit
-    left = fit.factors.left.astype(np.float64)
-    residual = RowSpace.learn(fit.right, left, slice(None), fit.row_scale).residual(entries, left)
-    return replace(fit, outliers=np.abs(residual) > fit.threshold)
-
-
-class _Refinable(NamedTuple):
-    """A fit, and the columns to which the noise of its rows and columns refines it (None: all have the same)."""
-
-    fit: LowRankFit
-    refined: SharpColumns | None = None
-
-
-def _by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyModel, options: Options) -> _Refinable:
-    """A noisy fit and its columns, where rows or columns have noise of their own.
-
-    One that has not converged is made again where these predict better than the `model`: the low rank does not depend
-    on the units of rows and columns, and in those of their noise all of it is alike.
-    """
-    own = OwnNoise.of(entries, fit) if options.polish and fit.verdict != DECAYS else None
-    if own is None or find_repeated(entries.y, entries.rows, entries.cols).any():
-        return _Refinable(fit)
-    refined = refined_columns(entries, fit, own)
-    if fit.converged or refined is None:
-        return _Refinable(fit, refined)
-    if not model.is_worse_than(refined):
-        return _Refinable(fit)
-    row, column = refined.deviations(entries)
-    alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
-    found = _fit_core(alike, kept, options.apart, None)
-    if found.verdict.code is not StopReason.NOISY:
-        return _Refinable(fit)
-    unit = float(np.sqrt(np.mean(column**2)))
-    left, right = found.factors
-    found = replace(found, scale=found.scale * unit, threshold=found.threshold * unit, n_iter=fit.n_iter + found.n_iter)
-    found = found.with_factors(left * row[:, None], right * column[:, None])
-    return _Refinable(found, refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True)))
-
-
-def _as_refined(entries: Entries, fit: LowRankFit, refined: SharpColumns, options: Options) -> Approximation:
-    """A fit refined to these columns."""
-    return as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
-
-
-def _with_prior(
-    entries: Entries, found: MatrixFit, refined: SharpColumns | None, options: Options
-) -> MatrixFit | None:
+def _with_prior(entries: Entries, found: MatrixFit, refined: SharpColumns | None, options: Options) -> MatrixFit | None:
     """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
     So it is where rows or columns have noise variances of their own, by which it is `refined`. None elsewhere, or where
@@ -238,13 +163,13 @@ def _with_prior(
     fit = found.fit
     if refined is None:
         told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
-        wanted = told and _has_few_inliers(entries, fit, options)
+        wanted = told and has_few_inliers(entries, fit, options)
         if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
             return None
         refined = refined_columns(entries, fit)
         if refined is None or refined.columns.rank < fit.rank:
             return None
-    approximation = _as_refined(entries, fit, refined, options)
+    approximation = as_refined(entries, fit, refined, options)
     fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
     if fewer:
         return None
@@ -266,7 +191,7 @@ def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
         return None
     found = search_small_blocks(entries, options)
     start = None if found.block is None else block_to_start(entries, found.block, options)
-    fit = fit_block(entries, options, start) or _fit_core(entries, kept, options, start)
+    fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
     return _settle(entries, kept, fit, options) if fit.verdict.code is StopReason.EXACT else None
 
 
@@ -360,16 +285,6 @@ def fit_location(entries: Entries, n_init: int) -> LowRankFit:
         history={},
         restart_scores=np.zeros(n_init),
     )
-
-
-def _fit_core(entries: Entries, kept: Masks, options: Options, start: Factors | None) -> LowRankFit:
-    """Fit the rows and columns of two entries and more; those of the others are zero."""
-    fit = fit_part(entries, kept, options, start).in_user_units()
-    whole = []
-    for factor, keep in ((fit.left, kept.rows), (fit.right, kept.columns)):
-        whole.append(np.zeros((len(keep), factor.shape[1]), factor.dtype))
-        whole[-1][keep] = factor
-    return replace(fit, left=whole[0], right=whole[1])
 
 
 def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:

@@ -164,7 +164,9 @@ class NoiseLaw:
         alike, column = replace(self, variances=np.ones(1)), np.zeros_like(lines)
         for _ in range(_LINE_STEPS):
             weights = alike.weigh(units / found[lines], column)
-            power, counted = (np.bincount(lines, part, n_lines) for part in (weights.effective * units, weights.counted))
+            power, counted = (
+                np.bincount(lines, part, n_lines) for part in (weights.effective * units, weights.counted)
+            )
             found = (freedom + power) / (freedom + counted)
         return found
 

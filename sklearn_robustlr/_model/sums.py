@@ -145,6 +145,7 @@ def _products(x: np.ndarray, rows: RowPosterior) -> np.ndarray:
 def _noise_sums(columns: Columns, table: Table, rows: RowPosterior) -> NoiseSums:
     """What the residuals of the entries say of the noise."""
     fitted, variance = moments(rows, columns, table)
+    table = table.with_noise_of_rows(rows.noise)
     squares = (table.values - fitted) ** 2 + variance
     squares, weights = table.of_noise(squares, table.weigh(columns.law, squares))
     return NoiseSums.of(squares, weights, table.cols, table.shape[1])

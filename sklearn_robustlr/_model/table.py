@@ -69,7 +69,7 @@ class Table:
         return 1.0 / float(np.mean(1.0 / np.maximum(self.weight, _FAINT * np.median(self.weight))))
 
     def by_rows(self, law: NoiseLaw, squares: np.ndarray) -> Table:
-        """The same entries with the precision that rows have by their squared residuals, where a law lets them differ."""
+        """The same entries, each with the precision of its row by squared residuals, where a law lets rows differ."""
         if not np.isfinite(law.freedom):
             return self
         units = self._alike(squares) / law.variances[self.cols]

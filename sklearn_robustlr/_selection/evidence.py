@@ -52,6 +52,11 @@ def _chance(small: int, large: int, shape: tuple[int, int], symmetric: bool) -> 
     return float(sum(noise_edge(shape, k, symmetric=symmetric) for k in range(small, large)))
 
 
+def least_value(scale: float, density: float, shape: tuple[float, float]) -> float:
+    """Singular value up to which a direction explains no more than noise of this scale, where a share is observed."""
+    return float(scale * np.sqrt(EDGES / max(density, 1e-12)) * (np.sqrt(shape[0]) + np.sqrt(shape[1])))
+
+
 def is_better(new: Fit, old: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:
     """Whether the data speak for a fit rather than for another: the one comparison of all that compares fits.
 

@@ -20,7 +20,17 @@ from .._solvers.fixed_rank import FixedRank
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
 from .._utils.linalg import product_spectrum
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
-from .._utils.values import Fit, Options, StopReason, Verdict, exact_count, informative_count, is_exact, is_met
+from .._utils.values import (
+    Fit,
+    Options,
+    StopReason,
+    Verdict,
+    count_within,
+    exact_count,
+    informative_count,
+    is_exact,
+    is_met,
+)
 from .evidence import EDGES, LEAST_EDGES, gain, may_be_another
 from .ranks import Ranks
 
@@ -53,6 +63,9 @@ _HALF = 0.56
 _CLEAR_SHARE = 0.25
 # Share of the measurements that an exact fit meets beyond which they may all be a few values.
 _MOST = 0.75
+# Residuals that are next to nothing, in units of the median target, and how many there may be beside those that are met.
+# Of curves without noise, of black bodies and of decays, 3 to 9 % are there.
+_NEXT_TO_NOTHING, _HARDLY_ANY = 1e-3, 0.01
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
 
@@ -174,13 +187,18 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
 
 
 def judge_exact(fit: Fit, problem: Problem) -> Verdict:
-    """Judge an exact fit: it is right, with two exceptions.
+    """Judge an exact fit: it is right, with three exceptions.
+
+    Of what it misses, much is missed by next to nothing: errors are of any size, but what a spectrum that decays to
+    rounding has beyond its rank is not.
 
     The values that it meets are so few, or come back so often, that it takes longer to write down than they do (minimum
     description length); or what it does not meet agrees with it but for the sign, and it meets no more than random
     signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
+    if count_within(fit, _NEXT_TO_NOTHING) > (1.0 + _HARDLY_ANY) * exact_count(fit):
+        return Verdict(StopReason.UNEXPLAINED, "the spectrum decays, nearly down to rounding")
     if _are_ties(fit, problem.base, is_met(fit)):
         return Verdict(StopReason.UNDETERMINED, f"the {share:.0%} of the measurements that are met exactly {_TIES}")
     if _signs_are_open(fit, problem.base, exact_tolerance(y.dtype)):

@@ -1,0 +1,64 @@
+"""Tables in which values repeat: limits of detection, default settings, codes; and means that are all there is."""
+
+import numpy as np
+import pytest
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+
+
+def censored(shape, share, seed):
+    """Concentrations, each substance of which has its own limit of detection; a tenth is hidden."""
+    rng = np.random.RandomState(seed)
+    latent = rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1]))
+    latent += 0.3 * rng.standard_normal(shape) + 2.0 * rng.standard_normal(shape[1])
+    true = np.maximum(latent, np.quantile(latent, share, axis=0))
+    return true, rng.uniform(size=shape) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(300, 30), (100, 12)])
+@pytest.mark.parametrize("share", [0.35, 0.5, 0.6])
+def test_limits_of_detection(shape, share):
+    """Above half the limits were an exact fit of rank 1, all else outliers; below, the limits were stuck values."""
+    for seed in (2, 3):
+        true, hidden = censored(shape, share, seed)
+        data = np.where(hidden, np.nan, true)
+        model = RobustMatrixCompletion().fit(data)
+        assert model.stop_reason_ == "approximate" and model.outliers_.mean() < 0.01
+        error, medians = model.transform(data) - true, np.nanmedian(data, axis=0) - true
+        assert np.mean(error[hidden] ** 2) < 0.4 * np.mean(medians[hidden] ** 2)
+
+
+def test_default_settings_are_no_exact_fit():
+    """Sixty per cent of each column at a value of its own were "exact", and the others replaced by that."""
+    rng = np.random.RandomState(0)
+    own = rng.randint(1, 9, 12).astype(float)
+    data = np.where(
+        rng.uniform(size=(150, 12)) < 0.6, own, rng.randint(1, 9, 12) + 2.0 * rng.standard_normal((150, 12))
+    )
+    with pytest.warns(UserWarning):
+        model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ != "exact" and not model.converged_
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.03, 1), (0.05, 3), (0.08, 0), (0.08, 2)])
+def test_rows_of_a_code_beside_a_decaying_spectrum(share, seed):
+    """Rows of -999 had a direction of their own: up to 73 % of the good entries were flagged, errors 3 to 49 times."""
+    rng = np.random.RandomState(seed)
+    true = rng.randn(600, 10) @ (rng.randn(10, 20) / np.arange(1, 11)[:, None]) + 0.1 * rng.randn(600, 20)
+    true += rng.uniform(5, 50, 20)
+    hidden, lost = rng.rand(600, 20) < 0.15, rng.rand(600) < share
+    told = np.where(hidden | lost[:, None], np.nan, true)
+    data = np.where(hidden, np.nan, np.where(lost[:, None], -999.0, true))
+    with pytest.warns(UserWarning, match="rows of X"):  # nothing is left of them
+        model, best = RobustMatrixCompletion().fit(data), RobustMatrixCompletion().fit(told)
+    assert model.outliers_[lost].sum() == np.isfinite(data[lost]).sum() and model.outliers_[~lost].mean() < 0.01
+    some = hidden & ~lost[:, None]
+    own, best = model.transform(data) - true, best.transform(told) - true
+    assert np.mean(own[some] ** 2) < 1.1 * np.mean(best[some] ** 2)
+
+
+def test_components_beside_a_mean_alone_are_in_order():
+    """What is left of the mean came first, and varied less than the others, which have the variance of the noise."""
+    X = np.random.RandomState(0).standard_normal((300, 10)) + 3.0
+    variance = RobustPCA(3).fit(X).explained_variance_
+    assert (np.diff(variance) <= 0.0).all() and 0.8 < variance[0] < 1.2
