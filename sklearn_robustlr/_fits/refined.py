@@ -99,7 +99,8 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
         history=fit.history,
         restart_scores=fit.restart_scores,
     ).with_factors(left * row[:, None], right * column[:, None])
-    return Refinable(found, refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True)))
+    again = refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True))
+    return Refinable(found, again) if again is not None and model.is_worse_than(again) else Refinable(fit)
 
 
 def as_refined(entries: Entries, fit: LowRankFit, refined: SharpColumns, options: Options) -> Approximation:

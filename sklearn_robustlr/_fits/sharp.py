@@ -31,7 +31,7 @@ _CALIBRATED = 1000
 # are learnt, and sweeps that tell. Of 130 matrices with one noise scale and up to 70 % errors in a column it is 4.6 at
 # most; where half of the columns have 1.5 times or twice the noise of the others, it is 3.9 to 8.8, and 7.5 to 22.
 _OWN, _NOISE_SWEEPS = 6.0, 4
-# What it gains a row in the mean, in log-likelihood. Of 26 matrices with one noise scale and errors of all kinds that is
+# What it gains a row in the mean, in log-likelihood. Of 26 matrices with one noise scale and errors of all kinds it is
 # 0.6 at most; where rows have one of their own (logarithms with an sd of 0.2, 0.5; half of them twice that of the
 # others) 1.7, 5.0, 3.7.
 _OWN_OF_ROW = 1.0

@@ -25,7 +25,7 @@ from .._utils.values import (
     Options,
     StopReason,
     Verdict,
-    count_within,
+    count_nearer,
     exact_count,
     informative_count,
     is_exact,
@@ -63,8 +63,8 @@ _HALF = 0.56
 _CLEAR_SHARE = 0.25
 # Share of the measurements that an exact fit meets beyond which they may all be a few values.
 _MOST = 0.75
-# Residuals that are next to nothing, in units of the median target, and how many there may be beside those that are met.
-# Of curves without noise, of black bodies and of decays, 3 to 9 % are there.
+# Residuals that are next to nothing, in units of the median target, and how many there may be beside those that are
+# met. Of curves without noise, of black bodies and of decays, 3 to 9 % are there.
 _NEXT_TO_NOTHING, _HARDLY_ANY = 1e-3, 0.01
 # Share of the measurements that those fits do not see.
 _HELD = 0.1
@@ -197,7 +197,7 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
-    if count_within(fit, _NEXT_TO_NOTHING) > (1.0 + _HARDLY_ANY) * exact_count(fit):
+    if count_nearer(fit, _NEXT_TO_NOTHING) > (1.0 + _HARDLY_ANY) * exact_count(fit):
         return Verdict(StopReason.UNEXPLAINED, "the spectrum decays, nearly down to rounding")
     if _are_ties(fit, problem.base, is_met(fit)):
         return Verdict(StopReason.UNDETERMINED, f"the {share:.0%} of the measurements that are met exactly {_TIES}")

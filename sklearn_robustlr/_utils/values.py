@@ -238,10 +238,10 @@ def is_exact(fit: Fit) -> bool:
     met = exact_count(fit)
     if met - fit.dof <= 0.1 * informative_count(fit):
         return False
-    return count_within(fit, _NEARLY) - met <= 0.1 * met
+    return count_nearer(fit, _NEARLY) - met <= 0.1 * met
 
 
-def count_within(fit: Fit, residual: float) -> int:
+def count_nearer(fit: Fit, residual: float) -> int:
     """Number of measurements other than zero that the fit misses by no more than a residual."""
     within = np.abs(fit.residual) <= residual
     return int(np.count_nonzero(within if fit.informative is None else within & fit.informative))
