@@ -307,12 +307,12 @@ class _Search:
         if self._watch is not None and self._watch("model", Factors(descended.left, descended.right)):
             ranks.stopped = True
             return first, False, False
-        if not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
-            return first, False, False
         rank, ratio = rival.gap()
         rank = min(rank, self._made.limit)
         if SMALL_GAP <= ratio < np.inf and is_exact(ranks.fit(rank)):
             return rank, False, False
+        if not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
+            return first, False, False
         return first, not ranks.stopped, not ranks.stopped and rival.has_decaying_spectrum(guess, begin.gap)
 
     def _second_opinions(self, found: Candidate, drowned: bool) -> Iterator[Candidate]:

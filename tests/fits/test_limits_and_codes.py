@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.metrics import relative_recovery_error
 
 
 def censored(shape, share, seed):
@@ -62,3 +64,17 @@ def test_components_beside_a_mean_alone_are_in_order():
     X = np.random.RandomState(0).standard_normal((300, 10)) + 3.0
     variance = RobustPCA(3).fit(X).explained_variance_
     assert (np.diff(variance) <= 0.0).all() and 0.8 < variance[0] < 1.2
+
+
+@pytest.mark.parametrize("seed", [90000, 90007])
+def test_sensors_that_hang_without_noise(seed):
+    """The rank of the model's widest gap leads to the right fit, whether or not the model says that a rank is sharp."""
+    rng = np.random.RandomState(seed)
+    true = make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean
+    first = rng.randint(100, size=80)
+    wrong = (np.arange(100)[:, None] - first) % 100 < 30
+    data = np.where(wrong, true[first - 1, np.arange(80)], true)
+    model = RobustMatrixCompletion(replace="all")
+    estimate = model.fit_transform(data)
+    assert model.stop_reason_ == "exact" and model.rank_ == 3
+    assert relative_recovery_error(estimate, true) < 1e-9
