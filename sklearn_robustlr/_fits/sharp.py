@@ -344,10 +344,12 @@ def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = No
     start = replace(start, columns=columns)
     table = start.table(entries)
     try:
-        found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
     except np.linalg.LinAlgError:  # beside so little noise the last directions are rounding
         return None
-    if np.mean(found.columns.law.variances) < _VANISHES * np.mean(start.columns.law.variances):
+    noise = float(np.mean(found.columns.law.variances))
+    if not (np.isfinite(noise) and noise >= _VANISHES * np.mean(start.columns.law.variances)):
         return None
     rows = regress(table, found.columns)
     joint = joint_root(table, rows.means, rows.precision, found.columns.loadings, found.prior)

@@ -189,7 +189,7 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
 def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     """Judge an exact fit: it is right, with three exceptions.
 
-    Of what it misses, much is missed by next to nothing: errors are of any size, but what a spectrum that decays to
+    Of what it misses, most is missed by next to nothing: errors are of any size, but what a spectrum that decays to
     rounding has beyond its rank is not.
 
     The values that it meets are so few, or come back so often, that it takes longer to write down than they do (minimum
@@ -197,7 +197,8 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
     signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
-    if count_nearer(fit, _NEXT_TO_NOTHING) > (1.0 + _HARDLY_ANY) * exact_count(fit):
+    met, near = exact_count(fit), count_nearer(fit, _NEXT_TO_NOTHING)
+    if near > max((1.0 + _HARDLY_ANY) * met, 0.5 * (met + informative_count(fit))):
         return Verdict(StopReason.UNEXPLAINED, "the spectrum decays, nearly down to rounding")
     if _are_ties(fit, problem.base, is_met(fit)):
         return Verdict(StopReason.UNDETERMINED, f"the {share:.0%} of the measurements that are met exactly {_TIES}")

@@ -170,7 +170,9 @@ def test_columns_that_depend_on_one_another_do_not_make_the_table_exact(kind):
         "iris": np.column_stack([iris, iris[:, 0] + iris[:, 1], iris[:, 2] - iris[:, 3], iris.mean(axis=1)]),
     }[kind]
     model = RobustMatrixCompletion().fit(data)
-    assert model.stop_reason_ == "approximate" and model.outliers_.mean() < 0.02
+    assert model.outliers_.mean() < 0.02
+    # iris with these columns is of rank 4, without an error
+    assert model.stop_reason_ == "approximate" or (kind == "iris" and model.rank_ == 4 and not model.outliers_.any())
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
