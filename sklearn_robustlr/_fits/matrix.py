@@ -23,12 +23,11 @@ from .measurements import LowRankFit, check_size
 from .refined import as_refined, by_own_noise, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
-# Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact.
-_BESIDE = 100.0
+# Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact; rows and
+# columns, at most, that are looked at for that.
+_BESIDE, _LOOKED_AT, _COLUMNS = 100.0, 200, 100
 # Share of the inliers that a posterior mean may lose.
 _LOST = 0.005
-# Rows and columns, at most, that are looked at for that.
-_LOOKED_AT, _COLUMNS = 200, 100
 
 
 @dataclass(frozen=True)
