@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._model.measured import fit_measured
+from .._model.measured import fit_measured, takes_too_long
 from .._operators.base import evaluate
 from .._solvers.gauss_newton import reweighted
 from .._utils.ranks import largest_rank
@@ -36,24 +36,23 @@ def shrunk(outcome: Outcome, weight: np.ndarray | None = None) -> Outcome:
 
 def _posterior_mean(outcome: Outcome, weight: np.ndarray | None) -> Fit | None:
     problem, fit = outcome.problem, outcome.best.fit
-    used = np.flatnonzero(fit.inlier_weight > 0.0)  # values that keep coming back are left out
-    part, inlier = problem.plain.subset(used), fit.inlier_weight[used]
-    d1, d2 = part.shape
+    measurements, inlier = problem.plain, fit.inlier_weight  # values that keep coming back have none
+    d1, d2 = measurements.shape
     bound = min(d1, d2) if outcome.options.rank is None else outcome.options.rank
     # where weights are unequal the noise of a direction is not known
-    most = fit.rank if weight is not None else min(bound, largest_rank(part.shape, part.size))
-    further = min(_FURTHER, most - fit.rank)
+    used = int(np.count_nonzero(inlier))
+    most = fit.rank if weight is not None else min(bound, largest_rank(measurements.shape, used))
+    further = max(min(_FURTHER, most - fit.rank), 0)
+    if takes_too_long(measurements, fit.rank + further):
+        return None
     u, s, v = problem.to_plain(fit.u, fit.s, fit.v)
-    if further > 0:
-        mean_square = float(part.squares(inlier.astype(np.float64)).sum()) / (d1 * d2)
-        more, size, turned = part.leading((-fit.residual[used] * inlier).astype(part.dtype), further)
+    if further:
+        mean_square = float(measurements.squares(inlier.astype(np.float64)).sum()) / (d1 * d2)
+        more, size, turned = measurements.leading((-fit.residual * inlier).astype(measurements.dtype), further)
         u, s, v = np.hstack([u, more]), np.append(s, size / mean_square), np.hstack([v, turned])
     root = np.sqrt(d1)
-    found = fit_measured(
-        part, Factors(u * root, v * s / root), inlier, float(fit.scale), None if weight is None else weight[used]
+    u, s, v = problem.from_plain(
+        *fit_measured(measurements, Factors(u * root, v * s / root), inlier, float(fit.scale), weight)
     )
-    if found is None:
-        return None
-    u, s, v = problem.from_plain(*found)
     residual = evaluate(problem.base, u, s, v)
     return replace(fit, u=u, s=s, v=v, residual=residual)

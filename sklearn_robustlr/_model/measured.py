@@ -42,19 +42,23 @@ class _Factor(NamedTuple):
         return _Factor(self.mean[:, keep], self.covariance[:, keep][:, :, keep])
 
 
+def takes_too_long(measurements: Measurements, k: int) -> bool:
+    """Whether :func:`fit_measured` with `k` directions would."""
+    d1, d2 = measurements.shape
+    return max(d1, d2) * k > _MOST_UNKNOWNS or measurements.size * float(d1 + d2) * k > _MOST_DERIVATIVES
+
+
 def fit_measured(
     measurements: Measurements, factors: Factors, inlier: np.ndarray, scale: float, weight: np.ndarray | None = None
-) -> Factors | None:
+) -> Factors:
     """Posterior mean of a low-rank matrix near factors of an estimate, surplus directions among them.
 
     The rows of the left factor are N(0, I), the columns of the right one N(0, I / p_c), the precisions p_c estimated
     (automatic relevance determination; as C. M. Bishop, "Variational principal components", ICANN 1999, has it for
     tables): a direction that is none shrinks away. `inlier` are the probabilities of measurements to be inliers, whose
-    noise is N(0, s^2), or s^2 over a `weight`; `scale` is a first guess of s. None: it would take too long.
+    noise is N(0, s^2), or s^2 over a `weight`; `scale` is a first guess of s.
     """
-    (d1, k), d2, m = factors.left.shape, len(factors.right), measurements.size
-    if max(d1, d2) * k > _MOST_UNKNOWNS or m * float(d1 + d2) * k > _MOST_DERIVATIVES:
-        return None
+    (d1, k), d2 = factors.left.shape, len(factors.right)
     y = measurements.y.astype(np.float64)
     counted = inlier.astype(np.float64) if weight is None else inlier * weight
     mean_square = measurements.squares(counted).sum() / (d1 * d2)

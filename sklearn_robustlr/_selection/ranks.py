@@ -55,6 +55,7 @@ class Ranks:
         self.patience: int | None = PATIENCE if options.screening else None
         self._n_made = 0
         self._left_over: dict[int, tuple[Fit, float]] = {}
+        self._reduced: dict[int, Fit] = {}
 
     def fit(self, k: int) -> Fit:
         """The fit of rank k, made where it has not been."""
@@ -127,7 +128,9 @@ class Ranks:
             fit = self.fit(k)
             # an exact fit of a rank too many leads to the right one, and so does one that a few errors are part of
             is_new = is_exact(fit) and k - 1 not in self.fits
-            if is_new or (self._may_hold_errors(fit) and self.prefers(k, k - 1)):
+            is_done = self._reduced.get(k) is fit
+            if is_new or (not is_done and self._may_hold_errors(fit) and self.prefers(k, k - 1)):
+                self._reduced[k] = fit
                 self._keep(k - 1, self._solver.reduced(fit, few=self._few))
             if self.prefers(k, k - 1):
                 break
@@ -193,7 +196,7 @@ class Ranks:
         is.
         """
         fit, base = self.fit(k), self._problem.base
-        if _is_localised(fit):
+        if self._is_localised(fit):
             return False
         last = evaluate(base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + base.y
         if self._warm is not None and k == self._factors.left.shape[1] and not is_exact(fit):
@@ -222,18 +225,22 @@ class Ranks:
 
     def _may_hold_errors(self, fit: Fit) -> bool:
         """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""
-        return is_exact(fit) or (self._problem.work.entrywise and not fit.heavy_tailed and _is_localised(fit))
+        return is_exact(fit) or (not fit.heavy_tailed and self._is_localised(fit))
+
+    def _is_localised(self, fit: Fit) -> bool:
+        """Whether a direction is that of a few rows or columns, as errors may be of measurements that belong to some.
+
+        These are n / (3 k) of n rows; the leverage of all adds up to k.
+        """
+        if not self._problem.work.entrywise:
+            return False
+        for factor in (fit.u, fit.v):
+            leverage = np.sum(factor**2, axis=1)
+            if leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum() > 0.5:
+                return True
+        return False
 
 
 def _is_stuck(large: Fit, small: Fit) -> bool:
     """Whether the fit of the larger rank leaves far more noise."""
     return small.heavy_tailed == large.heavy_tailed and not is_exact(small) and large.scale > _STUCK * small.scale
-
-
-def _is_localised(fit: Fit) -> bool:
-    """Whether a direction is nearly that of a few rows or columns, n / (3 k) of n, whose leverage adds up to k."""
-    for factor in (fit.u, fit.v):
-        leverage = np.sum(factor**2, axis=1)
-        if leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum() > 0.5:
-            return True
-    return False

@@ -37,6 +37,9 @@ _CLUSTERED = 1.5
 _ROUNDING = 32.0
 #: Conjugate gradients of a step, at most: passes over the data beside that of the gradient.
 MOST_CONJUGATE = 12
+# Fall of the gradient at which they end: weights change from step to step, but no more where all is met. With the
+# latter for all as many steps are made, and twice as many passes.
+_NEAR, _CLOSE = 3e-2, 1e-3
 # Residuals, of many, that tell whether their law has a heavy tail.
 _SAMPLE = 20_000
 # Steps of least squares, and of the mixture after them: from those of an M-estimate it settles in fewer.
@@ -53,8 +56,7 @@ def gauss_newton_step(
     v: np.ndarray,
     weight: np.ndarray,
     *,
-    n_cg: int = MOST_CONJUGATE,
-    tol: float = 1e-3,
+    tol: float = _NEAR,
     symmetric: bool = False,
 ) -> SVD:
     """Make one Gauss-Newton step of weighted least squares at fixed rank, and retract it.
@@ -81,7 +83,7 @@ def gauss_newton_step(
     p = r
     rho = first = float(r @ r)
     steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
-    for _ in range(n_cg):
+    for _ in range(MOST_CONJUGATE):
         if not rho > tol * tol * first or rho == 0.0:
             break
         check_interrupt()
@@ -211,7 +213,8 @@ def m_estimate(
     for t in range(0 if hopeless else 3 * n_iter):
         before = mixture.scale
         inlier = mixture.update(residual)
-        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, symmetric=symmetric)
+        tol = _CLOSE if mixture.scale == floor else _NEAR
+        u, s, v = gauss_newton_step(measurements.y, tangent, u, s, v, inlier, tol=tol, symmetric=symmetric)
         tangent, residual = _linearise(measurements, u, s, v)
         n_steps = t + 1
         settled = settled + 1 if abs(mixture.scale - before) < 1e-3 * before else 0
