@@ -68,7 +68,8 @@ class Stored:
         Plain arrays by name.
     added_error : float
         Root mean square of the changes that the compression makes to the estimates of new rows, in units of the noise
-        of their column.
+        of their column; or to the coordinates along a component of :class:`~sklearn_robustlr.RobustPCA`, if these
+        change more.
 
     Attributes
     ----------
@@ -321,7 +322,10 @@ def _rounding(space: RowSpace, small: RowSpace) -> float:
 
 
 def _added(model: Any, small: Any) -> float:
-    """Root mean square, in units of the noise, of what the estimates of rows drawn from the model change by."""
+    """Root mean square, in units of the noise, of what the estimates of rows drawn from the model change by.
+
+    Or of what their coordinates along the worst of the components change by.
+    """
     space, rng = model._space, np.random.RandomState(0)
     if isinstance(space, RowSpace):
         rows = (space.center + rng.standard_normal((_PROBES, space.rank)) @ space.root) @ space.basis.T
@@ -335,4 +339,11 @@ def _added(model: Any, small: Any) -> float:
     entries = Entries(rows + noise * rng.standard_normal(rows.shape))
     estimates = [each.predict(each.regress(entries, n_jobs=1).factors) for each in (space, small._space)]
     with np.errstate(over="ignore"):
-        return float(np.sqrt(np.mean(((estimates[0] - estimates[1]) / noise) ** 2)))
+        added = np.sqrt(np.mean(((estimates[0] - estimates[1]) / noise) ** 2))
+        if isinstance(model, RobustPCA):
+            before, after = (
+                (rows - own.mean_) @ own.components_.T for rows, own in zip(estimates, (model, small), strict=True)
+            )
+            size = np.linalg.norm(model.components_ * noise, axis=1)
+            added = max(added, np.max(np.sqrt(np.mean((before - after) ** 2, axis=0)) / size, initial=0.0))
+        return float(added)

@@ -135,7 +135,8 @@ def median(values, weight=None):
         return float(np.median(values))
     order = np.argsort(values)
     mass = np.cumsum(weight[order])
-    low, high = (np.searchsorted(mass, 0.5 * mass[-1], side=side) for side in ("left", "right"))
+    reach = len(mass) * np.finfo(np.float64).eps  # of the rounding of sums
+    low, high = (np.searchsorted(mass, (0.5 + away) * mass[-1]) for away in (-reach, reach))
     return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
 
 

@@ -111,8 +111,8 @@ class FactorModelMixin(MatrixMixin):
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            Log-likelihood of the observed entries of each row, in nats. Where the fit is exact, the noise counts as at
-            least what the fit resolves.
+            Log-likelihood of the observed entries of each row, in nats, without those in `undetermined_columns_`. Where
+            the fit is exact, the noise counts as at least what the fit resolves.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class FactorModelMixin(MatrixMixin):
         True
         """
         check_is_fitted(self)
-        _, entries = self._entries(X, reset=False)
+        entries = self._told(self._entries(X, reset=False)[1])
         fit = self._regress(entries, residual=True, threshold=self.threshold_)
         gross = self._space.gross(entries, fit)
         unit = self._unit  # squares of extreme sizes overflow

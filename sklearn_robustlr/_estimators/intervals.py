@@ -235,9 +235,10 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         imputed : ndarray of shape (n_samples, n_samples_in, n_features_out)
-            Tables with the columns of :meth:`transform`. The entries that `replace` names are drawn, within the limits
-            of :meth:`transform`; all others are bit for bit those of X. Where the fit is exact, or tells nothing of its
-            noise, each table is what :meth:`transform` returns.
+            Tables with the columns of :meth:`transform`. The entries that `replace` names are drawn, within `min_value`
+            and `max_value` where these are given; all others are bit for bit those of X. As many draws of an entry fall
+            into its interval (:meth:`predict_interval`) as that is to hold. Where the fit is exact, or tells nothing of
+            its noise, each table is what :meth:`transform` returns.
 
         Raises
         ------
@@ -277,7 +278,7 @@ class IntervalMixin(ImputerMixin):
             out[:, replaced] = self._within_limits(self._space.predict(fit.factors))[replaced]
             return self._arranged(out, replaced)
         for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng), strict=True):
-            table[replaced] = self._within_limits(drawn)[replaced]
+            table[replaced] = self._within_given(drawn)[replaced]
         return self._arranged(out, replaced)
 
     @by_chunks
@@ -364,7 +365,7 @@ class IntervalMixin(ImputerMixin):
         The log-likelihood is that of the observed entries under the low-rank model, in which the coefficients of rows
         and the noise of inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean
         of its column: it makes the row less likely, but does not hide the other entries. A row with fewer observed
-        entries has fewer terms.
+        entries has fewer terms; those in `undetermined_columns_` have none.
 
         Parameters
         ----------
@@ -392,7 +393,7 @@ class IntervalMixin(ImputerMixin):
         True
         """
         check_is_fitted(self)
-        _, entries = self._entries(X, reset=False)
+        entries = self._told(self._entries(X, reset=False)[1])
         gross = self._space.gross(entries, self._regress(entries, threshold=self.threshold_))
         noise = np.inf if self.stop_reason_ == "undetermined" else self.threshold_ / FLAG_WIDTH
         return row_scores(self._space, entries, gross, noise)

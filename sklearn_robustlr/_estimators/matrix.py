@@ -162,6 +162,11 @@ class MatrixMixin(FitMixin):
         """Regression of rows on the learned row space."""
         return self._space.regress(entries, n_jobs=self.n_jobs, **what)
 
+    def _told(self, entries: Entries) -> Entries:
+        """The entries of which a likelihood is known: those in columns that are identifiable."""
+        lost = self.undetermined_columns_
+        return entries.subset(~np.isin(entries.cols, lost)) if len(lost) else entries
+
     def _judge_entries(self, X: Any) -> Judged:
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries, residual=True, threshold=self.threshold_)

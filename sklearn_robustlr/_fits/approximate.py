@@ -233,11 +233,12 @@ class LazyModel:
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
-    """A model as a fit of all rows, in the units of the data.
+    """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
 
     Where its rank is not sharp, estimates of a column are held to the range of what is seen.
     """
     dtype = entries.dtype
+    space = space.blind(space.unknown(entries))
     regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
     u, s, v = product_svd(regression.factors, space.basis)
     kept = s > 1e-12 * s[0]

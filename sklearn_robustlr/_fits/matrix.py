@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._kernels.posterior import entry_means
 from .._model.samples import Units
 from .._model.space import ModelSpace
 from .._operators.observed import Entries, core
@@ -19,7 +20,7 @@ from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
-from .measurements import LowRankFit, check_size
+from .measurements import LowRankFit, above_rounding, are_single, check_size
 from .refined import as_refined, by_own_noise, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
@@ -72,7 +73,10 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if found.extension is not None:
             fit, regression = found.extension
             known = Masks(*(np.ones(n, dtype=bool) for n in entries.shape))
-            return _judge(entries, fit, learn_space(fit, known, entries.row_weight), regression, known)
+            space, above = learn_space(fit, known, entries.row_weight), _above_rounding(entries, fit)
+            if above.threshold > fit.threshold:
+                regression = _regress_all(entries, space, above.threshold, options)
+            return _judge(entries, above, space, regression, known)
         if found.block is not None and entries.weight is not None:  # all there is to do is to refine it by the weights
             fit = found.block.fit.with_factors(*found.block.extend(entries, options))
             approximation = model.instead_of(fit, Explained.of(entries, fit))
@@ -168,15 +172,16 @@ def _with_prior(entries: Entries, found: MatrixFit, refined: SharpColumns | None
         refined = refined_columns(entries, fit)
         if refined is None or refined.columns.rank < fit.rank:
             return None
-    approximation = as_refined(entries, fit, refined, options)
+    unknown = np.isin(np.arange(entries.shape[1]), found.undetermined_columns)
+    approximation = as_refined(entries, fit, refined, options, unknown)
     fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
     if fewer:
         return None
     judged = _judge_approximation(entries, approximation)
-    unknown = np.isin(entries.rows, found.undetermined_rows) | np.isin(entries.cols, found.undetermined_columns)
+    among = np.isin(entries.rows, found.undetermined_rows)
     return replace(
         judged,
-        outliers=entries.mask(approximation.regression.beyond & ~unknown),
+        outliers=entries.mask(approximation.regression.beyond & ~among),
         undetermined_rows=found.undetermined_rows,
         undetermined_columns=found.undetermined_columns,
     )
@@ -292,7 +297,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
     A row or column is known where it meets more entries than it could by interpolation alone, in columns or rows that
     are known themselves. The others are regressed on those; without noise, they are known where they meet as many.
     """
-    scale = fit.row_scale
+    scale, fit = fit.row_scale, _above_rounding(entries, fit)
     space = RowSpace.learn(fit.right, fit.factors.left, kept.rows, scale)
     inlier = np.abs(space.residual(entries, fit.factors.left.astype(np.float64))) <= fit.threshold
     rows, cols = core(entries, fit.rank + 1, inlier)
@@ -321,6 +326,16 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
     return _judge(entries, fit, space, regression, Masks(rows, cols), has_core=bool(kept.rows.any()))
 
 
+def _above_rounding(entries: Entries, fit: LowRankFit) -> LowRankFit:
+    """An exact fit of entries that have been numbers in single precision flags none for that."""
+    if fit.verdict.code is not StopReason.EXACT or not are_single(entries.y):
+        return fit
+    fitted = np.empty(len(entries.y))
+    factors = (np.ascontiguousarray(factor, np.float64) for factor in fit.factors)
+    entry_means(entries.indptr, entries.cols, *factors, fitted)
+    return replace(fit, threshold=above_rounding(fit.threshold, entries.y, fitted - entries.y))
+
+
 def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: Options) -> Regression:
     """Regression of all rows that are fitted, as a stage of the fit."""
 
@@ -346,7 +361,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         outliers=entries.mask(found.space.gross(entries, found.regression)),
         location=(found.space.basis @ found.space.center).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(rows == 0),
-        undetermined_columns=np.flatnonzero(cols == 0 if space.doubt is None else cols < 2),
+        undetermined_columns=np.flatnonzero(space.unknown(entries)),
         n_observed=len(entries.y),
         expected_error=errors,
         regression=found.regression,

@@ -88,6 +88,7 @@ class Outcome:
     best: Solution
     scores: np.ndarray
     repeated: np.ndarray | None
+    are_single: bool
 
     def in_user_units(self) -> LowRankFit:
         """The fit in the units of the data."""
@@ -99,6 +100,8 @@ class Outcome:
         signs = np.sign(u[np.argmax(np.abs(u), axis=0), np.arange(u.shape[1])])
         signs[signs == 0] = 1
         threshold = outlier_threshold(fit)
+        if self.are_single and is_exact(fit):
+            threshold = above_rounding(threshold, problem.base.y, fit.residual)
         return LowRankFit(
             left=u * signs,
             singular_values=s,
@@ -130,7 +133,7 @@ def fit_measurements(
     begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
     best, scores = run_starts(problem, options, start=begin, progress=progress)
     repeated = None if best.left_out is None else _unrelated(best, measurements.y, best.left_out)
-    return Outcome(problem, options, best, scores, repeated)
+    return Outcome(problem, options, best, scores, repeated, are_single(measurements.y))
 
 
 def _unrelated(solution: Solution, y: np.ndarray, repeated: np.ndarray) -> np.ndarray | None:
@@ -158,6 +161,20 @@ def check_size(singular_values: np.ndarray) -> None:
             f"The data are too large: singular values of the low-rank matrix exceed {top:.2g}, the largest number of "
             f"type {singular_values.dtype}. Divide X (or y) by a power of ten."
         )
+
+
+def are_single(values: np.ndarray) -> bool:
+    """Whether values in double precision have been numbers in single precision before."""
+    if values.dtype != np.float64:
+        return False
+    with np.errstate(over="ignore"):
+        return all(bool(np.all(part == part.astype(np.float32))) for part in (values[:1000], values))
+
+
+def above_rounding(threshold: float, values: np.ndarray, residual: np.ndarray) -> float:
+    """A threshold, or the rounding to single precision of the largest value that is met but for that."""
+    rounding = float(np.finfo(np.float32).eps) * np.abs(values)
+    return max(threshold, float(np.max(rounding[np.abs(residual) <= rounding], initial=0.0)))
 
 
 def noise_scale(fit: Fit) -> float:

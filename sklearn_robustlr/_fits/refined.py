@@ -103,6 +103,9 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     return Refinable(found, again) if again is not None and model.is_worse_than(again) else Refinable(fit)
 
 
-def as_refined(entries: Entries, fit: LowRankFit, refined: SharpColumns, options: Options) -> Approximation:
-    """A fit refined to these columns."""
-    return as_fit(entries, refined.space(entries, entries), fit, fit.verdict, options)
+def as_refined(
+    entries: Entries, fit: LowRankFit, refined: SharpColumns, options: Options, unknown: np.ndarray | None = None
+) -> Approximation:
+    """A fit refined to these columns, blind to those that are not identifiable, a mask (None: all are)."""
+    space = refined.space(entries, entries)
+    return as_fit(entries, space if unknown is None else space.blind(unknown), fit, fit.verdict, options)

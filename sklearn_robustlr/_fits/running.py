@@ -52,6 +52,8 @@ class RunningFit:
         posterior = posterior_of(entries, sample)
         # columns that are not known have no part in a posterior
         space = sample.space if posterior is None or len(sample.undetermined_columns) else posterior
+        if isinstance(space, ModelSpace):
+            space = space.open(space.unknown(entries))  # they may come
         part = PartFit.of(space, entries, sample.fit.threshold, repairs=repairs and not sample.space.is_sharp)
         fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
         told = sample.expected_error, sample.undetermined_columns

@@ -69,7 +69,7 @@ def tangent_errors(
     """The errors of a fit with noise, of measurements that count so often; None: it is exact, or tells nothing."""
     if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
         return None
-    if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
+    if not (np.isfinite(fit.threshold) and fit.rank and fit.singular_values[0] > 0.0 and fit.scale > 0.0):
         return None
     root = np.sqrt(fit.singular_values.astype(np.float64))
     left, right, k = fit.left * root, fit.right * root, len(root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 # Scores of a normal law that stand beside those of held-out entries, so that a few of these are no law of their own.
 _NORMAL_SCORES = 20
@@ -37,12 +37,15 @@ class Calibration:
 
     def width(self, coverage: float) -> float:
         """Half the width of an interval of this coverage, in units of the predicted standard deviation."""
+        return float(self.sizes(ndtri(0.5 + 0.5 * coverage)))
+
+    def sizes(self, normal: np.ndarray | float) -> np.ndarray:
+        """Sizes that are as rarely exceeded as these are by standard normal ones; beyond the largest a normal tail."""
         total = float(self.weights.sum())
         mass = np.cumsum(self.weights) - 0.5 * self.weights
-        last = float(mass[-1]) / total
-        if coverage > last:  # beyond the largest size a normal tail
-            return float(self.scores[-1] * ndtri(0.5 + 0.5 * coverage) / ndtri(0.5 + 0.5 * last))
-        return float(np.interp(coverage * total, mass, self.scores))
+        end = ndtri(0.5 + 0.5 * float(mass[-1]) / total)
+        inside = np.interp((2.0 * ndtr(normal) - 1.0) * total, np.append(0.0, mass), np.append(0.0, self.scores))
+        return np.where(normal > end, self.scores[-1] * np.asarray(normal) / end, inside)
 
     @property
     def excess(self) -> float:

@@ -64,6 +64,7 @@ def fit_measured(
     mean_square = measurements.squares(counted).sum() / (d1 * d2)
     u, v = (_Factor(f.astype(np.float64), np.zeros((len(f), k, k))) for f in factors)
     u, v, precision = _rotated(u, v)
+    flat = FLAT * precision.min()  # whatever the size of the matrix
     noise, last, shrink = scale**2, np.inf, False
     for t in range(_SWEEPS):
         check_interrupt()
@@ -71,7 +72,7 @@ def fit_measured(
         slopes = measurements.gradients(u.mean, v.mean)[:, : u.mean.size]
         u, _, spread = _given(slopes, counted / noise, y, squares, v, np.ones(len(precision)))
         slopes = measurements.gradients(u.mean, v.mean)[:, u.mean.size :]
-        prior = precision if shrink else np.full(len(precision), FLAT)
+        prior = precision if shrink else np.full(len(precision), flat)
         v, fitted, rest = _given(slopes, counted / noise, y, squares.T, u, prior)
         noise = float(counted @ ((fitted - y) ** 2 + spread + rest) / inlier.sum())
         u, v, precision = _rotated(u, v)

@@ -204,13 +204,6 @@ class NoiseLaw:
         """The law where what is wide is an error: of a sharp rank the core is all of the noise."""
         return replace(self, shares=self.shares * [1.0, 0.0, 1.0] / (1.0 - self.shares[1]))
 
-    def draw_inliers(self, n: int, rng: np.random.RandomState) -> np.ndarray:
-        """Draw the noise of inliers: n of each column."""
-        noise = np.sqrt(self.variances) * rng.standard_normal((n, len(self.variances)))
-        if self._wide_share:
-            noise[rng.uniform(size=noise.shape) < self._wide_share] *= np.sqrt(_WIDE)
-        return noise
-
 
 def _gaussian(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Normal density of mean zero."""

@@ -272,8 +272,24 @@ class ModelSpace:
         """The same space beside columns that it says nothing of, a mask: they are at their medians."""
         low, high = self.low.copy(), self.high.copy()
         low[lost] = high[lost] = medians
-        known = ~lost if self.known is None else self.known & ~lost
-        return replace(self, low=low, high=high, known=known)
+        return replace(self.blind(lost), low=low, high=high)
+
+    def unknown(self, entries: Entries) -> np.ndarray:
+        """Mask of the columns without an entry, and, beside no sharp rank, of those whose units one entry tells."""
+        return entries.seen().columns < (1 if self.is_sharp else 2)
+
+    def blind(self, columns: np.ndarray) -> ModelSpace:
+        """The same space, for which the entries of these columns, a mask, count as missing."""
+        if not columns.any():
+            return self
+        return replace(self, known=~columns if self.known is None else self.known & ~columns)
+
+    def open(self, columns: np.ndarray) -> ModelSpace:
+        """The same space, for which the entries of these columns, a mask, do not count as missing."""
+        if self.known is None:
+            return self
+        known = self.known | columns
+        return replace(self, known=None if known.all() else known)
 
     def within(self, entries: Entries, gross: np.ndarray) -> ModelSpace:
         """The same space, its estimates between the least and the largest of these entries of each column.

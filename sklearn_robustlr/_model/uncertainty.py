@@ -67,16 +67,21 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
     """Draw the values of inliers at all entries of rows from the posterior predictive law, n_samples times (n, p).
 
     Each draw is of one member of the average: the loadings of its columns, the coefficients of the rows given these,
-    and the noise, so that the entries of a draw belong together.
+    and the noise, so that the entries of a draw belong together. How far they are from the estimate is calibrated one
+    by one: they fall into intervals as often as these are to hold them.
     """
-    n = entries.shape[0]
+    n, p = entries.shape
     members = space.posteriors(space.table(space.measured(entries), 0, n))
     roots = [_root(columns) for columns in space.members]
-    factor = space.calibration.factor
+    center = space.weights @ np.array([m.columns.mean + m.rows.means @ m.columns.loadings.T for m in members]).reshape(
+        len(members), -1
+    )
+    center, value = center.reshape(n, p), spread(space, entries).value
+    deviation = value / space.scale / (1.0 if space.doubt is None else space.doubt)
     for m in rng.choice(len(members), size=n_samples, p=space.weights):
         columns, table, rows = members[m]
         k = columns.rank
-        loadings = columns.loadings + factor * np.einsum("pkr,pr->pk", roots[m], _normal(columns, roots[m], rng))
+        loadings = columns.loadings + np.einsum("pkr,pr->pk", roots[m], _normal(columns, roots[m], rng))
         means, packed = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
         target = table.values - columns.mean[table.cols]
         sure = np.zeros_like(columns.covariances)
@@ -84,11 +89,13 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         precise = rows.precision / pull[table.rows]
         posterior_rows(table.indptr, table.cols, target, precise, loadings, sure, np.ones(k), means, packed)
         packed /= pull[:, None]
-        u = means + factor * np.einsum("ikr,ir->ik", _roots(packed), rng.standard_normal((n, k)))
-        noise = factor * columns.law.draw_inliers(n, rng)
+        u = means + np.einsum("ikr,ir->ik", _roots(packed), rng.standard_normal((n, k)))
+        noise = np.sqrt(columns.law.inlier_variances) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
-        yield space.shift + space.scale * (columns.mean + u @ loadings.T + noise)
+        away = (columns.mean + u @ loadings.T + noise - center) / deviation
+        sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
+        yield space.shift + space.scale * center + value * sizes
 
 
 def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:

@@ -54,20 +54,24 @@ class Writer:
         return name
 
     def _quantise(self, name: str, matrix: np.ndarray) -> dict[str, Any]:
-        """The node of a matrix in few bits: each row by its own size, then the numbers of a column by blocks."""
+        """The node of a matrix in few bits: each row by its own size, then the numbers of a column by blocks.
+
+        Where columns are features, sums over these may cancel: half precision is the least.
+        """
+        dtype = self.dtype if matrix.shape[0] == self.n_features else "float16"
         size = np.abs(matrix).max(axis=1)
         size = np.where(size > 0.0, size, 1.0)
         even = (matrix / size[:, None]).T.astype(np.float64)
-        node = {"bits": self.dtype, "shape": matrix.shape, "kind": matrix.dtype.name, "block": self.block}
+        node = {"bits": dtype, "shape": matrix.shape, "kind": matrix.dtype.name, "block": self.block}
         node["size"] = self._aside(f"{name}.size", size)
-        if self.dtype == "float16":
+        if dtype == "float16":
             node["codes"] = self._aside(name, even.astype(np.float16))
             return node
         blocks = _blocked(even.ravel(), self.block)
         top = np.abs(blocks).max(axis=1).astype(np.float16)
         node["top"] = self._aside(f"{name}.top", top)
         unit = blocks / np.where(top > 0.0, top, 1.0).astype(np.float64)[:, None]
-        if self.dtype == "int8":
+        if dtype == "int8":
             node["codes"] = self._aside(name, np.clip(np.rint(unit * 127.0), -127, 127).astype(np.int8))
         else:
             levels = normal_levels()

@@ -93,8 +93,10 @@ def test_where_noise_is_large_the_error_is_below_that_of_least_squares_told_all(
     assert max(np.divide(ours, least_squares)) < 1.02
 
 
-def test_units_do_not_matter():
+@pytest.mark.parametrize(("of_data", "of_target"), [(1e3, 1e-4), (1e-8, 1.0), (1e8, 1e-4)])
+def test_units_do_not_matter(of_data, of_target):
+    """Of data of 1e-7 the posterior mean was zero, without a warning."""
     problem = make_measurements(shape=(12, 10), rank=2, outliers=0.1, noise=0.2, random_state=1)
     plain = RobustLowRankRecovery(shape=(12, 10)).fit(problem.data, problem.target)
-    scaled = RobustLowRankRecovery(shape=(12, 10)).fit(1e3 * problem.data, 1e-4 * problem.target)
-    assert_allclose(scaled.matrix_ * 1e7, plain.matrix_, rtol=1e-6, atol=1e-9)
+    scaled = RobustLowRankRecovery(shape=(12, 10)).fit(of_data * problem.data, of_target * problem.target)
+    assert_allclose(scaled.matrix_ * (of_data / of_target), plain.matrix_, rtol=1e-6, atol=1e-9)
