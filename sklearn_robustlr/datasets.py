@@ -122,7 +122,8 @@ def corrupt(values, share=0.1, kind="huge", *, magnitude=10.0, random_state=None
     values = np.asarray(values, dtype=np.float64)
     outliers = rng.uniform(size=values.shape) < share
     n = int(outliers.sum())
-    scale = float(values.std()) or 1.0
+    seen = values[np.isfinite(values)]
+    scale = float(seen.std() if seen.size else 0.0) or 1.0
     out = values.copy()
     if kind == "sign-flip":
         out[outliers] *= -1.0

@@ -77,6 +77,21 @@ def test_components_and_names(tmp_path):
     assert_allclose(small.explained_variance_, model.explained_variance_)
 
 
+def test_scores_of_columns_in_any_units_are_kept(tmp_path):
+    """In 8 bits numbers of small units beside large ones were lost: scores moved by their standard deviation."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 12)) + 0.5 * rng.standard_normal((300, 12))
+    X *= 10.0 ** rng.uniform(-2, 2, 12)
+    model = RobustPCA(4).fit(X[::2])
+    stored = compress(model)
+    stored.save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    before, after = model.transform(X[1::2]), small.transform(X[1::2])
+    assert np.all(np.sqrt(np.mean((before - after) ** 2, axis=0)) < 0.01 * before.std(axis=0))
+    moved = small.inverse_transform(after) - model.inverse_transform(before)
+    assert np.all(np.sqrt(np.mean(moved**2, axis=0)) < 0.02 * X.std(axis=0))
+
+
 def test_an_exact_fit_is_refused_unless_told_so(tmp_path):
     clean, data = drawn(200, 0, noise=0.0)
     model = RobustMatrixCompletion(replace="all").fit(data)

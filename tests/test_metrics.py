@@ -23,6 +23,14 @@ def test_robust_r2():
     assert metrics.robust_r2_scorer(model, y[:, None], spoilt) > 1 - 1e-12
 
 
+@pytest.mark.parametrize("weight", [0.1, 1 / 3, 1.0, 7.0])
+def test_equal_weights_change_nothing(weight, rng):
+    """Sums of tenths are no multiples of a tenth: the median lay at a value, not between two."""
+    y, predicted = rng.standard_normal((2, 20))
+    weights = np.full(20, weight)
+    assert metrics.robust_r2_score(y, predicted, sample_weight=weights) == metrics.robust_r2_score(y, predicted)
+
+
 def test_metrics_by_hand():
     assert metrics.outlier_precision_recall([1, 1, 0], [1, 1, 1]) == (2 / 3, 1.0)
     assert metrics.outlier_precision_recall([0, 0], [0, 0]) == (1.0, 1.0)

@@ -25,9 +25,7 @@ class ImputerMixin(LimitsMixin):
     _was_sparse: bool
 
     def _as_told(self, X: Any) -> Any:
-        if hasattr(X, "dtypes") and hasattr(X, "isna") and any(str(kind) == "object" for kind in X.dtypes):
-            X = X.mask(X.isna(), np.nan)  # NA in a column of objects is no number
-        return marked(X, self.missing_values)
+        return marked(super()._as_told(X), self.missing_values)
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         columns = {

@@ -99,6 +99,8 @@ class MatrixMixin(FitMixin):
 
     def _as_told(self, X: Any) -> Any:
         """X with NaN where it is missing."""
+        if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
+            return X.mask(X.isna(), np.nan)  # NA in a column of objects is no number
         return X
 
     def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
@@ -163,8 +165,10 @@ class MatrixMixin(FitMixin):
         return self._space.regress(entries, n_jobs=self.n_jobs, **what)
 
     def _told(self, entries: Entries) -> Entries:
-        """The entries of which a likelihood is known: those in columns that are identifiable."""
-        lost = self.undetermined_columns_
+        """The entries of which a likelihood is known: those in columns that are identifiable, if any is."""
+        lost = getattr(self, "undetermined_columns_", ())  # of a fit on its way nothing is known of that
+        if len(lost) == entries.shape[1]:
+            return entries
         return entries.subset(~np.isin(entries.cols, lost)) if len(lost) else entries
 
     def _judge_entries(self, X: Any) -> Judged:

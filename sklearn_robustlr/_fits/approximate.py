@@ -192,7 +192,7 @@ class LazyModel:
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
         other = None
         if refined is not None:
-            other = refined.missed(self.averaged.entries, self.averaged.held, self.averaged.space.scale)
+            other = _missed(refined, self.averaged)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
         if self._takes_place_of(explained, other) or (weighted and refined is None):
@@ -204,9 +204,12 @@ class LazyModel:
     def is_worse_than(self, refined: SharpColumns) -> bool:
         """Whether these columns predict held-out entries better, beyond chance."""
         model = self.averaged
-        return model is not None and model.errors.are_more_than(
-            refined.missed(model.entries, model.held, model.space.scale)
-        )
+        return model is not None and model.errors.are_more_than(_missed(refined, model))
+
+    def is_better_than(self, refined: SharpColumns) -> bool:
+        """Whether these columns predict held-out entries worse, beyond chance."""
+        model = self.averaged
+        return model is not None and model.errors.are_less_than(_missed(refined, model))
 
     def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
@@ -230,6 +233,11 @@ class LazyModel:
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
         return rest is None or others.are_less_than(rest, by=_BETTER)
+
+
+def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:
+    """Absolute errors of columns at the held-out entries of a model, in its units."""
+    return refined.missed(model.entries, model.held, model.space.scale)
 
 
 def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:

@@ -21,7 +21,7 @@ from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .measurements import LowRankFit, above_rounding, are_single, check_size
-from .refined import as_refined, by_own_noise, has_few_inliers, regressed_again
+from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
 # Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact; rows and
@@ -90,12 +90,9 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
         if without is not None:
             return without
         fit = regressed_again(entries, fit, options)
-        fit, refined = by_own_noise(entries, kept, fit, model, options)
-        explained = None
-        if fit.converged:
-            explained = Explained.of(
-                entries, fit if refined is None else as_refined(entries, fit, refined, options).fit
-            )
+        refinable = by_own_noise(entries, kept, fit, model, options)
+        fit, refined = refinable
+        explained = explained_by(entries, refinable, options) if fit.converged else None
         is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
         approximation = None if is_exact else model.instead_of(fit, explained, refined)
         if approximation is not None:

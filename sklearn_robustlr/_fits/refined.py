@@ -9,16 +9,16 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
-from .._selection.verdict import DECAYS
+from .._selection.verdict import DECAYS, DOUBTFUL
 from .._solvers.mending import broken
 from .._utils.linalg import degrees_of_freedom
 from .._utils.rules import FLAG_WIDTH
-from .._utils.stats import find_repeated
+from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Masks, Options, StopReason
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import fit_core
 from .measurements import LowRankFit
-from .sharp import OwnNoise, SharpColumns, refined_columns
+from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
 # Inliers per degree of freedom beyond which the prior of a posterior mean changes little. Of 283 noisy matrices of 20 x
 # 20 to 500 x 300 the error beside that of least squares is 0.96 (geometric mean) with 5 inliers per degree of freedom,
@@ -26,6 +26,8 @@ from .sharp import OwnNoise, SharpColumns, refined_columns
 _MANY = 12.0
 # Most entries times squared rank of a matrix that it is computed of: a fifth of a second on one thread.
 _MOST_WORK = 1e7
+# Share of the length of a column's unit vector that directions have from which it has most of one.
+_APART = 0.5
 
 
 def has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
@@ -73,34 +75,95 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     """A noisy fit and its columns, where rows or columns have noise of their own.
 
     One that has not converged is made again where these predict better than the `model`: the low rank does not depend
-    on the units of rows and columns, and in those of their noise all of it is alike.
+    on the units of rows and columns, and in those of their noise all of it is alike. So it is where columns have noise
+    of their own, or one has most of a direction to itself, which may be its noise, and that is likelier.
     """
     ended = fit.verdict == DECAYS or fit.verdict.code is StopReason.INTERRUPTED
-    own = None if ended or not options.polish else OwnNoise.of(entries, fit)
-    if own is None or find_repeated(entries.y, entries.rows, entries.cols).any():
+    if ended or not options.polish or find_repeated(entries.y, entries.rows, entries.cols).any():
         return Refinable(fit)
-    refined = refined_columns(entries, fit, own)
+    own = OwnNoise.of(entries, fit)
+    refined = None if own is None else refined_columns(entries, fit, own)
+    if (own is not None and not own.of_rows) or has_column_apart(fit):
+        alike = _in_units_of_noise(entries, kept, fit, refined, model, options)
+        if alike is not None:
+            return alike
     if fit.converged or refined is None:
         return Refinable(fit, refined)
     if not model.is_worse_than(refined):
         return Refinable(fit)
     row, column = refined.deviations(entries)
-    alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
-    found = fit_core(alike, kept, options.apart, None)
-    if found.verdict.code is not StopReason.NOISY:
-        return Refinable(fit)
     unit = float(np.sqrt(np.mean(column**2)))
-    left, right = found.factors
-    found = replace(
-        found,
-        scale=found.scale * unit,
-        threshold=found.threshold * unit,
-        n_iter=fit.n_iter + found.n_iter,
-        history=fit.history,
-        restart_scores=fit.restart_scores,
-    ).with_factors(left * row[:, None], right * column[:, None])
+    found = _again(entries, kept, fit, row, column / unit, options)
+    if found is None:
+        return Refinable(fit)
     again = refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True))
     return Refinable(found, again) if again is not None and model.is_worse_than(again) else Refinable(fit)
+
+
+def has_column_apart(fit: LowRankFit) -> bool:
+    """Whether a fit with noise has a column that has most of a direction to itself."""
+    noisy = fit.verdict.code is not StopReason.EXACT and np.isfinite(fit.threshold) and fit.scale > 0.0
+    return bool(noisy and np.max(np.sum(fit.right.astype(np.float64) ** 2, axis=1)) > _APART)
+
+
+def _again(
+    entries: Entries, kept: Masks, fit: LowRankFit, row: np.ndarray, column: np.ndarray, options: Options
+) -> LowRankFit | None:
+    """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy."""
+    units = row[entries.rows] * column[entries.cols]
+    found = fit_core(entries.with_values((entries.y / units).astype(entries.dtype)), kept, options.apart, None)
+    if found.verdict.code is not StopReason.NOISY:
+        return None
+    left, right = found.factors
+    found = replace(found, n_iter=fit.n_iter + found.n_iter, history=fit.history, restart_scores=fit.restart_scores)
+    return found.with_factors(left * row[:, None], right * column[:, None])
+
+
+def _in_units_of_noise(
+    entries: Entries,
+    kept: Masks,
+    fit: LowRankFit,
+    refined: SharpColumns | None,
+    model: LazyModel,
+    options: Options,
+) -> Refinable | None:
+    """A fit made in units of the noise that the model has for columns, refined; None where it is not likelier.
+
+    Where it is, but the model predicts better, a fit that has converged is not to be trusted. One that has not is to be
+    better than the model.
+    """
+    if model.averaged is None:
+        return None
+    size = model.averaged.space.noise
+    size = size / np.sqrt(np.mean(size**2))
+    found = _again(entries, kept, fit, np.ones(entries.shape[0]), size, options)
+    if found is None:
+        return None
+    own = OwnNoise.of(*divided(entries, found, size))
+    variances, of_rows = (np.ones(len(size)), False) if own is None else own
+    again = refined_columns(entries, found, OwnNoise(variances * size**2, of_rows), size)
+    before = refined if refined is not None else refined_columns(entries, fit)
+    if again is None:
+        return None
+    if before is not None and sign_of_mean(again.log_density(entries) - before.log_density(entries)) <= 0:
+        return None
+    if not fit.converged:
+        return Refinable(found, again) if model.is_worse_than(again) else None
+    return Refinable(replace(fit, verdict=DOUBTFUL)) if model.is_better_than(again) else Refinable(found, again)
+
+
+def divided(entries: Entries, fit: LowRankFit, units: np.ndarray) -> tuple[Entries, LowRankFit]:
+    """Entries and a fit of them in these units of columns."""
+    alike = entries.with_values((entries.y / units[entries.cols]).astype(entries.dtype))
+    return alike, fit.with_factors(fit.factors.left, fit.factors.right / units[:, None])
+
+
+def explained_by(entries: Entries, found: Refinable, options: Options) -> Explained:
+    """What a fit explains, in units of the noise of each column where that is refined."""
+    if found.refined is None:
+        return Explained.of(entries, found.fit)
+    fit, space, _ = as_refined(entries, found.fit, found.refined, options)
+    return Explained.of(*divided(entries, replace(fit, threshold=FLAG_WIDTH), space.noise))
 
 
 def as_refined(

@@ -68,31 +68,38 @@ class Missed(NamedTuple):
 
 @dataclass(frozen=True)
 class SharpColumns:
-    """The row space of a fit of a sharp rank as `columns` of a model, and the `unit` that they are in."""
+    """The row space of a fit of a sharp rank as `columns` of a model, each in the `unit` times its `size`."""
 
     columns: Columns
     unit: float
+    size: np.ndarray
 
     @classmethod
-    def of(cls, entries: Entries, fit: LowRankFit) -> SharpColumns | None:
-        """The columns, apart from their covariances.
+    def of(cls, entries: Entries, fit: LowRankFit, size: np.ndarray | None = None) -> SharpColumns | None:
+        """The columns, apart from their covariances, in units of these sizes (None: all are one).
 
         None where the fit tells no noise, has no direction, or is larger than the data.
         """
         if not (np.isfinite(fit.threshold) and fit.rank and fit.scale > 0.0):
             return None
         n, p = entries.shape
+        size = np.ones(p) if size is None else size
         top = float(fit.singular_values[0])
-        size = top / np.sqrt(float(n) * p) * float(np.linalg.norm(fit.singular_values / top)) if top > 0.0 else 0.0
-        unit = max(size, float(fit.scale))  # squares of extreme sizes are no numbers
+        whole = top / np.sqrt(float(n) * p) * float(np.linalg.norm(fit.singular_values / top)) if top > 0.0 else 0.0
+        unit = max(whole, float(fit.scale))  # squares of extreme sizes are no numbers
         if not unit <= float(np.abs(entries.y).max()):
             return None
-        loadings = (fit.right * (fit.singular_values / np.sqrt(n) / unit)).astype(np.float64)
+        loadings = (fit.right * (fit.singular_values / np.sqrt(n) / unit)).astype(np.float64) / size[:, None]
         k = loadings.shape[1]
-        law = NoiseLaw.start(np.full(p, max(float(fit.scale) / unit, _LEAST_NOISE) ** 2), True)
+        law = NoiseLaw.start(np.maximum(float(fit.scale) / unit / size, _LEAST_NOISE) ** 2, True)
         none = np.zeros((p, k * (k + 1) // 2))
         law = replace(law.without_wide(), common=True)
-        return cls(Columns(loadings, none, np.zeros(p), law, center=np.zeros(k)), unit)
+        return cls(Columns(loadings, none, np.zeros(p), law, center=np.zeros(k)), unit, size)
+
+    @property
+    def units(self) -> np.ndarray:
+        """Unit of each column."""
+        return self.unit * self.size
 
     @property
     def prior(self) -> np.ndarray:
@@ -101,35 +108,29 @@ class SharpColumns:
         return len(loadings) / np.maximum(np.sum(loadings**2, axis=0), _LEAST_NOISE**2)
 
     def table(self, entries: Entries) -> Table:
-        """Entries in the unit."""
-        p = entries.shape[1]
-        return Table.of(entries, np.zeros(p), np.full(p, self.unit))
+        """Entries in the units."""
+        return Table.of(entries, np.zeros(entries.shape[1]), self.units)
 
     def space(self, entries: Entries, seen: Entries) -> ModelSpace:
         """The space of one member, calibrated by some of these entries, of all those that were `seen`."""
         p = entries.shape[1]
         table = self.table(entries)
-        group = np.random.RandomState(0).randint(round(1.0 / HELD_OUT), size=len(table.values))
-        n_groups = min(-(-_CALIBRATED // max(int(HELD_OUT * len(group)), 1)), group.max(initial=0) + 1)
-        held = group < n_groups
-        order = np.argsort(group[held], kind="stable")
-        each = [self._missed(table, group == g) for g in range(n_groups)]
-        missed = Missed(*(np.concatenate(part) for part in zip(*each, strict=True)))
+        missed, cols = self._held_out(table)
         law, edge = self.columns.law, edge_power(len(seen.y), *seen.shape)
-        error = missed.deviation**2 / law.inlier_variances[table.cols[held][order]] - 1.0
+        error = missed.deviation**2 / law.inlier_variances[cols] - 1.0
         error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
         return ModelSpace(
             names=(SHARP,),
             members=(self.columns,),
             weights=np.ones(1),
             shift=np.zeros(p),
-            scale=np.full(p, self.unit),
+            scale=self.units,
             low=np.full(p, -np.inf),
             high=np.full(p, np.inf),
             center=np.zeros(0),
             stuck=StuckValues.none(entries.dtype),
             screen=None,
-            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2)) if held.any() else np.nan),
+            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2)) if len(cols) else np.nan),
             calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
             share_beyond=share_beyond(power_of(self.columns.scaled, law), edge, error),
             usual_weight=table.usual_weight,
@@ -139,11 +140,28 @@ class SharpColumns:
         """Standard deviations of the noise: of rows, in units of those of columns, and of columns."""
         noise = regress(self.table(entries), self.columns).noise
         rows = np.ones(entries.shape[0]) if noise is None else np.sqrt(noise)
-        return rows, self.unit * np.sqrt(self.columns.law.variances)
+        return rows, self.units * np.sqrt(self.columns.law.variances)
+
+    def log_density(self, entries: Entries) -> np.ndarray:
+        """Logarithms of the densities of some entries, each left out: they are the same for columns of other fits."""
+        missed, cols = self._held_out(self.table(entries))
+        law = self.columns.law
+        variance = np.maximum(missed.deviation**2 - law.inlier_variances[cols], 0.0)
+        return np.log(np.maximum(law.density(missed.error, variance, cols), _LEAST_DENSITY)) - np.log(self.units[cols])
+
+    def _held_out(self, table: Table) -> tuple[Missed, np.ndarray]:
+        """Errors at some entries that are left out, a tenth of all or more, and the columns of these."""
+        group = np.random.RandomState(0).randint(round(1.0 / HELD_OUT), size=len(table.values))
+        n_groups = min(-(-_CALIBRATED // max(int(HELD_OUT * len(group)), 1)), group.max(initial=0) + 1)
+        order = np.argsort(group, kind="stable")
+        each = [self._missed(table, group == g) for g in range(n_groups)]
+        cols = table.cols[order[: sum(len(part.error) for part in each)]]
+        return Missed(*(np.concatenate(part) for part in zip(*each, strict=True))), cols
 
     def missed(self, entries: Entries, held: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Absolute errors at the entries of a mask, each left out, in units of the scale of its column."""
-        return np.abs(self._missed(self.table(entries), held).error) * self.unit / scale[entries.cols[held]]
+        cols = entries.cols[held]
+        return np.abs(self._missed(self.table(entries), held).error) * self.units[cols] / scale[cols]
 
     def _missed(self, table: Table, held: np.ndarray) -> Missed:
         """Errors at entries that are left out of their rows, and of their columns by the leverage they have there."""
@@ -323,10 +341,13 @@ def _centred(columns: Columns, mean: np.ndarray) -> Columns:
     return replace(columns, loadings=loadings, center=mean / left)
 
 
-def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = None) -> SharpColumns | None:
+def refined_columns(
+    entries: Entries, fit: LowRankFit, own: OwnNoise | None = None, size: np.ndarray | None = None
+) -> SharpColumns | None:
     """The columns of a sharp fit refined by all entries and their precisions, and by the noise of each column.
 
-    `own` are variances of that to begin at (None: all columns have the same noise).
+    `own` are variances of that to begin at (None: all columns have the same noise), `size` the units in which the noise
+    of columns is drawn to a common one (None: those of the data).
 
     None where it has none to refine, or where the noise is that of rounding: next to nothing of it is left.
 
@@ -334,7 +355,7 @@ def refined_columns(entries: Entries, fit: LowRankFit, own: OwnNoise | None = No
     and columns alternate under a robust law of one noise scale, that of an entry of weight one, without a wide part:
     what is beyond the noise is an error.
     """
-    start = SharpColumns.of(entries, fit)
+    start = SharpColumns.of(entries, fit, size)
     if start is None:
         return None
     columns = _centred(start.columns, np.sqrt(entries.shape[0]) * fit.left.astype(np.float64).mean(axis=0))

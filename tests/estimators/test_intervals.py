@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer
@@ -429,3 +430,18 @@ def test_errors_of_one_size_are_found_and_do_not_widen_intervals(seed):
     lower, upper = model.predict_interval(data, coverage=0.9)
     value = clean + 0.2 * np.random.RandomState(seed + 1).standard_normal(clean.shape)
     assert 0.84 < np.mean(((lower <= value) & (value <= upper))[np.isnan(data)]) < 0.95
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (20, 6)])
+def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape):
+    """Of small tables two thirds of the values were within 90 % of the draws, which ended where the data do."""
+    rng = np.random.RandomState(0)
+    data = rng.standard_normal((shape[0], 2)) @ rng.standard_normal((2, shape[1])) + 0.3 * rng.standard_normal(shape)
+    data[rng.uniform(size=shape) < 0.25] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = RobustMatrixCompletion().fit(data)
+    drawn = model.sample_imputations(data, 500, random_state=0)[:, np.isnan(data)]
+    for coverage in (0.5, 0.9):
+        low, high = (end[np.isnan(data)] for end in model.predict_interval(data, coverage))
+        assert_allclose(np.mean((low <= drawn) & (drawn <= high)), coverage, atol=0.12)

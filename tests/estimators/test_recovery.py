@@ -227,3 +227,17 @@ def test_only_flattened_matrices_have_coefficients():
     problem = make_measurements(200, (9, 8), 1, ensemble="rank_one", random_state=0)
     model = RobustLowRankRecovery(measurements="rank_one", shape=(9, 8)).fit(problem.data, problem.target)
     assert not hasattr(model, "coef_") and model.matrix_.shape == (9, 8)
+
+
+def test_nothing_is_known_where_nothing_was_found():
+    """No positive semi-definite matrix is near one without positive eigenvalues: standard errors were zero."""
+    p = make_measurements(shape=(15, 15), rank=2, symmetric=True, noise=0.1, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model = RobustLowRankRecovery(shape=(15, 15), symmetric=True).fit(p.data, -p.target)
+    assert np.isinf(model.predict(p.data, return_std=True)[1]).all()
+
+
+def test_targets_that_were_in_single_precision_are_no_outliers():
+    p = make_measurements(shape=(15, 12), rank=2, outliers=0.0, random_state=0)
+    model = RobustLowRankRecovery(shape=(15, 12)).fit(p.data, p.target.astype(np.float32).astype(np.float64))
+    assert model.stop_reason_ == "exact" and not model.outliers_.any()

@@ -43,7 +43,7 @@ def repaired(request):
 
 def test_a_table_converges_and_is_better_than_medians(repaired):
     X, data, missing, wrong, model, out = repaired
-    assert model.converged_ and model.stop_reason_ == "approximate"
+    assert model.converged_ and model.stop_reason_ in ("approximate", "noisy")
     medians = np.nanmedian(data, axis=0)
     for where in (missing, wrong):
         error = [np.sqrt(np.mean(((guess - X) / X.std(axis=0))[where] ** 2)) for guess in (out, medians + 0 * X)]

@@ -87,3 +87,16 @@ def test_few_inliers_with_noise_are_drawn_towards_what_is_likely():
         assert model.stop_reason_ == "noisy" and model.rank_ == 2
         ratios.append(error / least_squares_error(problem, 2))
     assert np.exp(np.mean(np.log(ratios))) < 1.0
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((80, 12), 2), ((80, 12), 1), ((300, 40), 3)])
+@pytest.mark.parametrize("estimator", [RobustMatrixCompletion, RobustPCA])
+def test_numbers_that_were_in_single_precision_are_no_outliers(shape, rank, estimator):
+    """Of such tables, as of files of images, up to a tenth was flagged: large numbers are rounded by more."""
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    data = clean.astype(np.float32).astype(np.float64)
+    model = estimator().fit(data)
+    assert model.stop_reason_ == "exact" and model.rank_ == rank and not model.outliers_.any()
+    data[:5, 0] += 1e-4
+    assert estimator().fit(data).outliers_.sum() == 5

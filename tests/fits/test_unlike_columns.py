@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -70,6 +71,49 @@ def test_noise_of_rows_differs(seed):
         for guess in (estimate, np.broadcast_to(np.nanmedian(data, axis=0), data.shape))
     )
     assert error < 0.2 * medians
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 10.0, 1e6])
+def test_the_units_of_a_column_do_not_matter(factor):
+    """Intervals of one in tenths of its unit held half of its values, those of one in thousands were 200 times as wide.
+
+    In the first a dozen values were flagged, in the other no error was found.
+    """
+    _, true, data, wrong, hidden = table(0.3, shape=(100, 20), mean=0.0, gross=0.04, seed=2)
+    units = np.where(np.arange(20) == 1, factor, 1.0)
+    plain, model = RobustMatrixCompletion().fit(data), RobustMatrixCompletion().fit(data * units)
+    assert model.converged_ and not len(model.undetermined_columns_)
+    assert model.outliers_[wrong].all() and model.outliers_[~wrong].mean() < 0.005
+    estimate = model.transform(data * units) / units
+    error, alike = (
+        np.sqrt(np.mean((guess - true)[hidden & (units == factor)] ** 2)) for guess in (estimate, plain.transform(data))
+    )
+    assert error < 1.25 * alike
+    low, high = model.predict_interval(data * units)
+    assert np.mean(((low <= true * units) & (true * units <= high))[:, 1]) > 0.8
+    width = np.ptp(np.array(plain.predict_interval(data))[:, :, 1], axis=0)
+    assert_allclose(np.median((high - low)[:, 1] / factor / width), 1.0, atol=0.35)
+
+
+@pytest.mark.filterwarnings("ignore:1 columns of X:UserWarning")
+@pytest.mark.parametrize("kind", ["sharp", "approximate"])
+def test_a_column_that_was_empty_takes_no_part_in_new_rows(kind):
+    """Values there were flagged, replaced by zero, and moved the other columns by a standard deviation."""
+    data = table(0.3, shape=(100, 12), gross=0.0)[2] if kind == "sharp" else load_breast_cancer().data[:100, :10]
+    known = data.copy()
+    known[:, 4] = np.nan
+    model = RobustMatrixCompletion(keep_empty_features=True, replace="outliers").fit(known)
+    assert model.stop_reason_ == ("noisy" if kind == "sharp" else "approximate")
+    others = np.arange(data.shape[1]) != 4
+    assert_array_equal(model.transform(data)[:, others], model.transform(known)[:, others])
+    repaired, seen = model.transform(data)[:, 4], np.isfinite(data[:, 4])
+    assert_array_equal(repaired[seen], data[seen, 4])
+    assert not model.detect_outliers(data)[:, 4].any()
+    assert not np.nan_to_num(model.outlier_probability(data)[:, 4]).any()
+    assert_array_equal(model.score_samples(data), model.score_samples(known))
+    components = RobustPCA(2).fit(known)
+    assert_array_equal(components.transform(data), components.transform(known))
+    assert_array_equal(components.score_samples(data), components.score_samples(known))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
