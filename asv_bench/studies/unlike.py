@@ -14,6 +14,8 @@ unrelated: 1, 3 or 8 of 80 columns, of random numbers, have nothing in common wi
 rows: half of the rows have 5 or 20 times the noise of the others, without gross errors; or noise is 10 or 20 % of each
 entry of a table of sales (lognormal sizes of shops and products).
 
+units: the values of one of 20 or 30 columns are multiplied; the figures are those of this column.
+
 few: 12 columns, six of which have 2, 3, 5, 8, 12 or 20 values.
 
 The root mean square error of hidden entries in units of the noise (few: of the sd of the column) beside that of the
@@ -102,6 +104,16 @@ def run_rows(kind, amount, seed):
     return judged(data, true, true, wrong, true.std(axis=0), IterativeImputer(random_state=0))
 
 
+def run_units(factor, shape, seed):
+    rng = np.random.RandomState(seed)
+    clean = sharp(shape, rng)
+    true = clean + 0.3 * rng.standard_normal(shape)
+    data, wrong = spoilt(true, rng, 8.0)
+    units = np.where(np.arange(shape[1]) == 1, factor, 1.0)
+    peer = SimpleImputer(strategy="median")
+    return judged(data * units, true * units, clean * units, wrong, 0.3 * units, peer, own=slice(1, 2))
+
+
 def run_few(count, seed):
     rng = np.random.RandomState(seed)
     true = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12)) + 0.3 * rng.standard_normal((300, 12))
@@ -120,6 +132,10 @@ ROWS = {
             f"{kind} {amount:g}": [(kind, amount)]
             for kind, amount in (("instruments", 5.0), ("instruments", 20.0), ("relative", 0.1), ("relative", 0.2))
         },
+    ),
+    "units": (
+        run_units,
+        {f"{factor:g}": [(factor, (100, 20)), (factor, (200, 30))] for factor in (1.0, 1e-6, 1e-3, 10.0, 1e3, 1e6)},
     ),
     "few": (run_few, {str(count): [(count,)] for count in (2, 3, 5, 8, 12, 20)}),
 }

@@ -99,7 +99,7 @@ def test_the_units_of_a_column_do_not_matter(factor):
 @pytest.mark.parametrize("kind", ["sharp", "approximate"])
 def test_a_column_that_was_empty_takes_no_part_in_new_rows(kind):
     """Values there were flagged, replaced by zero, and moved the other columns by a standard deviation."""
-    data = table(0.3, shape=(100, 12), gross=0.0)[2] if kind == "sharp" else load_breast_cancer().data[:100, :10]
+    data = table(0.3, shape=(100, 25), gross=0.0)[2] if kind == "sharp" else load_breast_cancer().data[:100, :10]
     known = data.copy()
     known[:, 4] = np.nan
     model = RobustMatrixCompletion(keep_empty_features=True, replace="outliers").fit(known)
