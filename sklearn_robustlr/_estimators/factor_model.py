@@ -10,7 +10,7 @@ from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from ..metrics import check_weights
 from .chunks import by_chunks
-from .matrix import MatrixMixin
+from .matrix import MatrixMixin, entries_told
 
 # Variance of directions without noise, in units of the largest: with zero there is no density.
 _LEAST = 1e-9
@@ -130,7 +130,7 @@ class FactorModelMixin(MatrixMixin):
         True
         """
         check_is_fitted(self)
-        entries = self._told(self._entries(X, reset=False)[1])
+        entries = entries_told(self, X)
         fit = self._regress(entries, residual=True, threshold=self.threshold_)
         gross = self._space.gross(entries, fit)
         unit = self._unit  # squares of extreme sizes overflow

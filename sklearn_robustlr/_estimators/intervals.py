@@ -19,7 +19,7 @@ from .._utils.rules import FLAG_WIDTH
 from .chunks import by_chunks
 from .docs import documented
 from .imputer import ImputerMixin
-from .matrix import Learnt, entries_by_fold, weights_of_entries
+from .matrix import Learnt, entries_by_fold, entries_told, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -393,7 +393,7 @@ class IntervalMixin(ImputerMixin):
         True
         """
         check_is_fitted(self)
-        entries = self._told(self._entries(X, reset=False)[1])
+        entries = entries_told(self, X)
         gross = self._space.gross(entries, self._regress(entries, threshold=self.threshold_))
         noise = np.inf if self.stop_reason_ == "undetermined" else self.threshold_ / FLAG_WIDTH
         return row_scores(self._space, entries, gross, noise)

@@ -164,13 +164,6 @@ class MatrixMixin(FitMixin):
         """Regression of rows on the learned row space."""
         return self._space.regress(entries, n_jobs=self.n_jobs, **what)
 
-    def _told(self, entries: Entries) -> Entries:
-        """The entries of which a likelihood is known: those in columns that are identifiable, if any is."""
-        lost = getattr(self, "undetermined_columns_", ())  # of a fit on its way nothing is known of that
-        if len(lost) == entries.shape[1]:
-            return entries
-        return entries.subset(~np.isin(entries.cols, lost)) if len(lost) else entries
-
     def _judge_entries(self, X: Any) -> Judged:
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries, residual=True, threshold=self.threshold_)
@@ -224,6 +217,13 @@ class MatrixMixin(FitMixin):
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
+
+
+def entries_told(estimator: Any, X: Any) -> Entries:
+    """The entries of X of which a likelihood is known: those in columns that are identifiable, if any is."""
+    _, entries = estimator._entries(X, reset=False)
+    lost = getattr(estimator, "undetermined_columns_", ())  # of a fit on its way nothing is known of that
+    return entries if len(lost) == entries.shape[1] else entries.subset(~np.isin(entries.cols, lost))
 
 
 def forget_batches(estimator: Any) -> None:

@@ -92,15 +92,15 @@ def test_starts_in_workers_come_to_the_same(backend):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*have too few inliers:UserWarning")
-@pytest.mark.parametrize("law", ["normal", "heavy-tailed"])
 @pytest.mark.parametrize(
     ("shape", "most"), [((10, 6), 1.2), ((8, 12), 1.2), ((20, 6), 1.2), ((15, 8), 1.2), ((60, 8), 1.02)], ids=str
 )
-def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(shape, most, law):
+def test_columns_that_have_nothing_in_common_are_filled_as_by_medians(shape, most):
+    """Normal ones and heavy-tailed ones by turns."""
     ratios = []
     for seed in range(6):
         rng = np.random.RandomState(seed)
-        truth = rng.standard_normal(shape) if law == "normal" else rng.standard_t(3, shape)
+        truth = rng.standard_t(3, shape) if seed % 2 else rng.standard_normal(shape)
         hidden = rng.uniform(size=shape) < 0.3
         data = np.where(hidden, np.nan, truth)
         model = RobustMatrixCompletion(replace="all")
