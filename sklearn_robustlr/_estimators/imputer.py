@@ -25,7 +25,7 @@ class ImputerMixin(LimitsMixin):
     _was_sparse: bool
 
     def _as_told(self, X: Any) -> Any:
-        return marked(super()._as_told(X), self.missing_values)
+        return marked(X, self.missing_values)
 
     def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         columns = {

@@ -83,7 +83,7 @@ class MatrixMixin(FitMixin):
     def _entries(self, X: Any, *, reset: bool, entry_weight: Any = None) -> tuple[Any, Entries]:
         """Validated X, dense where absent entries are zeros, and its observed entries, those of no weight left out."""
         absent = check_choice("absent", self.absent, ABSENT)
-        X = _validated(self, self._as_told(X), reset)
+        X = _validated(self, self._as_told(_without_na(X)), reset)
         if sparse.issparse(X) and absent == "zero":
             memory.require_dense(X, fit=reset)
             X = X.toarray()
@@ -99,8 +99,6 @@ class MatrixMixin(FitMixin):
 
     def _as_told(self, X: Any) -> Any:
         """X with NaN where it is missing."""
-        if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
-            return X.mask(X.isna(), np.nan)  # NA in a column of objects is no number
         return X
 
     def _fit_matrix(self, rows: SeenRows, options: Options, init: Any) -> Learnt:
@@ -217,6 +215,13 @@ class MatrixMixin(FitMixin):
             rest = entries.subset(hidden)
             predicted[hidden] = self._space.residual(rest, factors) + rest.y
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
+
+
+def _without_na(X: Any) -> Any:
+    """A data frame with NaN in columns of objects in place of NA, which is no number; anything else as it is."""
+    if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
+        return X.mask(X.isna(), np.nan)
+    return X
 
 
 def entries_told(estimator: Any, X: Any) -> Entries:
