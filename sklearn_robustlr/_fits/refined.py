@@ -83,7 +83,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
         return Refinable(fit)
     own = OwnNoise.of(entries, fit)
     refined = None if own is None else refined_columns(entries, fit, own)
-    if (own is not None and not own.of_rows) or has_column_apart(fit):
+    if fit.converged and ((own is not None and not own.of_rows) or has_column_apart(fit)):
         alike = _in_units_of_noise(entries, kept, fit, refined, model, options)
         if alike is not None:
             return alike
@@ -129,8 +129,7 @@ def _in_units_of_noise(
 ) -> Refinable | None:
     """A fit made in units of the noise that the model has for columns, refined; None where it is not likelier.
 
-    Where it is, but the model predicts better, a fit that has converged is not to be trusted. One that has not is to be
-    better than the model.
+    Where it is, but the model predicts better, the fit is not to be trusted.
     """
     if model.averaged is None:
         return None
@@ -147,8 +146,6 @@ def _in_units_of_noise(
         return None
     if before is not None and sign_of_mean(again.log_density(entries) - before.log_density(entries)) <= 0:
         return None
-    if not fit.converged:
-        return Refinable(found, again) if model.is_worse_than(again) else None
     return Refinable(replace(fit, verdict=DOUBTFUL)) if model.is_better_than(again) else Refinable(found, again)
 
 
