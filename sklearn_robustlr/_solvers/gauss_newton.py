@@ -38,7 +38,7 @@ _ROUNDING = 32.0
 #: Conjugate gradients of a step, at most: passes over the data beside that of the gradient.
 MOST_CONJUGATE = 12
 # Fall of the gradient at which they end: weights change from step to step, but no more where all is met. With the
-# latter for all as many steps are made, and twice as many passes.
+# latter for all, of six matrices as many steps are made, and twice as many passes (``doubtful.py``: as many right).
 _NEAR, _CLOSE = 3e-2, 1e-3
 # Residuals, of many, that tell whether their law has a heavy tail.
 _SAMPLE = 20_000

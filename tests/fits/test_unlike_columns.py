@@ -95,6 +95,18 @@ def test_the_units_of_a_column_do_not_matter(factor):
     assert_allclose(np.median((high - low)[:, 1] / factor / width), 1.0, atol=0.35)
 
 
+def test_a_column_of_large_units_has_something_in_common_with_the_others():
+    """Nearly all of a direction is its own: in units of the data the others would tell nothing of it."""
+    rng = np.random.RandomState(2)
+    true = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 20)) + 0.3 * rng.standard_normal((100, 20))
+    hidden, wrong = rng.uniform(size=(2, 100, 20)) < np.array([0.2, 0.04])[:, None, None]
+    data = np.where(hidden, np.nan, true + 8.0 * wrong * rng.choice([-1.0, 1.0], true.shape))
+    data[:, 1] *= 10.0
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 2 and not len(model.undetermined_columns_)
+    assert model.outliers_[wrong & ~hidden].all()
+
+
 @pytest.mark.filterwarnings("ignore:1 columns of X:UserWarning")
 @pytest.mark.parametrize("kind", ["sharp", "approximate"])
 def test_a_column_that_was_empty_takes_no_part_in_new_rows(kind):
