@@ -26,8 +26,8 @@ from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 _MANY = 12.0
 # Most entries times squared rank of a matrix that it is computed of: a fifth of a second on one thread.
 _MOST_WORK = 1e7
-# Share of the length of a column's unit vector that directions have from which it has most of one: of 20 columns of rank
-# 2 alike they have 0.1 in the mean. With none, one in tenths of its unit is spoilt (``unlike.py --row units``).
+# Share of the length of a column's unit vector that directions have from which it has most of one. Of 20 columns of
+# rank 2 that are alike they have 0.1 in the mean (``asv_bench/studies/unlike.py --row units``; no other was tried).
 _APART = 0.5
 
 
