@@ -121,6 +121,11 @@ class LazyModel:
         faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
         return (first.has_no_end or bool(faint)) and not shown
 
+    def ends(self) -> tuple[int, ...]:
+        """Ranks at which its spectrum may end: that of the directions that stand out, and one more for the mean."""
+        seen = 0 if self._first is None else int(np.count_nonzero(self._first.signal > 1.0))
+        return (seen, seen + 1) if seen else ()
+
     def gap(self) -> Gap:
         """The widest gap between directions that stand out of the noise: errors may hide it from the first stage."""
         signal = np.empty(0) if self._first is None else self._first.signal

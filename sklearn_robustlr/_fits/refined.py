@@ -112,7 +112,8 @@ def _again(
 ) -> LowRankFit | None:
     """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy."""
     units = row[entries.rows] * column[entries.cols]
-    found = fit_core(entries.with_values((entries.y / units).astype(entries.dtype)), kept, options.apart, None)
+    alike = entries.with_values((entries.y / units).astype(entries.dtype))
+    found = fit_core(alike, kept, replace(options.apart, is_brief=True), None)
     if found.verdict.code is not StopReason.NOISY:
         return None
     left, right = found.factors

@@ -18,10 +18,12 @@ from .table import Table
 
 #: Power of a direction, in units of the most that noise has, below which it is dropped.
 NEGLIGIBLE = 0.1
-# Sweeps before the prior shrinks directions: what is weak at first may still be learnt.
-_FREE = 30
+# Sweeps before the prior shrinks directions, for what is weak at first may still be learnt, and most of all sweeps. Of
+# nine real tables with five kinds of damage and 232 cases of 58 others, errors are 0.996 and 1.004 of those with 30 and
+# 50 sweeps that end at half of the change below, which take a third longer; with 16 and 28 they are 0.997 and 1.005.
+_FREE, _SWEEPS = 20, 35
 #: Change of the mean logarithm of the variances below which sweeps end.
-SETTLED = 1e-2
+SETTLED = 2e-2
 # Noise at which a Gaussian law begins, in units of that of its start: what is weak is learnt before it can be noise. Of
 # nine real tables with half of the entries missing the error is 1.011 of the best peer's, 1.024 from the noise itself.
 _COLD = 0.1
@@ -182,7 +184,7 @@ def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndar
     return mean + columns.mean[where.cols], variance
 
 
-def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = 50, free: int = _FREE) -> Columns:
+def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEEPS, free: int = _FREE) -> Columns:
     """Alternate posteriors of rows and columns and the noise law until the noise has settled.
 
     After each sweep the rows are whitened, E[u u^T] = I, and the directions rotated, so that E[V^T V] is diagonal; its

@@ -16,9 +16,9 @@ from .._utils.rules import exact_tolerance
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, informative_count, is_exact, is_met
 from .evidence import EDGES, LEAST_EDGES, gain, is_better, left_over
 
-#: Fits that a screening search makes until one is exact, and one that another model may end until its rank is found. Of
-#: 136 matrices of a sharp rank the search of one makes more.
-PATIENCE = 6
+# Fits, none of them exact, after which a brief search is given up. Of 136 matrices of a sharp rank the search of one
+# makes more.
+_PATIENCE = 6
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank. With one at a time two of 100 doubtful problems are lost.
 _FURTHER = 3
@@ -51,8 +51,7 @@ class Ranks:
         self._solver = FixedRank(problem, options)
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = self.is_spent = False
-        #: Fits, none of them exact, after which the search is given up; None: as many as it takes.
-        self.patience: int | None = PATIENCE if options.screening else None
+        self._is_brief = options.screening or options.is_brief
         self._n_made = 0
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._reduced: dict[int, Fit] = {}
@@ -90,7 +89,7 @@ class Ranks:
 
     def must_end(self) -> bool:
         """Whether the search is to end: it was asked to, or has made all the fits or iterations it may, none exact."""
-        self.gave_up = self.patience is not None and not self._few and self._n_made >= self.patience
+        self.gave_up = self._is_brief and not self._few and self._n_made >= _PATIENCE
         self.is_spent = not self._few and self._options.meter.is_spent
         return self.gave_up or self.stopped or self.is_spent
 
@@ -163,10 +162,10 @@ class Ranks:
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
         return not self._options.screening and self.left_over(k) > 1.0
 
-    def leaves_noise(self, k: int) -> bool:
-        """Whether the fit of rank k has enough inliers, and their residuals have nothing in common."""
+    def leaves_noise(self, k: int, *, of: float = 1.0) -> bool:
+        """Whether the fit of rank k has enough inliers, `of` these, and their residuals have nothing in common."""
         fit = self.fit(k)
-        return not fit.heavy_tailed and has_enough_inliers(fit) and self.left_over(k) <= 1.0
+        return not fit.heavy_tailed and has_enough_inliers(fit, of=of) and self.left_over(k) <= 1.0
 
     def _explains(self, larger: int, k: int) -> bool:
         """Whether a larger rank explains what rank k leaves, fitted from there too.

@@ -13,6 +13,7 @@ from .._operators.base import Measurements, evaluate
 from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._solvers.descents import begin_at, descend, descend_from_tiny, go_on
+from .._solvers.mixture import SUPPORTED
 from .._solvers.subgradient import Descent, History
 from .._utils.linalg import product_spectrum, product_svd
 from .._utils.ranks import find_gap
@@ -21,7 +22,7 @@ from .._utils.stats import find_repeated
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
 from .candidates import LESS, Candidate, Candidates
 from .evidence import is_better
-from .ranks import PATIENCE, Ranks
+from .ranks import Ranks
 from .verdict import DECAYS, DOUBTFUL, has_many_inliers, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
@@ -217,6 +218,18 @@ class _Begin(NamedTuple):
     sharp: bool
 
 
+class _Advice(NamedTuple):
+    """What another model says: the rank to begin at, and whether its spectrum may decay, or does.
+
+    `has_end` says whether one that may decay ends, for a fit of the rank at which it may leaves noise alone.
+    """
+
+    rank: int
+    may_decay: bool = False
+    decays: bool = False
+    has_end: bool = True
+
+
 class _Search:
     """The candidates for the fit of one problem, and the order in which they come."""
 
@@ -243,8 +256,9 @@ class _Search:
             small = self._made.from_small_targets(only_sharp=True)
             if small is not None and small.settled:
                 yield small
-        first, may_decay, decays = self._ask(begin)
-        if decays:
+        advice = self._ask(begin)
+        first = advice.rank
+        if advice.decays:
             ends = self._likely if self._rival is not None and self._rival.may_end() else None
             if ends is not None and ends.settled:
                 yield ends
@@ -254,16 +268,15 @@ class _Search:
         if likely is not None and likely.settled and not is_exact(likely.fit):
             yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
-            small = self._made.from_small_targets(only_sharp=may_decay)
+            small = self._made.from_small_targets(only_sharp=advice.may_decay)
             if small is not None and small.settled:
                 yield small
+        if not advice.has_end:
+            yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         if options.is_start and begin.sharp and not is_exact(ranks.fit(first)):
             found = self._made.as_it_is(ranks.fit(first))
         else:
-            ranks.patience = PATIENCE if may_decay else ranks.patience
             found = self._made.choose(ranks, first, sharp=begin.sharp)
-            if ranks.gave_up and may_decay and not (ranks.stopped or options.screening):
-                yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         if likely is not None and not found.converged:
             yield likely
         yield found
@@ -293,8 +306,8 @@ class _Search:
         fit = ranks.fit(k)
         return is_exact(fit) or (has_many_inliers(fit) and ranks.choose(k, self._made.limit) == k)
 
-    def _ask(self, begin: _Begin) -> tuple[int, bool, bool]:
-        """Ask another model whether a rank is sharp: the rank to begin at, and whether the spectrum may decay, or does.
+    def _ask(self, begin: _Begin) -> _Advice:
+        """Ask another model whether a rank is sharp, and where to begin: where its spectrum may end.
 
         Where it says none, only an exact fit would be better. Errors may hide the gap of its rank from the sub-gradient
         method, but not from the model: so do entries of a second matrix in 8 of 20 matrices at a share of 40 %
@@ -303,17 +316,21 @@ class _Search:
         rival, descended, ranks, first = self._rival, begin.descended, begin.ranks, begin.rank
         guess = find_gap(descended.history.spectrum[-1]).rank
         if rival is None or begin.sharp or ranks.stopped:
-            return first, False, False
+            return _Advice(first)
         if self._watch is not None and self._watch("model", Factors(descended.left, descended.right)):
             ranks.stopped = True
-            return first, False, False
+            return _Advice(first)
         rank, ratio = rival.gap()
         rank = min(rank, self._made.limit)
         if SMALL_GAP <= ratio < np.inf and is_exact(ranks.fit(rank)):
-            return rank, False, False
-        if not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
-            return first, False, False
-        return first, not ranks.stopped, not ranks.stopped and rival.has_decaying_spectrum(guess, begin.gap)
+            return _Advice(rank)
+        if ranks.stopped or not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
+            return _Advice(first)
+        if rival.has_decaying_spectrum(guess, begin.gap):
+            return _Advice(first, may_decay=True, decays=True)
+        ends = [k for k in rival.ends() if k <= self._made.limit]
+        end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
+        return _Advice(end or first, may_decay=True, has_end=end is not None)
 
     def _second_opinions(self, found: Candidate, drowned: bool) -> Iterator[Candidate]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.

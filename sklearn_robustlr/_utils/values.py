@@ -121,6 +121,8 @@ class Options:
     rank_is_loose: bool = False
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     screening: bool = False
+    #: A search for the rank is given up after a few fits: that of another fit to the same data is known.
+    is_brief: bool = False
     #: A fit with noise is only a start for a fit of more data, which will look at the ranks beside it: without, a noisy
     #: matrix of 300 x 300 takes half as long again.
     is_start: bool = False
@@ -166,6 +168,10 @@ class Rival(Protocol):
 
     def has_decaying_spectrum(self, guess: int, gap: float, *, strict: bool = True) -> bool:
         """Whether there is, or if not `strict` may be, no sharp rank, although a `gap` speaks for rank `guess`."""
+        ...
+
+    def ends(self) -> tuple[int, ...]:
+        """Ranks at which its spectrum may end."""
         ...
 
     def gap(self) -> tuple[int, float]:

@@ -229,13 +229,13 @@ def test_sensors_that_are_stuck_for_half_of_the_time_are_seen_through():
     assert_allclose(model.fit_transform(np.where(stuck, clean[first - 1, np.arange(80)], clean)), clean, atol=1e-8)
 
 
-def test_a_fit_that_is_worse_than_medians_is_not_claimed():
-    """Parts of a whole: the mean of the rows is one direction, and says no more than the medians do."""
-    data = np.random.default_rng(1).dirichlet([3, 2, 3, 4, 5, 1], 100)
-    hidden = np.random.default_rng(101).random(data.shape) < 0.1
+@pytest.mark.parametrize("seed", [1, 22, 31])
+def test_no_fit_of_parts_of_a_whole_is_worse_than_medians(seed):
+    """The mean of the rows is one direction, and says no more than the medians do: 2 to 7 % less where it was found."""
+    data = np.random.default_rng(seed).dirichlet([3, 2, 3, 4, 5, 1], 100)
+    hidden = np.random.default_rng(100 + seed).random(data.shape) < 0.1
     X = np.where(hidden, np.nan, data)
-    with pytest.warns(ConvergenceWarning):
-        model = RobustMatrixCompletion().fit(X)
+    model = RobustMatrixCompletion().fit(X)
     size = data.std(axis=0)
     medians = np.broadcast_to(np.nanmedian(X, axis=0), X.shape)
     errors = [np.mean(((Z - data) / size)[hidden] ** 2) for Z in (model.transform(X), medians)]
