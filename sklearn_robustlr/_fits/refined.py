@@ -113,7 +113,8 @@ def _again(
     """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy."""
     units = row[entries.rows] * column[entries.cols]
     alike = entries.with_values((entries.y / units).astype(entries.dtype))
-    found = fit_core(alike, kept, replace(options.apart, is_brief=True), None)
+    # where the search was in vain, it may be again
+    found = fit_core(alike, kept, replace(options.apart, is_brief=not fit.converged), None)
     if found.verdict.code is not StopReason.NOISY:
         return None
     left, right = found.factors
