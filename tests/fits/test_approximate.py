@@ -137,6 +137,17 @@ def test_categories_in_columns_of_their_own_are_left_alone(groups, values, missi
     assert_array_equal(model.transform(X)[seen], X[seen])
 
 
+@pytest.mark.filterwarnings("ignore:1 rows of X:UserWarning")
+def test_a_sharp_rank_whose_spectrum_comes_near_to_the_noise_is_found():
+    """The last direction is three times the most that noise has; the search began at rank 19, and was given up."""
+    shape, options = (67, 80), {"noise": 0.2, "outliers": 0.1, "outlier_kind": "sign-flip", "condition": 8.0}
+    drawn = make_corrupted_matrix(shape, 4, observed=0.95, random_state=80, **options)
+    model = RobustMatrixCompletion(replace="all")
+    estimate = model.fit_transform(drawn.data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 4
+    assert np.linalg.norm(estimate - drawn.clean) < 0.08 * np.linalg.norm(drawn.clean)
+
+
 @pytest.mark.parametrize(("noise", "verdict"), [(0.0, "exact"), (0.1, "noisy")])
 def test_a_sharp_rank_beyond_the_directions_that_are_looked_for_is_found(noise, verdict):
     """The model grows to it: its spectrum ends there, and does not decay."""
