@@ -38,6 +38,12 @@ def _at_least(name, value, low):
         raise ValueError(f"{name} must be a finite number of at least {low}, got {value!r}.")
 
 
+def _errors(outliers, outlier_kind, magnitude):
+    _share("outliers", outliers)
+    _choice("outlier_kind", outlier_kind, OUTLIER_KINDS)
+    _at_least("magnitude", magnitude, 0)
+
+
 def _check_shape_rank(shape, rank):
     try:
         d1, d2 = shape
@@ -216,6 +222,9 @@ def make_measurements(
     _choice("ensemble", ensemble, ENSEMBLES)
     _at_least("noise", noise, 0)
     _at_least("condition", condition, 1)
+    _errors(outliers, outlier_kind, magnitude)
+    if not isinstance(symmetric, (bool, np.bool_)):
+        raise ValueError(f"symmetric must be True or False, got {symmetric!r}.")
     if symmetric and d1 != d2:
         raise ValueError(f"shape must be square when symmetric=True, got {shape!r}.")
     m = 6 * rank * (d1 + d2 - rank) if n_measurements is None else n_measurements
@@ -328,6 +337,9 @@ def make_corrupted_matrix(
     _choice("leverage", leverage, ("even", "heavy"))
     _at_least("noise", noise, 0)
     _at_least("condition", condition, 1)
+    _errors(outliers, outlier_kind, magnitude)
+    if not isinstance(mean, Real) or isinstance(mean, bool) or not np.isfinite(float(mean)):
+        raise ValueError(f"mean must be a finite number, got {mean!r}.")
     rng = check_random_state(random_state)
     clean = _low_rank((d1, d2), rank, condition, rng, leverage=leverage) + mean
     noisy = clean + noise * rng.standard_normal((d1, d2))

@@ -16,7 +16,7 @@ from .._fits.measurements import LowRankFit
 from .._operators.units import Problem
 from .._utils.checkpoint import Checkpoint
 from .._utils.threads import interruptible, single_threaded_blas
-from .._utils.values import Options
+from .._utils.values import Masks, Options
 from .._version import __version__
 from .html import SummaryMixin
 from .progress import Progress, describe
@@ -79,14 +79,16 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
             context = self._init_callback_context(max_subtasks=None)
             context.call_on_fit_task_begin(estimator=self, **data)
 
-        def report(problem: Problem, whole: bool) -> Progress:
-            return Progress(
-                self,
-                context,
-                data,
-                lambda left, right: self._snapshot(*problem.to_user_units(left, right)) if whole else None,
-                lambda solution: describe(problem, solution, whole),
-            )
+        def report(problem: Problem, whole: bool, masks: Masks | None) -> Progress:
+            def snapshot(left: np.ndarray, right: np.ndarray) -> dict[str, Any] | None:
+                if not whole:
+                    return None
+                left, s, right = problem.to_user_units(left, right)
+                if masks is not None:
+                    left, right = masks.filled(left, right)
+                return self._snapshot(left, s, right)
+
+            return Progress(self, context, data, snapshot, lambda solution: describe(problem, solution, whole))
 
         watched = context is not None or self.verbose
         with interruptible(), single_threaded_blas():

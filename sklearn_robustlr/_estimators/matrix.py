@@ -83,7 +83,7 @@ class MatrixMixin(FitMixin):
     def _entries(self, X: Any, *, reset: bool, entry_weight: Any = None) -> tuple[Any, Entries]:
         """Validated X, dense where absent entries are zeros, and its observed entries, those of no weight left out."""
         absent = check_choice("absent", self.absent, ABSENT)
-        X = _validated(self, self._as_told(_without_na(X)), reset)
+        X = _validated(self, self._as_told(_with_nan(X)), reset)
         if sparse.issparse(X) and absent == "zero":
             memory.require_dense(X, fit=reset)
             X = X.toarray()
@@ -217,8 +217,10 @@ class MatrixMixin(FitMixin):
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
 
 
-def _without_na(X: Any) -> Any:
-    """A data frame with NaN in columns of objects in place of NA, which is no number; anything else as it is."""
+def _with_nan(X: Any) -> Any:
+    """X with NaN where a masked array is masked, or a column of objects has NA, which is no number."""
+    if isinstance(X, np.ma.MaskedArray):
+        return X.data if X.mask is np.ma.nomask else np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
         return X.mask(X.isna(), np.nan)
     return X

@@ -97,7 +97,7 @@ def check_numeric(X: Any) -> None:
     columns, types = getattr(X, "columns", None), getattr(X, "dtypes", None)
     if columns is None or types is None:
         return
-    wrong = [str(name) for name, kind in zip(columns, types, strict=False) if _is_no_number(str(kind))]
+    wrong = [str(name) for j, (name, kind) in enumerate(zip(columns, types, strict=False)) if _is_no_number(kind, X, j)]
     if wrong:
         listed = ", ".join(repr(name) for name in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         raise ValueError(
@@ -106,9 +106,22 @@ def check_numeric(X: Any) -> None:
         )
 
 
-def _is_no_number(kind: str) -> bool:
-    """Whether the name of a type of pandas or polars is that of text, categories or times."""
-    return kind.lower().startswith(("str", "categor", "date", "time", "period", "interval", "enum", "duration"))
+def _is_no_number(kind: Any, X: Any, j: int) -> bool:
+    """Whether the type of column j of pandas or polars is that of text, categories or times, or objects like these."""
+    name = str(kind).lower()
+    if name == "object" and hasattr(X, "iloc"):
+        column = X.iloc[:, j]
+        return any(isinstance(value, str) for value in column[column.notna()]) and not _are_numbers(column)
+    return name.startswith(("str", "categor", "date", "time", "period", "interval", "enum", "duration"))
+
+
+def _are_numbers(column: Any) -> bool:
+    """Whether all values of a column of objects can be read as numbers, as those of a file may."""
+    try:
+        column.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def check_flag(name: str, value: Any) -> bool:

@@ -76,29 +76,34 @@ class SmallBlocks(NamedTuple):
         return None if fit is None else fit.repeated
 
 
-def fit_part(entries: Entries, masks: Masks, options: Options, start: Factors | None = None) -> Outcome:
-    """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns."""
+def fit_part(
+    entries: Entries, masks: Masks, options: Options, start: Factors | None = None, *, is_block: bool = True
+) -> Outcome:
+    """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns.
+
+    It `is_block` if others may have data to speak of.
+    """
     if start is not None:
         start = Factors(start.left[masks.rows], start.right[masks.columns])
     rival = options.rival
     if rival is not None:
         options = replace(options, likely=lambda: rival.factors(masks))
-    whole = bool(masks.rows.all() and masks.columns.all())
-    if not whole:
+    all_are_masked = masks.are_all()
+    if not all_are_masked:
         entries = entries.part(*masks)
     rank = None if options.rank is None else min(options.rank, *entries.shape)
     measurements = EntryMeasurements(entries.rows, entries.cols, entries.y, entries.shape)
-    return fit_measurements(measurements, replace(options, rank=rank), start, whole=whole)
+    options = replace(options, rank=rank)
+    if all_are_masked:
+        return fit_measurements(measurements, options, start)
+    return fit_measurements(measurements, options, start, whole=not is_block, masks=masks)
 
 
 def fit_core(entries: Entries, kept: Masks, options: Options, start: Factors | None) -> LowRankFit:
     """Fit the rows and columns of two entries and more; those of the others are zero."""
-    fit = fit_part(entries, kept, options, start).in_user_units()
-    whole = []
-    for factor, keep in ((fit.left, kept.rows), (fit.right, kept.columns)):
-        whole.append(np.zeros((len(keep), factor.shape[1]), factor.dtype))
-        whole[-1][keep] = factor
-    return replace(fit, left=whole[0], right=whole[1])
+    fit = fit_part(entries, kept, options, start, is_block=False).in_user_units()
+    left, right = kept.filled(fit.left, fit.right)
+    return replace(fit, left=left, right=right)
 
 
 def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:

@@ -13,7 +13,7 @@ from .._selection.search import Solution
 from .._solvers.mixture import unbiased_scale
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import exact_scale, flag_width
-from .._utils.values import Factors, Fit, Options, Verdict, is_exact
+from .._utils.values import Factors, Fit, Masks, Options, Verdict, is_exact
 
 # Share of the other values that a limit of a range is below, or above, and of the estimates at it that are there or
 # beyond: 0.99 and more of those of noisy matrices of rank 3 that were cut off at their 10 or 30 % quantile.
@@ -121,15 +121,21 @@ class Outcome:
 
 
 def fit_measurements(
-    measurements: Measurements, options: Options, start: Factors | None = None, *, whole: bool = True
+    measurements: Measurements,
+    options: Options,
+    start: Factors | None = None,
+    *,
+    whole: bool = True,
+    masks: Masks | None = None,
 ) -> Outcome:
     """Fit measurements from one start or several.
 
     `start` are factors of a fit to nearly the same data, in the user's units. `whole` says that the measurements are
-    all of the data: callbacks are then given estimators that can predict.
+    all of the data: callbacks are then given estimators that can predict. `masks` are the rows and columns that they
+    measure (None: all).
     """
     problem = make_problem(measurements)
-    progress = None if options.report is None else options.report(problem, whole)
+    progress = None if options.report is None else options.report(problem, whole, masks)
     begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
     best, scores = run_starts(problem, options, start=begin, progress=progress)
     repeated = None if best.left_out is None else _unrelated(best, measurements.y, best.left_out)

@@ -30,6 +30,18 @@ class Masks(NamedTuple):
     rows: np.ndarray
     columns: np.ndarray
 
+    def are_all(self) -> bool:
+        """Whether all rows and columns are masked."""
+        return bool(self.rows.all() and self.columns.all())
+
+    def filled(self, left: np.ndarray, right: np.ndarray) -> Factors:
+        """Factors of all rows and columns from those of the masked ones, the others zero."""
+        whole = []
+        for factor, keep in ((left, self.rows), (right, self.columns)):
+            whole.append(np.zeros((len(keep), factor.shape[1]), factor.dtype))
+            whole[-1][keep] = factor
+        return Factors(*whole)
+
 
 class StopReason(StrEnum):
     """Why a fit ended as it did: the codes of the attribute ``stop_reason_``.
@@ -134,8 +146,9 @@ class Options:
     rival: Rival | None = None
     #: Tells the factors that the rival holds likely, those of the rows and columns that are fitted.
     likely: Callable[[], Factors | None] | None = None
-    #: Makes the progress report of a problem; its second argument says whether that is all of the data.
-    report: Callable[[Any, bool], Any] | None = None
+    #: Makes the progress report of a problem; its second argument says whether that is all of the data, or a block of
+    #: them, the third which rows and columns have data (None: all do).
+    report: Callable[[Any, bool, Masks | None], Any] | None = None
 
     @property
     def apart(self) -> Options:

@@ -128,7 +128,7 @@ class IntervalDisplay:
         lower, upper, estimate = _completion(estimator)._intervals(_whole(X), coverage)
         axis, index = (0, row) if column is None else (1, column)
         name = "row" if column is None else "column"
-        if not isinstance(index, (int, np.integer)):
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
             raise TypeError(f"{name} must be an integer, got {index!r}.")
         if not -lower.shape[axis] <= index < lower.shape[axis]:
             raise ValueError(f"{name} must lie in 0 to {lower.shape[axis] - 1}, got {index}.")

@@ -168,6 +168,8 @@ class OutlierDisplay:
         >>> display.outliers
         array([False, False,  True])
         """
+        if not threshold >= 0.0:
+            raise ValueError(f"threshold must be at least 0, got {threshold!r}.")
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
         if y_true.shape != y_pred.shape:
             raise ValueError(f"y_true and y_pred must have one shape, got {y_true.shape} and {y_pred.shape}.")

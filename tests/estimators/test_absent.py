@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import BOTH
 from numpy.testing import assert_array_equal
@@ -25,6 +26,25 @@ def sparse_table(noise, rng, dtype=np.float64):
     X[X != 0] += noise * rng.standard_normal(np.count_nonzero(X))
     X[rng.uniform(size=X.shape) < 0.05] += 20.0
     return X.astype(dtype)
+
+
+def test_what_a_masked_array_masks_is_missing():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 20))
+    mask = rng.uniform(size=X.shape) < 0.2
+    masked, plain = np.ma.MaskedArray(np.where(mask, 999.0, X), mask), np.where(mask, np.nan, X)
+    model, expected = RobustMatrixCompletion().fit(masked), RobustMatrixCompletion().fit(plain)
+    assert_array_equal(model.left_, expected.left_)
+    assert_array_equal(model.transform(masked), expected.transform(plain))
+    numbers = np.ma.MaskedArray(np.arange(60).reshape(20, 3), np.eye(20, 3, dtype=bool))
+    assert_array_equal(RobustPCA(1).fit(numbers).mean_, RobustPCA(1).fit(numbers.astype(float).filled(np.nan)).mean_)
+
+
+def test_columns_of_text_are_named():
+    frame = pd.DataFrame(np.arange(40.0).reshape(10, 4), columns=list("abcd")).astype(object)
+    frame.iloc[3, 1] = "broken"
+    with pytest.raises(ValueError, match="columns that are not numbers: 'b'"):
+        RobustMatrixCompletion().fit(frame)
 
 
 def same_bits(a, b):

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
-from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
 @each
@@ -44,6 +44,16 @@ def test_requests_to_stop_are_honoured():
     with pytest.warns(ConvergenceWarning, match="a callback asked it to stop"):
         model.fit(*data)
     assert not model.converged_ and model.stop_reason_ == "interrupted"
+
+
+def test_callbacks_are_told_of_a_table_with_an_empty_column():
+    X = make_corrupted_matrix((60, 20), 2, observed=0.8, random_state=0).data
+    X[:, 4] = np.nan
+    monitor = ScoringMonitor(scoring=lambda model, X, y: {"score": model.score(X)})
+    with pytest.warns(UserWarning, match="identifiable"):
+        RobustMatrixCompletion(keep_empty_features=True).set_callbacks(monitor).fit(X)
+    scores = [row["score"] for row in monitor.get_logs().data]
+    assert len(scores) > 2 and scores[-1] > 0.9
 
 
 def own_score(estimator, X, y):

@@ -137,8 +137,9 @@ def test_damaged_and_unwritable_checkpoints_cost_time_alone(stages, tmp_path):
     with pytest.warns(UserWarning, match="is damaged and is computed again"):
         assert_same(plain, clone(kept).fit(*data))
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="could not be written"):
+    with pytest.warns(UserWarning, match="could not be written") as told:
         assert_same(plain, clone(kept).set_params(checkpoint=tmp_path / "file" / "folder").fit(*data))
+    assert len([one for one in told if "could not be written" in str(one.message)]) == 1
     with pytest.raises(ValueError, match=r"checkpoint must be the path of a folder, but '.*file' is a file"):
         clone(kept).set_params(checkpoint=tmp_path / "file").fit(*data)
     with pytest.raises(TypeError, match="checkpoint must be the path of a folder or None, got 3"):

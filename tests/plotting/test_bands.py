@@ -56,6 +56,8 @@ def test_bad_arguments_are_named(completed):
         IntervalDisplay.from_estimator(model, problem.data)
     with pytest.raises(ValueError, match="row must lie in 0 to 59, got 60"):
         IntervalDisplay.from_estimator(model, problem.data, row=60)
+    with pytest.raises(TypeError, match="column must be an integer, got True"):
+        IntervalDisplay.from_estimator(model, problem.data, column=True)
     with pytest.raises(ValueError, match="X must be dense"):
         IntervalDisplay.from_estimator(model, sparse.csr_matrix(np.nan_to_num(problem.data)), row=0)
     with pytest.raises(ValueError, match="no value that X lacks"):

@@ -112,6 +112,7 @@ def test_phase_transition_from_errors():
         (lambda: OutlierDisplay([True]).plot(), "needs residual"),
         (lambda: OutlierDisplay([[True]]).plot(kind="bars"), "kind must be .* got 'bars'"),
         (lambda: OutlierDisplay.from_predictions([1.0], [1.0, 2.0], threshold=1), "one shape"),
+        (lambda: OutlierDisplay.from_predictions([1.0], [1.0], threshold=-1), "threshold must be at least 0"),
         (
             lambda: PhaseTransitionDisplay([[1.0]], outliers=[0.1, 0.2], observations=[1]),
             r"shape \(2, 1\), got \(1, 1\)",
