@@ -78,6 +78,14 @@ class Approximation(NamedTuple):
     regression: Regression
 
 
+class _Regressed(NamedTuple):
+    """All rows regressed on a space, and their coefficients under its likeliest law, behind a column of ones."""
+
+    space: ModelSpace
+    regression: Regression
+    likeliest: np.ndarray
+
+
 class LazyModel:
     """The averaged model of a matrix, fitted once where it is asked for; it speaks for the parts of the matrix, too."""
 
@@ -94,6 +102,22 @@ class LazyModel:
     def averaged(self) -> Averaged | None:
         """The model; None where there is none."""
         return None if self._first is None else self._first.finish(count_threads(self._options.n_jobs))
+
+    @cached_property
+    def _regressed(self) -> _Regressed | None:
+        """All rows on the space of the model: of many, that takes as long as all else."""
+        if self.averaged is None:
+            return None
+        entries, space = self._entries, self.averaged.space
+        space = space.blind(space.unknown(entries))
+        best = int(np.argmax(space.weights))
+        likeliest = np.ones((entries.shape[0], 1 + space.members[best].rank))
+
+        def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
+            likeliest[lo:hi, 1:] = members[best].rows.means
+
+        regression = space.regress(entries, n_jobs=self._options.n_jobs, residual=True, visit=keep)
+        return _Regressed(space, regression, likeliest)
 
     def _descend(self, table: Table) -> Factors | None:
         """The sub-gradient method from a tiny start, in even units: where it comes to does not depend on the units."""
@@ -142,25 +166,20 @@ class LazyModel:
         None where the model is no use, or does not end before its spectrum comes near to the noise. Where more
         directions were added than were looked for, one of them alone that is near to it may be an error.
         """
-        first = self._first
-        if first is None or self.averaged is None or not self.averaged.errors.are_small:
+        first, averaged = self._first, self.averaged
+        if first is None or averaged is None or not averaged.errors.are_small:
             return None
         seen = first.signal[first.signal > 1.0]
         if not (first.has_no_end or (len(seen) and seen[-1] > _NEAR)):
             return None
-        entries, space = self._entries, self.averaged.space
-        (n, p), best = entries.shape, int(np.argmax(space.weights))
-        columns = space.members[best]
-        left = np.ones((n, 1 + columns.rank))
-
-        def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
-            left[lo:hi, 1:] = members[best].rows.means
-
-        space.regress(entries, n_jobs=self._options.n_jobs, visit=keep)
+        assert self._regressed is not None
+        space, _, left = self._regressed
+        n, p = self._entries.shape
+        columns = space.members[int(np.argmax(space.weights))]
         right = np.column_stack([space.shift + space.scale * columns.mean, space.scale[:, None] * columns.loadings])
         u, s, v = product_svd(left, right)
         noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
-        power = (s / noise) ** 2 / (n * edge_power(len(entries.y), n, p))
+        power = (s / noise) ** 2 / (n * edge_power(len(self._entries.y), n, p))
         k, clear = (int(np.count_nonzero(power > least)) for least in (1.0, _NEAR))
         if first.has_no_end:
             k = clear if k <= clear + 1 else 0
@@ -203,7 +222,9 @@ class LazyModel:
         if self._takes_place_of(explained, other) or (weighted and refined is None):
             verdict = WORTHLESS if fit.converged else fit.verdict
             verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
-            return as_fit(entries, self.averaged.space, fit, verdict, options)
+            assert self._regressed is not None
+            space, regression, _ = self._regressed
+            return as_fit(entries, space, fit, verdict, options, regression)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
     def is_worse_than(self, refined: SharpColumns) -> bool:
@@ -245,14 +266,23 @@ def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:
     return refined.missed(model.entries, model.held, model.space.scale)
 
 
-def as_fit(entries: Entries, space: ModelSpace, fit: LowRankFit, verdict: Verdict, options: Options) -> Approximation:
+def as_fit(
+    entries: Entries,
+    space: ModelSpace,
+    fit: LowRankFit,
+    verdict: Verdict,
+    options: Options,
+    regression: Regression | None = None,
+) -> Approximation:
     """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
 
-    Where its rank is not sharp, estimates of a column are held to the range of what is seen.
+    Where its rank is not sharp, estimates of a column are held to the range of what is seen. `regression` is that of
+    the rows on a space that is blind to them, where there is one.
     """
     dtype = entries.dtype
-    space = space.blind(space.unknown(entries))
-    regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
+    if regression is None:
+        space = space.blind(space.unknown(entries))
+        regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
     u, s, v = product_svd(regression.factors, space.basis)
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]

@@ -12,8 +12,8 @@ from .jit import REASSOCIATE, jit
 _LANES, _LEAST_PIVOT = 32, 1e-14
 # Numbers that fit into the caches, and entries whose second moments are summed up at a time.
 _CACHED, _AT_A_TIME = 1 << 18, 128
-# Fall of the squared residual of the normal equations, in units of the diagonal, at which conjugate gradients end.
-_FALL = 1e-6
+#: Fall of the squared residual of the normal equations, in units of the diagonal, at which conjugate gradients end.
+FALL = 1e-6
 
 
 @jit(fastmath=REASSOCIATE)
@@ -213,7 +213,7 @@ def relax_rows(first, last, indptr, others, target, weight, basis, spread, prior
             variance[i, c] = inverse[c]
             ahead[c] = inverse[c] * rest[c]
             size += rest[c] * ahead[c]
-        least = _FALL * size
+        least = FALL * size
         for _ in range(n_steps):
             if not size > least:
                 break

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels.posterior import diagonal_moments, relax_rows
 from .._utils.linalg import pack_diagonals, packed_diagonals, truncated_svd
-from .._utils.threads import run_parts
 from .noise import NoiseLaw
 from .posterior import (
     FLAT,
@@ -25,6 +23,7 @@ from .posterior import (
     start_columns,
     sweep_until_settled,
 )
+from .row_passes import row_passes
 from .table import Table
 
 # Entries for each degree of freedom of all directions that are asked for, below which a fit that grows is made too. If
@@ -38,14 +37,12 @@ _BETWEEN, _FREE = 15, 5
 # The study of all that follow is asv_bench/studies/decaying.py.
 # Most directions that a model may grow to, and most degrees of freedom, as a share of the entries: bounds on time.
 _MOST_DIRECTIONS, _MOST_FREE = 100, 0.6
-# Sweeps before and after directions are added, those at the end, and steps of conjugate gradients in each. Until they
-# have settled, each time, growth takes twice as long to the same error.
-_FIRST, _LAST, _STEPS = 8, 30, 2
+# Sweeps before and after directions are added, and those at the end. Until they have settled, each time, growth takes
+# twice as long to the same error.
+_FIRST, _LAST = 8, 30
 # Directions that are worth another round, in units of those that there are. As long as there is one (1 / k, and three
 # decades in 6000 x 200) the error is 0.135 and 0.119 instead of 0.139 and 0.153, for half as much time again.
 _LEAST = 0.125
-# Parts of the rows for each thread.
-_PARTS = 4
 
 
 class _Law(NamedTuple):
@@ -159,21 +156,21 @@ def _leading_directions(table: Table, law: NoiseLaw, rest: np.ndarray, m: int) -
 def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink: bool = True) -> _State:
     """Sweep as :func:`sweep_until_settled` does, covariances being diagonal."""
     u, v, m, law, _ = state
-    cols, turn, p = table.cols, table.by_column, table.shape[1]
-    own, across = (table.indptr, cols), (table.column_bounds, table.rows_by_column)
-    rows_apart, columns_apart = _apart(own[0], n_threads), _apart(across[0], n_threads)
+    cols, turn, (n, p) = table.cols, table.by_column, table.shape
+    rows, columns = row_passes(table.indptr, cols, p), row_passes(table.column_bounds, table.rows_by_column, n)
     fitted, variance = np.empty((2, len(cols)))
     precision, last = np.full(state.rank, FLAT), np.inf
-    rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
+    rows.moments(*u, *v, fitted, variance, n_threads=n_threads)
     for _ in range(n_sweeps):
         target = table.values - m[cols]
         weights = table.weigh(law, (target - fitted) ** 2 + variance)
         precise = weights.precision
         prior = precision if shrink else np.full(len(precision), FLAT)
-        rows_apart(relax_rows, *own, target, precise, *v, np.ones(len(prior)), _STEPS, *u)
+        rows.relax(rows.placed(target), rows.placed(precise), *v, np.ones(len(prior)), *u, n_threads=n_threads)
         precise = table.count(precise)
-        columns_apart(relax_rows, *across, target[turn], precise[turn], *u, prior, _STEPS, *v)
-        rows_apart(diagonal_moments, *own, *u, *v, fitted, variance)
+        told = columns.placed(target[turn]), columns.placed(precise[turn])
+        columns.relax(*told, *u, prior, *v, n_threads=n_threads)
+        rows.moments(*u, *v, fitted, variance, n_threads=n_threads)
         rest = table.values - fitted
         m = np.bincount(cols, precise * rest, p) / (np.bincount(cols, precise, p) + 1.0)
         rest -= m[cols]
@@ -188,18 +185,6 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
             break
         last = now
     return _State(u, v, m, law, rest)
-
-
-def _apart(bounds: np.ndarray, n_threads: int) -> Callable[..., None]:
-    """What calls a kernel for parts of the rows of these bounds, about as many entries in each, side by side."""
-    n_parts = 1 if n_threads == 1 else _PARTS * n_threads
-    inner = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_parts + 1)[1:-1])
-    ends = np.concatenate([[0], inner, [len(bounds) - 1]])
-
-    def call(kernel: Callable[..., None], *args: Any) -> None:
-        run_parts(lambda i: kernel(ends[i], ends[i + 1], *args), n_parts, n_threads)
-
-    return call
 
 
 def _whiten(u: _Law, v: _Law, row_weight: np.ndarray | None) -> tuple[_Law, _Law, np.ndarray]:

@@ -183,6 +183,15 @@ class Table:
         weight = None if self.weight is None else self.weight[keep]
         return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
 
+    def of_rows(self, keep: np.ndarray) -> Table:
+        """The rows of a mask alone."""
+        own = keep[self.rows]
+        indptr = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[keep])]).astype(np.int32)
+        weight, row_weight = (
+            None if part is None else part[mask] for part, mask in ((self.weight, own), (self.row_weight, keep))
+        )
+        return Table(indptr, self.cols[own], self.values[own], (len(indptr) - 1, self.shape[1]), weight, row_weight)
+
     def with_values(self, values: np.ndarray) -> Table:
         """The same places with other values."""
         return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight)

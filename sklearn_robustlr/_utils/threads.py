@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -49,6 +50,12 @@ def _claim_openblas() -> None:
         release(force=True)
 
 
+@cache
+def _find_blas() -> ThreadpoolController:
+    """What sets the limit, found once: to look for the libraries of a process takes 3 ms."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread.
@@ -61,7 +68,7 @@ def single_threaded_blas() -> Iterator[None]:
         _users += 1
         if _users == 1:
             _claim_openblas()
-            _limits.append(ThreadpoolController().limit(limits=1, user_api="blas"))
+            _limits.append(_find_blas().limit(limits=1, user_api="blas"))
     try:
         yield
     finally:

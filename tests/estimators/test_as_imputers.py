@@ -51,7 +51,7 @@ def test_an_empty_column_is_told_and_left_out(table):
     frame = pd.DataFrame(table, columns=list("abcdefgh"))
     frame.insert(2, "empty", np.nan)
     model = RobustMatrixCompletion(add_indicator=True)
-    with pytest.warns(UserWarning, match=r"1 columns of X .*\(empty\)"):
+    with pytest.warns(UserWarning, match=r"1 column of X .*\(empty\)"):
         model.fit(frame)
     assert list(model.feature_names_in_) == list(frame.columns)
     names = model.get_feature_names_out()
@@ -59,7 +59,7 @@ def test_an_empty_column_is_told_and_left_out(table):
     assert model.transform(frame).shape == (20, 11)
 
 
-@pytest.mark.filterwarnings("ignore:1 columns of X")
+@pytest.mark.filterwarnings("ignore:1 column of X")
 @pytest.mark.parametrize("place", [0, 8])
 def test_what_an_empty_column_holds_later_does_not_matter(table, holes, place):
     X, Y = (np.insert(table, place, value, axis=1) for value in (np.nan, 7.0))
@@ -76,7 +76,7 @@ def test_without_empty_columns_to_keep_them_is_nothing(table):
     assert_array_equal(kept, dropped)
 
 
-@pytest.mark.filterwarnings("ignore:1 columns of X")
+@pytest.mark.filterwarnings("ignore:1 column of X")
 def test_limits_are_those_of_the_columns_given(table):
     X = np.insert(table, 2, np.nan, axis=1)
     low, high = np.full(9, -np.inf), np.full(9, np.inf)

@@ -86,7 +86,7 @@ def test_the_indicator_of_missing_values_is_that_of_other_imputers(table):
     np.testing.assert_array_equal(ours[:, 4:], theirs[:, 4:])
 
 
-@pytest.mark.filterwarnings("ignore:1 columns of X")
+@pytest.mark.filterwarnings("ignore:1 column of X")
 def test_empty_columns(table):
     X = table.copy()
     X[:, 2] = np.nan

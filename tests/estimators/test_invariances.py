@@ -135,12 +135,12 @@ def test_recovery_with_errors_further_away(kind, exponent):
 def test_empty_rows_and_columns(shifted, shifted_pca):
     """An empty row is the mean, and changes no component; an empty column is listed."""
     data = np.vstack([shifted.data[:10], np.full((1, SHAPE[1]), np.nan), shifted.data[10:]])
-    with pytest.warns(UserWarning, match="1 rows of X"):
+    with pytest.warns(UserWarning, match="1 row of X"):
         other = RobustPCA().fit(data)
     assert_allclose(other.mean_, shifted_pca.mean_, atol=1e-9)
     assert_allclose(other.singular_values_, shifted_pca.singular_values_, rtol=1e-9)
     assert_allclose(other.components_, shifted_pca.components_, atol=1e-9)
-    with pytest.warns(UserWarning, match="1 columns of X"):
+    with pytest.warns(UserWarning, match="1 column of X"):
         other = RobustPCA().fit(np.column_stack([shifted.data, np.full(SHAPE[0], np.nan)]))
     assert subspace_angle(other.components_[:, :-1].T, shifted_pca.components_.T) < 1e-6
 
@@ -182,7 +182,7 @@ def test_moving_errors_further_away_changes_nothing(noiseless, size):
 
 def test_an_empty_row_changes_nothing(noiseless, completion):
     data = np.vstack([noiseless.data, np.full((1, 60), np.nan)])
-    with pytest.warns(UserWarning, match="1 rows of X have too few"):
+    with pytest.warns(UserWarning, match="1 row of X has too few"):
         fitted = RobustMatrixCompletion().fit(data)
     assert_allclose(fitted.transform(data)[:-1], completion.transform(noiseless.data), atol=1e-8)
 

@@ -146,7 +146,7 @@ def test_constant_column_that_has_nothing_to_do_with_the_others(noiseless):
     """No verdict is passed on it: its values come back, with a warning."""
     data = np.column_stack([noiseless.data, np.ones(80)])
     fitted = RobustMatrixCompletion()
-    with pytest.warns(UserWarning, match="1 columns of X"):
+    with pytest.warns(UserWarning, match="1 column of X"):
         out = fitted.fit_transform(data)
     assert_allclose(out[:, :-1], noiseless.clean, atol=1e-8)
     assert_array_equal(out[:, -1], 1.0)

@@ -137,7 +137,7 @@ def test_categories_in_columns_of_their_own_are_left_alone(groups, values, missi
     assert_array_equal(model.transform(X)[seen], X[seen])
 
 
-@pytest.mark.filterwarnings("ignore:1 rows of X:UserWarning")
+@pytest.mark.filterwarnings("ignore:1 row of X:UserWarning")
 def test_a_sharp_rank_whose_spectrum_comes_near_to_the_noise_is_found():
     """The last direction is three times the most that noise has; the search began at rank 19, and was given up."""
     shape, options = (67, 80), {"noise": 0.2, "outliers": 0.1, "outlier_kind": "sign-flip", "condition": 8.0}

@@ -107,7 +107,7 @@ def test_a_column_of_large_units_has_something_in_common_with_the_others():
     assert model.outliers_[wrong & ~hidden].all()
 
 
-@pytest.mark.filterwarnings("ignore:1 columns of X:UserWarning")
+@pytest.mark.filterwarnings("ignore:1 column of X:UserWarning")
 @pytest.mark.parametrize("kind", ["sharp", "approximate"])
 def test_a_column_that_was_empty_takes_no_part_in_new_rows(kind):
     """Values there were flagged, replaced by zero, and moved the other columns by a standard deviation."""
@@ -226,7 +226,7 @@ def test_what_is_far_beyond_a_column_is_no_range_of_its_estimates():
     assert np.sqrt(np.mean(missed[wrong] ** 2)) < 50.0
 
 
-@pytest.mark.filterwarnings("ignore:1 columns of X:UserWarning")
+@pytest.mark.filterwarnings("ignore:1 column of X:UserWarning")
 def test_columns_of_few_values_have_wide_intervals():
     """Intervals of 90 % covered 33 to 84 % there: of a few values the scale of a column is hardly known."""
     counts = np.array([1, 2, 3, 5, 8, 12])
@@ -319,7 +319,7 @@ def test_fits_that_rows_of_much_noise_spoil_are_made_again():
     rng = np.random.RandomState(1)
     noise = 0.1 * np.exp(rng.standard_normal((200, 1)))
     clean, true, data, _, hidden = table(noise, shape=(200, 40), mean=0.0, seed=1)
-    with pytest.warns(UserWarning, match="1 rows of X"):
+    with pytest.warns(UserWarning, match="1 row of X"):
         model = RobustMatrixCompletion(replace="all").fit(data)
     assert model.stop_reason_ == "noisy" and model.rank_ == 3
     assert np.sqrt(np.mean(((model.transform(data) - clean) / noise)[hidden] ** 2)) < 0.5
