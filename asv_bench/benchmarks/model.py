@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from sklearn_robustlr._model.noise import NoiseLaw
 from sklearn_robustlr._model.passes import Gaussian, Passes
-from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.posterior import Columns, regress, start_columns, sweep_until_settled
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr._utils.linalg import pack, unpack
@@ -85,3 +86,36 @@ class Posterior:
         rows = regress(self.table, self.columns)
         estimate = self.columns.mean + rows.means @ self.columns.loadings.T
         return float(np.linalg.norm(estimate - self.clean) / np.linalg.norm(self.clean))
+
+
+class ManyDirections:
+    """Rows regressed on many directions: by whole rows, or by entries."""
+
+    params = [0.8, 0.2]
+    param_names = ["observed"]
+
+    def setup(self, observed):
+        rng = np.random.RandomState(0)
+        loadings = rng.standard_normal((200, 60)) / np.sqrt(1.0 + np.arange(60))
+        coefficients = rng.standard_normal((750, 60))
+        self.clean = coefficients @ loadings.T
+        data = self.clean + 0.1 * rng.standard_normal(self.clean.shape)
+        data[rng.uniform(size=data.shape) < 0.05] += 10.0
+        data[rng.uniform(size=data.shape) > observed] = np.nan
+        self.table = Table.of(Entries(data), np.zeros(200), np.ones(200))
+        law = NoiseLaw.start(np.full(200, 0.01), True)
+        self.columns = Columns(loadings, pack(np.full((200, 60, 1), 1e-6) * np.eye(60)), np.zeros(200), law)
+        self.estimate = self._estimate()
+
+    def _estimate(self):
+        return regress(self.table, self.columns).means @ self.columns.loadings.T
+
+    def time_rows(self, observed):
+        self._estimate()
+
+    def peakmem_rows(self, observed):
+        self._estimate()
+
+    def track_error(self, observed):
+        """Error of the estimate, in units of the data."""
+        return float(np.linalg.norm(self.estimate - self.clean) / np.linalg.norm(self.clean))

@@ -77,16 +77,21 @@ class Candidates:
         found = self.choose(ranks, start.left.shape[1], sharp=True)
         return replace(found, sharp=found.sharp and has_many_inliers(found.fit))
 
-    def from_likely(self) -> Candidate | None:
-        """From the factors that another model holds likely; None without any."""
+    def from_likely(self, *, only_sharp: bool = False) -> Candidate | None:
+        """From the factors that another model holds likely; None without any.
+
+        If `only_sharp`, ones that are neither exact nor leave noise alone are not gone on with.
+        """
         options, problem = self._options, self._problem
         likely = None if options.likely is None else options.likely()
         start = None if likely is None else problem.from_user_units(*likely, symmetric=options.symmetric)
         if start is None:
             return None
         fitted = problem.to_base(*product_svd(*start, symmetric=options.symmetric), symmetric=options.symmetric)
-        ranks = Ranks(problem, start, options, warm=evaluate(problem.base, *fitted), watch=self._watch)
-        return self.choose(ranks, start.left.shape[1], most=start.left.shape[1])
+        ranks, k = Ranks(problem, start, options, warm=evaluate(problem.base, *fitted), watch=self._watch), start.rank
+        if only_sharp and not (is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)):
+            return None
+        return self.choose(ranks, k, most=k)
 
     def from_small_targets(self, *, only_sharp: bool = False) -> Candidate | None:
         """Fit all from the targets of less than median size, for errors are large; None without a result.

@@ -259,7 +259,8 @@ class _Search:
         advice = self._ask(begin)
         first = advice.rank
         if advice.decays:
-            ends = self._likely if self._rival is not None and self._rival.may_end() else None
+            may_end = self._rival is not None and self._rival.may_end()
+            ends = self._made.from_likely(only_sharp=True) if may_end else None
             if ends is not None and ends.settled:
                 yield ends
             yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)

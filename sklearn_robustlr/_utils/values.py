@@ -23,6 +23,11 @@ class Factors(NamedTuple):
     left: np.ndarray
     right: np.ndarray
 
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return self.left.shape[1]
+
 
 class Masks(NamedTuple):
     """Masks of the rows and of the columns of a matrix."""
