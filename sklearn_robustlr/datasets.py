@@ -38,7 +38,7 @@ def _at_least(name, value, low):
         raise ValueError(f"{name} must be a finite number of at least {low}, got {value!r}.")
 
 
-def _errors(outliers, outlier_kind, magnitude):
+def _check_errors(outliers, outlier_kind, magnitude):
     _share("outliers", outliers)
     _choice("outlier_kind", outlier_kind, OUTLIER_KINDS)
     _at_least("magnitude", magnitude, 0)
@@ -222,7 +222,7 @@ def make_measurements(
     _choice("ensemble", ensemble, ENSEMBLES)
     _at_least("noise", noise, 0)
     _at_least("condition", condition, 1)
-    _errors(outliers, outlier_kind, magnitude)
+    _check_errors(outliers, outlier_kind, magnitude)
     if not isinstance(symmetric, (bool, np.bool_)):
         raise ValueError(f"symmetric must be True or False, got {symmetric!r}.")
     if symmetric and d1 != d2:
@@ -337,7 +337,7 @@ def make_corrupted_matrix(
     _choice("leverage", leverage, ("even", "heavy"))
     _at_least("noise", noise, 0)
     _at_least("condition", condition, 1)
-    _errors(outliers, outlier_kind, magnitude)
+    _check_errors(outliers, outlier_kind, magnitude)
     if not isinstance(mean, Real) or isinstance(mean, bool) or not np.isfinite(float(mean)):
         raise ValueError(f"mean must be a finite number, got {mean!r}.")
     rng = check_random_state(random_state)

@@ -36,7 +36,7 @@ def fit(model, *data, expected, bad, **told):
     assert all(model.get_params()[name] is value for name, value in parameters.items())
     for warning in caught:
         text = str(warning.message)
-        known = "have too few inliers" in text or "stored values of the sparse X are" in text
+        known = "too few inliers" in text or "stored values of the sparse X are" in text
         known |= warning.category is ConvergenceWarning
         assert known, f"{warning.category.__name__}: {warning.message}"
     if error is not None:

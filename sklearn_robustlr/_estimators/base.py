@@ -86,7 +86,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
                 left, s, right = problem.to_user_units(left, right)
                 if masks is not None:
                     left, right = masks.filled(left, right)
-                return self._snapshot(left, s, right)
+                return self._snapshot(left, s, right, masks)
 
             return Progress(self, context, data, snapshot, lambda solution: describe(problem, solution, whole))
 
@@ -98,8 +98,11 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         if checkpoint is not None:
             checkpoint.clear()
 
-    def _snapshot(self, left, s, right) -> dict[str, Any]:
-        """Attributes of an estimator that predicts from these singular triplets."""
+    def _snapshot(self, left, s, right, seen: Masks | None = None) -> dict[str, Any]:
+        """Attributes of an estimator that predicts from these singular triplets.
+
+        `seen` are the rows and columns that the data tell of; those of the others are zero (None: all).
+        """
         raise NotImplementedError
 
     def _options(self, shape: tuple[int, int], size: int, *, symmetric: bool = False) -> Options:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .._operators.observed import Entries
+from .._utils.values import Masks
 from .limits import LimitsMixin
 from .validation import check_flag
 
@@ -27,13 +28,15 @@ class ImputerMixin(LimitsMixin):
     def _as_told(self, X: Any) -> Any:
         return marked(X, self.missing_values)
 
-    def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    def _snapshot(
+        self, left: np.ndarray, s: np.ndarray, right: np.ndarray, seen: Masks | None = None
+    ) -> dict[str, Any]:
         columns = {
-            "_is_empty": np.zeros(len(right), dtype=bool),
+            "_is_empty": np.zeros(len(right), dtype=bool) if seen is None else ~seen.columns,
             "indicator_features_": np.zeros(0, dtype=np.intp),
             "_was_sparse": False,
         }
-        return {**super()._snapshot(left, s, right), **columns}
+        return {**super()._snapshot(left, s, right, seen), **columns}
 
     def _columns_of(self, entries: Entries, outliers: np.ndarray | sparse.csr_matrix) -> dict[str, Any]:
         """Attributes of the columns of fitted entries: which are empty, in which something is replaced."""

@@ -14,12 +14,12 @@ from .._fits.matrix import MatrixFit, fit_exactly, fit_matrix
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
-from .._utils.values import Factors, Options, StopReason
+from .._utils.values import Factors, Masks, Options, StopReason
 from ..metrics import check_weights, robust_r2_score
 from . import memory
 from .base import USER, FitMixin
 from .sample_weight import Copies, in_units_of
-from .validation import check_choice, check_entry_weight, check_init, check_numeric
+from .validation import check_choice, check_entry_weight, check_init, check_numeric, with_nan
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
@@ -83,7 +83,7 @@ class MatrixMixin(FitMixin):
     def _entries(self, X: Any, *, reset: bool, entry_weight: Any = None) -> tuple[Any, Entries]:
         """Validated X, dense where absent entries are zeros, and its observed entries, those of no weight left out."""
         absent = check_choice("absent", self.absent, ABSENT)
-        X = _validated(self, self._as_told(_with_nan(X)), reset)
+        X = _validated(self, self._as_told(with_nan(X)), reset)
         if sparse.issparse(X) and absent == "zero":
             memory.require_dense(X, fit=reset)
             X = X.toarray()
@@ -141,11 +141,11 @@ class MatrixMixin(FitMixin):
         self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
         _warn_of_undetermined(result, getattr(self, "feature_names_in_", None))
 
-    def _snapshot(self, left: np.ndarray, s: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-        """Attributes of an estimator that transforms from these singular triplets, all rows and columns known."""
+    def _snapshot(self, left, s, right, seen: Masks | None = None) -> dict[str, Any]:
+        """Attributes of an estimator that transforms from these singular triplets."""
         # on the way nothing is met yet: rows are regressed by least absolute deviations, without random starts
         scale = 1e-3 * float(s[0]) / np.sqrt(left.size)
-        space = RowSpace.learn(right, left * s, slice(None), scale, efficient=False)
+        space = RowSpace.learn(right, left * s, slice(None) if seen is None else seen.rows, scale, efficient=False)
         return {
             "left_": left,
             "singular_values_": s,
@@ -217,15 +217,6 @@ class MatrixMixin(FitMixin):
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
 
 
-def _with_nan(X: Any) -> Any:
-    """X with NaN where a masked array is masked, or a column of objects has NA, which is no number."""
-    if isinstance(X, np.ma.MaskedArray):
-        return X.data if X.mask is np.ma.nomask else np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
-    if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
-        return X.mask(X.isna(), np.nan)
-    return X
-
-
 def entries_told(estimator: Any, X: Any) -> Entries:
     """The entries of X of which a likelihood is known: those in columns that are identifiable, if any is."""
     _, entries = estimator._entries(X, reset=False)
@@ -294,9 +285,9 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
         if len(index) and result.has_core:  # without a core all are, and that has been said
             shown = index[:5] if name == "rows" or names is None else names[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
-            many = f"{name} of X have" if len(index) > 1 else f"{name[:-1]} of X has"
+            subject = f"{name} of X have" if len(index) > 1 else f"{name[:-1]} of X has"
             warnings.warn(
-                f"{len(index)} {many} too few inliers to be identifiable, nothing in common with the others, or as "
+                f"{len(index)} {subject} too few inliers to be identifiable, nothing in common with the others, or as "
                 f"many entries of the other sign ({listed}). The estimates are from what entries there are, and from "
                 f"the other {name}: see undetermined_{name}_.",
                 UserWarning,

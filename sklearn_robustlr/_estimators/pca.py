@@ -295,12 +295,13 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
                 )
             yield found, components
 
-    def _snapshot(self, left, s, right):
-        snapshot = super()._snapshot(left, s, right)
+    def _snapshot(self, left, s, right, seen=None):
+        snapshot = super()._snapshot(left, s, right, seen)
         for name in ("left_", "right_"):  # they belong to the matrix before it was centred
             del snapshot[name]
         n_components = check_components(self.n_components, (len(left), len(right)))
         kept = {"n_components": n_components, "center": self.center}
+        left = left if seen is None else left[seen.rows]
         return {**snapshot, **_attributes(principal_components(left, s, snapshot["_space"], rank=len(s), **kept))}
 
     @property

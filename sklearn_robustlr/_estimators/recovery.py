@@ -30,6 +30,7 @@ from .validation import (
     check_entries,
     check_flag,
     check_init,
+    check_unmasked,
     make_measurements_object,
     resolve_shape,
 )
@@ -175,6 +176,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         kind = check_choice("measurements", self.measurements, MEASUREMENTS)
         dtype = "numeric" if kind == "entries" else [np.float64, np.float32]
         options = {"accept_sparse": "csr" if kind == "matrix" else False, "order": "C", "dtype": dtype}
+        check_unmasked(X=X, y=y)
         with np.errstate(invalid="ignore"):  # its sums of the values are inf - inf where they are of extreme size
             if not reset:
                 return validate_data(self, X, reset=False, **options)
@@ -248,7 +250,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         rows, columns = ids or (None, None)
         return np.array_equal(self.row_ids_, rows) and np.array_equal(self.column_ids_, columns)  # type: ignore[arg-type]
 
-    def _snapshot(self, left, s, right):
+    def _snapshot(self, left, s, right, seen=None):
         """Attributes of an estimator that predicts from these singular triplets."""
         return {"left_": left, "singular_values_": s, "right_": right, "rank_": len(s)}
 

@@ -92,6 +92,24 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
+def with_nan(X: Any) -> Any:
+    """X with NaN where a masked array is masked, or a column of objects has NA, which is no number."""
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        if X.mask is np.ma.nomask:
+            return X.data
+        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+    if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
+        return X.mask(X.isna(), np.nan)
+    return X
+
+
+def check_unmasked(**arrays: Any) -> None:
+    """Refuse masked arrays where nothing may be missing."""
+    for name, values in arrays.items():
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name} has masked values: leave the measurements that they belong to out.")
+
+
 def check_numeric(X: Any) -> None:
     """Refuse a data frame with columns of text, categories or times, by their names."""
     columns, types = getattr(X, "columns", None), getattr(X, "dtypes", None)
@@ -110,8 +128,7 @@ def _is_no_number(kind: Any, X: Any, j: int) -> bool:
     """Whether the type of column j of pandas or polars is that of text, categories or times, or objects like these."""
     name = str(kind).lower()
     if name == "object" and hasattr(X, "iloc"):
-        column = X.iloc[:, j]
-        return any(isinstance(value, str) for value in column[column.notna()]) and not _are_numbers(column)
+        return not _are_numbers(X.iloc[:, j])
     return name.startswith(("str", "categor", "date", "time", "period", "interval", "enum", "duration"))
 
 

@@ -105,7 +105,7 @@ class LazyModel:
 
     @cached_property
     def _regressed(self) -> _Regressed | None:
-        """All rows on the space of the model: of many, that takes as long as all else."""
+        """All rows on the space of the model, kept: where they are many, this takes as long as everything else."""
         if self.averaged is None:
             return None
         entries, space = self._entries, self.averaged.space
@@ -276,8 +276,8 @@ def as_fit(
 ) -> Approximation:
     """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
 
-    Where its rank is not sharp, estimates of a column are held to the range of what is seen. `regression` is that of
-    the rows on a space that is blind to them, where there is one.
+    Where its rank is not sharp, estimates of a column are held to the range of what is seen. If a `regression` is
+    given, it is that of all rows on `space`, which is blind to such columns already.
     """
     dtype = entries.dtype
     if regression is None:

@@ -81,7 +81,7 @@ def fit_part(
 ) -> Outcome:
     """Fit the submatrix of the masked rows and columns; `start`: factors of all rows and columns.
 
-    It `is_block` if others may have data to speak of.
+    It `is_block` if the others have entries, too, that the fit is to hold for.
     """
     if start is not None:
         start = Factors(start.left[masks.rows], start.right[masks.columns])
@@ -141,9 +141,10 @@ def search_small_blocks(entries: Entries, options: Options) -> SmallBlocks:
 
 def block_to_start(entries: Entries, block: Block, options: Options) -> Factors:
     """Factors to begin at, from a fitted block: of the whole, or of the larger block that is fitted next."""
-    if len(entries.y) <= blocks.LARGE:
+    size = blocks.first_block(entries.shape, len(entries.y))
+    if size is None:
         return block.extend(entries, options, thorough=False)
-    larger = _choose_block(entries, blocks.BLOCK)
+    larger = _choose_block(entries, size)
     within = Masks(larger.rows | block.masks.rows, larger.columns | block.masks.columns)
     inner = Masks(block.masks.rows[within.rows], block.masks.columns[within.columns])
     part = replace(block, masks=inner).extend(entries.part(*within), options, thorough=False)
@@ -155,9 +156,10 @@ def block_to_start(entries: Entries, block: Block, options: Options) -> Factors:
 
 def fit_block(entries: Entries, options: Options, start: Factors | None) -> LowRankFit | None:
     """Fit a block of many entries and extend it; None where there are few, or it does not hold for the whole."""
-    if len(entries.y) <= blocks.LARGE:
+    size = blocks.first_block(entries.shape, len(entries.y))
+    if size is None:
         return None
-    masks = _choose_block(entries, blocks.BLOCK)
+    masks = _choose_block(entries, size)
     if not masks.rows.any():
         return None
     fit = fit_part(entries, masks, options, start).in_user_units()

@@ -131,8 +131,8 @@ def fit_measurements(
     """Fit measurements from one start or several.
 
     `start` are factors of a fit to nearly the same data, in the user's units. `whole` says that the measurements are
-    all of the data: callbacks are then given estimators that can predict. `masks` are the rows and columns that they
-    measure (None: all).
+    all of the data, but for rows and columns of too few entries: callbacks are then given estimators that can predict.
+    `masks` are the rows and columns that they measure (None: all).
     """
     problem = make_problem(measurements)
     progress = None if options.report is None else options.report(problem, whole, masks)

@@ -126,7 +126,7 @@ class RowPosterior:
 
     @classmethod
     def joined(cls, table: Table, parts: list[tuple[np.ndarray, RowPosterior]]) -> RowPosterior:
-        """That of all rows of a table from those of the rows of masks."""
+        """That of all rows of a table, from parts that each come with the mask of their rows."""
 
         def joined(name: str, masks: list[np.ndarray]) -> Any:
             own = [getattr(part, name) for _, part in parts]
@@ -152,7 +152,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     gradients; the posterior that they speak for is exact.
     """
     whole = np.diff(table.indptr) >= WHOLE * table.shape[1]
-    if whole.any() and not whole.all():  # of each row it is said by itself how it is computed
+    if whole.any() and not whole.all():  # how a row is computed depends on that row alone
         parts = [(kept, table.of_rows(kept)) for kept in (whole, ~whole)]
         return RowPosterior.joined(
             table, [(kept, regress(part, columns, n_cooling=n_cooling, n_sweeps=n_sweeps)) for kept, part in parts]

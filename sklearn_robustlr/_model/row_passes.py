@@ -18,42 +18,49 @@ from .._kernels.posterior import (
 )
 from .._utils.threads import run_parts
 
-#: Share of the entries of a row that are observed from which whole rows are multiplied. Of 768 x 200 with 80 %, 60
-#: directions take 0.4 of the time of the kernels, 20 directions 0.8; of 500 x 20 and 20 directions 0.9.
-WHOLE = 0.3
-# Rows that are multiplied at a time: always as many, so that what a row comes to does not depend on the others.
+#: Share of the entries of a row that are observed from which it is computed by products of matrices. Of 768 x 200 and
+#: 2000 x 30 with 2 to 60 directions these take 0.7 to 1.0 of the time of the kernels at 0.5, and 1.0 to 1.5 at 0.3.
+WHOLE = 0.5
+# Rows that are multiplied at a time, a slab: always as many, so that what a row comes to does not depend on the others,
+# but for the last bits.
 _SLAB = 32
-# Steps of conjugate gradients in which weights are followed. Of nine real tables with five kinds of damage the error is
-# 1.000 of that of exact solutions with one step (at worst 1.07), and no less with three steps than with two, which take
-# an eighth longer.
+# Steps of conjugate gradients after each update of the weights. Of nine real tables with five kinds of damage the error
+# is 1.000 of that of exact solutions with one step (at worst 1.07), and no less with three steps than with two, which
+# take an eighth longer.
 _STEPS = 2
-# Parts of the rows for each thread.
-_PARTS = 4
+# Parts of the rows for each thread, and most slabs of a part: a bound on memory.
+_PARTS, _MOST_SLABS = 4, 32
 
 
 def row_passes(indptr: np.ndarray, others: np.ndarray, n_others: int) -> RowPasses:
-    """Passes over rows of so many places, entry p being in the place others_p; in all rows many are observed or few."""
+    """Passes over rows of `n_others` places, entry p being in the place others_p.
+
+    They are by products of matrices where a share of :data:`WHOLE` of all places is observed.
+    """
     whole = len(others) >= WHOLE * n_others * (len(indptr) - 1)
     return _WholeRows(indptr, others, n_others) if whole else _Entries(indptr, others)
 
 
 class RowPasses(ABC):
-    """Passes over the entries of rows; `basis` are the loadings of their places, `spread` the variances of these.
+    """Passes over the entries of rows; `basis` are the loadings of the columns they are in, `spread` their variances.
 
-    What is computed of a row depends on nothing else. Coefficients (n, k) have diagonal covariances but for those of
-    :meth:`posterior`, which are packed.
+    What a row comes to does not depend on the other rows, but for rounding. Coefficients (n, k) have diagonal
+    covariances; those of :meth:`posterior` are full, and packed. Columns are treated alike, with rows in their place.
     """
+
+    #: Parts of the rows that are computed one after the other, at least.
+    _n_parts = 1
 
     def __init__(self, indptr: np.ndarray, others: np.ndarray):
         self._indptr, self._others = indptr, others
 
     @abstractmethod
     def placed(self, values: np.ndarray) -> np.ndarray:
-        """Values of entries as the other methods take targets and weights."""
+        """Values of entries in the layout in which the other methods take targets and weights."""
 
     @abstractmethod
     def _bounds(self) -> np.ndarray:
-        """How many entries come before each unit that is computed at a time, and how many there are."""
+        """Number of entries before each unit, a row or as many as are multiplied at a time, and that of all entries."""
 
     @abstractmethod
     def _relax(self, lo: int, hi: int, *args: np.ndarray) -> None: ...
@@ -108,8 +115,8 @@ class RowPasses(ABC):
         self._run(lambda *part: self._moments(*part, mean, variance, basis, spread, fitted, fitted_variance), n_threads)
 
     def _run(self, compute: Callable[[int, int], None], n_threads: int) -> None:
-        """Compute parts of about as many entries each, side by side."""
-        bounds, n_parts = self._bounds(), 1 if n_threads == 1 else _PARTS * n_threads
+        """Compute parts of about as many entries each, side by side; none where there are no rows."""
+        bounds, n_parts = self._bounds(), self._n_parts if n_threads == 1 else max(_PARTS * n_threads, self._n_parts)
         inner = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_parts + 1)[1:-1])
         ends = np.unique(np.concatenate([[0], inner, [len(bounds) - 1]])).tolist()
         run_parts(lambda i: compute(ends[i], ends[i + 1]), len(ends) - 1, n_threads)
@@ -145,6 +152,7 @@ class _WholeRows(RowPasses):
         super().__init__(indptr, others)
         self._n = len(indptr) - 1
         self._shape = -(-self._n // _SLAB), _SLAB, n_others
+        self._n_parts = -(-self._shape[0] // _MOST_SLABS)
         self._places = np.repeat(np.arange(self._n) * n_others, np.diff(indptr)) + others
 
     def placed(self, values: np.ndarray) -> np.ndarray:
@@ -159,12 +167,12 @@ class _WholeRows(RowPasses):
         """Numbers of rows (n, k) by slabs, zero behind the last row."""
         some, whole = values[lo * _SLAB : hi * _SLAB], np.zeros(((hi - lo) * _SLAB, values.shape[1]))
         whole[: len(some)] = some
-        return whole.reshape(hi - lo, _SLAB, -1)
+        return whole.reshape(hi - lo, _SLAB, values.shape[1])
 
     def _fill(self, values: np.ndarray, slabs: np.ndarray, lo: int, hi: int) -> None:
         """Overwrite numbers of rows (n, k) by those of slabs."""
         some = values[lo * _SLAB : hi * _SLAB]
-        some[:] = slabs.reshape(-1, values.shape[1])[: len(some)]
+        some[:] = slabs.reshape((hi - lo) * _SLAB, values.shape[1])[: len(some)]
 
     def _take(self, values: np.ndarray, slabs: np.ndarray, lo: int, hi: int) -> None:
         """Overwrite values of entries by those of slabs."""
@@ -182,7 +190,7 @@ class _WholeRows(RowPasses):
         np.divide(1.0, inverse, out=inverse)
         rest = (weight * (target - x @ basis.T)) @ basis - ridge * x
         ahead = inverse * rest
-        size = _products(rest, ahead)
+        size = _inner_products(rest, ahead)
         least = FALL * size
         for _ in range(_STEPS):
             going = size > least
@@ -190,11 +198,11 @@ class _WholeRows(RowPasses):
             fitted *= weight
             moved = fitted @ basis
             moved += ridge * ahead
-            step = np.divide(size, _products(ahead, moved), out=np.zeros_like(size), where=going)[..., None]
+            step = np.divide(size, _inner_products(ahead, moved), out=np.zeros_like(size), where=going)[..., None]
             x += step * ahead
             rest -= step * moved
             moved = inverse * rest
-            after = _products(rest, moved)
+            after = _inner_products(rest, moved)
             ahead *= np.divide(after, size, out=np.zeros_like(size), where=going)[..., None]
             ahead += moved
             size = np.where(going, after, 0.0)
@@ -216,13 +224,16 @@ class _WholeRows(RowPasses):
         target, weight, basis, spread, prior, mean, covariance = args
         second = np.empty_like(spread)
         second_moments(basis, spread, second)
-        every = 0, self._shape[0]
         moment = np.empty_like(mean)
-        self._fill(moment, (weight * target) @ basis, *every)
-        self._fill(covariance, weight @ second, *every)
+
+        def sums(lo: int, hi: int) -> None:
+            self._fill(moment, (weight[lo:hi] * target[lo:hi]) @ basis, lo, hi)
+            self._fill(covariance, weight[lo:hi] @ second, lo, hi)
+
+        self._run(sums, 1)
         solve_rows(prior, moment, mean, covariance)
 
 
-def _products(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+def _inner_products(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Inner products of rows."""
     return np.einsum("ijk,ijk->ij", one, two)

@@ -15,7 +15,7 @@ from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE
-from .._utils.threads import count_threads, interruptible, run_parts, working_for
+from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .noise import NoiseLaw
 from .posterior import Columns, RowPosterior, moments, regress
@@ -194,7 +194,8 @@ class ModelSpace:
         screen = self._screen
         near = table if screen is None else table.subset(~screen.hides(table))
         seen = [table if columns.law.robust else near for columns in self.members]
-        return [MemberRows(c, t, regress(t, c)) for c, t in zip(self.members, seen, strict=True)]
+        with single_threaded_blas():
+            return [MemberRows(c, t, regress(t, c)) for c, t in zip(self.members, seen, strict=True)]
 
     def regress(
         self,

@@ -19,6 +19,7 @@ from .._utils.ranks import Gap, find_gap, largest_rank
 from .._utils.rules import SMALL_GAP, SMALL_LEVEL, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
+from .evidence import COMMON
 from .ranks import Ranks
 from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise
 
@@ -63,7 +64,7 @@ class Candidates:
     def choose(self, ranks: Ranks, guess: int, *, most: int | None = None, sharp: bool = False) -> Candidate:
         """The fit of the rank that the data ask for, of up to `most`, beginning at a `guess`."""
         k = ranks.choose(guess, self.limit if most is None else min(most, self.limit))
-        verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
+        verdict = judge(ranks, k, self.limit, self._problem, self._options)
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
     def as_it_is(self, fit: Fit) -> Candidate:
@@ -80,7 +81,7 @@ class Candidates:
     def from_likely(self, *, only_sharp: bool = False) -> Candidate | None:
         """From the factors that another model holds likely; None without any.
 
-        If `only_sharp`, ones that are neither exact nor leave noise alone are not gone on with.
+        If `only_sharp`, also None where their fit is neither exact nor leaves residuals that are nothing but noise.
         """
         options, problem = self._options, self._problem
         likely = None if options.likely is None else options.likely()
@@ -88,8 +89,10 @@ class Candidates:
         if start is None:
             return None
         fitted = problem.to_base(*product_svd(*start, symmetric=options.symmetric), symmetric=options.symmetric)
-        ranks, k = Ranks(problem, start, options, warm=evaluate(problem.base, *fitted), watch=self._watch), start.rank
-        if only_sharp and not (is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)):
+        ranks = Ranks(problem, start, options, warm=evaluate(problem.base, *fitted), watch=self._watch)
+        k = min(start.rank, self.limit)
+        sharp = is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED, most=COMMON)
+        if only_sharp and not (sharp or ranks.stopped):
             return None
         return self.choose(ranks, k, most=k)
 

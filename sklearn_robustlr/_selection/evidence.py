@@ -22,6 +22,9 @@ from .._utils.values import Fit, exact_count, is_exact, is_met
 #: What each further direction must explain, times what it would explain of noise; the same where the residuals without
 #: it have more in common than noise has.
 EDGES, LEAST_EDGES = 1.5, 1.0
+#: What the residuals of a fit that is to be trusted may have in common, in units of the most that noise has by chance.
+#: At 1 five right fits of 900 pairs are not trusted, and some matrices of rank 30 are not found.
+COMMON = 1.05
 # Random signs that residuals are given, and how far beyond what they come to noise may be by chance, at least.
 _SIGNS, _BEYOND_NOISE = 5, 1.08
 # What they come to with the first of these signs, times which they are noise, or not, whatever the others would say:

@@ -162,10 +162,13 @@ class Ranks:
         """Whether what the fit of rank k leaves has more in common than noise: a direction that no start has led to."""
         return not self._options.screening and self.left_over(k) > 1.0
 
-    def leaves_noise(self, k: int, *, of: float = 1.0) -> bool:
-        """Whether the fit of rank k has enough inliers, `of` these, and their residuals have nothing in common."""
+    def leaves_noise(self, k: int, *, of: float = 1.0, most: float = 1.0) -> bool:
+        """Whether the fit of rank k has enough inliers, `of` these, and their residuals have next to nothing in common.
+
+        That is at `most` so much, in units of the most that noise has by chance.
+        """
         fit = self.fit(k)
-        return not fit.heavy_tailed and has_enough_inliers(fit, of=of) and self.left_over(k) <= 1.0
+        return not fit.heavy_tailed and has_enough_inliers(fit, of=of) and self.left_over(k) <= most
 
     def _explains(self, larger: int, k: int) -> bool:
         """Whether a larger rank explains what rank k leaves, fitted from there too.

@@ -31,7 +31,7 @@ from .._utils.values import (
     is_exact,
     is_met,
 )
-from .evidence import EDGES, LEAST_EDGES, gain, may_be_another
+from .evidence import COMMON, EDGES, LEAST_EDGES, gain, may_be_another
 from .ranks import Ranks
 
 #: Verdict on a fit that is doubtful where no second opinion is asked for.
@@ -53,9 +53,6 @@ _FEW, _LOUD = 6.0, 0.6
 # 128 of 133 right ones were nearer, and 2 of 7 wrong ones; how well they predict what they have not seen, and how far
 # their noise differs, told less.
 _MOVED = 1.0
-# What the residuals may have in common, in units of the most that noise has by chance. At 1 five right fits of 900
-# pairs are not trusted.
-_COMMON = 1.05
 # Share of inliers below which what are taken for errors may be the measurements of another matrix; share of dense
 # measurements below which what an exact fit meets may as well be what has the wrong sign.
 _HALF = 0.56
@@ -86,8 +83,8 @@ def has_many_inliers(fit: Fit) -> bool:
     return is_exact(fit) or float(fit.inlier_weight.sum()) >= _FEW * fit.dof
 
 
-def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, guess: int) -> Verdict:
-    """Judge the fit of rank k that was chosen, where the gap in a spectrum spoke for rank `guess`."""
+def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options) -> Verdict:
+    """Judge the fit of rank k that was chosen."""
     fit = ranks.fit(k)
     if is_exact(fit):
         return judge_exact(fit, problem)
@@ -116,9 +113,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     if _are_ties(fit, problem.base, met):
         return Verdict(StopReason.UNDETERMINED, f"the {np.mean(met):.0%} of the measurements that are met {_TIES}")
     compared = not options.screening and (gained > EDGES or not has_many_inliers(fit))
-    # the gap and the data ask for more: of 900 fits 6 right ones fewer say so where the word of the data is enough
-    missed = gained > EDGES and guess > k
-    if not compared or not (missed or _moves(fit, problem, options) > _MOVED):
+    if not compared or _moves(fit, problem, options) <= _MOVED:
         return Verdict(StopReason.NOISY)
     if gained > EDGES:
         asks = f"the data ask for more than rank {k}, but are too few to determine it"
@@ -147,7 +142,7 @@ def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, ask
         return Verdict(
             StopReason.UNDETERMINED, "half of the measurements are met, and nearly all others with the other sign"
         )
-    if more and not options.screening and ranks.left_over(k) > _COMMON:
+    if more and not options.screening and ranks.left_over(k) > COMMON:
         return Verdict(
             StopReason.UNEXPLAINED,
             f"structure is left beyond rank {k}: the residuals have more in common than noise has",

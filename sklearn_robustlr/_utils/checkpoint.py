@@ -29,7 +29,7 @@ class Checkpoint:
 
     def __init__(self, folder: str | os.PathLike[str], what: Any) -> None:
         self._folder = Path(folder) / joblib.hash((__version__, what))
-        self._is_writable = True
+        self._has_warned = False
 
     def clear(self) -> None:
         """Remove the stages: the fit is done."""
@@ -44,8 +44,6 @@ class Checkpoint:
             except Exception as error:  # a damaged file may raise anything
                 warnings.warn(f"the checkpoint {path} is damaged and is computed again: {error}", stacklevel=2)
         result = compute()
-        if not self._is_writable:
-            return result
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -54,8 +52,9 @@ class Checkpoint:
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
-            self._is_writable = False
-            warnings.warn(f"the checkpoint {path} could not be written, the fit goes on without: {error}", stacklevel=2)
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"the checkpoint {path} could not be written: {error}", stacklevel=2)
         return result
 
 

@@ -52,7 +52,7 @@ def _claim_openblas() -> None:
 
 @cache
 def _find_blas() -> ThreadpoolController:
-    """What sets the limit, found once: to look for the libraries of a process takes 3 ms."""
+    """What sets the limit, found once, for the search takes 3 ms; a BLAS that is loaded later has no limit."""
     return ThreadpoolController()
 
 

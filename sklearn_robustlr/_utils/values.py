@@ -151,8 +151,8 @@ class Options:
     rival: Rival | None = None
     #: Tells the factors that the rival holds likely, those of the rows and columns that are fitted.
     likely: Callable[[], Factors | None] | None = None
-    #: Makes the progress report of a problem; its second argument says whether that is all of the data, or a block of
-    #: them, the third which rows and columns have data (None: all do).
+    #: Makes the progress report of a problem. The second argument says whether that is all of the data, but for rows
+    #: and columns of too few entries, or a block of them; the third has the rows and columns that it is of (None: all).
     report: Callable[[Any, bool, Masks | None], Any] | None = None
 
     @property

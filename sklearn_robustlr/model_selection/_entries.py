@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._estimators.base import VersionMixin
 from .._estimators.ids import Ids
-from .._estimators.validation import check_entries, check_integer, resolve_shape
+from .._estimators.validation import check_entries, check_integer, resolve_shape, with_nan
 from .._kernels.entries import deal_entries
 from .._operators.observed import Entries
 from ..metrics import robust_r2_score
@@ -53,7 +53,7 @@ def to_entries(X):
     >>> indices.tolist(), values.tolist()
     ([[0, 0], [1, 0], [1, 1]], [1.0, 2.0, 3.0])
     """
-    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    X = check_array(with_nan(X), accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
     entries = Entries(X)
     if not len(entries.y):
         raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")

@@ -124,3 +124,21 @@ def test_cached_and_with_names(tmp_path):
     assert list(first.columns) == ["robustpca0", "robustpca1", "robustpca2"]
     pd.testing.assert_frame_equal(pipeline.fit_transform(values), first)
     pd.testing.assert_frame_equal(pipeline.transform(values), first)
+
+
+@pytest.mark.parametrize("value", ["broken", pd.Timestamp("2020-01-01")])
+def test_columns_of_objects_that_are_no_numbers_are_named(value):
+    frame = pd.DataFrame(np.arange(40.0).reshape(10, 4), columns=list("abcd")).astype(object)
+    frame.iloc[3, 1] = value
+    with pytest.raises(ValueError, match="columns that are not numbers: 'b'"):
+        RobustMatrixCompletion().fit(frame)
+
+
+def test_numbers_that_were_read_as_text_are_numbers():
+    frame = pd.DataFrame(MISSING).astype(object)
+    frame.iloc[3, 1], frame.iloc[4, 1] = str(MISSING[3, 1]), pd.NA
+    plain = MISSING.copy()
+    plain[4, 1] = np.nan
+    np.testing.assert_array_equal(
+        RobustMatrixCompletion().fit_transform(frame), RobustMatrixCompletion().fit_transform(plain)
+    )

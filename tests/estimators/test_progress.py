@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted, reference
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
 
@@ -54,6 +54,26 @@ def test_callbacks_are_told_of_a_table_with_an_empty_column():
         RobustMatrixCompletion(keep_empty_features=True).set_callbacks(monitor).fit(X)
     scores = [row["score"] for row in monitor.get_logs().data]
     assert len(scores) > 2 and scores[-1] > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:1 column of X has too few:UserWarning")
+def test_callbacks_see_the_columns_that_the_fit_will_have():
+    X = make_corrupted_matrix((60, 20), 2, observed=0.8, random_state=0).data
+    X[:, 4] = np.nan
+    shapes = []
+    recorder = Recorder(look=lambda task, model: model is None or shapes.append(model.transform(X).shape))
+    RobustMatrixCompletion().set_callbacks(recorder).fit(X)
+    assert len(shapes) > 1 and set(shapes) == {(60, 19)}
+
+
+@pytest.mark.filterwarnings("ignore:20 rows of X have too few:UserWarning")
+def test_empty_rows_are_no_part_of_the_variances_that_callbacks_see():
+    X = make_corrupted_matrix((60, 20), 2, mean=5.0, random_state=0).data
+    X[::3] = np.nan
+    seen = []
+    recorder = Recorder(look=lambda task, model: model is None or seen.append(model.explained_variance_))
+    model = RobustPCA(2).set_callbacks(recorder).fit(X)
+    assert_allclose(seen[-1] / seen[-1].sum(), model.explained_variance_ / model.explained_variance_.sum(), rtol=0.05)
 
 
 def own_score(estimator, X, y):

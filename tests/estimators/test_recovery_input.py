@@ -79,6 +79,8 @@ BAD_DATA = [
     (X20.astype(complex), Y20, {}, "[Cc]omplex"),
     (X20.astype(str).astype(object) + "x", Y20, {}, "convert"),
     (X20, Y20[:-1], {}, "inconsistent"),
+    (X20, np.ma.MaskedArray(Y20, Y20 > 0), {}, "y has masked values"),
+    (np.ma.MaskedArray(X20, X20 > 0), Y20, {}, "X has masked values"),
     (X20[:, :0], Y20, {}, "0 feature"),
     (X20[:0], Y20[:0], {}, "0 sample"),
     (X20[:, :5], Y20, {"measurements": "rank_one"}, "odd"),

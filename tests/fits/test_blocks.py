@@ -26,6 +26,23 @@ def test_an_exact_block_is_extended_without_fitting_the_whole(small_blocks, fitt
     assert min(outlier_precision_recall(problem.outliers, fitted.outliers_)) == 1.0
 
 
+def test_some_rows_of_a_long_matrix_are_fitted_first(fitted_parts):
+    """They tell its row space as well as all: the error is that of rows that are regressed on it."""
+    problem = make_corrupted_matrix((9000, 8), rank=2, noise=0.1, outliers=0.05, random_state=0)
+    model = RobustMatrixCompletion(replace="all", verbose=1).fit(problem.data)
+    parts = fitted_parts()
+    assert None not in parts and max(rows * columns for rows, columns in parts) < 30_000
+    assert model.stop_reason_ == "noisy" and model.rank_ == 2
+    error = np.linalg.norm(model.transform(problem.data) - problem.clean)
+    told = np.where(problem.outliers, np.nan, problem.data)
+    right = np.linalg.svd(problem.clean, full_matrices=False)[2][:2].T
+    rows = []
+    for row in told:
+        seen = np.isfinite(row)
+        rows.append(right @ np.linalg.lstsq(right[seen], row[seen], rcond=None)[0])
+    assert error < 1.1 * np.linalg.norm(np.array(rows) - problem.clean)
+
+
 def test_a_noisy_block_starts_the_fit_of_the_whole(small_blocks, block_sizes, fitted_parts):
     """It is as good as the fit that starts from nothing, and its rank alone is fitted to the whole."""
     problem = make_corrupted_matrix((110, 100), rank=3, noise=0.1, outliers=0.2, random_state=8)

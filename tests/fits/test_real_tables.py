@@ -91,7 +91,7 @@ def test_starts_in_workers_come_to_the_same(backend):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.*have too few inliers:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
 @pytest.mark.parametrize(
     ("shape", "most"), [((10, 6), 1.2), ((8, 12), 1.2), ((20, 6), 1.2), ((15, 8), 1.2), ((60, 8), 1.02)], ids=str
 )
