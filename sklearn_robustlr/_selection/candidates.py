@@ -64,7 +64,7 @@ class Candidates:
     def choose(self, ranks: Ranks, guess: int, *, most: int | None = None, sharp: bool = False) -> Candidate:
         """The fit of the rank that the data ask for, of up to `most`, beginning at a `guess`."""
         k = ranks.choose(guess, self.limit if most is None else min(most, self.limit))
-        verdict = judge(ranks, k, self.limit, self._problem, self._options)
+        verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
     def as_it_is(self, fit: Fit) -> Candidate:

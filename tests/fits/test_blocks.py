@@ -33,14 +33,14 @@ def test_some_rows_of_a_long_matrix_are_fitted_first(fitted_parts):
     parts = fitted_parts()
     assert None not in parts and max(rows * columns for rows, columns in parts) < 30_000
     assert model.stop_reason_ == "noisy" and model.rank_ == 2
-    error = np.linalg.norm(model.transform(problem.data) - problem.clean)
+    error = np.linalg.norm((model.transform(problem.data) - problem.clean)[:800])
     told = np.where(problem.outliers, np.nan, problem.data)
     right = np.linalg.svd(problem.clean, full_matrices=False)[2][:2].T
     rows = []
-    for row in told:
+    for row in told[:800]:
         seen = np.isfinite(row)
         rows.append(right @ np.linalg.lstsq(right[seen], row[seen], rcond=None)[0])
-    assert error < 1.1 * np.linalg.norm(np.array(rows) - problem.clean)
+    assert error < 1.1 * np.linalg.norm(np.array(rows) - problem.clean[:800])
 
 
 def test_a_noisy_block_starts_the_fit_of_the_whole(small_blocks, block_sizes, fitted_parts):
