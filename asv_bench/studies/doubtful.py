@@ -17,11 +17,10 @@ noise, 1e-6).
 With --against, the problems that only one of two versions solves are listed.
 """
 
-import json
 import time
 
 import numpy as np
-from harness import RECOVERED, Arguments, Table, over_processes, quiet, write_json
+from harness import RECOVERED, Arguments, Table, over_processes, quiet, read_json, write_json
 from references import matrix_oracle_error, measurements_oracle_error
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
@@ -110,10 +109,7 @@ def main():
     options.add_rows(ROWS)
     options.add_argument("--against", help="file of the figures of another version, for the same seeds")
     args = options.parse_args()
-    figures, others = {}, {}
-    if args.against:
-        with open(args.against) as file:
-            others = json.load(file)
+    figures, others = {}, read_json(args.against)
     for row in args.row or ROWS:
         results = over_processes(ROWS[row], [(seed,) for seed in args.seeds], args.jobs)
         figures[row] = results = [r for r in results if r is not None]

@@ -186,6 +186,14 @@ def write_json(path, figures):
             json.dump(figures, file, default=lambda value: value.tolist())
 
 
+def read_json(path):
+    """Figures that another version has written; none without a path."""
+    if not path:
+        return {}
+    with open(path) as file:
+        return json.load(file)
+
+
 def run_rows(args, rows, run_problem, summarise, *, tasks=None, failed=failed):
     """Run the problems of each row, print its line (or lines) and write all figures.
 

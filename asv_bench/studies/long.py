@@ -11,11 +11,10 @@ columns. With --against, the ratios of the errors and of the seconds to those of
 below 9000 were used to choose which rows are fitted first.
 """
 
-import json
 import time
 
 import numpy as np
-from harness import Arguments, Table, over_processes, quiet, write_json
+from harness import Arguments, Table, over_processes, quiet, read_json, write_json
 
 from sklearn_robustlr import RobustMatrixCompletion
 
@@ -93,10 +92,7 @@ def main():
     options.add_rows(ROWS)
     options.add_argument("--against", help="file of the figures of another version, for the same seeds")
     args = options.parse_args()
-    figures, others = {}, {}
-    if args.against:
-        with open(args.against) as file:
-            others = json.load(file)
+    figures, others = {}, read_json(args.against)
     table = Table({}, sentences=())
     for row in args.row or ROWS:
         figures[row] = results = over_processes(run, [(row, seed) for seed in args.seeds], args.jobs)
