@@ -16,7 +16,7 @@ from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Masks, Options, StopReason
 from .approximate import Approximation, LazyModel, as_fit
-from .blocks import fit_core
+from .blocks import fit_block, fit_core
 from .measurements import LowRankFit
 from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
@@ -114,7 +114,8 @@ def _again(
     units = row[entries.rows] * column[entries.cols]
     alike = entries.with_values((entries.y / units).astype(entries.dtype))
     # where the search was in vain, it may be again
-    found = fit_core(alike, kept, replace(options.apart, is_brief=not fit.converged), None)
+    options = replace(options.apart, is_brief=not fit.converged)
+    found = fit_block(alike, options, None) or fit_core(alike, kept, options, None)
     if found.verdict.code is not StopReason.NOISY:
         return None
     left, right = found.factors
