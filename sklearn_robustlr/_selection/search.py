@@ -331,7 +331,7 @@ class _Search:
             return _Advice(first, may_decay=True, decays=True)
         ends = [k for k in rival.ends() if k <= self._made.limit]
         end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
-        return _Advice(end or first, may_decay=True, has_end=end is not None)
+        return _Advice(end or first, may_decay=True, has_end=end is not None or ranks.stopped)
 
     def _second_opinions(self, found: Candidate, drowned: bool) -> Iterator[Candidate]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.
