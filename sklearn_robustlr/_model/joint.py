@@ -7,7 +7,8 @@ import numpy as np
 from .table import Table
 
 # Most multiplications that it may take: beyond, columns are taken as independent. Standard errors are then too small,
-# by 13 % at two inliers per degree of freedom, 6 % at 3, 3.5 % at 4 and 1.5 % at 6 (120 x 80 of rank 3).
+# by 13 % at two inliers per degree of freedom, 6 % at 3, 3.5 % at 4 and 1.5 % at 6 (120 x 80 of rank 3); of a wide
+# matrix by less, for its rows are known well.
 _MOST_WORK = 3e8
 # Power, in units of the largest, below which a direction is that of a change of basis, which changes nothing.
 _NULL = 1e-8
@@ -22,7 +23,7 @@ def joint_root(
     and precisions `prior` of directions: the rows are eliminated from the normal equations.
     """
     (n, k), p = u.shape, len(loadings)
-    if (p * k) ** 2 * n * k > _MOST_WORK:
+    if (p * k) ** 2 * max(n, p) * k > _MOST_WORK:
         return None
     weight = np.zeros(table.shape)
     weight[table.rows, table.cols] = precision

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .._utils.linalg import unpack
 from .._utils.values import Factors
 from .growth import grow
 from .joint import joint_root
 from .noise import NoiseLaw
-from .posterior import Columns, columns_of, moments, regress, start_columns, sweep_until_settled
+from .posterior import (
+    Columns,
+    columns_of,
+    moments,
+    power_of_directions,
+    regress,
+    start_columns,
+    sweep_until_settled,
+)
 from .samples import Samples
 from .space import Screen
 from .table import Table
+from .turned import Turned, TurnedColumns
 
+#: Name of the member that is learnt from the transpose.
+TURNED = "turned"
 #: Name of the member that has been fitted to more rows, or with more directions.
 GROWN = "grown"
 # Sweeps over all entries after those over what is not held out: of nine real tables the error is the same with 15.
@@ -38,7 +49,8 @@ def predicted(samples: Samples, columns: Columns, train: Table | None = None) ->
     """What columns predict of the held-out entries from others of each row: those of `train`, or all others."""
     test = samples.test
     mean, variance = moments(regress(samples.train if train is None else train, columns), columns, test)
-    missed = samples.units.clip(mean, test.cols) - test.values
+    units = samples.units.in_one if isinstance(columns, TurnedColumns) else samples.units
+    missed = units.clip(mean, test.cols) - test.values
     return Predicted(test.root_weight * missed, test.root_weight**2 * variance)
 
 
@@ -130,10 +142,17 @@ class Fitter:
         """What columns predict of the held-out entries, from the others of each row."""
         return predicted(self.samples, columns, self.train(columns.law))
 
+    @cached_property
+    def _turned(self) -> Turned:
+        """The transpose."""
+        return Turned(self.samples)
+
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
         """The members that are fitted at first."""
         samples = self.samples
         fitted = self._laws(start, robust) if samples.tell_scales else {}
+        if samples.have_few_rows:
+            fitted[TURNED] = best_of(samples, self._turned.fits(self.most))
         fitted["medians"] = medians_of(samples.train, samples.train_medians)
         predictions = {name: self.predict(columns) for name, columns in fitted.items()}
         counts = samples.test.count(np.ones(len(samples.test.values)))
@@ -141,7 +160,7 @@ class Fitter:
 
     def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> dict[str, Columns]:
         """Fits of the noise laws, by names."""
-        train, k = self.samples.train, self.most
+        train, k = self.samples.train, self.samples.told(self.most)
         near = train.subset(self.near[~self.samples.held])
         fitted = {"normal": sweep_until_settled(near, start_columns(near, k, False)), "robust": robust}
         estimate = None if start is None else start(train)
@@ -153,9 +172,12 @@ class Fitter:
     def with_grown(self, members: Members, n_threads: int) -> Members:
         """With the best of them fitted to more rows, or grown where it uses all directions that it was given."""
         best = members.columns[members.best]
-        if not (self.grows and best.loadings.any()) or (self.samples.are_all and best.rank < self.most):
+        if not (self.grows and best.loadings.any()) or (self.samples.are_all and best.n_found < self.most):
             return members
-        grown = grow(self.larger(best.law), best, n_threads)
+        if isinstance(best, TurnedColumns):
+            grown: Columns = self._turned.grown(best, n_threads)
+        else:
+            grown = grow(self.larger(best.law), best, n_threads)
         if self.samples.are_all and grown.rank <= best.rank:
             return members
         predictions = {**members.predicted, GROWN: self.predict(grown)}
@@ -167,6 +189,8 @@ class Fitter:
         def of_all(columns: Columns, table: Table) -> Columns:
             if not columns.loadings.any():
                 return medians_of(samples.train, samples.train_medians)
+            if isinstance(columns, TurnedColumns):
+                return wide._turned.trained(columns)
             return _widened(columns, samples.columns, table)
 
         robust = of_all(self.screen.columns, samples.train)
@@ -182,16 +206,20 @@ class Fitter:
         """Columns after a few sweeps over all entries, those that were held out among them."""
         if not columns.loadings.any():
             return medians_of(self.samples.table, np.zeros(len(columns.mean)))
+        if isinstance(columns, TurnedColumns):
+            return self._turned.settled(columns, _LAST_SWEEPS)
         return sweep_until_settled(self.table(columns.law), columns, n_sweeps=_LAST_SWEEPS, free=0)
 
     def with_joint(self, columns: Columns) -> Columns:
         """Columns with the joint covariance of their loadings, by the posterior weights of the entries."""
         if not columns.loadings.any():
             return columns
+        if isinstance(columns, TurnedColumns):
+            return self._turned.with_joint(columns)
         table = self.table(columns.law)
         rows = regress(table, columns)
-        power = np.sum(columns.loadings**2, axis=0) + np.diag(unpack(columns.covariances.sum(axis=0)))
-        root = joint_root(table, rows.means, rows.precision, columns.loadings, len(columns.loadings) / power)
+        prior = len(columns.loadings) / power_of_directions(columns.loadings, columns.covariances)
+        root = joint_root(table, rows.means, rows.precision, columns.loadings, prior)
         return replace(columns, joint=root)
 
 

@@ -59,6 +59,11 @@ class Columns:
         return self.loadings.shape[1]
 
     @property
+    def n_found(self) -> int:
+        """Number of directions that were found beside the means of columns."""
+        return self.rank
+
+    @property
     def scaled(self) -> np.ndarray:
         """Loadings of rows whose second moments are the identity."""
         return self.loadings if self.center is None else self.loadings * np.sqrt(1.0 + self.center**2)
@@ -284,6 +289,11 @@ def signal(loadings: np.ndarray, law: NoiseLaw, table: Table) -> np.ndarray:
 def power_of(loadings: np.ndarray, law: NoiseLaw) -> np.ndarray:
     """Mean variance of the entries of each direction, in units of that of the noise."""
     return np.mean(loadings**2 / law.variances[:, None], axis=0)
+
+
+def power_of_directions(loadings: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Expected sum over columns of the squared loadings of each direction."""
+    return np.sum(loadings**2, axis=0) + packed_diagonals(covariances.sum(axis=0))
 
 
 def _rotate(

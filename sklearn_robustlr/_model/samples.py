@@ -29,7 +29,10 @@ _EXTREME = 1e100
 
 
 class Units(NamedTuple):
-    """Median, robust scale, least and largest value of each column; of an empty one 0, 1, 0 and 0."""
+    """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
+
+    Scales are robust, but where columns have too few entries for that: there they are standard deviations.
+    """
 
     shift: np.ndarray
     scale: np.ndarray
@@ -45,13 +48,15 @@ class Units(NamedTuple):
         bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
         values = entries.y[order].astype(np.float64)
         weight = None if entries.row_weight is None else entries.row_weight[entries.rows[order]]
+        told = _tell_scales(entries)
         for j in np.flatnonzero(np.diff(bounds)):
             column = values[bounds[j] : bounds[j + 1]]
             own = None if weight is None else weight[bounds[j] : bounds[j + 1]]
             shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            scale[j] = _scale(away, own) or float(np.std(away / top)) * top or 1.0
+            robust = _scale(away, own) if told else 0.0
+            scale[j] = robust or float(np.std(away / top)) * top or 1.0
             low[j], high[j] = column.min(), column.max()
         return cls(shift, scale, low, high)
 
@@ -59,6 +64,12 @@ class Units(NamedTuple):
     def have_squares(self) -> bool:
         """Whether squares of their values are numbers."""
         return bool(self.scale.min() > 1.0 / _EXTREME and max(self.scale.max(), np.abs(self.shift).max()) < _EXTREME)
+
+    @property
+    def in_one(self) -> Units:
+        """The same for columns that are all in one unit: what is seen of one may be of others."""
+        p = len(self.low)
+        return self._replace(low=np.full(p, self.low.min()), high=np.full(p, self.high.max()))
 
     def table(self, entries: Entries) -> Table:
         """Entries in even units."""
@@ -68,6 +79,11 @@ class Units(NamedTuple):
         """Values in even units, held to the range of what is seen of their columns."""
         low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
         return np.clip(values, low[cols], high[cols])
+
+
+def _tell_scales(entries: Entries) -> bool:
+    """Whether columns have so many entries that their robust scales can be told."""
+    return len(entries.y) >= _FEWEST * int(np.count_nonzero(np.bincount(entries.cols)))
 
 
 def _scale(away: np.ndarray, weight: np.ndarray | None) -> float:
@@ -134,8 +150,19 @@ class Samples:
 
     @property
     def tell_scales(self) -> bool:
-        """Whether columns have so many entries that their scales can be told."""
-        return len(self.entries.y) >= _FEWEST * int(np.count_nonzero(np.bincount(self.entries.cols)))
+        """Whether columns have so many entries that models in their own units can be fitted."""
+        return _tell_scales(self.entries)
+
+    @property
+    def have_few_rows(self) -> bool:
+        """Whether there are fewer rows than columns, and all of them are fitted at first, each as much as others."""
+        n, p = self.entries.shape
+        return bool(n < p and self.rows.all() and self.entries.row_weight is None)
+
+    def told(self, most: int) -> int:
+        """Number of directions, up to `most`, that columns have entries enough to tell, beside their means."""
+        each = len(self.train.values) / max(int(np.count_nonzero(np.bincount(self.entries.cols))), 1)
+        return max(min(most, int(each / ENOUGH) - 1), 1)
 
     @property
     def are_all(self) -> bool:
@@ -158,6 +185,21 @@ class Samples:
         train = self.entries.subset(~self.held)
         seen = np.bincount(train.cols, minlength=train.shape[1]) > 0
         return np.where(seen, (Units.of(train).shift - self.units.shift) / self.units.scale, 0.0)
+
+    @property
+    def medians_of_others(self) -> np.ndarray:
+        """For each held-out entry the median of all others of its column, in even units; 0 where there is none."""
+        table = self.table
+        n = np.diff(table.column_bounds)[table.cols]
+        order = np.lexsort((table.values, table.cols))
+        place = np.empty(len(order), dtype=np.int64)  # of each entry in its column, by size
+        place[order] = np.arange(len(order)) - table.column_bounds[table.cols[order]]
+        first, n, place = (part[self.held] for part in (table.column_bounds[table.cols], n, place))
+        middle = []
+        for k in ((n - 2) // 2, (n - 1) // 2):  # of n - 1 others
+            k = np.clip(k, 0, None)
+            middle.append(table.values[order[np.minimum(first + k + (place <= k), len(order) - 1)]])
+        return np.where(n > 1, 0.5 * (middle[0] + middle[1]), 0.0)
 
     @cached_property
     def test(self) -> Table:

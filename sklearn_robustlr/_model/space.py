@@ -21,6 +21,7 @@ from .noise import NoiseLaw
 from .posterior import Columns, RowPosterior, moments, regress
 from .stuck import StuckValues
 from .table import Table, even
+from .turned import TurnedColumns
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
@@ -119,6 +120,11 @@ class ModelSpace:
     def is_sharp(self) -> bool:
         """Whether it has one member, a fit of a sharp rank."""
         return self.names == (SHARP,)
+
+    @property
+    def is_in_one_unit(self) -> bool:
+        """Whether the likeliest columns are what the transpose tells, in which all are alike."""
+        return isinstance(self.members[int(np.argmax(self.weights))], TurnedColumns)
 
     def is_identifiable(self, met: np.ndarray) -> np.ndarray:
         """Mask of the rows that are known: all, by the prior, but those of a sharp rank that meet no more entries."""
@@ -295,7 +301,8 @@ class ModelSpace:
     def within(self, entries: Entries, gross: np.ndarray) -> ModelSpace:
         """The same space, its estimates between the least and the largest of these entries of each column.
 
-        Gross errors, a mask, count as little as the screen lets them where they are far beyond the others.
+        Gross errors, a mask, count as little as the screen lets them where they are far beyond the others. What is seen
+        of one of the columns that are in one unit may be of others.
         """
         low, high = _ranges(entries.subset(~gross))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -303,8 +310,11 @@ class ModelSpace:
             far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
         low, high = _ranges(entries.subset(~(gross & far)))
         seen = low <= high  # of a column without an entry nothing is known
+        if self.is_in_one_unit and seen.any():
+            low[:], high[:] = low.min(), high.max()
         low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
-        return replace(self, low=low, high=high, doubt=_doubt(entries.seen().columns))
+        doubt = None if self.is_in_one_unit else _doubt(entries.seen().columns)
+        return replace(self, low=low, high=high, doubt=doubt)
 
     @property
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:

@@ -318,12 +318,12 @@ def test_intervals_of_few_values_have_ends():
     assert np.isfinite(np.delete(low, 3, axis=1)).all()
 
 
-@pytest.mark.filterwarnings("ignore:. (rows|columns) of X")
+@pytest.mark.filterwarnings("ignore:. (rows?|columns?) of X")
 def test_a_fit_that_knows_medians_alone_claims_no_more():
     covered = []
-    for seed in range(10):
+    for seed in range(30):
         rng = np.random.RandomState(seed)
-        truth = rng.standard_normal((6, 30))
+        truth = rng.standard_normal((6, 6))
         hidden = rng.uniform(size=truth.shape) < 0.15
         data = np.where(hidden, np.nan, truth)
         with pytest.warns(ConvergenceWarning):

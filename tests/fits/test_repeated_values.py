@@ -229,6 +229,7 @@ def test_sensors_that_are_stuck_for_half_of_the_time_are_seen_through():
     assert_allclose(model.fit_transform(np.where(stuck, clean[first - 1, np.arange(80)], clean)), clean, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("seed", [1, 22, 31])
 def test_no_fit_of_parts_of_a_whole_is_worse_than_medians(seed):
     """The mean of the rows is one direction, and says no more than the medians do: 2 to 7 % less where it was found."""

@@ -1,0 +1,121 @@
+"""The model of the transposed matrix: where rows are few, it tells what the columns, in one unit, have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from .._utils.linalg import pack, unpack
+from .growth import grow, robust_columns
+from .joint import joint_root
+from .posterior import Columns, RowPosterior, power_of_directions, regress, sweep_until_settled
+from .samples import Samples, Units
+from .table import Table, even
+
+# Power of the coefficients of rows, in units of the largest, below which a direction is rounding.
+_NULL = 1e-12
+
+
+@dataclass(frozen=True)
+class TurnedColumns(Columns):
+    """Columns of a matrix that come from those of its transpose, which are `turned`."""
+
+    turned: Columns | None = None
+
+    @property
+    def n_found(self) -> int:
+        """Number of directions of the transpose."""
+        return self.rank if self.turned is None else self.turned.rank
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The transpose of the entries of `samples`: it has a row for each column, and units for each row.
+
+    In it columns are alike, in one unit, and known by what all others say of the rows; a column of few entries tells
+    no unit of its own. What is learnt of it becomes columns of the matrix.
+    """
+
+    samples: Samples
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """Order of the entries in the transpose."""
+        return self.samples.table.by_column
+
+    @cached_property
+    def _units(self) -> Units:
+        """Those of the rows."""
+        return Units.of(self.samples.entries.transposed())
+
+    @cached_property
+    def _table(self) -> Table:
+        """All entries."""
+        own, order = self.samples.table, self._order
+        rows = own.rows_by_column
+        values = even(self.samples.entries.y[order], rows, self._units.shift, self._units.scale)
+        weight = None if own.weight is None else own.weight[order]
+        return Table(own.column_bounds, rows, values, own.shape[::-1], weight)
+
+    @cached_property
+    def _train(self) -> Table:
+        """Those that are not held out."""
+        return self._table.subset(~self.samples.held[self._order])
+
+    def fits(self, most: int) -> list[TurnedColumns]:
+        """Fits of a robust law with up to `most` directions to what is not held out."""
+        return [self._columns(fit, self._train) for fit in robust_columns(self._train, most)]
+
+    def trained(self, columns: TurnedColumns) -> TurnedColumns:
+        """The columns of all that is not held out, from those of some of it."""
+        assert columns.turned is not None
+        return self._columns(columns.turned, self._train)
+
+    def grown(self, columns: TurnedColumns, n_threads: int) -> TurnedColumns:
+        """The columns with the directions that the residuals have beyond noise."""
+        assert columns.turned is not None
+        return self._columns(grow(self._train, columns.turned, n_threads), self._train)
+
+    def settled(self, columns: TurnedColumns, n_sweeps: int) -> TurnedColumns:
+        """The columns after so many sweeps over all entries, those that were held out among them."""
+        assert columns.turned is not None
+        return self._columns(sweep_until_settled(self._table, columns.turned, n_sweeps=n_sweeps, free=0), self._table)
+
+    def with_joint(self, columns: TurnedColumns) -> TurnedColumns:
+        """The columns with the joint covariance of their loadings, whose prior is one and the same in one unit."""
+        table, unit = self.samples.table, self.samples.units.scale[:, None]
+        rows = regress(table, columns)
+        loadings, covariances = unit * columns.loadings, unit**2 * columns.covariances
+        precision = rows.precision / unit[table.cols, 0] ** 2
+        prior = len(loadings) / power_of_directions(loadings, covariances)
+        root = joint_root(table, rows.means, precision, loadings, prior)
+        return columns if root is None else replace(columns, joint=root / unit[:, :, None])
+
+    def _columns(self, turned: Columns, table: Table) -> TurnedColumns:
+        """Columns of the matrix: posteriors of the rows of its transpose, those of a `table`.
+
+        The coefficients of a row of the matrix are the shift and the loadings of a column of the transpose. They are
+        whitened about their mean; the noise, which rows have of their own there, is the mean one.
+        """
+        rows, unit, scale = self._units, self.samples.units, self.samples.units.scale[:, None]
+        found: RowPosterior = regress(table, turned)
+        coefficients = np.column_stack([rows.shift + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings])
+        center = coefficients.mean(axis=0)
+        moments = (coefficients - center).T @ (coefficients - center) / len(coefficients)
+        moments[1:, 1:] += unpack(rows.scale**2 @ turned.covariances / len(coefficients))
+        power, turn = np.linalg.eigh(moments)
+        kept = power > _NULL * power[-1]
+        root, inverse = turn[:, kept] * np.sqrt(power[kept]), turn[:, kept] / np.sqrt(power[kept])
+        basis = np.column_stack([np.ones(len(found.means)), found.means])
+        along = inverse.T @ center
+        variances = np.mean(rows.scale**2 * turned.law.variances) / unit.scale**2
+        return TurnedColumns(
+            loadings=basis @ root / scale,
+            covariances=pack(root[1:].T @ unpack(found.covariances / scale**2) @ root[1:]),
+            mean=(basis @ (center - root @ along) - unit.shift) / unit.scale,
+            law=replace(turned.law, variances=variances),
+            center=along,
+            turned=turned,
+        )
