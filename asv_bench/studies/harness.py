@@ -186,6 +186,19 @@ def write_json(path, figures):
             json.dump(figures, file, default=lambda value: value.tolist())
 
 
+def ratios(results, others):
+    """Ratios of errors, of fits that are not exact, and of seconds to those of another version: mean and extremes."""
+    before = {r["seed"]: r for r in others}
+    pairs = [(r, before[r["seed"]]) for r in results if r["seed"] in before]
+    errors = [r["error"] / o["error"] for r, o in pairs if min(r["error"], o["error"]) > 1e-9]
+    seconds = [r["seconds"] / o["seconds"] for r, o in pairs]
+    return {
+        name: f"{np.exp(np.mean(np.log(some))):.3f} ({min(some):.2f} to {max(some):.2f})"
+        for name, some in (("errors", errors), ("seconds", seconds))
+        if some
+    }
+
+
 def read_json(path):
     """Figures that another version has written; none without a path."""
     if not path:

@@ -14,7 +14,7 @@ below 9000 were used to choose which rows are fitted first.
 import time
 
 import numpy as np
-from harness import Arguments, Table, over_processes, quiet, read_json, write_json
+from harness import Arguments, Table, over_processes, quiet, ratios, read_json, write_json
 
 from sklearn_robustlr import RobustMatrixCompletion
 
@@ -74,18 +74,6 @@ def cells(results):
     }
 
 
-def ratios(results, others):
-    """Ratios of errors, of fits that are not exact, and of seconds: mean and extremes."""
-    pairs = [(r, others[r["seed"]]) for r in results if r["seed"] in others]
-    errors = [r["error"] / o["error"] for r, o in pairs if min(r["error"], o["error"]) > 1e-9]
-    seconds = [r["seconds"] / o["seconds"] for r, o in pairs]
-    return {
-        name: f"{np.exp(np.mean(np.log(some))):.3f} ({min(some):.2f} to {max(some):.2f})"
-        for name, some in (("errors", errors), ("seconds", seconds))
-        if some
-    }
-
-
 def main():
     options = Arguments(__doc__)
     options.add_seeds(FIRST_TEST_SEED, count=30, used_to="choose which rows are fitted first")
@@ -96,8 +84,7 @@ def main():
     table = Table({}, sentences=())
     for row in args.row or ROWS:
         figures[row] = results = over_processes(run, [(row, seed) for seed in args.seeds], args.jobs)
-        before = {r["seed"]: r for r in others.get(row, [])}
-        table.print({"row": row, **cells(results), **(ratios(results, before) if before else {})})
+        table.print({"row": row, **cells(results), **ratios(results, others.get(row, []))})
     write_json(args.json, figures)
 
 

@@ -46,9 +46,9 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     """Absolute errors that a fit makes at held-out entries, in units of the scale of each column; None: not known.
 
     Its rows are regressed on the other entries. Its columns have seen those of the inliers: their errors are divided by
-    one minus the leverage of the entry in the regression of its column. Estimates stay in the range that is seen of a
-    column. One that has not converged although it is exact has met what it meets by chance, and tells nothing of the
-    rest.
+    one minus the leverage of the entry in the regression of its column. Estimates of one that has converged stay in the
+    range that is seen of a column; others may be far beyond it. One that has not converged although it is exact has met
+    what it meets by chance, and tells nothing of the rest.
     """
     entries, held, model = averaged.entries, averaged.held, averaged.space
     u = fit.left[averaged.rows].astype(np.float64)
@@ -67,7 +67,9 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
     leverage[residual > fit.threshold] = 0.0
     estimate = y + missed / np.maximum(1.0 - leverage, LEAST_FREE)
-    return np.abs(np.clip(estimate, model.low[rest.cols], model.high[rest.cols]) - y) / model.scale[rest.cols]
+    if fit.converged:
+        estimate = np.clip(estimate, model.low[rest.cols], model.high[rest.cols])
+    return np.abs(estimate - y) / model.scale[rest.cols]
 
 
 class Approximation(NamedTuple):
@@ -226,6 +228,13 @@ class LazyModel:
             space, regression, _ = self._regressed
             return as_fit(entries, space, fit, verdict, options, regression)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
+
+    def predicts_worse(self, refined: SharpColumns, fit: LowRankFit) -> bool:
+        """Whether these columns predict its held-out entries worse than a fit does, beyond chance."""
+        if self.averaged is None:
+            return False
+        errors = predicted_errors(fit, self.averaged)
+        return errors is not None and sign_of_mean(_missed(refined, self.averaged) - errors) > 0
 
     def is_worse_than(self, refined: SharpColumns) -> bool:
         """Whether these columns predict held-out entries better, beyond chance."""

@@ -106,7 +106,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     else:
         fit, refined = fit_location(entries, options.n_init), None
     settled = _settle(entries, kept, fit, options)
-    return _with_prior(entries, settled, refined, options) or settled
+    return _with_prior(entries, settled, refined, model, options) or settled
 
 
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit | None:
@@ -154,11 +154,14 @@ def _of_all(entries: Entries, found: MatrixFit, options: Options) -> MatrixFit:
     )
 
 
-def _with_prior(entries: Entries, found: MatrixFit, refined: SharpColumns | None, options: Options) -> MatrixFit | None:
+def _with_prior(
+    entries: Entries, found: MatrixFit, refined: SharpColumns | None, model: LazyModel, options: Options
+) -> MatrixFit | None:
     """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
-    So it is where rows or columns have noise variances of their own, by which it is `refined`. None elsewhere, or where
-    fewer entries would be met. What is not identifiable stays so, and has no flags.
+    So it is where rows or columns have noise variances of their own, by which it is `refined`. None elsewhere, where
+    fewer entries would be met, or where a fit that has not converged would predict worse. What is not identifiable
+    stays so, and has no flags.
     """
     fit = found.fit
     if refined is None:
@@ -169,6 +172,8 @@ def _with_prior(entries: Entries, found: MatrixFit, refined: SharpColumns | None
         refined = refined_columns(entries, fit)
         if refined is None or refined.columns.rank < fit.rank:
             return None
+    if not fit.converged and model.predicts_worse(refined, fit):
+        return None
     unknown = np.isin(np.arange(entries.shape[1]), found.undetermined_columns)
     approximation = as_refined(entries, fit, refined, options, unknown)
     fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
@@ -178,6 +183,7 @@ def _with_prior(entries: Entries, found: MatrixFit, refined: SharpColumns | None
     among = np.isin(entries.rows, found.undetermined_rows)
     return replace(
         judged,
+        space=judged.space.holding(unknown, entries),
         outliers=entries.mask(approximation.regression.beyond & ~among),
         undetermined_rows=found.undetermined_rows,
         undetermined_columns=found.undetermined_columns,
@@ -384,7 +390,7 @@ def _judge(
         rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
     return MatrixFit(
         fit=fit,
-        space=space,
+        space=space.holding(~cols, entries),
         outliers=entries.mask(flags),
         location=(space.basis @ space.center).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(~rows),

@@ -33,9 +33,9 @@ _LEAST_WEIGHT, _FAR = 0.02, 1e4
 _WORTH = 0.98
 # Share of the held-out error of the medians of the columns that a useful approximation saves.
 _USEFUL = 0.1
-# Parameters that the choice of fits and weights by held-out errors amounts to, each of which saves a share of one in the
-# number of these. Of 600 tables of 48 to 150 cells without structure 10 % converge, without it 48 %
-# (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000; no other value was tried).
+# Parameters that the choice of fits and weights by held-out errors amounts to: each saves one of these. Of 600 tables
+# of 48 to 150 cells without structure 10 % converge; with 3, 2 and none 15, 21 and 48 %
+# (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000).
 _CHOICES = 4.0
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
@@ -223,7 +223,8 @@ def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:
     """Errors of an average at held-out entries, without those that may be gross."""
     test = samples.test
     within = np.abs(test.values) <= _FENCE
-    missed, baseline = np.abs(weights @ members.missed), np.abs(test.root_weight * (test.values - samples.medians_of_others))
+    missed = np.abs(weights @ members.missed)
+    baseline = np.abs(test.root_weight * (test.values - samples.medians_of_others))
     return Errors(missed[within], baseline[within])
 
 

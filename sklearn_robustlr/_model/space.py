@@ -304,11 +304,11 @@ class ModelSpace:
         Gross errors, a mask, count as little as the screen lets them where they are far beyond the others. What is seen
         of one of the columns that are in one unit may be of others.
         """
-        low, high = _ranges(entries.subset(~gross))
+        low, high = entries.subset(~gross).extremes()
         with np.errstate(over="ignore", invalid="ignore"):
             reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
             far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
-        low, high = _ranges(entries.subset(~(gross & far)))
+        low, high = entries.subset(~(gross & far)).extremes()
         seen = low <= high  # of a column without an entry nothing is known
         if self.is_in_one_unit and seen.any():
             low[:], high[:] = low.min(), high.max()
@@ -316,18 +316,16 @@ class ModelSpace:
         doubt = None if self.is_in_one_unit else _doubt(entries.seen().columns)
         return replace(self, low=low, high=high, doubt=doubt)
 
+    def holding(self, columns: np.ndarray, entries: Entries) -> ModelSpace:
+        """The same space, its estimates of some columns, a mask, between the least and the largest of their entries."""
+        low, high = entries.extremes()
+        held = columns & (low <= high)
+        return replace(self, low=np.where(held, low, self.low), high=np.where(held, high, self.high))
+
     @property
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value that is seen of each column, which its estimates are to stay between."""
         return self.low, self.high
-
-
-def _ranges(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest entry of each column; infinite, the wrong way round, where there is none."""
-    low, high = np.full(entries.shape[1], np.inf), np.full(entries.shape[1], -np.inf)
-    np.minimum.at(low, entries.cols, entries.y)
-    np.maximum.at(high, entries.cols, entries.y)
-    return low, high
 
 
 def _doubt(counts: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ class Turned:
         return self.samples.table.by_column
 
     @cached_property
-    def _units(self) -> Units:
+    def units(self) -> Units:
         """Those of the rows."""
         return Units.of(self.samples.entries.transposed())
 
@@ -55,33 +55,33 @@ class Turned:
         """All entries."""
         own, order = self.samples.table, self._order
         rows = own.rows_by_column
-        values = even(self.samples.entries.y[order], rows, self._units.shift, self._units.scale)
+        values = even(self.samples.entries.y[order], rows, self.units.shift, self.units.scale)
         weight = None if own.weight is None else own.weight[order]
         return Table(own.column_bounds, rows, values, own.shape[::-1], weight)
 
     @cached_property
-    def _train(self) -> Table:
+    def train(self) -> Table:
         """Those that are not held out."""
         return self._table.subset(~self.samples.held[self._order])
 
     def fits(self, most: int) -> list[TurnedColumns]:
         """Fits of a robust law with up to `most` directions to what is not held out."""
-        return [self._columns(fit, self._train) for fit in robust_columns(self._train, most)]
+        return [self.columns(fit, self.train) for fit in robust_columns(self.train, most)]
 
     def trained(self, columns: TurnedColumns) -> TurnedColumns:
         """The columns of all that is not held out, from those of some of it."""
         assert columns.turned is not None
-        return self._columns(columns.turned, self._train)
+        return self.columns(columns.turned, self.train)
 
     def grown(self, columns: TurnedColumns, n_threads: int) -> TurnedColumns:
         """The columns with the directions that the residuals have beyond noise."""
         assert columns.turned is not None
-        return self._columns(grow(self._train, columns.turned, n_threads), self._train)
+        return self.columns(grow(self.train, columns.turned, n_threads), self.train)
 
     def settled(self, columns: TurnedColumns, n_sweeps: int) -> TurnedColumns:
         """The columns after so many sweeps over all entries, those that were held out among them."""
         assert columns.turned is not None
-        return self._columns(sweep_until_settled(self._table, columns.turned, n_sweeps=n_sweeps, free=0), self._table)
+        return self.columns(sweep_until_settled(self._table, columns.turned, n_sweeps=n_sweeps, free=0), self._table)
 
     def with_joint(self, columns: TurnedColumns) -> TurnedColumns:
         """The columns with the joint covariance of their loadings, whose prior is one and the same in one unit."""
@@ -93,13 +93,13 @@ class Turned:
         root = joint_root(table, rows.means, precision, loadings, prior)
         return columns if root is None else replace(columns, joint=root / unit[:, :, None])
 
-    def _columns(self, turned: Columns, table: Table) -> TurnedColumns:
+    def columns(self, turned: Columns, table: Table) -> TurnedColumns:
         """Columns of the matrix: posteriors of the rows of its transpose, those of a `table`.
 
         The coefficients of a row of the matrix are the shift and the loadings of a column of the transpose. They are
         whitened about their mean; the noise, which rows have of their own there, is the mean one.
         """
-        rows, unit, scale = self._units, self.samples.units, self.samples.units.scale[:, None]
+        rows, unit, scale = self.units, self.samples.units, self.samples.units.scale[:, None]
         found: RowPosterior = regress(table, turned)
         coefficients = np.column_stack([rows.shift + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings])
         center = coefficients.mean(axis=0)

@@ -172,6 +172,13 @@ class Entries:
         part.row_weight = None if self.row_weight is None else self.row_weight[rows]
         return part if self.weight is None else part.weighted(self.weight[rows[self.rows] & cols[self.cols]])
 
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest entry of each column; infinite, the wrong way round, where there is none."""
+        low, high = np.full(self.shape[1], np.inf), np.full(self.shape[1], -np.inf)
+        np.minimum.at(low, self.cols, self.y)
+        np.maximum.at(high, self.cols, self.y)
+        return low, high
+
     def transposed(self) -> Entries:
         """Return the entries of the transposed matrix."""
         return Entries(self.full.T if self.full is not None else self.matrix.T.tocsr())

@@ -189,6 +189,14 @@ class RowSpace:
         """The same space, for which entries with one of these values say nothing of a row."""
         return replace(self, repeated=repeated)
 
+    def holding(self, columns: np.ndarray, entries: Entries) -> RowSpace:
+        """The same space, its estimates of some columns, a mask, between the least and the largest of their entries."""
+        if not columns.any():
+            return self
+        low, high = entries.extremes()
+        held = columns & (low <= high)
+        return replace(self, seen_range=(np.where(held, low, -np.inf), np.where(held, high, np.inf)))
+
     def beside(self, lost: np.ndarray, medians: np.ndarray) -> RowSpace:
         """The same space beside columns that it says nothing of, a mask: they are at their medians."""
         low, high = (np.full(len(lost), limit) for limit in (-np.inf, np.inf))

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
 from sklearn_robustlr._model.average import FirstAverage, least_absolute_weights
+from sklearn_robustlr._model.samples import Samples
 from sklearn_robustlr._operators.observed import Entries
 
 
@@ -34,3 +35,19 @@ def test_weights_of_few_errors_are_weights(n):
     missed = np.array([np.full(n, 1.0), np.full(n, 1e300), np.full(n, 2.0)])
     if n:
         assert_allclose(least_absolute_weights(missed), [1.0, 0.0, 0.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (12, 7), (31, 5)])
+def test_medians_that_have_not_seen_an_entry(shape, rng):
+    X = np.round(rng.standard_normal(shape), 1)  # with ties
+    X[rng.uniform(size=shape) < 0.3] = np.nan
+    X[:, 0] = np.nan
+    X[0, 0] = 1.0  # there are no others
+    samples = Samples.of(Entries(X), 2)
+    rows, cols = (np.asarray(part)[samples.held] for part in (samples.entries.rows, samples.entries.cols))
+    expected = []
+    for i, j in zip(rows, cols, strict=True):
+        others = np.delete(X[:, j], i)
+        known = np.isfinite(others).any()
+        expected.append((np.nanmedian(others) - samples.units.shift[j]) / samples.units.scale[j] if known else 0.0)
+    assert_allclose(samples.medians_of_others, expected, atol=1e-12)
