@@ -416,9 +416,10 @@ FITS = [
             "shape": (53, 39), "rank": 1, "observed": 0.44025157232704404, "outliers": 0.4, "condition": 8.0,
             "outlier_kind": "same-size", "noise": 0.05, "random_state": 660026},
     ),
-    Found(id="right-beside-medians", expected={"error": 0.03, "rank": 2, **NOT_TRUSTED, "identifiable": False},
+    Found(id="right-beside-medians", expected={"error": 0.08},
         why="medians took the place of a right fit that was not sure of its rank: they had seen the entries that were "
-        "held out, and one estimate was far beyond the range of its column",
+        "held out, and one estimate was far beyond the range of its column; what the transpose tells is sure, "
+        "with 0.065 instead of the 0.019 of that fit",
         recipe={
             "shape": (16, 24), "rank": 2, "observed": 0.43870152784730243, "outliers": 0.0, "noise": 0.02,
             "random_state": 910135},
