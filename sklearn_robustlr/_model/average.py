@@ -21,6 +21,7 @@ from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
 from .table import Table
+from .turned import TurnedColumns
 
 # Most directions at first.
 _MOST_DIRECTIONS = 20
@@ -183,7 +184,7 @@ class FirstAverage:
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
-            members=tuple(final),
+            members=tuple(columns.plain if isinstance(columns, TurnedColumns) else columns for columns in final),
             weights=weights,
             shift=units.shift,
             scale=units.scale,
@@ -196,6 +197,7 @@ class FirstAverage:
             calibration=_calibrate_average(test, members, weights, inlier),
             share_beyond=self._share_beyond(members, weights, final),
             usual_weight=samples.table.usual_weight,
+            is_in_one_unit=isinstance(final[int(np.argmax(weights))], TurnedColumns),
         )
         held = samples.held & (np.abs(samples.table.values) <= _FENCE)
         return Averaged(space, samples.entries, samples.rows, held, errors)

@@ -21,7 +21,6 @@ from .noise import NoiseLaw
 from .posterior import Columns, RowPosterior, moments, regress
 from .stuck import StuckValues
 from .table import Table, even
-from .turned import TurnedColumns
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
@@ -93,7 +92,8 @@ class ModelSpace:
     none is one). `column_errors` are root mean squares of held-out errors, in even
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
-    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries.
+    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. All
+    columns are in one unit if the likeliest ones are what the transpose tells, in which they are alike.
     """
 
     names: tuple[str, ...]
@@ -112,6 +112,7 @@ class ModelSpace:
     usual_weight: float = 1.0
     known: np.ndarray | None = None
     doubt: np.ndarray | None = None
+    is_in_one_unit: bool = False
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -120,11 +121,6 @@ class ModelSpace:
     def is_sharp(self) -> bool:
         """Whether it has one member, a fit of a sharp rank."""
         return self.names == (SHARP,)
-
-    @property
-    def is_in_one_unit(self) -> bool:
-        """Whether the likeliest columns are what the transpose tells, in which all are alike."""
-        return isinstance(self.members[int(np.argmax(self.weights))], TurnedColumns)
 
     def is_identifiable(self, met: np.ndarray) -> np.ndarray:
         """Mask of the rows that are known: all, by the prior, but those of a sharp rank that meet no more entries."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr import RobustMatrixCompletion, compression
 from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
 from sklearn_robustlr._model.samples import Samples
 from sklearn_robustlr._model.turned import Turned
@@ -123,3 +123,10 @@ def test_new_rows():
     assert rmse(found, truth[10:], hidden[10:]) < 0.7 * rmse(by_medians(X[:10])[:1], truth[10:], hidden[10:])
     assert_allclose(model.transform(X[12:15]), found[2:5], rtol=1e-9)
     assert_allclose(RobustMatrixCompletion(replace="all").fit_transform(X[:10]), model.transform(X[:10]), rtol=1e-12)
+
+
+def test_a_fit_of_few_rows_is_stored_in_a_small_file(tmp_path):
+    _, X, _, _ = few_rows(11)
+    model = RobustMatrixCompletion(replace="all").fit(X)
+    compression.compress(model, "float16").save(tmp_path / "model.npz")
+    assert_allclose(compression.load(tmp_path / "model.npz").transform(X), model.transform(X), atol=0.05)
