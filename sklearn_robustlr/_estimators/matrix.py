@@ -116,12 +116,15 @@ class MatrixMixin(FitMixin):
             start = Factors(left if copies is None else left[copies.index], right)
         elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
             start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
-        more = None if copies is None else copies.repeated(entries.shape[1])
-        found = None if more is None else fit_exactly(more.entries(entries), options)
-        if found is not None and more is not None:
-            copies, seen = more, more.entries(entries)
-        else:
-            found = fit_matrix(seen, options, start)
+        found = None
+        if copies is not None and (more := copies.repeated(entries.shape[1])) is not None:
+            found = fit_exactly(more.entries(entries), options, more.once)
+            # what is exact if each counts once needs no copies
+            if found is not None and fit_exactly(seen, options, np.arange(seen.shape[0])) is None:
+                copies, seen = more, more.entries(entries)
+            else:
+                found = None
+        found = fit_matrix(seen, options, start) if found is None else found
         if copies is None:
             return Learnt(entries, found, seen, found)
         return Learnt(entries, copies.of_samples(found, entries, n_jobs=self.n_jobs), seen, found)

@@ -17,7 +17,7 @@ from .._utils.checkpoint import stage
 from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH, exact_tolerance
 from .._utils.stats import find_repeated
-from .._utils.values import Factors, Masks, Options, StopReason, Verdict
+from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .measurements import LowRankFit, above_rounding, are_single, check_size
@@ -190,8 +190,11 @@ def _with_prior(
     )
 
 
-def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
-    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found."""
+def fit_exactly(entries: Entries, options: Options, once: np.ndarray) -> MatrixFit | None:
+    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found.
+
+    Rows may be copies: the fit has to be exact if only those of the indices `once` count, or meet all of a full matrix.
+    """
     options = replace(options, screening=True, rival=None, report=None)
     kept = core(entries)
     if not kept.rows.any():
@@ -199,7 +202,19 @@ def fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
     found = search_small_blocks(entries, options)
     start = None if found.block is None else block_to_start(entries, found.block, options)
     fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
-    return _settle(entries, kept, fit, options) if fit.verdict.code is StopReason.EXACT else None
+    if fit.verdict.code is not StopReason.EXACT:
+        return None
+    settled = _settle(entries, kept, fit, options)
+    return settled if _is_exact(entries.taken(once, None), settled.fit.factors.left[once], settled.fit) else None
+
+
+def _is_exact(entries: Entries, left: np.ndarray, fit: LowRankFit) -> bool:
+    """Whether an exact fit meets far more of some entries, with these factors of rows, than could be interpolated."""
+    met = np.abs(_residual(entries, left, fit.right)) <= fit.threshold
+    if entries.full is not None and met.all():  # nothing is missing, nothing is an error
+        return True
+    met = met[entries.y != 0.0]
+    return are_far_more(int(np.sum(met)), fit.rank * (sum(entries.shape) - fit.rank), len(met))
 
 
 def _far_medians(entries: Entries) -> np.ndarray | None:
@@ -333,10 +348,16 @@ def _above_rounding(entries: Entries, fit: LowRankFit) -> LowRankFit:
     """An exact fit of entries that have been numbers in single precision flags none for that."""
     if fit.verdict.code is not StopReason.EXACT or not are_single(entries.y):
         return fit
+    residual = _residual(entries, *fit.factors)
+    return replace(fit, threshold=above_rounding(fit.threshold, entries.y, residual))
+
+
+def _residual(entries: Entries, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What factors of rows and columns miss the entries by."""
     fitted = np.empty(len(entries.y))
-    factors = (np.ascontiguousarray(factor, np.float64) for factor in fit.factors)
+    factors = (np.ascontiguousarray(factor, np.float64) for factor in (left, right))
     entry_means(entries.indptr, entries.cols, *factors, fitted)
-    return replace(fit, threshold=above_rounding(fit.threshold, entries.y, fitted - entries.y))
+    return fitted - entries.y
 
 
 def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: Options) -> Regression:

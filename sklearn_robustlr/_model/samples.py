@@ -155,9 +155,9 @@ class Samples:
 
     @property
     def have_few_rows(self) -> bool:
-        """Whether there are fewer rows than columns, and all of them are fitted at first, each as much as others."""
+        """Whether there are fewer rows than columns, and all of them are fitted at first."""
         n, p = self.entries.shape
-        return bool(n < p and self.rows.all() and self.entries.row_weight is None)
+        return bool(n < p and self.rows.all())
 
     def told(self, most: int) -> int:
         """Number of directions, up to `most`, that columns have entries enough to tell, beside their means."""

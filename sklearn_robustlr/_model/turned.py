@@ -10,7 +10,7 @@ import numpy as np
 from .._utils.linalg import pack, unpack
 from .growth import grow, robust_columns
 from .joint import joint_root
-from .posterior import Columns, RowPosterior, power_of_directions, regress, sweep_until_settled
+from .posterior import Columns, RowPosterior, mean_moments, mean_of, power_of_directions, regress, sweep_until_settled
 from .samples import Samples, Units
 from .table import Table, even
 
@@ -102,14 +102,17 @@ class Turned:
         """Columns of the matrix: posteriors of the rows of its transpose, those of a `table`.
 
         The coefficients of a row of the matrix are the shift and the loadings of a column of the transpose. They are
-        whitened about their mean; the noise, which rows have of their own there, is the mean one.
+        whitened about their mean; the noise, which rows have of their own there, is the mean one. How often rows count
+        matters for means over these alone.
         """
         rows, unit, scale = self.units, self.samples.units, self.samples.units.scale[:, None]
         found: RowPosterior = regress(table, turned)
         coefficients = np.column_stack([rows.shift + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings])
-        center = coefficients.mean(axis=0)
-        moments = (coefficients - center).T @ (coefficients - center) / len(coefficients)
-        moments[1:, 1:] += unpack(rows.scale**2 @ turned.covariances / len(coefficients))
+        weight = self.samples.entries.row_weight
+        center = mean_of(coefficients, weight)
+        own = np.zeros((len(center), len(center)))  # of the shift there is none
+        own[1:, 1:] = unpack(mean_of(rows.scale[:, None] ** 2 * turned.covariances, weight))
+        moments = mean_moments(coefficients - center, own, weight)
         power, turn = np.linalg.eigh(moments)
         kept = power > _NULL * power[-1]
         root, inverse = turn[:, kept] * np.sqrt(power[kept]), turn[:, kept] / np.sqrt(power[kept])

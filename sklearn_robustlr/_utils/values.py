@@ -260,9 +260,12 @@ def is_exact(fit: Fit) -> bool:
     no gap between what is met and what is not.
     """
     met = exact_count(fit)
-    if met - fit.dof <= 0.1 * informative_count(fit):
-        return False
-    return count_nearer(fit, _NEARLY) - met <= 0.1 * met
+    return are_far_more(met, fit.dof, informative_count(fit)) and count_nearer(fit, _NEARLY) - met <= 0.1 * met
+
+
+def are_far_more(met: int, dof: int, informative: int) -> bool:
+    """Whether of so many informative measurements far more are met than the degrees of freedom can interpolate."""
+    return met - dof > 0.1 * informative
 
 
 def count_nearer(fit: Fit, residual: float) -> int:

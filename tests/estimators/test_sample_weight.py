@@ -198,6 +198,29 @@ def test_rows_that_repeat_may_be_the_majority_of_what_is_exact():
     assert (weighted.stop_reason_, weighted.rank_) == ("exact", 1)
 
 
+def test_copies_of_noisy_rows_are_not_taken_for_a_matrix_that_is_met_exactly():
+    """Rows that count more often than others are each met by a direction of its own, of 36 copies 26 by four."""
+    problem = make_corrupted_matrix((8, 200), rank=2, noise=0.1, outliers=0.1, observed=0.9, random_state=1)
+    hidden = np.isnan(problem.data)
+
+    def error(sample_weight):
+        model = RobustMatrixCompletion().fit(problem.data, sample_weight=sample_weight)
+        assert model.converged_ and model.stop_reason_ != "exact"
+        missed = (model.transform(problem.data) - problem.clean)[hidden]
+        return np.sqrt(np.mean(missed**2)) / problem.clean.std()
+
+    alone = error(None)
+    for weight in (np.arange(1, 9), np.arange(1, 9)[::-1], np.full(8, 3)):
+        assert error(weight) < 1.3 * alone < 0.5
+
+
+def test_what_is_exact_if_rows_count_once_needs_no_copies():
+    problem = make_corrupted_matrix((12, 60), rank=2, outliers=0.3, random_state=0)
+    model = RobustMatrixCompletion(replace="all").fit(problem.data, sample_weight=np.repeat([1.0, 9.0], 6))
+    assert (model.stop_reason_, model.rank_) == ("exact", 2)
+    assert relative_recovery_error(model.transform(problem.data), problem.clean) < 1e-10
+
+
 def test_noise_that_repeats_is_no_structure():
     """Rows or measurements that are there several times, noise and all, do not raise the rank."""
     problem = make_corrupted_matrix((100, 40), rank=3, observed=0.8, outliers=0.1, noise=0.1, random_state=0)
