@@ -51,6 +51,8 @@ _LOOKED_AT, _ROWS = 20_000, 60
 _LEAST_SPREAD = 1e-12
 # Least density that counts.
 _LEAST_DENSITY = float(np.finfo(np.float64).tiny)
+# Largest residual, in units of the noise: squares of larger ones overflow.
+_LARGEST = 1e100
 # Least noise, in units of the data.
 _LEAST_NOISE = 1e-14
 
@@ -278,6 +280,7 @@ class OwnNoise(NamedTuple):
             return None
         looked, p = _Looked.at(entries, fit), entries.shape[1]
         rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
+        rest = np.clip(rest, -_LARGEST, _LARGEST)
         of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
         if of_rows.most > _OWN or np.mean(of_rows.gain) > _OWN_OF_ROW:
             return cls(np.ones(p), True)

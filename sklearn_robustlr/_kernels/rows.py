@@ -130,11 +130,11 @@ def _bisquare(residual, width, weight):
     """Bisquare weights w of residuals r; returns the sum of w, and that of the slopes of r w."""
     total = slope = 0.0
     for p in range(residual.shape[0]):
-        z = residual[p] / width
-        root = max(1.0 - z * z, 0.0)
+        square = min((residual[p] / width) ** 2, 1.0)  # beyond it may overflow
+        root = 1.0 - square
         weight[p] = root * root
         total += root * root
-        slope += root * (1.0 - 5.0 * z * z)
+        slope += root * (1.0 - 5.0 * square)
     return total, slope
 
 

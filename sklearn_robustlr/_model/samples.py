@@ -31,7 +31,8 @@ _EXTREME = 1e100
 class Units(NamedTuple):
     """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
 
-    Scales are robust, but where columns have too few entries for that: there they are standard deviations.
+    Scales are robust, but where columns have too few entries for that: there they are standard deviations, unless in
+    such units rounding hides all but one entry.
     """
 
     shift: np.ndarray
@@ -55,8 +56,8 @@ class Units(NamedTuple):
             shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            robust = _scale(away, own) if told else 0.0
-            scale[j] = robust or float(np.std(away / top)) * top or 1.0
+            robust, usual = _scale(away, own), float(np.std(away / top)) * top
+            scale[j] = (robust if told or robust < np.finfo(float).eps * usual else usual) or usual or 1.0
             low[j], high[j] = column.min(), column.max()
         return cls(shift, scale, low, high)
 

@@ -112,6 +112,20 @@ def test_errors_of_the_largest_numbers(shifted, dtype):
     assert_allclose(recover("matrix", X.astype(dtype), y, truth.shape).matrix_, truth, atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(40, 60), (6, 90)])
+def test_one_entry_beyond_all_measure_is_replaced(shape):
+    """Beside noise; in units of the standard deviation of its column nothing else is left of that."""
+    problem = make_corrupted_matrix(shape, rank=2, noise=0.1, observed=0.95, random_state=0)
+    errors = []
+    for value in (1e6, 1e30, 1e155, 1e300):
+        data = problem.data.copy()
+        data[3, 5] = value
+        model = RobustMatrixCompletion().fit(data)
+        assert model.converged_ and model.outliers_[3, 5]
+        errors.append(relative_recovery_error(problem.clean, model.transform(data)))
+    assert_allclose(errors, errors[0], rtol=0.02)
+
+
 def test_variances_where_all_but_noise_is_lost():
     """Components of 1e-190 beside noise of size one: the square of the ratio is beyond all numbers."""
     rng = np.random.RandomState(0)
