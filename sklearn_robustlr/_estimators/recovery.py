@@ -30,6 +30,7 @@ from .validation import (
     check_entries,
     check_flag,
     check_init,
+    check_numeric,
     check_unmasked,
     make_measurements_object,
     resolve_shape,
@@ -177,6 +178,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         dtype = "numeric" if kind == "entries" else [np.float64, np.float32]
         options = {"accept_sparse": "csr" if kind == "matrix" else False, "order": "C", "dtype": dtype}
         check_unmasked(X=X, y=y)
+        check_numeric(X)
+        check_numeric(y, "y")
         with np.errstate(invalid="ignore"):  # its sums of the values are inf - inf where they are of extreme size
             if not reset:
                 return validate_data(self, X, reset=False, **options)

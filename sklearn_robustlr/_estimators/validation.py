@@ -110,10 +110,11 @@ def check_unmasked(**arrays: Any) -> None:
             raise ValueError(f"{name} has masked values: leave the measurements that they belong to out.")
 
 
-def check_numeric(X: Any) -> None:
-    """Refuse a data frame with columns of text, categories or times, by their names."""
+def check_numeric(X: Any, name: str = "X") -> None:
+    """Refuse text, categories and times: columns of a data frame by their names, other values by their place."""
     columns, types = getattr(X, "columns", None), getattr(X, "dtypes", None)
     if columns is None or types is None:
+        _check_values(X, name)
         return
     wrong = [str(name) for j, (name, kind) in enumerate(zip(columns, types, strict=False)) if _is_no_number(kind, X, j)]
     if wrong:
@@ -122,6 +123,25 @@ def check_numeric(X: Any) -> None:
             f"X has columns that are not numbers: {listed}. Encode them first (OneHotEncoder, OrdinalEncoder), or "
             f"leave them out of this step with a ColumnTransformer."
         )
+
+
+def _check_values(values: Any, name: str) -> None:
+    """Refuse an array or nested lists with text that is no number, or with times."""
+    if not isinstance(values, (np.ndarray, list, tuple)):
+        return
+    try:
+        values = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return
+    if values.dtype.kind in "mM":
+        raise ValueError(f"{name} must hold numbers, got times ({values.dtype}): take their differences in some unit.")
+    for place, value in np.ndenumerate(values) if values.dtype.kind in "USO" else ():
+        if isinstance(value, (str, bytes)) and not _are_numbers(np.array([value])):
+            text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+            raise ValueError(
+                f"{name} must hold numbers, got the text {text!r} at index {', '.join(map(str, place))}. Encode text "
+                f"first (OneHotEncoder, OrdinalEncoder), or leave it out."
+            )
 
 
 def _is_no_number(kind: Any, X: Any, j: int) -> bool:
@@ -133,7 +153,7 @@ def _is_no_number(kind: Any, X: Any, j: int) -> bool:
 
 
 def _are_numbers(column: Any) -> bool:
-    """Whether all values of a column of objects can be read as numbers, as those of a file may."""
+    """Whether all values of a column of objects or text can be read as numbers, as those of a file may."""
     try:
         column.astype(np.float64)
     except (TypeError, ValueError):

@@ -1,5 +1,7 @@
 """Everyday pipelines with PCA or an imputer: ours take their place by one word, and errors matter less."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cros
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 
 FOLDS = KFold(3, shuffle=True, random_state=0)
 X, Y = load_wine(return_X_y=True)
@@ -132,6 +134,24 @@ def test_columns_of_objects_that_are_no_numbers_are_named(value):
     frame.iloc[3, 1] = value
     with pytest.raises(ValueError, match="columns that are not numbers: 'b'"):
         RobustMatrixCompletion().fit(frame)
+
+
+@pytest.mark.parametrize("text", ["broken", b"broken"])
+@pytest.mark.parametrize("kind", [list, np.array, partial(np.array, dtype=object)])
+def test_text_in_an_array_is_quoted_with_its_place(text, kind):
+    rows = [[1.0, 2.0, 3.0] for _ in range(6)]
+    rows[4][1] = text
+    with pytest.raises(ValueError, match="X must hold numbers, got the text 'broken' at index 4, 1"):
+        RobustMatrixCompletion().fit(kind(rows))
+    with pytest.raises(ValueError, match="y must hold numbers, got the text 'broken' at index 2"):
+        RobustLowRankRecovery(shape=(1, 3)).fit(np.ones((6, 3)), kind([0.0, 1.0, text, 3.0, 4.0, 5.0]))
+
+
+def test_times_in_an_array_are_no_numbers():
+    times = np.arange(np.datetime64("2020-01-01"), np.datetime64("2020-01-13")).reshape(4, 3)
+    for values in (times, times - times[0, 0]):
+        with pytest.raises(ValueError, match="X must hold numbers, got times"):
+            RobustMatrixCompletion().fit(values)
 
 
 def test_numbers_that_were_read_as_text_are_numbers():

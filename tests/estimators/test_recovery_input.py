@@ -77,7 +77,7 @@ BAD_DATA = [
     (with_value(X20, np.inf), Y20, {}, "inf"),
     (X20, with_value(Y20[:, None].repeat(2, 1), np.nan)[:, 1], {}, "NaN"),
     (X20.astype(complex), Y20, {}, "[Cc]omplex"),
-    (X20.astype(str).astype(object) + "x", Y20, {}, "convert"),
+    (X20.astype(str).astype(object) + "x", Y20, {}, "X must hold numbers, got the text .*x' at index 0, 0"),
     (X20, Y20[:-1], {}, "inconsistent"),
     (X20, np.ma.MaskedArray(Y20, Y20 > 0), {}, "y has masked values"),
     (np.ma.MaskedArray(X20, X20 > 0), Y20, {}, "X has masked values"),
