@@ -186,8 +186,7 @@ def test_import_compiles_nothing_and_is_light():
         "import sys, sklearn_robustlr\n"
         "kernels = [m for name, m in sys.modules.items() if name.startswith('sklearn_robustlr._kernels.')]\n"
         "assert len(kernels) == 8\n"
-        "assert not any(getattr(f, 'signatures', None) for k in kernels for f in vars(k).values())\n"
-        "assert 'matplotlib' not in sys.modules\n"
+        "assert not {'numba', 'matplotlib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -234,7 +234,7 @@ def counted():
 
     try:
         for (module, name), function in kept.items():
-            part = function.py_func if name in UNCOMPILED else function
+            part = function.__wrapped__ if name in UNCOMPILED else function
             setattr(module, name, counting(name, part) if name in COSTS else part)
         with np.errstate(over="ignore"):  # the generator wraps around
             yield calls
@@ -274,7 +274,7 @@ def regression_loops():
 
         run()
         with counted() as calls:
-            row_kernels.regress_rows.py_func(
+            row_kernels.regress_rows.__wrapped__(
                 *data, scale, 3.5 * scale, 50, efficient, few, np.zeros((N_ROWS, RANK)), np.zeros(N_ROWS, np.int64)
             )
         flops = operations(calls, n, RANK) * N_ROWS / len(few)
@@ -292,7 +292,7 @@ def regression_loops():
 
     guess()
     with counted() as calls:
-        guess_kernels.guess_rows.py_func(*(data[0][:11], *data[1:]), 3.5e-10, 60, np.zeros((10, RANK)))
+        guess_kernels.guess_rows.__wrapped__(*(data[0][:11], *data[1:]), 3.5e-10, 60, np.zeros((10, RANK)))
     yield Loop(
         "guess_rows, 30 % errors",
         guess,

@@ -260,7 +260,7 @@ def cold(args, bars):
             theirs.append(process("import sklearn.decomposition, sklearn.model_selection"))
         print(f"   import: ours {median(ours):.2f} s, scikit-learn's alone {median(theirs):.2f} s")
         added = median(a - b for a, b in zip(ours, theirs, strict=True))
-        bars.add("import beyond scikit-learn's, seconds", 0.3, added)
+        bars.add("import beyond scikit-learn's, seconds", 0.2, added)
 
 
 PARTS = {

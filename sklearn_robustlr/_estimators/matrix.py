@@ -116,15 +116,7 @@ class MatrixMixin(FitMixin):
             start = Factors(left if copies is None else left[copies.index], right)
         elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
             start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
-        found = None
-        if copies is not None and (more := copies.repeated(entries.shape[1])) is not None:
-            found = fit_exactly(more.entries(entries), options, more.once)
-            # what is exact if each counts once needs no copies
-            if found is not None and fit_exactly(seen, options, np.arange(seen.shape[0])) is None:
-                copies, seen = more, more.entries(entries)
-            else:
-                found = None
-        found = fit_matrix(seen, options, start) if found is None else found
+        copies, seen, found = _fit_seen(rows, options, start)
         if copies is None:
             return Learnt(entries, found, seen, found)
         return Learnt(entries, copies.of_samples(found, entries, n_jobs=self.n_jobs), seen, found)
@@ -248,6 +240,18 @@ def entries_by_fold(estimator: Any, X: Any) -> tuple[Entries, np.ndarray]:
         raise ValueError("X has no observed entry to score on.")
     p = entries.shape[1]
     return entries, (np.random.RandomState(0).permutation(p) % min(_FOLDS, p))[entries.cols]
+
+
+def _fit_seen(rows: SeenRows, options: Options, start: Factors | None) -> tuple[Copies | None, Entries, MatrixFit]:
+    """The copies that are fitted, their entries, and the fit; copies count where nothing is exact without them."""
+    entries, copies, seen = rows
+    more = None if copies is None else copies.repeated(entries.shape[1])
+    if more is not None:
+        repeated = more.entries(entries)
+        found = fit_exactly(repeated, options, more.once)
+        if found is not None and fit_exactly(seen, options, np.arange(seen.shape[0])) is None:
+            return more, repeated, found
+    return copies, seen, fit_matrix(seen, options, start)
 
 
 def _validated(estimator: Any, X: Any, reset: bool) -> Any:

@@ -15,18 +15,16 @@ from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.linalg import product_svd
-from .._utils.rules import FLAG_WIDTH, exact_tolerance
+from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .measurements import LowRankFit, above_rounding, are_single, check_size
+from .offsets import far_medians
 from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
-# Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact; rows and
-# columns, at most, that are looked at for that.
-_BESIDE, _LOOKED_AT, _COLUMNS = 100.0, 200, 100
 # Share of the inliers that a posterior mean may lose.
 _LOST = 0.005
 
@@ -56,7 +54,7 @@ class MatrixFit:
 
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
     """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
-    shift = _far_medians(entries)
+    shift = far_medians(entries)
     if shift is not None:
         return _fit_beside(entries, shift, options)
     model = LazyModel(entries, options)
@@ -210,31 +208,11 @@ def fit_exactly(entries: Entries, options: Options, once: np.ndarray) -> MatrixF
 
 def _is_exact(entries: Entries, left: np.ndarray, fit: LowRankFit) -> bool:
     """Whether an exact fit meets far more of some entries, with these factors of rows, than could be interpolated."""
-    met = np.abs(_residual(entries, left, fit.right)) <= fit.threshold
+    met = np.abs(_misfit(entries, left, fit.right)) <= fit.threshold
     if entries.full is not None and met.all():  # nothing is missing, nothing is an error
         return True
     met = met[entries.y != 0.0]
     return are_far_more(int(np.sum(met)), fit.rank * (sum(entries.shape) - fit.rank), len(met))
-
-
-def _far_medians(entries: Entries) -> np.ndarray | None:
-    """Medians of the columns, where most are so large that what is exact beside them is not in itself; else None."""
-    n, p = entries.shape
-    some = (np.arange(size) % -(-size // most) == 0 for size, most in ((n, _LOOKED_AT), (p, _COLUMNS)))
-    first = entries.part(*some)
-    top = np.abs(first.y).max(initial=0.0)
-    if not top > 0.0:
-        return None
-    y = first.y / top  # sums of extremes overflow
-    size = float(np.median(np.abs(y)))
-    order = np.lexsort((y, first.cols))
-    counts = np.bincount(first.cols)
-    begin, counts = (np.cumsum(counts) - counts)[counts > 0], counts[counts > 0]
-    low, high = (y[order[begin + np.round(q * (counts - 1)).astype(np.int64)]] for q in (0.25, 0.75))
-    spread = float(np.median(high - low))
-    if not 0.0 < spread < _BESIDE * exact_tolerance(entries.dtype) * size:
-        return None
-    return Units.of(entries).shift.astype(entries.dtype)
 
 
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
@@ -348,11 +326,11 @@ def _above_rounding(entries: Entries, fit: LowRankFit) -> LowRankFit:
     """An exact fit of entries that have been numbers in single precision flags none for that."""
     if fit.verdict.code is not StopReason.EXACT or not are_single(entries.y):
         return fit
-    residual = _residual(entries, *fit.factors)
+    residual = _misfit(entries, *fit.factors)
     return replace(fit, threshold=above_rounding(fit.threshold, entries.y, residual))
 
 
-def _residual(entries: Entries, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _misfit(entries: Entries, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """What factors of rows and columns miss the entries by."""
     fitted = np.empty(len(entries.y))
     factors = (np.ascontiguousarray(factor, np.float64) for factor in (left, right))

@@ -1,56 +1,99 @@
-"""The compilation policy of all numba kernels."""
+"""The compilation policy of all numba kernels; numba is imported when the first of them is called."""
 
 from __future__ import annotations
 
 import functools
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-
-import numba
-from numba.core.caching import FunctionCache
+from typing import Any
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 
-
-class _Cache(FunctionCache):
-    """numba's cache on disk; where it fails (full disk, damaged file), the kernel is compiled again."""
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged file may raise anything
-            with suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig, data):
-        with suppress(OSError):
-            super().save_overload(sig, data)
+_LOCK = threading.RLock()
 
 
-def _compile_aside(compile_for, *args, **kwargs):
-    """Compile in another thread if the main one asks: Ctrl-C is heard, but does not break into the compiler."""
+def _aside(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call in another thread if the main one asks: Ctrl-C is heard, but does not break into an import or a compiler."""
     if threading.current_thread() is not threading.main_thread():
-        return compile_for(*args, **kwargs)
+        return function(*args, **kwargs)
     pool = ThreadPoolExecutor(1)
     try:
-        return pool.submit(compile_for, *args, **kwargs).result()
+        return pool.submit(function, *args, **kwargs).result()
     finally:
         pool.shutdown(wait=False)
 
 
-def jit(**extra):
-    """Return the decorator of a kernel: compiled without the GIL, cached on disk where that is possible."""
+@functools.cache
+def _cache_on_disk() -> type:
+    """Class of numba's cache on disk; where that fails (full disk, damaged file), the kernel is compiled again."""
+    from numba.core.caching import FunctionCache
 
-    def decorate(function):
-        compiled = numba.njit(nogil=True, error_model="numpy", **extra)(function)
-        if compiled is not function:  # they are the same where the JIT is off
-            compiled._compile_for_args = functools.partial(_compile_aside, compiled._compile_for_args)
-        if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0" and compiled is not function:
-            with suppress(RuntimeError):  # no writable place for the cache: each process compiles
-                compiled._cache = _Cache(function)
-        return compiled
+    class Cache(FunctionCache):
+        def load_overload(self, sig, target_context):
+            try:
+                return super().load_overload(sig, target_context)
+            except Exception:  # a damaged file may raise anything
+                with suppress(OSError):
+                    self.flush()
+                return None
 
-    return decorate
+        def save_overload(self, sig, data):
+            with suppress(OSError):
+                super().save_overload(sig, data)
+
+    return Cache
+
+
+def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """numba's dispatcher of a function: compiled without the GIL, cached on disk where that is possible."""
+    import numba
+
+    compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    if compiled is function:  # the JIT is off
+        return function
+    compiled._compile_for_args = functools.partial(_aside, compiled._compile_for_args)
+    if os.environ.get("SKLEARN_ROBUSTLR_CACHE", "1") != "0":
+        with suppress(RuntimeError):  # no writable place for the cache: each process compiles
+            compiled._cache = _cache_on_disk()(function)
+    return compiled
+
+
+class Kernel:
+    """A function that numba compiles when it is first called; other kernels may call it."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._options = function, options
+
+    def __call__(self, *args: Any) -> Any:
+        return self.dispatcher(*args)
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """numba's own function."""
+        return _aside(self._make)
+
+    def _make(self) -> Any:
+        """The dispatcher, the same for all threads that ask for it at once."""
+        with _LOCK:
+            made = self.__dict__.get("_made")
+            if made is None:
+                made = self._made = _dispatcher(self._function, self._options)
+            return made
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes it for in the code of other kernels."""
+        return self.dispatcher._numba_type_
+
+
+def jit(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Return the decorator of a kernel, with options of ``numba.njit``."""
+    return functools.partial(_decorated, options)
+
+
+def _decorated(options: dict[str, Any], function: Callable[..., Any]) -> Kernel:
+    return Kernel(function, options)

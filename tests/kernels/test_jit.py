@@ -3,6 +3,7 @@
 import os
 import shutil
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from numba.core import config as numba_config
@@ -44,6 +45,16 @@ def test_fit_where_the_disk_of_the_cache_is_full(run, tmp_path):
     assert not list(tmp_path.rglob("*.nbc")) and not list(tmp_path.rglob("*.tmp.*"))
 
 
+def test_kernels_that_threads_call_at_once_are_made_once():
+    @jit.jit()
+    def double(x):
+        return x + x
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: double.dispatcher, range(32)))
+    assert all(dispatcher is made[0] for dispatcher in made)
+
+
 def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
 
@@ -57,4 +68,4 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
         assert jit.jit()(double)(2) == 4
         again = jit.jit()(double)
         assert again(2) == 4
-        assert sum(again.stats.cache_hits.values()) == 1
+        assert sum(again.dispatcher.stats.cache_hits.values()) == 1

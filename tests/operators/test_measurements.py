@@ -154,5 +154,5 @@ def test_one_signature_per_kernel(rng):
     dense = "dense_step", "dense_steps", "dense_tangent"
     names = *dense, "sparse_steps", "rank_one_weigh", "entries_step", "entries_tangent_step"
     for name in names:
-        signatures = [s for s in getattr(kernels, name).signatures if "float32" not in str(s)]
+        signatures = [s for s in getattr(kernels, name).dispatcher.signatures if "float32" not in str(s)]
         assert len(signatures) == 1, (name, signatures)
