@@ -107,6 +107,38 @@ def best_of(samples: Samples, fits: Iterable[Columns]) -> Columns:
 
 
 @dataclass(frozen=True)
+class _Upright:
+    """The matrix as it is, where :class:`Turned` has its transpose: what becomes of columns that were fitted to it."""
+
+    fitter: Fitter
+
+    def grown(self, columns: Columns, n_threads: int) -> Columns:
+        """The columns with the directions that the residuals have beyond noise."""
+        return grow(self.fitter.larger(columns.law), columns, n_threads)
+
+    def settled(self, columns: Columns, n_sweeps: int) -> Columns:
+        """The columns after so many sweeps over all entries, those that were held out among them."""
+        return sweep_until_settled(self.fitter.table(columns.law), columns, n_sweeps=n_sweeps, free=0)
+
+    def with_joint(self, columns: Columns) -> Columns:
+        """The columns with the joint covariance of their loadings, by the posterior weights of the entries."""
+        table = self.fitter.table(columns.law)
+        rows = regress(table, columns)
+        prior = len(columns.loadings) / power_of_directions(columns.loadings, columns.covariances)
+        return replace(columns, joint=joint_root(table, rows.means, rows.precision, columns.loadings, prior))
+
+    def trained(self, columns: Columns, where: np.ndarray) -> Columns:
+        """The columns of all that is not held out, from those of some, the places of a mask, in a few sweeps."""
+        p, k = len(where), columns.rank
+        loadings, mean, variances = np.zeros((p, k)), np.zeros(p), np.ones(p)
+        covariances = np.zeros((p, k * (k + 1) // 2))
+        loadings[where], covariances[where], mean[where] = columns.loadings, columns.covariances, columns.mean
+        variances[where] = columns.law.variances
+        whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances))
+        return sweep_until_settled(self.fitter.train(columns.law), whole, n_sweeps=_LAST_SWEEPS, free=0)
+
+
+@dataclass(frozen=True)
 class Fitter:
     """Fits and judges members of the average; a Gaussian law sees what the screen of a robust one leaves."""
 
@@ -147,6 +179,10 @@ class Fitter:
         """The transpose."""
         return Turned(self.samples)
 
+    def _side(self, columns: Columns) -> Turned | _Upright:
+        """The side of the matrix that columns were fitted to."""
+        return self._turned if isinstance(columns, TurnedColumns) else _Upright(self)
+
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
         """The members that are fitted at first."""
         samples = self.samples
@@ -174,10 +210,7 @@ class Fitter:
         best = members.columns[members.best]
         if not (self.grows and best.loadings.any()) or (self.samples.are_all and best.n_found < self.most):
             return members
-        if isinstance(best, TurnedColumns):
-            grown: Columns = self._turned.grown(best, n_threads)
-        else:
-            grown = grow(self.larger(best.law), best, n_threads)
+        grown = self._side(best).grown(best, n_threads)
         if self.samples.are_all and grown.rank <= best.rank:
             return members
         predictions = {**members.predicted, GROWN: self.predict(grown)}
@@ -186,17 +219,15 @@ class Fitter:
     def widened(self, samples: Samples, members: Members) -> tuple[Fitter, Members]:
         """The fitter and the members of all columns, from those of the chosen ones of a wide matrix."""
 
-        def of_all(columns: Columns, table: Table) -> Columns:
+        def of_all(columns: Columns, fitter: Fitter) -> Columns:
             if not columns.loadings.any():
                 return medians_of(samples.train, samples.train_medians)
-            if isinstance(columns, TurnedColumns):
-                return wide._turned.trained(columns)
-            return _widened(columns, samples.columns, table)
+            return fitter._side(columns).trained(columns, samples.columns)
 
-        robust = of_all(self.screen.columns, samples.train)
+        robust = of_all(self.screen.columns, replace(self, samples=samples))
         wide = Fitter.of(samples, self.most, robust, grows=self.grows)
         fitted = {
-            name: robust if columns is self.screen.columns else of_all(columns, wide.train(columns.law))
+            name: robust if columns is self.screen.columns else of_all(columns, wide)
             for name, columns in members.columns.items()
         }
         predictions = {name: wide.predict(columns) for name, columns in fitted.items()}
@@ -206,31 +237,11 @@ class Fitter:
         """Columns after a few sweeps over all entries, those that were held out among them."""
         if not columns.loadings.any():
             return medians_of(self.samples.table, np.zeros(len(columns.mean)))
-        if isinstance(columns, TurnedColumns):
-            return self._turned.settled(columns, _LAST_SWEEPS)
-        return sweep_until_settled(self.table(columns.law), columns, n_sweeps=_LAST_SWEEPS, free=0)
+        return self._side(columns).settled(columns, _LAST_SWEEPS)
 
     def with_joint(self, columns: Columns) -> Columns:
-        """Columns with the joint covariance of their loadings, by the posterior weights of the entries."""
-        if not columns.loadings.any():
-            return columns
-        if isinstance(columns, TurnedColumns):
-            return self._turned.with_joint(columns)
-        table = self.table(columns.law)
-        rows = regress(table, columns)
-        prior = len(columns.loadings) / power_of_directions(columns.loadings, columns.covariances)
-        root = joint_root(table, rows.means, rows.precision, columns.loadings, prior)
-        return replace(columns, joint=root)
-
-
-def _widened(columns: Columns, where: np.ndarray, table: Table) -> Columns:
-    """Columns of a whole table, from those of some, the places of a mask: the others are learnt in a few sweeps."""
-    p, k = len(where), columns.rank
-    loadings, covariances, mean, variances = np.zeros((p, k)), np.zeros((p, k * (k + 1) // 2)), np.zeros(p), np.ones(p)
-    loadings[where], covariances[where], mean[where] = columns.loadings, columns.covariances, columns.mean
-    variances[where] = columns.law.variances
-    whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances))
-    return sweep_until_settled(table, whole, n_sweeps=_LAST_SWEEPS, free=0)
+        """Columns with the joint covariance of their loadings."""
+        return self._side(columns).with_joint(columns) if columns.loadings.any() else columns
 
 
 def medians_of(table: Table, medians: np.ndarray) -> Columns:

@@ -73,22 +73,21 @@ class Turned:
         """Fits of a robust law with up to `most` directions to what is not held out."""
         return [self.columns(fit, self.train) for fit in robust_columns(self.train, most)]
 
-    def trained(self, columns: TurnedColumns) -> TurnedColumns:
+    def trained(self, columns: Columns, where: np.ndarray) -> TurnedColumns:
         """The columns of all that is not held out, from those of some of it."""
-        assert columns.turned is not None
-        return self.columns(columns.turned, self.train)
+        return self.columns(_turned_of(columns), self.train)
 
-    def grown(self, columns: TurnedColumns, n_threads: int) -> TurnedColumns:
+    def grown(self, columns: Columns, n_threads: int) -> TurnedColumns:
         """The columns with the directions that the residuals have beyond noise."""
-        assert columns.turned is not None
-        return self.columns(grow(self.train, columns.turned, n_threads), self.train)
+        return self.columns(grow(self.train, _turned_of(columns), n_threads), self.train)
 
-    def settled(self, columns: TurnedColumns, n_sweeps: int) -> TurnedColumns:
+    def settled(self, columns: Columns, n_sweeps: int) -> TurnedColumns:
         """The columns after so many sweeps over all entries, those that were held out among them."""
-        assert columns.turned is not None
-        return self.columns(sweep_until_settled(self._table, columns.turned, n_sweeps=n_sweeps, free=0), self._table)
+        return self.columns(
+            sweep_until_settled(self._table, _turned_of(columns), n_sweeps=n_sweeps, free=0), self._table
+        )
 
-    def with_joint(self, columns: TurnedColumns) -> TurnedColumns:
+    def with_joint(self, columns: Columns) -> Columns:
         """The columns with the joint covariance of their loadings, whose prior is one and the same in one unit."""
         table, unit = self.samples.table, self.samples.units.scale[:, None]
         rows = regress(table, columns)
@@ -127,3 +126,9 @@ class Turned:
             center=along,
             turned=turned,
         )
+
+
+def _turned_of(columns: Columns) -> Columns:
+    """What columns come from."""
+    assert isinstance(columns, TurnedColumns) and columns.turned is not None
+    return columns.turned
