@@ -332,10 +332,10 @@ def _added(model: Any, small: Any) -> float:
         noise = np.full(rows.shape[1], max(float(model.scale_), np.finfo(np.float64).tiny))
     else:
         noise = space.noise
-        rows = np.zeros((_PROBES, len(noise)))
+        even = np.zeros((_PROBES, len(noise)))
         for weight, columns in zip(space.weights, space.members, strict=True):
-            drawn = rng.standard_normal((_PROBES, columns.rank)) @ columns.loadings.T
-            rows += weight * (columns.prior_mean + drawn) * space.scale + weight * space.shift
+            even += weight * (columns.prior_mean + rng.standard_normal((_PROBES, columns.rank)) @ columns.loadings.T)
+        rows = space.straight(even)
     entries = Entries(rows + noise * rng.standard_normal(rows.shape))
     estimates = [each.predict(each.regress(entries, n_jobs=1).factors) for each in (space, small._space)]
     with np.errstate(over="ignore"):

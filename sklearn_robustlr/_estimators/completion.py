@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -270,7 +271,7 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
         """Yield the fit of the entries of X, while callbacks listen."""
         self._check_own()
         rows = SeenRows.of(X, entries, sample_weight)
-        options = self._options(entries.shape, len(rows.seen.y))
+        options = replace(self._options(entries.shape, len(rows.seen.y)), may_bend=True)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             yield self._fit_matrix(rows, options, init)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._fits.standard_errors import posterior_of
 from .._model.likelihood import entry_log_likelihoods, row_scores
 from .._model.space import ModelSpace
-from .._model.uncertainty import Spread, draws, gross_probability, spread
+from .._model.uncertainty import Spread, draws, ends_of, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
@@ -161,7 +161,8 @@ class IntervalMixin(ImputerMixin):
         cols = entries.cols if places is not None else slice(None)
         estimate = entries.y + fit.residual if places is not None else self._space.predict(fit.factors)
         estimate = self._within_limits(estimate, cols)
-        lower, upper = (self._within_given(estimate + side * width * deviation, cols) for side in (-1.0, 1.0))
+        ends = ends_of(self._posterior, estimate, width * deviation, cols)
+        lower, upper = (self._within_given(end, cols) for end in ends)
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 
     def log_likelihood(self, X, *, sample_weight=None):

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._fits.matrix import MatrixFit, fit_exactly, fit_matrix
+from .._fits.matrix import MatrixFit, fit_copies, fit_matrix
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
@@ -114,7 +114,7 @@ class MatrixMixin(FitMixin):
         if init is not None:
             left, right = check_init(init, entries.shape, entries.dtype)
             start = Factors(left if copies is None else left[copies.index], right)
-        elif self.warm_start and hasattr(self, "_space") and self.rank_ and len(self._space.basis) == entries.shape[1]:
+        elif self.warm_start and _tells_factors(self, entries.shape[1]):
             start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
         copies, seen, found = _fit_seen(rows, options, start)
         if copies is None:
@@ -242,14 +242,25 @@ def entries_by_fold(estimator: Any, X: Any) -> tuple[Entries, np.ndarray]:
     return entries, (np.random.RandomState(0).permutation(p) % min(_FOLDS, p))[entries.cols]
 
 
+def _tells_factors(estimator: Any, n_features: int) -> bool:
+    """Whether the last fit tells factors of the matrix, of so many columns."""
+    space = getattr(estimator, "_space", None)
+    return (
+        space is not None
+        and bool(estimator.rank_)
+        and len(space.basis) == n_features
+        and (isinstance(space, RowSpace) or space.long is None)
+    )
+
+
 def _fit_seen(rows: SeenRows, options: Options, start: Factors | None) -> tuple[Copies | None, Entries, MatrixFit]:
     """The copies that are fitted, their entries, and the fit; copies count where nothing is exact without them."""
     entries, copies, seen = rows
     more = None if copies is None else copies.repeated(entries.shape[1])
     if more is not None:
         repeated = more.entries(entries)
-        found = fit_exactly(repeated, options, more.once)
-        if found is not None and fit_exactly(seen, options, np.arange(seen.shape[0])) is None:
+        found = fit_copies(repeated, more.index, seen, options)
+        if found is not None:
             return more, repeated, found
     return copies, seen, fit_matrix(seen, options, start)
 

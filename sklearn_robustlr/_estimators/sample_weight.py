@@ -91,11 +91,6 @@ class Copies:
         starts = np.append(np.cumsum(times) - times, -1)  # that of a sample of no weight is none
         return Copies(np.repeat(self.index, times), np.repeat(self.weight / times, times), starts[self.where])
 
-    @property
-    def once(self) -> np.ndarray:
-        """Place of one copy of each sample."""
-        return np.unique(self.index, return_index=True)[1]
-
     def entries(self, entries: Entries) -> Entries:
         """The entries of what is seen of rows."""
         return entries.taken(self.index, self.weight)

@@ -106,11 +106,22 @@ class LazyModel:
         return None if self._first is None else self._first.finish(count_threads(self._options.n_jobs))
 
     @cached_property
+    def best(self) -> Averaged | None:
+        """The model, in bent units where it is better in these; None where there is none."""
+        options, first = self._options, self._first
+        if first is None or not options.may_bend or options.rank is not None:
+            return self.averaged
+        bent = first.in_best_units(self._descend)
+        return self.averaged if bent is first else bent.finish(count_threads(options.n_jobs))
+
+    @cached_property
     def _regressed(self) -> _Regressed | None:
         """All rows on the space of the model, kept: where they are many, this takes as long as everything else."""
-        if self.averaged is None:
-            return None
-        entries, space = self._entries, self.averaged.space
+        return None if self.averaged is None else self._regress(self.averaged)
+
+    def _regress(self, averaged: Averaged) -> _Regressed:
+        """All rows on the space of a model."""
+        entries, space = self._entries, averaged.space
         space = space.blind(space.unknown(entries))
         best = int(np.argmax(space.weights))
         likeliest = np.ones((entries.shape[0], 1 + space.members[best].rank))
@@ -222,10 +233,12 @@ class LazyModel:
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
         if self._takes_place_of(explained, other) or (weighted and refined is None):
+            best = self.best or self.averaged
             verdict = WORTHLESS if fit.converged else fit.verdict
-            verdict = Verdict(StopReason.APPROXIMATE) if self.averaged.errors.are_small else verdict
-            assert self._regressed is not None
-            space, regression, _ = self._regressed
+            verdict = Verdict(StopReason.APPROXIMATE) if best.errors.are_small else verdict
+            regressed = self._regressed if best is self.averaged else self._regress(best)
+            assert regressed is not None
+            space, regression, _ = regressed
             return as_fit(entries, space, fit, verdict, options, regression)
         return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
 
@@ -292,7 +305,11 @@ def as_fit(
     if regression is None:
         space = space.blind(space.unknown(entries))
         regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
-    u, s, v = product_svd(regression.factors, space.basis)
+    if space.long is None:
+        u, s, v = product_svd(regression.factors, space.basis)
+    else:
+        u, s, vt = np.linalg.svd(space.predict(regression.factors), full_matrices=False)
+        v = vt.T
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
     if not space.is_sharp:

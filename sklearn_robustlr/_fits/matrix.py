@@ -188,31 +188,42 @@ def _with_prior(
     )
 
 
-def fit_exactly(entries: Entries, options: Options, once: np.ndarray) -> MatrixFit | None:
-    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found.
+def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Options) -> MatrixFit | None:
+    """Fit rows that may be copies, those of one `index`, if they can be met exactly; None: no such fit was found.
 
-    Rows may be copies: the fit has to be exact if only those of the indices `once` count, or meet all of a full matrix.
+    It has to be exact if each row counts once, too, or meet all of a full matrix. So it has to meet as much then as the
+    exact fit of the rows `alone` does, if there is one.
     """
     options = replace(options, screening=True, rival=None, report=None)
+    found = _fit_exactly(copies, options)
+    if found is None:
+        return None
+    first = np.unique(index, return_index=True)[1]
+    once, left = copies.taken(first, None), found.fit.factors.left[first]
+    if once.full is None or (np.abs(_misfit(once, left, found.fit.right)) > found.fit.threshold).any():
+        met, other = _met_beyond(once, left, found.fit), _fit_exactly(alone, options)
+        if not are_far_more(met, int(np.count_nonzero(once.y))):
+            return None
+        if other is not None and _met_beyond(alone, other.fit.factors.left, other.fit) > met:
+            return None
+    return found
+
+
+def _fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
+    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found."""
     kept = core(entries)
     if not kept.rows.any():
         return None
     found = search_small_blocks(entries, options)
     start = None if found.block is None else block_to_start(entries, found.block, options)
     fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
-    if fit.verdict.code is not StopReason.EXACT:
-        return None
-    settled = _settle(entries, kept, fit, options)
-    return settled if _is_exact(entries.taken(once, None), settled.fit.factors.left[once], settled.fit) else None
+    return _settle(entries, kept, fit, options) if fit.verdict.code is StopReason.EXACT else None
 
 
-def _is_exact(entries: Entries, left: np.ndarray, fit: LowRankFit) -> bool:
-    """Whether an exact fit meets far more of some entries, with these factors of rows, than could be interpolated."""
-    met = np.abs(_misfit(entries, left, fit.right)) <= fit.threshold
-    if entries.full is not None and met.all():  # nothing is missing, nothing is an error
-        return True
-    met = met[entries.y != 0.0]
-    return are_far_more(int(np.sum(met)), fit.rank * (sum(entries.shape) - fit.rank), len(met))
+def _met_beyond(entries: Entries, left: np.ndarray, fit: LowRankFit) -> int:
+    """How many entries other than zero a fit meets with these factors of rows beyond its degrees of freedom."""
+    met = (np.abs(_misfit(entries, left, fit.right)) <= fit.threshold) & (entries.y != 0.0)
+    return int(np.count_nonzero(met)) - fit.rank * (sum(entries.shape) - fit.rank)
 
 
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
@@ -361,13 +372,21 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         fit=found.fit,
         space=found.space,
         outliers=entries.mask(found.space.gross(entries, found.regression)),
-        location=(found.space.basis @ found.space.center).astype(entries.dtype),
+        location=_mean_of(found, entries.row_weight).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(rows == 0),
         undetermined_columns=np.flatnonzero(space.unknown(entries)),
         n_observed=len(entries.y),
         expected_error=errors,
         regression=found.regression,
     )
+
+
+def _mean_of(found: Approximation, row_weight: np.ndarray | None) -> np.ndarray:
+    """Means of the columns of an approximate fit."""
+    space = found.space
+    if space.long is None:
+        return space.basis @ space.center
+    return np.average(space.predict(found.regression.factors), axis=0, weights=row_weight)
 
 
 def _judge(

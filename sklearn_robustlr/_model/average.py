@@ -25,8 +25,6 @@ from .turned import TurnedColumns
 
 # Most directions at first.
 _MOST_DIRECTIONS = 20
-# Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
-_FENCE = 3.0
 # Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one.
 _LEAST_WEIGHT, _FAR = 0.02, 1e4
 # Error of the average, in units of that of its best member, from which many rows are regressed on that one alone: each
@@ -126,16 +124,35 @@ class FirstAverage:
         """
         most = _MOST_DIRECTIONS if rank is None else rank
         samples = Samples.of(entries, most)
-        if samples is None:
-            return None
+        return None if samples is None else cls._of(samples, most, start, grows=rank is None)
+
+    @classmethod
+    def _of(
+        cls, samples: Samples, most: int, start: Callable[[Table], Factors | None] | None, *, grows: bool
+    ) -> FirstAverage:
+        """That of samples."""
         block = samples.block
         most = max(min(block.entries.shape[0] - 1, block.entries.shape[1] - 1, most), 1)
         if block.tell_scales:
             robust = best_of(block, robust_columns(block.train, block.told(most)))
         else:
             robust = medians_of(block.train, block.train_medians)
-        fitter = Fitter.of(block, most, robust, grows=rank is None)
+        fitter = Fitter.of(block, most, robust, grows=grows)
         return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
+
+    def in_best_units(self, start: Callable[[Table], Factors | None] | None = None) -> FirstAverage:
+        """The same where columns of long tails are bent, if that predicts the held-out entries better in these units.
+
+        It has to be better by more than the standard error of that.
+        """
+        samples = self.samples.in_bent_units
+        if samples is None:
+            return self
+        bent = FirstAverage._of(samples, self.fitter.most, start, grows=self.fitter.grows)
+        test, straight = samples.test, self.fitter.samples.test
+        estimate = samples.units.bent(straight.values + self.weights @ self.members.missed, test.cols)
+        saved = np.abs(estimate - test.values) - np.abs(bent.weights @ bent.members.missed)
+        return bent if np.sum(saved) > np.linalg.norm(saved) else self
 
     @cached_property
     def _settled(self) -> dict[str, Columns]:
@@ -176,7 +193,7 @@ class FirstAverage:
         grown = fitter.with_grown(members, n_threads)
         if grown is not members:
             members, weights = _weighed(grown, alone=not samples.are_all)
-        within = np.abs(test.values) <= _FENCE
+        within = samples.may_be_right
         final = [self._final(name, columns) for name, columns in members.columns.items()]
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
@@ -197,9 +214,11 @@ class FirstAverage:
             calibration=_calibrate_average(test, members, weights, inlier),
             share_beyond=self._share_beyond(members, weights, final),
             usual_weight=samples.table.usual_weight,
+            long=units.long,
             is_in_one_unit=isinstance(final[int(np.argmax(weights))], TurnedColumns),
         )
-        held = samples.held & (np.abs(samples.table.values) <= _FENCE)
+        held = samples.held.copy()
+        held[held] = within
         return Averaged(space, samples.entries, samples.rows, held, errors)
 
     def _share_beyond(self, members: Members, weights: np.ndarray, final: list[Columns]) -> float:
@@ -223,13 +242,15 @@ class FirstAverage:
 
 def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:
     """Errors of an average at held-out entries, without those that may be gross."""
-    test = samples.test
-    within = np.abs(test.values) <= _FENCE
-    missed = np.abs(weights @ members.missed)
+    test, units, within = samples.test, samples.units, samples.may_be_right
+    missed, values = weights @ members.missed, test.values
+    if units.long is not None:
+        values = units.straight(test.values, test.cols)
+        missed = units.straight(test.values + missed, test.cols) - values
     # medians may have seen an entry; among a few it would be one itself
     medians = 0.0 if samples.tell_scales else samples.medians_of_others
-    baseline = np.abs(test.root_weight * (test.values - medians))
-    return Errors(missed[within], baseline[within])
+    baseline = np.abs(test.root_weight * (values - medians))
+    return Errors(np.abs(missed)[within], baseline[within])
 
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:

@@ -12,6 +12,7 @@ from .._rows.regression import RowSpace
 from .._utils.linalg import unpack
 from .posterior import moments
 from .space import ModelSpace
+from .tails import slope
 
 # Least noise, in units of the largest standard deviation of a column.
 _LEAST = 1e-8
@@ -21,7 +22,7 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
     """Log-likelihood of rows under the space of a fit; `noise` is the standard deviation where the rank is sharp."""
     if isinstance(space, ModelSpace):
         even = Entries.of(entries.indptr, entries.cols, space.even(entries), entries.shape)
-        units = np.bincount(entries.rows, np.log(space.scale)[entries.cols], minlength=entries.shape[0])
+        units = np.bincount(entries.rows, _log_units(space, entries.cols, even.y), minlength=entries.shape[0])
         each = [
             row_log_likelihood(even, gross, columns.prior_mean, columns.loadings, columns.law.inlier_variances)
             for columns in space.members
@@ -52,7 +53,13 @@ def entry_log_likelihoods(space: ModelSpace, entries: Entries, hidden: np.ndarra
             root = where.with_noise_of_rows(rows.noise).root_weight
             density = columns.law.density(root * (where.values - mean), root**2 * variance, where.cols)
             out[own] += weight * root * density
-    return np.log(np.maximum(out, np.finfo(np.float64).tiny)) - np.log(space.scale[rest.cols])
+    return np.log(np.maximum(out, np.finfo(np.float64).tiny)) - _log_units(space, rest.cols, space.even(rest))
+
+
+def _log_units(space: ModelSpace, cols: np.ndarray, even: np.ndarray) -> np.ndarray:
+    """Logarithms of the unit of each entry, by its value in even units."""
+    units = np.log(space.scale)[cols]
+    return units if space.long is None else units + np.log(slope(even, space.long[cols]))
 
 
 def row_log_likelihood(

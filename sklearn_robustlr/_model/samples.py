@@ -14,6 +14,7 @@ from ..metrics import median
 from .growth import ENOUGH
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
+from .tails import are_long, bend, straighten
 
 # Entries that laws are fitted to at first, and those that the best of them is then.
 _FIRST, _MORE = 30_000, 250_000
@@ -24,12 +25,16 @@ _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
 # Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
 # entries was taken for errors, with eight rows none.
 _FEWEST = 8
+# Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
+_FENCE = 3.0
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
 
 
 class Units(NamedTuple):
     """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
+
+    Values of columns of `long` tails, a mask, are bent (None: there are none).
 
     Scales are robust, but where columns have too few entries for that: there they are standard deviations, unless in
     such units rounding hides all but one entry.
@@ -39,6 +44,7 @@ class Units(NamedTuple):
     scale: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    long: np.ndarray | None = None
 
     @classmethod
     def of(cls, entries: Entries) -> Units:
@@ -74,12 +80,22 @@ class Units(NamedTuple):
 
     def table(self, entries: Entries) -> Table:
         """Entries in even units."""
-        return Table.of(entries, self.shift, self.scale)
+        return Table.of(entries, self.shift, self.scale, self.long)
 
     def clip(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Values in even units, held to the range of what is seen of their columns."""
         low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
+        if self.long is not None:
+            low, high = bend(low, self.long), bend(high, self.long)
         return np.clip(values, low[cols], high[cols])
+
+    def bent(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Values in scales from the median in even units."""
+        return values if self.long is None else bend(values, self.long[cols])
+
+    def straight(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Values in even units in scales from the median."""
+        return values if self.long is None else straighten(values, self.long[cols])
 
 
 def _tell_scales(entries: Entries) -> bool:
@@ -144,10 +160,30 @@ class Samples:
         if self.columns.all():
             return self
         part = self.entries.part(np.ones(self.entries.shape[0], dtype=bool), self.columns)
-        units = Units(*(values[self.columns] for values in self.units))
+        units = Units(*(values[self.columns] for values in self.units[:4]))  # bent ones are of all columns
         held = self.held[self.columns[self.entries.cols]]
         every = np.ones(part.shape[1], dtype=bool)
         return replace(self, units=units, more_rows=self.rows, columns=every, entries=part, more=part, held=held)
+
+    @property
+    def in_bent_units(self) -> Samples | None:
+        """The same, columns of long tails in bent units.
+
+        None where there are none, where columns may be in one unit, and where entries have weights: these are known
+        precisions, which are not those of logarithms.
+        """
+        entries = self.entries
+        if self.have_few_rows or not (self.tell_scales and self.columns.all()) or entries.weight is not None:
+            return None
+        table = self.table
+        long = are_long(table.values, table.cols, np.ones(table.shape[1]))
+        return replace(self, units=self.units._replace(long=long)) if long.any() else None
+
+    @property
+    def may_be_right(self) -> np.ndarray:
+        """Mask of the held-out ones that are so near to their medians that they are no gross errors."""
+        test = self.test
+        return np.abs(self.units.straight(test.values, test.cols)) <= _FENCE
 
     @property
     def tell_scales(self) -> bool:
@@ -185,7 +221,8 @@ class Samples:
         """Medians of the columns of those that are not held out, in even units; 0 of an empty one."""
         train = self.entries.subset(~self.held)
         seen = np.bincount(train.cols, minlength=train.shape[1]) > 0
-        return np.where(seen, (Units.of(train).shift - self.units.shift) / self.units.scale, 0.0)
+        medians = (Units.of(train).shift - self.units.shift) / self.units.scale
+        return np.where(seen, self.units.bent(medians, np.arange(len(medians))), 0.0)
 
     @property
     def medians_of_others(self) -> np.ndarray:

@@ -21,6 +21,7 @@ from .noise import NoiseLaw
 from .posterior import Columns, RowPosterior, moments, regress
 from .stuck import StuckValues
 from .table import Table, even
+from .tails import bend, straighten
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
@@ -92,7 +93,8 @@ class ModelSpace:
     none is one). `column_errors` are root mean squares of held-out errors, in even
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
-    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. All
+    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. In
+    even units columns of `long` tails, a mask, are bent (None: there are none). All
     columns are in one unit if the likeliest ones are what the transpose tells, in which they are alike.
     """
 
@@ -112,6 +114,7 @@ class ModelSpace:
     usual_weight: float = 1.0
     known: np.ndarray | None = None
     doubt: np.ndarray | None = None
+    long: np.ndarray | None = None
     is_in_one_unit: bool = False
 
     #: Entries have noise: none is met exactly.
@@ -169,7 +172,7 @@ class ModelSpace:
 
     def even(self, entries: Entries) -> np.ndarray:
         """Values of entries in even units."""
-        return even(entries.y, entries.cols, self.shift, self.scale)
+        return even(entries.y, entries.cols, self.shift, self.scale, self.long)
 
     def measured(self, entries: Entries) -> Entries:
         """The entries that do not count as missing."""
@@ -187,9 +190,8 @@ class ModelSpace:
         if weight is None and self.usual_weight != 1.0:
             weight = np.full(len(y), self.usual_weight)
         row_weight = None if entries.row_weight is None else entries.row_weight[lo:hi]
-        return Table(
-            indptr, cols, even(y, cols, self.shift, self.scale), (hi - lo, entries.shape[1]), weight, row_weight
-        )
+        values = even(y, cols, self.shift, self.scale, self.long)
+        return Table(indptr, cols, values, (hi - lo, entries.shape[1]), weight, row_weight)
 
     def posteriors(self, table: Table) -> list[MemberRows]:
         """Posterior of the rows of a table under each member."""
@@ -238,7 +240,7 @@ class ModelSpace:
             run_parts(working_for(token)(lambda p: block(*pairs[p])), len(pairs), count_threads(n_jobs))
         factors = np.column_stack([np.ones(n), stacked @ (self._stacked.T @ self._directions)])
         rest = self.residual(every, factors)
-        missed = np.abs(rest[~idle])
+        missed = np.abs(rest[~idle] if self.long is None else self._missed(entries, factors))
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
         near = missed <= FLAG_WIDTH * self.noise[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
         gross[near] = np.minimum(gross[near], 0.5)
@@ -251,9 +253,17 @@ class ModelSpace:
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
-        fitted = np.empty(len(entries.y))
-        entry_means(entries.indptr, entries.cols, np.ascontiguousarray(factors, np.float64), self.basis, fitted)
+        cols = entries.cols
+        if self.long is None:
+            fitted = _at_entries(entries, factors, self.basis)
+        else:
+            even = _at_entries(entries, factors[:, 1:], self._directions)
+            fitted = self.shift[cols] + self.scale[cols] * straighten(even, self.long[cols])
         return (fitted - entries.y).astype(entries.dtype, copy=False)
+
+    def _missed(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
+        """What the entries are missed by at given coefficients, in scales of their columns as in even units."""
+        return self.scale[entries.cols] * (_at_entries(entries, factors[:, 1:], self._directions) - self.even(entries))
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
         """Mask of the gross errors."""
@@ -261,7 +271,21 @@ class ModelSpace:
 
     def predict(self, factors: np.ndarray) -> np.ndarray:
         """Estimates of all entries of rows, not held to the range of what is seen."""
-        return factors @ self.basis.T
+        if self.long is None:
+            return factors @ self.basis.T
+        return self.straight(factors[:, 1:] @ self._directions.T)
+
+    def straight(self, even: np.ndarray) -> np.ndarray:
+        """Values of rows, from those in even units."""
+        return self.shift + self.scale * (even if self.long is None else straighten(even, self.long))
+
+    def moved(self, values: np.ndarray, by: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Values of columns moved by so much, in scales of their columns as in even units."""
+        if self.long is None:
+            return values + by
+        shift, scale, long = self.shift[cols], self.scale[cols], self.long[cols]
+        with np.errstate(over="ignore"):  # what is not known is moved to infinity
+            return shift + scale * straighten(bend((values - shift) / scale, long) + by / scale, long)
 
     def without(self, repeated: np.ndarray) -> ModelSpace:
         """The same space, for which each of these values is stuck in all columns, too."""
@@ -322,6 +346,14 @@ class ModelSpace:
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value that is seen of each column, which its estimates are to stay between."""
         return self.low, self.high
+
+
+def _at_entries(entries: Entries, factors: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Products of the coefficients of the row of each entry and the basis at its column."""
+    found = np.empty(len(entries.y))
+    factors, basis = (np.ascontiguousarray(part, np.float64) for part in (factors, basis))
+    entry_means(entries.indptr, entries.cols, factors, basis, found)
+    return found
 
 
 def _doubt(counts: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from .._operators.observed import Entries
 from .noise import NoiseLaw, Weights
+from .tails import bend
 
 # Largest value in even units.
 _MOST = 1e8
@@ -21,10 +22,16 @@ _FAINT = 1e-2
 _FREEDOM = 2.0 ** np.arange(1, 11)
 
 
-def even(values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded."""
+def even(
+    values: np.ndarray, cols: np.ndarray, shift: np.ndarray, scale: np.ndarray, long: np.ndarray | None = None
+) -> np.ndarray:
+    """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded.
+
+    Those of `long` tails, a mask (None: none), are bent.
+    """
     with np.errstate(over="ignore"):
-        return np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)
+        found = np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)
+    return found if long is None else bend(found, long[cols])
 
 
 class Table:
@@ -49,10 +56,10 @@ class Table:
         self.weight, self.row_weight = weight, row_weight
 
     @classmethod
-    def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray) -> Table:
+    def of(cls, entries: Entries, shift: np.ndarray, scale: np.ndarray, long: np.ndarray | None = None) -> Table:
         """The entries of a matrix in even units."""
         cols = np.ascontiguousarray(entries.cols, dtype=np.int32)
-        values = even(entries.y, cols, shift, scale)
+        values = even(entries.y, cols, shift, scale, long)
         indptr = np.ascontiguousarray(entries.indptr, dtype=np.int32)
         return cls(indptr, cols, values, entries.shape, entries.weight, entries.row_weight)
 

@@ -15,13 +15,14 @@ from .._utils.threads import count_threads, interruptible, run_parts, working_fo
 from .posterior import Columns, RowPosterior, moments
 from .space import MemberRows, ModelSpace
 from .table import Table
+from .tails import slope
 
 # Numbers that the errors of a block of rows take at a time.
 _BLOCK = 4_000_000
 
 
 class Spread(NamedTuple):
-    """Standard errors of estimates, and standard deviations of the value of an inlier there; in units of the data."""
+    """Standard errors of estimates, in units of the data, and standard deviations of the value of an inlier there."""
 
     error: np.ndarray
     value: np.ndarray
@@ -33,7 +34,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     The variance of an average is that of the mixture of its members: the mean of theirs, and of the squares by which
     they differ from it. Standard errors are calibrated: what held-out errors have beyond the prediction is theirs, and
     so is what the directions of the fit cannot capture. Deviations of values are those that the calibration is in units
-    of, and their noise has the latter in it.
+    of, and their noise has the latter in it; they are in scales of the column as in even units.
     """
     n, p = entries.shape
     entries = space.measured(entries)
@@ -41,7 +42,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         indptr, cols = np.arange(n + 1) * p, np.tile(np.arange(p, dtype=np.int32), n)
     else:
         indptr, cols = places.indptr, places.cols
-    error, noise = np.empty(len(cols)), space.noise[cols]
+    error, noise, slopes = np.empty(len(cols)), space.noise[cols], np.ones(len(cols))
 
     def block(lo: int, hi: int) -> None:
         own = slice(indptr[lo], indptr[hi])
@@ -50,6 +51,8 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         means, variances = np.array([_moments(member, where) for member in members]).transpose(1, 0, 2)
         variance = space.weights @ (variances + (means - space.weights @ means) ** 2)
         error[own] = space.scale[where.cols] * np.sqrt(variance)
+        if space.long is not None:
+            slopes[own] = slope(space.weights @ means, space.long[where.cols])
         noise[own] *= np.sqrt(space.noise_of_rows(members))[where.rows]
 
     pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]
@@ -58,9 +61,19 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     calibration = space.calibration
     value = np.hypot(error, noise)
     error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
+    error *= slopes
     if space.doubt is not None:
         error, value = space.doubt[cols] * error, space.doubt[cols] * value
     return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))
+
+
+def ends_of(
+    space: ModelSpace | None, estimate: np.ndarray, reach: np.ndarray, cols: np.ndarray | slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of intervals about estimates of entries of columns; `reach` is half of their width, in scales of these."""
+    if space is None:
+        return estimate - reach, estimate + reach
+    return space.moved(estimate, -reach, cols), space.moved(estimate, reach, cols)
 
 
 def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
@@ -95,7 +108,7 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
             noise *= np.sqrt(rows.noise)[:, None]
         away = (columns.mean + u @ loadings.T + noise - center) / deviation
         sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
-        yield space.shift + space.scale * center + value * sizes
+        yield space.moved(space.straight(center), value * sizes)
 
 
 def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:

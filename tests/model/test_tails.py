@@ -1,0 +1,106 @@
+"""Tables with columns of long tails: money, populations, counts."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.compression import compress, load
+from sklearn_robustlr.metrics import log_likelihood_scorer
+
+BEHIND = 40
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Logarithms of a low rank; a tenth of the values is hidden, and some are thirty times the median."""
+    rng = np.random.RandomState(0)
+    logs = rng.standard_normal((240, 3)) @ (rng.standard_normal((3, 14)) * [[1.5], [0.8], [0.4]])
+    truth = 100.0 * np.exp(logs + 0.15 * rng.standard_normal(logs.shape))
+    hidden, wrong = rng.uniform(size=truth.shape) < 0.1, rng.uniform(size=truth.shape) < 0.03
+    data = np.where(wrong, 30.0 * np.median(truth, axis=0), truth)
+    return np.where(hidden, np.nan, data), truth, hidden, wrong & ~hidden
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return RobustMatrixCompletion().fit(table[0][:-BEHIND])
+
+
+def of_scale(values, truth):
+    return np.abs(values - truth) / (np.abs(truth) + np.median(truth, axis=0))
+
+
+def test_hidden_values_are_told_by_their_logarithms(table, fitted):
+    data, truth, hidden, wrong = table
+    filled = fitted.transform(data)
+    by_median = np.broadcast_to(np.nanmedian(data, axis=0), data.shape)
+    for rows in (slice(None, -BEHIND), slice(-BEHIND, None)):  # fitted and new ones
+        own, others = (of_scale(x[rows], truth[rows])[hidden[rows]].mean() for x in (filled, by_median))
+        assert own < 0.45 * others  # 0.51 in units of the values
+    assert fitted.stop_reason_ == "approximate"
+    seen = ~hidden[:-BEHIND]
+    assert fitted.outliers_[seen & ~wrong[:-BEHIND]].mean() < 0.04  # 0.06 in units of the values
+
+
+def test_intervals_draws_and_likelihoods_are_those_of_the_values(table, fitted):
+    data, truth, hidden, _ = table
+    low, high = fitted.predict_interval(data)
+    assert 0.84 < np.mean(((low <= truth) & (truth <= high))[hidden]) < 0.97
+    _, error = RobustMatrixCompletion(replace="all").fit(data).transform(data, return_std=True)
+    assert np.all(error > 0.0)
+    large = truth > 5.0 * np.median(truth, axis=0)
+    assert np.median(error[large]) > 3.0 * np.median(error[~large])  # errors grow with the values
+    drawn = fitted.sample_imputations(data, 40, random_state=0)[:, hidden]
+    inside = (low[hidden] <= drawn) & (drawn <= high[hidden])
+    assert 0.85 < inside.mean() < 0.95
+    # densities of values add up to one, of whatever unit
+    likelihood = log_likelihood_scorer(fitted, data)
+    thousands = RobustMatrixCompletion().fit(data[:-BEHIND] / 1000.0)
+    assert_allclose(log_likelihood_scorer(thousands, data / 1000.0), likelihood + np.log(1000.0), atol=1e-6)
+    assert np.isfinite(fitted.score_samples(data)).all()
+
+
+def test_factors_are_those_of_the_estimates(table, fitted):
+    data = table[0][:-BEHIND]
+    every = RobustMatrixCompletion(replace="all").fit(data)
+    product = (every.left_ * every.singular_values_) @ every.right_.T
+    inside = np.clip(product, np.nanmin(data, axis=0), np.nanmax(data, axis=0))
+    assert_allclose(every.transform(data), inside, rtol=1e-8, atol=1e-6)
+    assert_allclose(every.predict_entries([3, 5], [2, 7]), every.transform(data)[[3, 5], [2, 7]], rtol=1e-8)
+    assert_allclose(every.location_, product.mean(axis=0), rtol=1e-8)
+
+
+def test_results_do_not_depend_on_units_signs_rows_alone_or_threads(table, fitted):
+    data = table[0][:-BEHIND]
+    filled = fitted.transform(data)
+    unit, shift = np.logspace(-6, 6, data.shape[1]) * np.where(np.arange(data.shape[1]) % 2, -1.0, 1.0), 1e3
+    other = RobustMatrixCompletion(n_jobs=2).fit(data * unit + shift * unit)
+    assert_allclose((other.transform(data * unit + shift * unit)) / unit - shift, filled, rtol=1e-5, atol=1e-2)
+    assert_allclose(np.vstack([fitted.transform(row[None]) for row in data[:20]]), filled[:20], rtol=1e-10)
+    assert_array_equal(fitted.fit_transform(data), fitted.transform(data))
+
+
+def test_a_compressed_fit_transforms_as_the_fit_does(table, fitted, tmp_path):
+    data = table[0]
+    stored = compress(fitted, "float16")
+    stored.save(tmp_path / "model.npz")
+    small = load(tmp_path / "model.npz")
+    assert_allclose(small.transform(data), fitted.transform(data), rtol=0.02, atol=1.0)
+
+
+def test_a_rank_that_is_told_is_that_of_the_values(table):
+    assert RobustMatrixCompletion(rank=3).fit(table[0]).rank_ <= 4  # with the mean
+
+
+def test_components_are_those_of_the_values(table):
+    pca = RobustPCA(n_components=2).fit(table[0])
+    rows = pca.transform(table[0])
+    assert_allclose(pca.inverse_transform(rows), rows @ pca.components_ + pca.mean_)
+
+
+def test_another_fit_may_begin_warm(table):
+    data = table[0][:-BEHIND]
+    model = RobustMatrixCompletion(warm_start=True).fit(data)
+    once = model.transform(data)
+    assert_allclose(model.fit(data).transform(data), once, rtol=1e-6, atol=1e-6)
