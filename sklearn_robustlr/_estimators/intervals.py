@@ -293,7 +293,7 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         outliers : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            True where an observed entry is flagged. For the fitted matrix this is `outliers_`.
+            True where an observed entry is flagged. For the fitted matrix this is `outliers_`, but for `entry_weight`.
 
         Raises
         ------

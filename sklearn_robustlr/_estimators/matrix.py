@@ -93,6 +93,8 @@ class MatrixMixin(FitMixin):
             entries = Entries(X)
         else:
             X, entries = _weighted(X, check_entry_weight(entry_weight, X))
+            if not len(entries.y):
+                raise ValueError("X has no observed entry of positive entry_weight.")
         if reset and entries.is_sparse:
             _warn_of_one_value(entries)
         return X, entries

@@ -205,7 +205,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
     def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Fit a matrix and compute the scores of its rows.
 
-        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost.
+        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost; with `entry_weight`, which
+        :meth:`transform` does not take, it is better.
 
         Parameters
         ----------

@@ -274,7 +274,8 @@ class LazyModel:
             return errors is None or not own.are_more_than(errors, by=_BETTER)
         lost = explained.lost[self.averaged.entries.cols[self.averaged.held]]
         others, rest = own.of(~lost), None if errors is None else errors[~lost]
-        if rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
+        # what is exact predicts badly where others tell too little of a row
+        if not explained.is_part and rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
             return True
         if not own.are_small:
             return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._kernels.entries import spanned_columns
 from .._kernels.posterior import entry_means
 from .._model.samples import Units
 from .._model.space import ModelSpace
@@ -20,11 +21,13 @@ from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
-from .measurements import LowRankFit, above_rounding, are_single, check_size
-from .offsets import far_medians
+from .location import far_medians, fit_location
+from .measurements import LowRankFit, above_rounding, are_single
 from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
 
+# Numbers that the second moments of columns take at a time.
+_MOST_NUMBERS = 10_000_000
 # Share of the inliers that a posterior mean may lose.
 _LOST = 0.005
 
@@ -267,37 +270,6 @@ def learn_space(fit: LowRankFit, known: Masks, row_weight: np.ndarray | None) ->
     )
 
 
-def fit_location(entries: Entries, n_init: int) -> LowRankFit:
-    """Fit nothing but a location: the median of each column, of all entries where it is empty."""
-    dtype = entries.dtype
-    top = np.abs(entries.y).max() or dtype.type(1)  # sums and squares of extreme sizes overflow or vanish
-    values = entries.y / top
-    location = np.full(entries.shape[1], np.median(values), dtype)
-    for j in np.unique(entries.cols):
-        location[j] = np.median(values[entries.cols == j])
-    norm = np.linalg.norm(location)
-    n = entries.shape[0]
-    with np.errstate(over="ignore"):
-        singular_values = np.array([norm * np.sqrt(n)], dtype) * top
-    check_size(singular_values)
-    return LowRankFit(
-        left=np.full((n, 1), 1 / np.sqrt(n), dtype),
-        singular_values=singular_values,
-        right=(location / norm if norm > 0 else np.zeros_like(location))[:, None],
-        rank=1,
-        scale=0.0,
-        threshold=np.inf,
-        heavy_tailed=True,
-        outliers=np.zeros(len(entries.y), dtype=bool),
-        verdict=Verdict(
-            StopReason.UNDETERMINED, "no two rows share two columns: only a location of the columns was estimated"
-        ),
-        n_iter=0,
-        history={},
-        restart_scores=np.zeros(n_init),
-    )
-
-
 def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:
     """Estimate what the fit has not determined, learn the row space, flag the outliers.
 
@@ -358,6 +330,15 @@ def _regress_all(entries: Entries, space: RowSpace, threshold: float, options: O
     return stage(options.checkpoint, "rows", compute, space, threshold)
 
 
+def _spanned(entries: Entries, fit: LowRankFit, regression: Regression) -> np.ndarray:
+    """Mask of the columns that are met in rows that span all directions: others are known in some of these alone."""
+    left, spanned = np.ascontiguousarray(fit.left, np.float64), np.empty(entries.shape[1], dtype=bool)
+    step = max(_MOST_NUMBERS // max(fit.rank, 1) ** 2, 1)
+    for lo in range(0, len(spanned), step):
+        spanned_columns(lo, entries.indptr, entries.cols, regression.beyond, left, spanned[lo : lo + step])
+    return spanned
+
+
 def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     """Outliers and location of an approximate fit.
 
@@ -395,6 +376,8 @@ def _judge(
     """Outliers, location and what is not identifiable, from the regression of the rows."""
     flags = space.gross(entries, regression)
     rows, cols = known.rows & (regression.met > fit.rank), known.columns
+    if space.is_clean and entries.full is None:
+        cols = cols & _spanned(entries, fit, regression)
     counted = None
     if not (rows.all() and cols.all()):  # what was known by a row or a column that is not falls with it
         linked = core(entries, fit.rank + 1, ~regression.beyond & rows[entries.rows] & cols[entries.cols])

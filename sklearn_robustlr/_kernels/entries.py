@@ -6,6 +6,11 @@ import numpy as np
 
 from .jit import REASSOCIATE, jit
 
+# What rounding leaves of a direction that is not there, in units of its square.
+_ROUNDING = 1e-12
+# Entries, in units of the number of coefficients, that mostly tell these.
+_TRIED = 4
+
 
 @jit()
 def deal_entries(order, rows, cols, in_row, in_col, held_row, held_col, fold):
@@ -60,6 +65,72 @@ def rows_residual(indptr, cols, y, basis, factors, residual):
             for c in range(factors.shape[1]):
                 total += factors[i, c] * basis[j, c]
             residual[p] = total
+
+
+@jit()
+def _spans(gram):
+    """Whether a symmetric matrix, of which the lower half is overwritten, has no direction that is but rounding."""
+    k = gram.shape[0]
+    for a in range(k):
+        whole = gram[a, a]
+        for b in range(a):
+            for c in range(b):
+                gram[a, b] -= gram[a, c] * gram[b, c]
+            gram[a, b] /= gram[b, b]
+            gram[a, a] -= gram[a, b] ** 2
+        if not gram[a, a] > _ROUNDING * whole:
+            return False
+        gram[a, a] = np.sqrt(gram[a, a])
+    return True
+
+
+@jit()
+def limit_met(indptr, cols, residual, reach, basis, met):
+    """Count no more than k met entries of a row where the basis there, (columns, k), does not tell k coefficients.
+
+    The first few mostly tell them.
+    """
+    k = basis.shape[1]
+    gram = np.empty((k, k))
+    for i in range(met.shape[0]):
+        gram[:] = 0.0
+        count, spans = 0, met[i] <= k
+        for p in range(indptr[i], indptr[i + 1]):
+            if spans:
+                break
+            if abs(residual[p]) <= reach:
+                j = cols[p]
+                for a in range(k):
+                    for b in range(a + 1):
+                        gram[a, b] += basis[j, a] * basis[j, b]
+                count += 1
+                if count == _TRIED * k:
+                    spans = _spans(gram.copy())
+        if not (spans or _spans(gram)):
+            met[i] = k
+
+
+@jit()
+def spanned_columns(first, indptr, cols, flags, left, spanned):
+    """Tell which columns, from a `first` one, have entries, none of the flagged ones, in rows that span all directions.
+
+    `left` has the coefficients of the rows, (rows, k). The first few rows of a column mostly span them.
+    """
+    p, k = spanned.shape[0], left.shape[1]
+    grams, count = np.zeros((p, k, k)), np.zeros(p, np.int64)
+    spanned[:] = False
+    for i in range(left.shape[0]):
+        for e in range(indptr[i], indptr[i + 1]):
+            j = cols[e] - first
+            if 0 <= j < p and not (flags[e] or spanned[j]):
+                for a in range(k):
+                    for b in range(a + 1):
+                        grams[j, a, b] += left[i, a] * left[i, b]
+                count[j] += 1
+                if count[j] == _TRIED * k:
+                    spanned[j] = _spans(grams[j].copy())
+    for j in range(p):
+        spanned[j] = spanned[j] or _spans(grams[j])
 
 
 @jit()

@@ -57,6 +57,13 @@ class EntryMeasurements(Measurements):
         order = by_col[counting_sort(rows[by_col], shape[0])]
         return Sorted(cls(rows[order], cols[order], y[order], shape), order)
 
+    def mirrored(self) -> EntryMeasurements:
+        """The entries of a symmetric matrix, with those on the other side of the diagonal."""
+        other = self.rows != self.cols
+        ways = (self.rows, self.cols), (self.cols, self.rows)
+        rows, cols = (np.concatenate([one, two[other]]) for one, two in ways)
+        return self.from_unsorted(rows, cols, np.concatenate([self.y, self.y[other]]), self.shape).measurements
+
     def _pass_by_rows(
         self, kernel: Callable[..., None], width: int, shapes: Sequence[tuple[int, ...]]
     ) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._kernels.entries import count_met, full_residual, rows_residual
+from .._kernels.entries import count_met, full_residual, limit_met, rows_residual
 from .._kernels.guesses import expect_rows, guess_full_rows, guess_rows
 from .._kernels.rows import LEAST_INLIERS, regress_rows, start_work, starts_needed
 from .._operators.observed import Entries
@@ -272,11 +272,14 @@ class _Regressor:
             x[left] = 0.0
         if len(left):
             self._regress(indptr, cols, y, left, x, met)
+        if self._is_clean and not is_full:  # by the prior others are known, as far as they are
+            rest = evaluate() if len(left) or rest is None else rest
+            limit_met(indptr, cols, rest, self._reach, self._basis, met)
         lost = np.flatnonzero(~self._space.is_identifiable(met))
         if len(lost):
             x[lost] = self._expect(indptr, cols, y, lost)[lost]
         if len(left) or len(lost):
-            rest, is_judged = None, False
+            rest, is_judged = None if len(lost) or is_full else rest, False
         if not len(residual) and (is_judged or not len(beyond)):
             return
         rest = evaluate() if rest is None else rest

@@ -124,7 +124,7 @@ class Candidates:
         residual = evaluate(problem.base, fit.u, fit.s, fit.v)
         ranks = Ranks(problem, Factors(u * s, v), options, warm=residual)
         fit = ranks.fit(ranks.choose(fit.rank, fit.rank))
-        return self._judged(fit, judge_exact(fit, problem)) if is_exact(fit) else None
+        return self._judged(fit, judge_exact(fit, problem, ranks)) if is_exact(fit) else None
 
     def from_spectral_starts(self, found: Candidate) -> Iterator[Candidate]:
         """Yield fits of any small rank from several spectral starts, and from halves of the data.

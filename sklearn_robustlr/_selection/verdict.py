@@ -87,7 +87,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     """Judge the fit of rank k that was chosen, where the gap in a spectrum spoke for rank `guess`."""
     fit = ranks.fit(k)
     if is_exact(fit):
-        return judge_exact(fit, problem)
+        return judge_exact(fit, problem, ranks)
     if ranks.stopped:
         return Verdict(StopReason.INTERRUPTED, "a callback asked it to stop")
     if ranks.is_spent:
@@ -184,15 +184,15 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
     return Verdict(StopReason.NOISY)
 
 
-def judge_exact(fit: Fit, problem: Problem) -> Verdict:
-    """Judge an exact fit: it is right, with three exceptions.
+def judge_exact(fit: Fit, problem: Problem, ranks: Ranks | None = None) -> Verdict:
+    """Judge an exact fit, one of these `ranks` where they are given: it is right, with four exceptions.
 
     Of what it misses, most is missed by next to nothing: errors are of any size, but what a spectrum that decays to
     rounding has beyond its rank is not.
 
     The values that it meets are so few, or come back so often, that it takes longer to write down than they do (minimum
     description length); or what it does not meet agrees with it but for the sign, and it meets no more than random
-    signs might.
+    signs might. What it misses may be met by further directions, as where columns are sums of others.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
     met, near = exact_count(fit), count_nearer(fit, _NEXT_TO_NOTHING)
@@ -205,6 +205,9 @@ def judge_exact(fit: Fit, problem: Problem) -> Verdict:
             StopReason.UNDETERMINED,
             f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign",
         )
+    if ranks is not None and ranks.is_part_of_more(fit.rank):
+        more = f"a direction or two beyond rank {fit.rank} would meet most measurements that it misses"
+        return Verdict(StopReason.UNDETERMINED, more)
     return Verdict(StopReason.EXACT)
 
 

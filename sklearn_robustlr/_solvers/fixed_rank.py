@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._utils.checkpoint import stage
 from .._utils.linalg import SVD, product_svd
-from .._utils.stats import quantile, robust_size
+from .._utils.stats import median_scale, quantile, robust_size
 from .._utils.values import Fit, Options, is_exact, is_met
 from .gauss_newton import MOST_CONJUGATE, least_squares, m_estimate
 from .manifold import manifold_subgradient, truncate
@@ -54,9 +55,13 @@ class FixedRank:
         return SVD(u, s, v)
 
     def augmented(self, fit: Fit) -> SVD:
-        """A start of one rank more: a fit, and the leading direction of what it leaves."""
+        """A start of one rank more: a fit, and the leading direction of what it leaves.
+
+        An exact one leaves what it misses, as if that were noise.
+        """
         base, symmetric = self._problem.base, self._options.symmetric
-        weight = bisquare(fit.residual, fit.scale)
+        missed = np.abs(fit.residual[~is_met(fit)]) if is_exact(fit) else np.empty(0)
+        weight = bisquare(fit.residual, median_scale(missed) if len(missed) else fit.scale)
         rest = base.with_targets((-weight * fit.residual).astype(base.dtype))
         more, size, turned = spectral_start(rest, 1, symmetric=symmetric)
         start = product_svd(np.hstack([fit.u * fit.s, more * size]), np.hstack([fit.v, turned]), symmetric=symmetric)
@@ -138,12 +143,15 @@ class FixedRank:
         fall = _FREE_FALL if self._options.screening and base.entrywise else None
         how: dict[str, Any] = {"fall": fall} | ({"n_iter": _FEW_STEPS} if few else {})
         fit = m_estimate(base, u, s, v, residual=residual, symmetric=symmetric, **how)
-        if isinstance(base, EntryMeasurements) and not symmetric and (is_exact(fit) or not few):
+        if isinstance(base, EntryMeasurements) and (is_exact(fit) or not few):
+            whole = base.mirrored() if symmetric else base
             for _ in range(3):
-                u, s, v, changed = mend(base, fit)
+                left = evaluate(whole, fit.u, fit.s, fit.v) if symmetric else fit.residual
+                u, s, v, changed = mend(whole, replace(fit, residual=left))
                 if not changed:
                     break
-                better = m_estimate(base, u, s, v, **how)
+                u, s, v = product_svd(u * s, v, symmetric=True) if symmetric else (u, s, v)
+                better = m_estimate(base, u, s, v, symmetric=symmetric, **how)
                 if not improves(better, fit):
                     break
                 fit = better

@@ -81,7 +81,10 @@ def gauss_newton_step(
     x = np.concatenate([m.ravel(), n.ravel()])
     r = -joined(*tangent.step(m, n, IDENTITY, weight, y)[1:])
     p = r
-    rho = first = float(r @ r)
+    with np.errstate(over="ignore"):
+        rho = first = float(r @ r)
+    if not np.isfinite(first):  # from a start beyond all numbers no step leads anywhere
+        return SVD(u, s, v)
     steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
     for _ in range(MOST_CONJUGATE):
         if not rho > tol * tol * first or rho == 0.0:

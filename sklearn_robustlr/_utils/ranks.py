@@ -8,6 +8,9 @@ import numpy as np
 
 from .linalg import degrees_of_freedom
 
+# Degrees of freedom of so many directions are as many as what an exact fit misses if these explain it.
+_FEW = 4
+
 
 class Gap(NamedTuple):
     """The rank that the widest gap in a spectrum speaks for, and the ratio of the values on both sides of it."""
@@ -33,6 +36,16 @@ def largest_rank(shape: tuple[int, int], size: int, *, share: float = 0.6, symme
     while k < min(shape) and degrees_of_freedom(shape, k + 1, symmetric=symmetric) <= share * size:
         k += 1
     return k
+
+
+def may_be_part(shape: tuple[int, int], rank: int, met: int, size: int, *, symmetric: bool = False) -> bool:
+    """Whether an exact fit that meets so many of `size` entries may be a part of one of a few directions more.
+
+    Any other fit that meets as much as one that meets a majority beyond its degrees of freedom would be the same. Of
+    what is missed, a few directions can meet but a few times their degrees of freedom.
+    """
+    dof, more = (degrees_of_freedom(shape, k, symmetric=symmetric) for k in (rank, rank + 1))
+    return rank < min(shape) and 2 * (met - dof) <= size and size - met <= _FEW * (more - dof)
 
 
 def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:

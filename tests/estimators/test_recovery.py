@@ -89,6 +89,36 @@ def test_symmetric():
     assert fitted.rank_ == 2
 
 
+@pytest.mark.parametrize("seed", [3, 6, 7, 8])
+def test_symmetric_entries_of_one_half(seed):
+    """The last rows hardly occur as the first index: what is seen of a row is seen as a column, too."""
+    rng = np.random.RandomState(seed)
+    factor = rng.standard_normal((60, 3))
+    truth = factor @ factor.T
+    index = np.column_stack(np.triu_indices(60))
+    y = truth[tuple(index.T)]
+    wrong = rng.uniform(size=len(y)) < 0.1
+    y[wrong] += rng.uniform(5.0, 15.0, wrong.sum()) * rng.choice([-1.0, 1.0], wrong.sum())
+    model = RobustLowRankRecovery(measurements="entries", symmetric=True, shape=(60, 60)).fit(index, y)
+    assert (model.stop_reason_, model.rank_) == ("exact", 3)
+    assert_allclose(model.matrix_, truth, atol=1e-6)
+    assert_array_equal(model.outliers_, wrong)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_symmetric_entries_of_both_halves_do_not_agree_on_a_larger_rank(seed):
+    rng = np.random.RandomState(seed)
+    factor = rng.standard_normal((30, 2))
+    truth = factor @ factor.T
+    index = np.argwhere(rng.uniform(size=truth.shape) < 0.5)
+    y = truth[tuple(index.T)]
+    wrong = rng.uniform(size=len(y)) < 0.1
+    y[wrong] += rng.uniform(5.0, 15.0, wrong.sum())
+    model = RobustLowRankRecovery(measurements="entries", symmetric=True, shape=(30, 30)).fit(index, y)
+    assert (model.stop_reason_, model.rank_) == ("exact", 2)
+    assert_allclose(model.matrix_, truth, atol=1e-6)
+
+
 def test_float32_is_kept():
     p = make_measurements(shape=(16, 12), rank=2, outliers=0.2, random_state=0)
     fitted = RobustLowRankRecovery(shape=(16, 12)).fit(p.data.astype(np.float32), p.target)

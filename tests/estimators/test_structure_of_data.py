@@ -167,3 +167,74 @@ def test_entries_of_a_second_matrix(seed):
     model = RobustMatrixCompletion(replace="all")
     assert_allclose(repaired(data, model), truth, atol=1e-8)
     assert model.stop_reason_ == "exact" and model.rank_ == 3
+
+
+def votes(rng):
+    """Counts of five parties, two sums of some, and one of all."""
+    parties = rng.poisson(np.exp(rng.standard_normal((400, 1)) + 7) * rng.dirichlet(np.full(5, 4.0), 400))
+    return np.column_stack([parties, parties[:, :2].sum(axis=1), parties[:, 2:].sum(axis=1), parties.sum(axis=1)])
+
+
+def incomes(rng):
+    parts = rng.gamma(2.0, 1.0, (500, 4))
+    return np.column_stack([parts, parts[:, :2].sum(axis=1), parts[:, 2:].sum(axis=1), parts.sum(axis=1)])
+
+
+def units(rng):
+    """One quantity in three units."""
+    celsius = rng.standard_normal((300, 2)) @ rng.standard_normal((2, 5)) + 0.3 * rng.standard_normal((300, 5))
+    return np.column_stack([celsius, 1.8 * celsius + 32.0, celsius + 273.15])
+
+
+@pytest.mark.parametrize(("table", "missing"), [(votes, 0.05), (votes, 0.15), (incomes, 0.15), (units, 0.1)])
+@pytest.mark.parametrize("seed", range(2))
+def test_sums_and_copies_of_columns_are_no_errors(table, missing, seed):
+    """A fit of fewer directions meets most entries exactly, and takes others, which are right, for errors."""
+    rng = np.random.RandomState(seed)
+    truth = table(rng).astype(np.float64)
+    hidden = rng.uniform(size=truth.shape) < missing
+    data = np.where(hidden, np.nan, truth)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # rows of few entries
+        model = RobustMatrixCompletion().fit(data)
+    assert model.converged_ and model.outliers_[~hidden].mean() < 0.02
+    missed = np.abs(model.transform(data) - truth) / truth.std(axis=0)
+    by_median = np.abs(np.nanmedian(data, axis=0) - truth) / truth.std(axis=0)
+    assert missed[hidden].mean() < 0.35 * by_median[hidden].mean()
+
+
+@pytest.mark.parametrize("reach", [0.07, 0.2])
+def test_smooth_matrices_are_not_taken_for_their_halves(reach):
+    """Above and below the diagonal an exponential covariance is of rank one, and nothing is wrong."""
+    place = np.linspace(0.0, 1.0, 120)
+    truth = np.exp(-np.abs(place[:, None] - place) / reach)
+    hidden = np.random.RandomState(0).uniform(size=truth.shape) < 0.1
+    filled = repaired(np.where(hidden, np.nan, truth))
+    assert np.abs(filled - truth).max() < 0.6
+    assert np.abs(filled - truth)[hidden].mean() < 0.05
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_seen_in_some_directions_alone_is_not_known(turned):
+    """The first ten columns know one direction of three, and some rows have these alone."""
+    rng = np.random.RandomState(0)
+    right = rng.standard_normal((3, 20))
+    right[1:, :10] = 0.0
+    truth = rng.standard_normal((200, 3)) @ right
+    data = truth.copy()
+    data[:40, 10:] = np.nan
+    unknown = np.isnan(data)
+    if turned:
+        truth, data, unknown = truth.T, data.T, unknown.T
+    with pytest.warns(UserWarning, match="40 (columns|rows) of X have too few inliers to be identifiable"):
+        model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "exact"
+    assert_array_equal(model.undetermined_columns_ if turned else model.undetermined_rows_, np.arange(40))
+    filled, error = model.transform(data, return_std=True)
+    low, high = model.predict_interval(data)
+    assert np.isinf(error[unknown]).all() and np.isinf(high[unknown] - low[unknown]).all()
+    assert_allclose(filled[~unknown], truth[~unknown], atol=1e-8)
+    if not turned:  # new rows, too
+        rows = rng.standard_normal((5, 3)) @ right
+        rows[:, 10:] = np.nan
+        assert np.isinf(model.transform(rows, return_std=True)[1][:, 10:]).all()

@@ -181,6 +181,34 @@ def test_residual_and_met_of_rows(rng):
     assert not good.any()  # met, but not by far
 
 
+@pytest.mark.parametrize("size", [1e-100, 1.0, 1e100])
+def test_rows_and_columns_that_do_not_span_all_directions(size, rng):
+    """As ranks of the rows and columns that are met tell it; the first third of the basis lies in a plane."""
+    n, p, k = 50, 45, 4
+    basis, left = rng.standard_normal((p, k)), rng.standard_normal((n, k))
+    basis[:15, 2:] = basis[:15, :2] @ rng.standard_normal((2, 2))
+    left[:20, 3] = 0.0
+    seen = rng.uniform(size=(n, p)) < 0.6
+    seen[::3, 15:], seen[20:, ::4] = False, False
+    seen[5, 12:] = False
+    flags = rng.uniform(size=seen.sum()) < 0.2
+    indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+    cols = np.nonzero(seen)[1].astype(np.int32)
+    met_at = np.zeros((n, p), dtype=bool)
+    met_at[seen] = ~flags
+    met = met_at.sum(axis=1)
+    expected = np.where([np.linalg.matrix_rank(basis[m]) < k for m in met_at], np.minimum(met, k), met)
+    entry_kernels.limit_met(indptr, cols, np.where(flags, 9.0, 0.1), 1.0, size * basis, met)
+    assert_array_equal(met, expected)
+    spanned, part = np.empty(p, dtype=bool), np.empty(7, dtype=bool)
+    entry_kernels.spanned_columns(0, indptr, cols, flags, size * left, spanned)
+    expected = np.array([np.linalg.matrix_rank(left[m]) == k for m in met_at.T])
+    assert_array_equal(spanned, expected)
+    assert 5 < spanned.sum() < 40
+    entry_kernels.spanned_columns(30, indptr, cols, flags, size * left, part)
+    assert_array_equal(part, spanned[30:37])
+
+
 @pytest.mark.parametrize("size", [1.0, 1e-290, 1e290])
 def test_full_rows_are_guessed_and_judged_in_one_pass(size, rng):
     """As one after the other, over the rows that are taken at a time; extreme sizes do not overflow."""
