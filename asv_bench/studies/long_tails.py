@@ -24,7 +24,7 @@ from sklearn_robustlr import RobustMatrixCompletion
 
 FIRST_TEST_SEED = 12000
 REAL = [
-    ("AER", "CASchools"),
+    ("Ecdat", "Caschool"),
     ("carData", "Ericksen"),
     ("DAAG", "ais"),
     ("Ecdat", "Crime"),
@@ -33,7 +33,7 @@ REAL = [
     ("HistData", "Quarrels"),
     ("ISLR", "College"),
     ("MASS", "Cars93"),
-    ("openintro", "county_complete"),
+    ("openintro", "sowc_child_mortality"),
     ("Stat2Data", "MetroHealth83"),
     ("wooldridge", "ceosal1"),
 ]
