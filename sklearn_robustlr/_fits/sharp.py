@@ -219,8 +219,9 @@ class Explained(NamedTuple):
     the other columns of its row: the residual over one minus the leverage of its column, for a direction of its own
     meets all of a column and says nothing of a missing entry. Columns that are `lost`, a mask, meet far fewer entries
     than all do, and their medians explain them as well, in these units and in their own. Of many entries some are
-    looked at. How far those that are missed are from the fit, in units of how far they are from the medians, tells how
-    far it is `astray`: errors are as far from both. An exact fit may be a part of one of a few directions more.
+    looked at. How far those that are missed are from the fit, in units of how far they, or the others of their columns,
+    are from the medians, tells how far it is `astray`: errors are as far from both. An exact fit may be a part of one
+    of a few directions more.
     """
 
     by_fit: float
@@ -249,11 +250,12 @@ class Explained(NamedTuple):
             lost[j] = next(typical) > _AS_FAR * next(typical)
         missed, unit = rest > reach, np.bincount(cols, np.minimum(sizes[1], _LARGEST), p) / np.maximum(seen, 1)
         unit = np.where(unit > 0.0, unit, 1.0)[cols[missed]]
-        far, usual = (float(np.sum(np.minimum(size[missed], _LARGEST) / unit)) for size in (rest, sizes[1]))
+        far, usual = (np.minimum(size[missed], _LARGEST) / unit for size in (rest, sizes[1]))
+        astray = float(np.sum(far) / np.sum(np.maximum(usual, 1.0))) if missed.any() else 0.0
         n = len(entries.y)
         n_met = n - round(n * float(np.mean(missed)))
         is_part = fit.verdict.code is StopReason.EXACT and may_be_part(entries.shape, fit.rank, n_met, n)
-        return cls(float(by_fit.sum()), float(by_median.sum()), lost, far / usual if usual else 0.0, is_part)
+        return cls(float(by_fit.sum()), float(by_median.sum()), lost, astray, is_part)
 
     @property
     def is_much(self) -> bool:

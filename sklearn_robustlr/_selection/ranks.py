@@ -256,7 +256,8 @@ class Ranks:
         """Whether an exact fit of entries may be a part of one of a few directions more."""
         base, symmetric = self._problem.base, self._options.symmetric
         counts = exact_count(fit), informative_count(fit)
-        return base.entrywise and may_be_part(base.shape, fit.rank, *counts, symmetric=symmetric)
+        misses = base.entrywise and counts[0] < counts[1]
+        return misses and may_be_part(base.shape, fit.rank, *counts, symmetric=symmetric)
 
     def _may_hold_errors(self, fit: Fit) -> bool:
         """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""

@@ -60,7 +60,7 @@ class FixedRank:
         An exact one leaves what it misses, as if that were noise.
         """
         base, symmetric = self._problem.base, self._options.symmetric
-        missed = np.abs(fit.residual[~is_met(fit)]) if is_exact(fit) else np.empty(0)
+        missed = fit.residual[~is_met(fit) & (fit.residual != 0.0)] if is_exact(fit) else np.empty(0)
         weight = bisquare(fit.residual, median_scale(missed) if len(missed) else fit.scale)
         rest = base.with_targets((-weight * fit.residual).astype(base.dtype))
         more, size, turned = spectral_start(rest, 1, symmetric=symmetric)
