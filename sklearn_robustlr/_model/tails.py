@@ -32,7 +32,11 @@ def are_long(values: np.ndarray, cols: np.ndarray, scale: np.ndarray) -> np.ndar
 
 
 def bend(values: np.ndarray, long: np.ndarray) -> np.ndarray:
-    """Values in scales from the median, by their logarithms where a mask says that tails are long."""
+    """Values in scales from the median, by their logarithms where a mask says that tails are long.
+
+    This is the inverse hyperbolic sine (J. B. Burbidge, L. Magee and A. L. Robb, "Alternative transformations to handle
+    extreme values of the dependent variable", Journal of the American Statistical Association 83, 1988).
+    """
     return np.where(long, _BULK * np.arcsinh(values / _BULK), values)
 
 
