@@ -83,8 +83,9 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     right_ : ndarray of shape (n_features, k)
         Right singular vectors of the estimate: the row space that new rows are regressed on.
     location_ : ndarray of shape (n_features,)
-        Mean of each column of the estimate. A row without observed entries is filled with it (within the limits); by an
-        approximate fit with the mean of its models, which is near it.
+        Mean of each column of the estimate; of columns of long tails that count by their logarithms, the mean of these
+        turned back. A row without observed entries is filled with it (within the limits); by an approximate fit with
+        the mean of its models, which is near it.
     {outliers_matrix}
     {scale_}
     {threshold_}

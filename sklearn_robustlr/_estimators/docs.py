@@ -61,7 +61,8 @@ _ENTRIES = {
     "warm_start": """
         warm_start : bool, default=False
             If True, `fit` begins at the result of the previous call, which saves most of the work on similar data. If
-            the fit from there does not converge, it begins afresh.
+            the fit from there does not converge, or if columns of long tails counted by their logarithms in the
+            previous one, it begins afresh.
         """,
     "forgetting": """
         forgetting : float, default=1.0

@@ -306,6 +306,8 @@ def as_fit(
     if regression is None:
         space = space.blind(space.unknown(entries))
         regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
+    if not space.is_sharp:
+        space = space.within(entries, regression.beyond)
     if space.long is None:
         u, s, v = product_svd(regression.factors, space.basis)
     else:
@@ -313,8 +315,6 @@ def as_fit(
         v = vt.T
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
-    if not space.is_sharp:
-        space = space.within(entries, regression.beyond)
     space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
     scale = float(np.linalg.norm(space.noise / space.noise.max()) / np.sqrt(len(space.noise)) * space.noise.max())
     found = replace(

@@ -353,21 +353,13 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         fit=found.fit,
         space=found.space,
         outliers=entries.mask(found.space.gross(entries, found.regression)),
-        location=_mean_of(found, entries.row_weight).astype(entries.dtype),
+        location=found.space.predict(found.space.center[None])[0].astype(entries.dtype),
         undetermined_rows=np.flatnonzero(rows == 0),
         undetermined_columns=np.flatnonzero(space.unknown(entries)),
         n_observed=len(entries.y),
         expected_error=errors,
         regression=found.regression,
     )
-
-
-def _mean_of(found: Approximation, row_weight: np.ndarray | None) -> np.ndarray:
-    """Means of the columns of an approximate fit."""
-    space = found.space
-    if space.long is None:
-        return space.basis @ space.center
-    return np.average(space.predict(found.regression.factors), axis=0, weights=row_weight)
 
 
 def _judge(

@@ -68,6 +68,9 @@ class Kernel:
         functools.update_wrapper(self, function)
         self._function, self._options = function, options
 
+    def __reduce__(self) -> str:
+        return self.__qualname__  # type: ignore[attr-defined, no-any-return]
+
     def __call__(self, *args: Any) -> Any:
         return self.dispatcher(*args)
 

@@ -27,6 +27,8 @@ _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
 _FEWEST = 8
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
+# Multiplications that the decomposition of all estimates may take: of 100,000 x 50 numbers it is an eighth of this.
+_MOST_WORK = 2e9
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
 
@@ -170,10 +172,13 @@ class Samples:
         """The same, columns of long tails in bent units.
 
         None where there are none, where columns may be in one unit, and where entries have weights: these are known
-        precisions, which are not those of logarithms.
+        precisions, which are not those of logarithms. A matrix of bent units has no factors in others: all estimates
+        are decomposed, and there must not be too many.
         """
-        entries = self.entries
+        entries, n, p = self.entries, len(self.rows), self.entries.shape[1]
         if self.have_few_rows or not (self.tell_scales and self.columns.all()) or entries.weight is not None:
+            return None
+        if float(n) * p * min(n, p) > _MOST_WORK:
             return None
         table = self.table
         long = are_long(table.values, table.cols, np.ones(table.shape[1]))

@@ -257,7 +257,7 @@ class ModelSpace:
         if self.long is None:
             fitted = _at_entries(entries, factors, self.basis)
         else:
-            even = _at_entries(entries, factors[:, 1:], self._directions)
+            even = self.held(_at_entries(entries, factors[:, 1:], self._directions), cols)
             fitted = self.shift[cols] + self.scale[cols] * straighten(even, self.long[cols])
         return (fitted - entries.y).astype(entries.dtype, copy=False)
 
@@ -277,7 +277,16 @@ class ModelSpace:
 
     def straight(self, even: np.ndarray) -> np.ndarray:
         """Values of rows, from those in even units."""
-        return self.shift + self.scale * (even if self.long is None else straighten(even, self.long))
+        return self.shift + self.scale * (even if self.long is None else straighten(self.held(even), self.long))
+
+    def held(self, even: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Values of columns in even units, those of long tails within the range of what is seen of them.
+
+        Beyond it they would grow without measure once they are straightened.
+        """
+        assert self.long is not None
+        low, high = (bend((end - self.shift) / self.scale, self.long)[cols] for end in (self.low, self.high))
+        return np.where(self.long[cols], np.clip(even, low, high), even)
 
     def moved(self, values: np.ndarray, by: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Values of columns moved by so much, in scales of their columns as in even units."""

@@ -52,7 +52,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         variance = space.weights @ (variances + (means - space.weights @ means) ** 2)
         error[own] = space.scale[where.cols] * np.sqrt(variance)
         if space.long is not None:
-            slopes[own] = slope(space.weights @ means, space.long[where.cols])
+            slopes[own] = slope(space.held(space.weights @ means, where.cols), space.long[where.cols])
         noise[own] *= np.sqrt(space.noise_of_rows(members))[where.rows]
 
     pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]

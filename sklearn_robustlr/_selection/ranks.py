@@ -245,7 +245,9 @@ class Ranks:
         Beyond its degrees of freedom it meets none by chance, unless errors agree.
         """
         fit, shape, symmetric = self.fit(k), self._problem.base.shape, self._options.symmetric
-        for more in range(k + 1, min(k + _PARTS, *shape) + 1) if self._may_be_part(fit) else ():
+        missed, direction = informative_count(fit) - exact_count(fit), fit.dof / k  # it has somewhat less
+        tells = missed > direction and self._may_be_part(fit)
+        for more in range(k + 1, min(k + _PARTS, *shape) + 1) if tells else ():
             start = self._solver.augmented(self.fit(more - 1))
             self._keep(more, self._solver.refit_twice(*start, few=True), made=2)
             if gain(fit, self.fit(more), shape, symmetric=symmetric) > _PART:
@@ -256,8 +258,7 @@ class Ranks:
         """Whether an exact fit of entries may be a part of one of a few directions more."""
         base, symmetric = self._problem.base, self._options.symmetric
         counts = exact_count(fit), informative_count(fit)
-        misses = base.entrywise and counts[0] < counts[1]
-        return misses and may_be_part(base.shape, fit.rank, *counts, symmetric=symmetric)
+        return base.entrywise and may_be_part(base.shape, fit.rank, *counts, symmetric=symmetric)
 
     def _may_hold_errors(self, fit: Fit) -> bool:
         """Whether a direction of a fit may be that of errors: an exact one's may, that of few entries with noise."""

@@ -45,7 +45,7 @@ def may_be_part(shape: tuple[int, int], rank: int, met: int, size: int, *, symme
     what is missed, a few directions can meet but a few times their degrees of freedom.
     """
     dof, more = (degrees_of_freedom(shape, k, symmetric=symmetric) for k in (rank, rank + 1))
-    return rank < min(shape) and 2 * (met - dof) <= size and size - met <= _FEW * (more - dof)
+    return 0 < size - met <= _FEW * (more - dof) and rank < min(shape) and 2 * (met - dof) <= size
 
 
 def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:

@@ -1,6 +1,8 @@
 """Compiled code is cached where that is possible; a cache that cannot be used costs time alone."""
 
+import copy
 import os
+import pickle
 import shutil
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from numba.core import config as numba_config
 
-from sklearn_robustlr._kernels import jit
+from sklearn_robustlr._kernels import jit, rows
 
 SMALL_FIT = """
     from sklearn_robustlr import RobustLowRankRecovery
@@ -53,6 +55,11 @@ def test_kernels_that_threads_call_at_once_are_made_once():
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: double.dispatcher, range(32)))
     assert all(dispatcher is made[0] for dispatcher in made)
+
+
+def test_kernels_are_told_to_other_processes_by_their_names():
+    assert pickle.loads(pickle.dumps(rows.starts_needed)) is rows.starts_needed
+    assert copy.deepcopy(rows.starts_needed) is rows.starts_needed
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
