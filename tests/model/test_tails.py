@@ -121,3 +121,13 @@ def test_another_fit_begins_afresh(table):
     model = RobustMatrixCompletion(warm_start=True).fit(data)
     once = model.transform(data)
     assert_allclose(model.fit(data).transform(data), once, rtol=1e-6, atol=1e-6)
+
+
+def test_densities_of_single_values_add_up_to_one(fitted):
+    """In the units of the data: where values are large, so are the intervals between logarithms."""
+    value = np.concatenate([-np.geomspace(1e-3, 1e4, 2000)[::-1], np.geomspace(1e-3, 1e6, 4000)])
+    rows = np.full((len(value), fitted.n_features_in_), np.nan)
+    rows[:, 2] = value
+    density = np.exp(fitted.score_samples(rows))
+    total = np.sum(0.5 * (density[1:] + density[:-1]) * np.diff(value))
+    assert total == pytest.approx(1.0, abs=0.2)  # errors have a law of their own
