@@ -30,7 +30,7 @@ _STUCK = 1.3
 # problems as many are right as with a fit of that rank wherever its first step promised to explain more than noise.
 _TELLING = 10.0
 # What further directions meet, in units of their degrees of freedom, from which an exact fit is a part of more, and how
-# many are tried. In 34 tables with sums or copies of columns, which are met with up to two more, they meet 1.2 to 1.8.
+# many are tried. In 30 tables with sums or copies of columns, which are met with up to two more, they meet 1.2 to 1.8.
 _PART, _PARTS = 1.1, 2
 
 
