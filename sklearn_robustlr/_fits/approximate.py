@@ -111,7 +111,7 @@ class LazyModel:
         options, first = self._options, self._first
         if first is None or not options.may_bend or options.rank is not None:
             return self.averaged
-        bent = first.in_best_units(self._descend)
+        bent = first.in_best_units()
         return self.averaged if bent is first else bent.finish(count_threads(options.n_jobs))
 
     @cached_property

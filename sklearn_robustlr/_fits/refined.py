@@ -90,7 +90,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
             return alike
     if fit.converged or refined is None:
         return Refinable(fit, refined)
-    if not model.is_worse_than(refined):
+    if model.is_better_than(refined):
         return Refinable(fit)
     row, column = refined.deviations(entries)
     unit = float(np.sqrt(np.mean(column**2)))
@@ -98,7 +98,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     if found is None:
         return Refinable(fit)
     again = refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True))
-    return Refinable(found, again) if again is not None and model.is_worse_than(again) else Refinable(fit)
+    return Refinable(found, again) if again is not None and not model.is_better_than(again) else Refinable(fit)
 
 
 def has_column_apart(fit: LowRankFit) -> bool:

@@ -16,7 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .growth import robust_columns
-from .members import GROWN, Fitter, Members, best_of, medians_of
+from .members import GROWN, Fitter, Judged, Members, best_of, medians_of
 from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
@@ -131,28 +131,24 @@ class FirstAverage:
         cls, samples: Samples, most: int, start: Callable[[Table], Factors | None] | None, *, grows: bool
     ) -> FirstAverage:
         """That of samples."""
-        block = samples.block
-        most = max(min(block.entries.shape[0] - 1, block.entries.shape[1] - 1, most), 1)
-        if block.tell_scales:
-            robust = best_of(block, robust_columns(block.train, block.told(most)))
-        else:
-            robust = medians_of(block.train, block.train_medians)
-        fitter = Fitter.of(block, most, robust, grows=grows)
+        fitter, robust = _fit_robust(samples.block, most, grows=grows)
         return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
 
-    def in_best_units(self, start: Callable[[Table], Factors | None] | None = None) -> FirstAverage:
-        """The same where columns of long tails are bent, if that predicts the held-out entries better in these units.
+    def in_best_units(self) -> FirstAverage:
+        """The same with columns of long tails bent, if a robust law predicts held-out entries better in these units.
 
-        It has to be better by more than the standard error of that.
+        It begins at the clipped matrix, which bent values hardly change: a descent is not needed.
         """
         samples = self.samples.in_bent_units
         if samples is None:
             return self
-        bent = FirstAverage._of(samples, self.fitter.most, start, grows=self.fitter.grows)
+        fitter, robust = _fit_robust(samples, self.fitter.most, grows=self.fitter.grows)
         test, straight = samples.test, self.fitter.samples.test
         estimate = samples.units.bent(straight.values + self.weights @ self.members.missed, test.cols)
-        saved = np.abs(estimate - test.values) - np.abs(bent.weights @ bent.members.missed)
-        return bent if np.sum(saved) > np.linalg.norm(saved) else self
+        saved = np.abs(estimate - test.values) - np.abs(robust.predicted.missed)
+        if np.sum(saved) <= 0.0:
+            return self
+        return FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
 
     @cached_property
     def _settled(self) -> dict[str, Columns]:
@@ -238,6 +234,16 @@ class FirstAverage:
             return columns
         settled = self._settled[name] if name in self._settled else self.fitter.settle(columns)
         return self.fitter.with_joint(settled)
+
+
+def _fit_robust(samples: Samples, most: int, *, grows: bool) -> tuple[Fitter, Judged]:
+    """A robust law begun at the clipped matrix, and the fitter whose screen it is."""
+    most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
+    if samples.tell_scales:
+        robust = best_of(samples, robust_columns(samples.train, samples.told(most)))
+    else:
+        robust = best_of(samples, [medians_of(samples.train, samples.train_medians)])
+    return Fitter.of(samples, most, robust.columns, grows=grows), robust
 
 
 def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -96,14 +96,18 @@ class Members:
         return replace(self, columns=columns)
 
 
-def best_of(samples: Samples, fits: Iterable[Columns]) -> Columns:
+class Judged(NamedTuple):
+    """A fit, and what it predicts of held-out entries."""
+
+    columns: Columns
+    predicted: Predicted
+
+
+def best_of(samples: Samples, fits: Iterable[Columns]) -> Judged:
     """The fit that predicts the held-out entries best."""
-    columns = {str(number): fit for number, fit in enumerate(fits)}
-    if len(columns) == 1:
-        return columns["0"]
-    counts = samples.test.count(np.ones(len(samples.test.values)))
-    members = Members(columns, {name: predicted(samples, fit) for name, fit in columns.items()}, counts)
-    return columns[members.best]
+    count = samples.test.count(np.ones(len(samples.test.values)))
+    judged = [Judged(fit, predicted(samples, fit)) for fit in fits]
+    return min(judged, key=lambda each: float(np.sum(count * np.abs(each.predicted.missed))))
 
 
 @dataclass(frozen=True)
@@ -183,27 +187,31 @@ class Fitter:
         """The side of the matrix that columns were fitted to."""
         return self._turned if isinstance(columns, TurnedColumns) else _Upright(self)
 
-    def fit(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> Members:
-        """The members that are fitted at first."""
+    def fit(self, start: Callable[[Table], Factors | None] | None, robust: Judged) -> Members:
+        """The members that are fitted at first, beside the robust law."""
         samples = self.samples
-        fitted = self._laws(start, robust) if samples.tell_scales else {}
+        fitted = dict(self._laws(start, robust)) if samples.tell_scales else {}
         if samples.have_few_rows:
             fitted[TURNED] = best_of(samples, self._turned.fits(self.most))
-        fitted["medians"] = medians_of(samples.train, samples.train_medians)
-        predictions = {name: self.predict(columns) for name, columns in fitted.items()}
+        fitted["medians"] = self._judged(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
-        return Members(fitted, predictions, counts)
+        columns = {name: each.columns for name, each in fitted.items()}
+        return Members(columns, {name: each.predicted for name, each in fitted.items()}, counts)
 
-    def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Columns) -> dict[str, Columns]:
-        """Fits of the noise laws, by names."""
+    def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Judged) -> Iterator[tuple[str, Judged]]:
+        """Yield the noise laws by names, the robust one from another `start`, too."""
         train, k = self.samples.train, self.samples.told(self.most)
         near = train.subset(self.near[~self.samples.held])
-        fitted = {"normal": sweep_until_settled(near, start_columns(near, k, False)), "robust": robust}
+        yield "normal", self._judged(sweep_until_settled(near, start_columns(near, k, False)))
+        yield "robust", robust
         estimate = None if start is None else start(train)
         begin = None if estimate is None else columns_of(train, *estimate, k)
         if begin is not None:
-            fitted["robust from descent"] = sweep_until_settled(train, begin)
-        return fitted
+            yield "robust from descent", self._judged(sweep_until_settled(train, begin))
+
+    def _judged(self, columns: Columns) -> Judged:
+        """Columns, and what they predict."""
+        return Judged(columns, self.predict(columns))
 
     def with_grown(self, members: Members, n_threads: int) -> Members:
         """With the best of them fitted to more rows, or grown where it uses all directions that it was given."""

@@ -37,6 +37,8 @@ class Passes:
         is_dense = _DENSE * n * p <= len(table.values) and n * p <= _MOST_NUMBERS
         self._places = table.rows.astype(np.intp) * p + table.cols if is_dense else None
         self._memory: dict[str, np.ndarray] = {}
+        self._rows: Gaussian | None = None  # those that columns were last computed by, with their second moments
+        self._second_of_rows = np.empty(0)
 
     def rows(self, target: np.ndarray, precision: np.ndarray, columns: Gaussian, prior: np.ndarray) -> Gaussian:
         """Posterior of the rows, where `target` is what is left of the entries beside the mean of columns."""
@@ -58,7 +60,8 @@ class Passes:
             posterior_rows(*entries, *rows, prior, *found)
         else:
             weight, weighted = self._spread("weight", precision), self._spread("weighted", precision * target)
-            np.matmul(weight.T, self._second("rows", rows), out=found.covariance)
+            self._rows, self._second_of_rows = rows, self._second("rows", rows)
+            np.matmul(weight.T, self._second_of_rows, out=found.covariance)
             solve_rows(prior, weighted.T @ rows.mean, *found)
         return found
 
@@ -69,15 +72,14 @@ class Passes:
         if self._places is None:
             entry_moments(table.indptr, table.cols, *rows, *columns, mean, variance)
             return mean, variance
-        twice = off_diagonals_twice(columns.mean.shape[1])
-        product, total = self._room("weight", *shape), self._room("weighted", *shape)
-        # of the covariance C of a row and D of a column: v^T C v, then tr((u u^T + C) D)
-        squares = self._second("columns", Gaussian(columns.mean, np.zeros_like(columns.covariance)))
-        np.matmul(rows.covariance, (twice * squares).T, out=total)
-        total += np.matmul(self._second("rows", rows), (twice * columns.covariance).T, out=product)
-        np.take(total, self._places, out=variance)
-        np.take(np.matmul(rows.mean, columns.mean.T, out=product), self._places, out=mean)
-        return mean, variance
+        both = self._second("columns", columns)
+        both *= off_diagonals_twice(columns.mean.shape[1])
+        own = self._second_of_rows if rows is self._rows else self._second("rows", rows)
+        whole = self._room("weight", *shape)
+        np.take(np.matmul(rows.mean, columns.mean.T, out=whole), self._places, out=mean)
+        np.take(np.matmul(own, both.T, out=whole), self._places, out=variance)
+        variance -= mean**2  # rounding is less than what the covariance of the row or that of the column adds
+        return mean, np.maximum(variance, 0.0, out=variance)
 
     def _second(self, what: str, law: Gaussian) -> np.ndarray:
         """Second moments."""
