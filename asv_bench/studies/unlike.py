@@ -8,6 +8,9 @@ something else is said.
 
 noise: the noise of columns differs (logarithms with an sd of 0.2, 0.5 or 0.7), or is a tenth of the size of the column.
 
+scarce: 60 x 40 of rank 2, half of the entries hidden, no gross errors; every other column, or every other row, has 1, 2
+or 3 times the noise of the others, which is 0.3 or 10 % of the data. Errors are in units of the noise of the entry.
+
 unrelated: 1, 3 or 8 of 80 columns, of random numbers, have nothing in common with the others; with noise of 2, 10 or
 40 % of their sd, or without.
 
@@ -35,11 +38,12 @@ SHAPES = (200, 80), (500, 20), (1000, 200)
 
 
 def judged(data, true, clean, wrong, size, peer, own=slice(None)):
-    """Figures of a fit; errors in units of a `size`, and what is asked of some columns alone."""
+    """Figures of a fit; errors in units of a `size`, beside those of a peer (None: one), of some columns alone."""
     hidden = ~np.isfinite(data)
     with quiet():
         model = RobustMatrixCompletion(replace="all").fit(data)
-        estimate, theirs = model.transform(data), peer.fit_transform(data)
+        estimate = model.transform(data)
+        theirs = clean + size if peer is None else peer.fit_transform(data)
         low, high = model.predict_interval(data)
     error, other = (
         np.sqrt(np.mean((((guess - clean) / size)[:, own])[hidden[:, own]] ** 2)) for guess in (estimate, theirs)
@@ -81,6 +85,17 @@ def run_noise(kind, shape, seed):
     true = clean + noise * rng.standard_normal(shape)
     data, wrong = spoilt(true, rng, 8.0 * noise.max())
     return judged(data, true, clean, wrong, noise, SimpleImputer(strategy="median"))
+
+
+def run_scarce(ratio, of, noise, seed):
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 40))
+    size = noise * np.where(np.arange(40) % 2, 1.0, ratio) * np.ones((60, 1))
+    if of == "rows":
+        size = noise * np.where(np.arange(60) % 2, 1.0, ratio)[:, None] * np.ones(40)
+    true = clean + size * rng.standard_normal(clean.shape)
+    data = np.where(rng.uniform(size=true.shape) < 0.5, np.nan, true)
+    return judged(data, true, clean, np.zeros(true.shape, dtype=bool), size, None)
 
 
 def run_unrelated(count, noise, seed):
@@ -125,6 +140,14 @@ def run_few(count, seed):
 
 ROWS = {
     "noise": (run_noise, {str(kind): [(kind, shape) for shape in SHAPES] for kind in (0.2, 0.5, 0.7, "relative")}),
+    "scarce": (
+        run_scarce,
+        {
+            f"{ratio:g} times, {of}": [(ratio, of, noise) for noise in (0.003, 0.1)]
+            for of in ("columns", "rows")
+            for ratio in (1.0, 2.0, 3.0)
+        },
+    ),
     "unrelated": (run_unrelated, {f"{q}, {s:.0%} noise": [(q, s)] for q in (1, 3, 8) for s in (0.0, 0.02, 0.1, 0.4)}),
     "rows": (
         run_rows,
