@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
@@ -93,7 +94,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     if model.is_better_than(refined):
         return Refinable(fit)
     row, column = refined.deviations(entries)
-    unit = float(np.sqrt(np.mean(column**2)))
+    unit = float(linalg.norm(column)) / np.sqrt(len(column))  # squares of extremes overflow, but not here
     found = _again(entries, kept, fit, row, column / unit, options)
     if found is None:
         return Refinable(fit)
@@ -110,9 +111,14 @@ def has_column_apart(fit: LowRankFit) -> bool:
 def _again(
     entries: Entries, kept: Masks, fit: LowRankFit, row: np.ndarray, column: np.ndarray, options: Options
 ) -> LowRankFit | None:
-    """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy."""
-    units = row[entries.rows] * column[entries.cols]
-    alike = entries.with_values((entries.y / units).astype(entries.dtype))
+    """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy.
+
+    Nor is it made where values in these units are no numbers: beside extreme ones the noise of some may be none.
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
+    if not np.isfinite(alike.y).all():
+        return None
     # where the search was in vain, it may be again
     options = replace(options.apart, is_brief=not fit.converged)
     found = fit_block(alike, options, None) or fit_core(alike, kept, options, None)

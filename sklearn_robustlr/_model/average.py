@@ -16,7 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .growth import robust_columns
-from .members import GROWN, Fitter, Judged, Members, best_of, medians_of
+from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
 from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
@@ -236,7 +236,7 @@ class FirstAverage:
         return self.fitter.with_joint(settled)
 
 
-def _fit_robust(samples: Samples, most: int, *, grows: bool) -> tuple[Fitter, Judged]:
+def _fit_robust(samples: Samples, most: int, *, grows: bool) -> tuple[Fitter, Tried]:
     """A robust law begun at the clipped matrix, and the fitter whose screen it is."""
     most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
     if samples.tell_scales:

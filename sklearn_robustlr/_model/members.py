@@ -96,18 +96,18 @@ class Members:
         return replace(self, columns=columns)
 
 
-class Judged(NamedTuple):
+class Tried(NamedTuple):
     """A fit, and what it predicts of held-out entries."""
 
     columns: Columns
     predicted: Predicted
 
 
-def best_of(samples: Samples, fits: Iterable[Columns]) -> Judged:
+def best_of(samples: Samples, fits: Iterable[Columns]) -> Tried:
     """The fit that predicts the held-out entries best."""
     count = samples.test.count(np.ones(len(samples.test.values)))
-    judged = [Judged(fit, predicted(samples, fit)) for fit in fits]
-    return min(judged, key=lambda each: float(np.sum(count * np.abs(each.predicted.missed))))
+    tried = [Tried(fit, predicted(samples, fit)) for fit in fits]
+    return min(tried, key=lambda each: float(np.sum(count * np.abs(each.predicted.missed))))
 
 
 @dataclass(frozen=True)
@@ -187,31 +187,31 @@ class Fitter:
         """The side of the matrix that columns were fitted to."""
         return self._turned if isinstance(columns, TurnedColumns) else _Upright(self)
 
-    def fit(self, start: Callable[[Table], Factors | None] | None, robust: Judged) -> Members:
+    def fit(self, start: Callable[[Table], Factors | None] | None, robust: Tried) -> Members:
         """The members that are fitted at first, beside the robust law."""
         samples = self.samples
         fitted = dict(self._laws(start, robust)) if samples.tell_scales else {}
         if samples.have_few_rows:
             fitted[TURNED] = best_of(samples, self._turned.fits(self.most))
-        fitted["medians"] = self._judged(medians_of(samples.train, samples.train_medians))
+        fitted["medians"] = self._tried(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
         columns = {name: each.columns for name, each in fitted.items()}
         return Members(columns, {name: each.predicted for name, each in fitted.items()}, counts)
 
-    def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Judged) -> Iterator[tuple[str, Judged]]:
+    def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Tried) -> Iterator[tuple[str, Tried]]:
         """Yield the noise laws by names, the robust one from another `start`, too."""
         train, k = self.samples.train, self.samples.told(self.most)
         near = train.subset(self.near[~self.samples.held])
-        yield "normal", self._judged(sweep_until_settled(near, start_columns(near, k, False)))
+        yield "normal", self._tried(sweep_until_settled(near, start_columns(near, k, False)))
         yield "robust", robust
         estimate = None if start is None else start(train)
         begin = None if estimate is None else columns_of(train, *estimate, k)
         if begin is not None:
-            yield "robust from descent", self._judged(sweep_until_settled(train, begin))
+            yield "robust from descent", self._tried(sweep_until_settled(train, begin))
 
-    def _judged(self, columns: Columns) -> Judged:
+    def _tried(self, columns: Columns) -> Tried:
         """Columns, and what they predict."""
-        return Judged(columns, self.predict(columns))
+        return Tried(columns, self.predict(columns))
 
     def with_grown(self, members: Members, n_threads: int) -> Members:
         """With the best of them fitted to more rows, or grown where it uses all directions that it was given."""
