@@ -249,11 +249,6 @@ class LazyModel:
         errors = predicted_errors(fit, self.averaged)
         return errors is not None and sign_of_mean(_missed(refined, self.averaged) - errors) > 0
 
-    def is_worse_than(self, refined: SharpColumns) -> bool:
-        """Whether these columns predict held-out entries better, beyond chance."""
-        model = self.averaged
-        return model is not None and model.errors.are_more_than(_missed(refined, model))
-
     def is_better_than(self, refined: SharpColumns) -> bool:
         """Whether these columns predict held-out entries worse, beyond chance."""
         model = self.averaged

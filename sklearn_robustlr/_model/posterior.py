@@ -310,11 +310,6 @@ def _rotate(
     root = np.linalg.cholesky(mean_moments(about, unpack(mean_of(rows.covariance, row_weight)), row_weight))
     values, turn = np.linalg.eigh(root.T @ (mean.T @ mean + unpack(covariance.sum(axis=0))) @ root)
     forward = root @ turn[:, ::-1]
-    turned = _product(_product(unpack(covariance), forward).swapaxes(1, 2), forward)
+    turned = forward.T @ unpack(covariance) @ forward
     center = None if center is None else np.linalg.solve(forward, center)
     return Gaussian(mean @ forward, pack(turned)), len(mean) / np.maximum(values[::-1], 1e-300), center
-
-
-def _product(matrices: np.ndarray, one: np.ndarray) -> np.ndarray:
-    """Matrices (p, k, k) times one, as a single product: a fifth of the time of p small ones."""
-    return (matrices.reshape(-1, len(one)) @ one).reshape(matrices.shape)
