@@ -86,6 +86,16 @@ def test_few_entries_are_shrunk_to_the_mean():
     assert np.linalg.eigvalsh(unpack(rows.covariances[0]))[-1] == pytest.approx(1.0)
 
 
+def check_moments(passes, table, rows, columns):
+    """Means and variances of entries are those of independent rows and columns."""
+    mean, variance = passes.moments(rows, columns)
+    u, v, c, d = rows.mean[table.rows], columns.mean[table.cols], unpack(rows.covariance), unpack(columns.covariance)
+    c, d = c[table.rows], d[table.cols]
+    expected = np.einsum("pk,pkl,pl->p", v, c, v) + np.einsum("pk,pkl,pl->p", u, d, u) + np.einsum("pkl,plk->p", c, d)
+    assert_allclose(mean, np.sum(u * v, axis=1), atol=1e-10)
+    assert_allclose(variance, expected, rtol=1e-8)
+
+
 @pytest.mark.parametrize("observed", [0.2, 0.9])
 def test_passes_are_the_posteriors_of_rows_and_columns_one_by_one(observed, rng):
     """Products of whole matrices, and kernels by entries, beside plain NumPy."""
@@ -104,12 +114,7 @@ def test_passes_are_the_posteriors_of_rows_and_columns_one_by_one(observed, rng)
         weighted = precision[own] * table.values[own]
         assert_allclose(rows.mean[i], inverse @ (columns.mean[table.cols[own]].T @ weighted), atol=1e-10)
     rows = Gaussian(rows.mean.copy(), rows.covariance.copy())
-    mean, variance = (values.copy() for values in passes.moments(rows, columns))
-    u, v, c, d = rows.mean[table.rows], columns.mean[table.cols], unpack(rows.covariance), unpack(columns.covariance)
-    c, d = c[table.rows], d[table.cols]
-    expected = np.einsum("pk,pkl,pl->p", v, c, v) + np.einsum("pk,pkl,pl->p", u, d, u) + np.einsum("pkl,plk->p", c, d)
-    assert_allclose(mean, np.sum(u * v, axis=1), atol=1e-10)
-    assert_allclose(variance, expected, rtol=1e-8)
+    check_moments(passes, table, rows, columns)
     turned = passes.columns(table.values, precision, rows, prior)
     second = rows.mean[:, :, None] * rows.mean[:, None] + unpack(rows.covariance)
     for j in range(p):
@@ -119,3 +124,6 @@ def test_passes_are_the_posteriors_of_rows_and_columns_one_by_one(observed, rng)
         assert_allclose(
             turned.mean[j], inverse @ (rows.mean[table.rows[own]].T @ (precision * table.values)[own]), atol=1e-9
         )
+    # whichever rows columns were computed by before
+    for others in (rows, Gaussian(2.0 * rows.mean, 0.5 * rows.covariance)):
+        check_moments(passes, table, others, columns)
