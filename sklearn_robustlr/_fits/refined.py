@@ -113,9 +113,9 @@ def _again(
 ) -> LowRankFit | None:
     """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy.
 
-    Nor is it made where values in these units are no numbers: beside extreme ones the noise of some may be none.
+    Nor is it made where errors are no numbers in these units: a search takes numbers alone.
     """
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):
         alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
     if not np.isfinite(alike.y).all():
         return None
@@ -161,7 +161,8 @@ def _in_units_of_noise(
 
 def divided(entries: Entries, fit: LowRankFit, units: np.ndarray) -> tuple[Entries, LowRankFit]:
     """Entries and a fit of them in these units of columns."""
-    alike = entries.with_values((entries.y / units[entries.cols]).astype(entries.dtype))
+    with np.errstate(over="ignore"):  # errors beyond all numbers are as far as any
+        alike = entries.with_values((entries.y / units[entries.cols]).astype(entries.dtype))
     return alike, fit.with_factors(fit.factors.left, fit.factors.right / units[:, None])
 
 

@@ -297,7 +297,8 @@ class OwnNoise(NamedTuple):
         if fit.verdict.code is StopReason.EXACT or SharpColumns.of(entries, fit) is None:
             return None
         looked, p = _Looked.at(entries, fit), entries.shape[1]
-        rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
+        with np.errstate(over="ignore"):  # beside extreme errors
+            rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
         rest = np.clip(rest, -_LARGEST, _LARGEST)
         of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
         if of_rows.is_own:

@@ -86,7 +86,8 @@ class Units(NamedTuple):
 
     def clip(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Values in even units, held to the range of what is seen of their columns."""
-        low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
+        with np.errstate(over="ignore"):  # beside extreme errors there is no end
+            low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
         if self.long is not None:
             low, high = bend(low, self.long), bend(high, self.long)
         return np.clip(values, low[cols], high[cols])

@@ -137,6 +137,21 @@ def test_variances_where_all_but_noise_is_lost():
     assert_allclose(pca.noise_variance_, pca.scale_**2 * 11 / 10, rtol=0.5)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(8))
+def test_errors_near_the_largest_number_beside_small_noise(seed):
+    """In units of the noise they are no numbers: that is no warning, and the others are estimated as they were."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 15))
+    data = clean + 0.01 * np.exp(rng.standard_normal(15)) * rng.standard_normal(clean.shape)
+    wrong = rng.uniform(size=data.shape) < 0.05
+    data = np.where(wrong, data * 1e307, data)
+    hidden = rng.uniform(size=data.shape) < 0.2
+    data[hidden] = np.nan
+    estimate = RobustMatrixCompletion(replace="all").fit_transform(data)
+    assert np.sqrt(np.mean((estimate - clean)[hidden] ** 2)) < 0.15
+
+
 @pytest.mark.parametrize("scale", [1e300, 1e-300, 5e-324 * 2**60])
 def test_extreme_sizes(scale):
     truth = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0)) / 600
