@@ -5,10 +5,12 @@ import numpy as np
 from .entries import judge_full
 from .jit import jit
 from .least_squares import (
+    copy,
     count_within,
     first_state,
     gather,
     interpolate,
+    mark_within,
     place_of,
     row_residual,
     solve_spd,
@@ -61,9 +63,9 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
                 continue
             row_residual(value[:m], sample, x, residual[:m])
             if count_within(residual[:m], reach) >= k + max(m // 4, 4):
-                weight[:m] = np.abs(residual[:m]) <= reach
+                mark_within(residual[:m], reach, weight[:m])
                 weighted_fit(value[:m], sample, weight, square, x, buffer)
-                factors[i] = x
+                copy(x, factors[i])
                 break
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 
+# Of all kernels. Nothing asks for them as C functions, which take a twelfth of the time to compile.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
 _LOCK = threading.RLock()
 
 
@@ -51,7 +54,7 @@ def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """numba's dispatcher of a function: compiled without the GIL, cached on disk where that is possible."""
     import numba
 
-    compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    compiled = numba.njit(**_OPTIONS, **options)(function)
     if compiled is function:  # the JIT is off
         return function
     compiled._compile_for_args = functools.partial(_aside, compiled._compile_for_args)
@@ -66,7 +69,9 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
-        self._function, self._options = function, options
+        #: The function itself, for calls that are not worth the time to compile it.
+        self.plain = function
+        self._options = options
 
     def __reduce__(self) -> str:
         return self.__qualname__  # type: ignore[attr-defined, no-any-return]
@@ -84,7 +89,7 @@ class Kernel:
         with _LOCK:
             made = self.__dict__.get("_made")
             if made is None:
-                made = self._made = _dispatcher(self._function, self._options)
+                made = self._made = _dispatcher(self.plain, self._options)
             return made
 
     @property

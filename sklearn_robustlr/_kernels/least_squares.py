@@ -9,10 +9,26 @@ _SOME = 512
 
 
 @jit()
+def copy(values, out):
+    """Copy an array of one dimension (the messages of an assignment to a slice take two seconds to compile)."""
+    for p in range(values.shape[0]):
+        out[p] = values[p]
+
+
+@jit()
+def mark_within(residual, reach, weight):
+    """Weights of 1 for residuals within `reach`, of 0 for others."""
+    for p in range(residual.shape[0]):
+        weight[p] = abs(residual[p]) <= reach
+
+
+@jit()
 def solve_spd(gram, rhs):
     """Solve gram x = rhs in place by Cholesky; a coordinate whose pivot vanishes is dropped."""
     k = rhs.shape[0]
-    top = np.max(np.diag(gram)) if k else 0.0
+    top = 0.0
+    for c in range(k):
+        top = max(top, gram[c, c])
     for c in range(k):
         for d in range(c):
             gram[c, c] -= gram[c, d] * gram[c, d]

@@ -44,7 +44,9 @@ def inlier_probabilities(residual, scale, spread, bad_share, weight):
             inlier = dense * _exponential(min(size[i] * per_scale, _NOTHING))
             far = size[i] * per_spread
             probability[i] = inlier / (inlier + thin / (1.0 + far * far))
-        weight[first : first + n] = probability[:n]
+        some_weight = weight[first : first + n]
+        for i in range(n):
+            some_weight[i] = probability[i]
         for i in range(n):  # one after the other: the same order wherever and whenever this is compiled
             total += probability[i]
             n_errors += probability[i] < 0.99

@@ -3,7 +3,17 @@
 import numpy as np
 
 from .jit import REASSOCIATE, jit
-from .least_squares import count_within, first_state, gather, interpolate, place_of, row_residual, weighted_fit
+from .least_squares import (
+    copy,
+    count_within,
+    first_state,
+    gather,
+    interpolate,
+    mark_within,
+    place_of,
+    row_residual,
+    weighted_fit,
+)
 
 # Width of the bisquare weights in scales. Not imported: numba's cache does not notice changes in other files.
 _BISQUARE = 4.685
@@ -27,7 +37,9 @@ def _capped_loss(residual, scale):
 @jit()
 def _smallest(residual, count):
     """The `count`-th smallest absolute residual, by quickselect (NumPy's own takes seconds to compile)."""
-    size = np.abs(residual)
+    size = np.empty(residual.shape[0], residual.dtype)
+    for p in range(residual.shape[0]):
+        size[p] = abs(residual[p])
     lo, hi, k = 0, size.shape[0] - 1, count - 1
     while lo < hi:
         pivot = size[(lo + hi) // 2]
@@ -70,13 +82,13 @@ def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
     value = _capped_loss(residual, scale)
     for _ in range(steps):
         bound = _smallest(residual, part)
-        weight[:] = np.abs(residual) <= bound
+        mark_within(residual, bound, weight)
         old = x.copy()
         weighted_fit(y, basis, weight, gram, x, buffer)
         row_residual(y, basis, x, residual)
         new = _capped_loss(residual, scale)
         if new >= value * (1.0 - 1e-9):
-            x[:] = old
+            copy(old, x)
             row_residual(y, basis, x, residual)
             break
         value = new
@@ -111,7 +123,9 @@ def _take_some(y, basis, some_y, some):
     """Copy as many entries of a row as there is room for, spread evenly."""
     for p in range(some_y.shape[0]):
         pick = place_of(p, y.shape[0])
-        some_y[p], some[:, p] = y[pick], basis[:, pick]
+        some_y[p] = y[pick]
+        for c in range(basis.shape[0]):
+            some[c, p] = basis[c, pick]
 
 
 @jit()
@@ -167,7 +181,7 @@ def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer)
         if value > best_loss * (1.0 + 1e-2):
             break
         best_loss = min(value, best_loss)
-        best[:] = x
+        copy(x, best)
         if moved * size <= _STEP**2:
             break
 
@@ -189,6 +203,7 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
     sample, sample_y = np.empty((k, m)), np.empty(m)
     b_i, known = np.empty((k, 0)), cols[:0]
     weight, residual, buffer = np.empty(0), np.empty(0), np.empty(0)
+    none, few_steps, steps = np.int64(0), np.int64(2), np.int64(10)  # one type: each literal would be compiled
     for i in rows:
         lo, hi, n = indptr[i], indptr[i + 1], indptr[i + 1] - indptr[i]
         met[i] = 0
@@ -203,7 +218,7 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
         y_i = y[lo:hi]
         # two fits that both meet more entries than this have at least k in common: they are the same
         enough = (n + k) // 2
-        best[:] = factors[i]
+        copy(factors[i], best)
         given, found = np.any(best), False
         alone = given and n_starts == 0
         if efficient and n > 2 * m and not alone:  # a sample gives a start to refine on all entries
@@ -214,7 +229,7 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             row_residual(sample_y, sample, x, residual[:m])
             if count_within(residual[:m], reach) < m:
                 if not _l1(sample_y, sample, scale, reach, (m + k) // 2, *part, residual[:m], buffer):
-                    _concentrate(sample_y, sample, scale, 10, *part, residual[:m], buffer)
+                    _concentrate(sample_y, sample, scale, steps, *part, residual[:m], buffer)
                 value = _capped_loss(residual[:m], scale)
                 _refine(sample_y, sample, scale, value, weight[:m], gram, trial, x, residual[:m], buffer)
                 row_residual(y_i, b_i, x, residual)
@@ -224,21 +239,21 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             weighted_fit(y_i, b_i, weight, gram, x, buffer)
             row_residual(y_i, b_i, x, residual)
             if count_within(residual, reach) == n:  # no gross error: least squares
-                factors[i] = x
+                copy(x, factors[i])
                 met[i] = n
                 continue
             if not (alone or efficient):
                 _l1(y_i, b_i, scale, reach, n, weight, gram, x, residual, buffer)
-                best[:] = x
+                copy(x, best)
             elif not (alone or _l1(y_i, b_i, scale, reach, enough, weight, gram, x, residual, buffer)):
-                _concentrate(y_i, b_i, scale, 10, weight, gram, x, residual, buffer)
+                _concentrate(y_i, b_i, scale, steps, weight, gram, x, residual, buffer)
         value, best_loss = _capped_loss(residual, scale), np.inf
         if given:
             row_residual(y_i, b_i, best, residual)
-            best_loss = _concentrate(y_i, b_i, scale, 10 if alone else 0, weight, gram, best, residual, buffer)
+            best_loss = _concentrate(y_i, b_i, scale, steps if alone else none, weight, gram, best, residual, buffer)
         if efficient and not alone and value < best_loss:
             best_loss = value
-            best[:] = x
+            copy(x, best)
         row_residual(y_i, b_i, best, residual)
         if efficient and n > k and count_within(residual, reach) <= enough:
             state, order = first_state(n), np.arange(n)
@@ -258,13 +273,13 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
                     continue
                 row_residual(y_i, b_i, x, residual)
                 if _capped_loss(residual, scale) < best_loss:
-                    best_loss = _concentrate(y_i, b_i, scale, 2, weight, gram, x, residual, buffer)
-                    best[:] = x
+                    best_loss = _concentrate(y_i, b_i, scale, few_steps, weight, gram, x, residual, buffer)
+                    copy(x, best)
                     if count_within(residual, reach) > enough:
                         break
             row_residual(y_i, b_i, best, residual)
         if efficient:
             _refine(y_i, b_i, scale, best_loss, weight, gram, x, best, residual, buffer)
             row_residual(y_i, b_i, best, residual)
-        factors[i] = best
+        copy(best, factors[i])
         met[i] = count_within(residual, reach)

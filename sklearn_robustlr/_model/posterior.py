@@ -256,7 +256,8 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
         if shrink:
             keep = signal(v.mean, law, table) * (1.0 if center is None else 1.0 + center**2) > NEGLIGIBLE
             keep[0] = True
-            v, precision = Gaussian(v.mean[:, keep], pack(unpack(v.covariance)[:, keep][:, :, keep])), precision[keep]
+            kept = pack(unpack(v.covariance)[:, keep][:, :, keep])
+            v, precision = Gaussian(np.compress(keep, v.mean, axis=1), kept), precision[keep]
             center = None if center is None else center[keep]
         now = float(np.mean(np.log(law.variances)))
         settled = abs(now - last) < SETTLED

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from .._kernels.entries import count_flags, count_full_flags, spread_flags
-from .._utils.arrays import index32
+from .._utils.arrays import index32, read_only
 from .._utils.values import Masks
 
 # Entries of a block of rows: large enough to hide the cost of a thread, small enough to stay in cache.
@@ -199,7 +199,8 @@ class Entries:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)
         indptr = np.ascontiguousarray(self.indptr[lo : hi + 1] - first, dtype=np.int32)
         weight = None if self.weight is None else self.weight[first:last]
-        return Rows(indptr, cols, np.ascontiguousarray(self.y[first:last], dtype=np.float64), weight)
+        y = np.ascontiguousarray(self.y[first:last], dtype=np.float64)
+        return Rows(read_only(indptr), read_only(cols), y, weight)
 
     @cached_property
     def _cols_of_block(self) -> np.ndarray:

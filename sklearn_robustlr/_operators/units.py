@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from .._kernels.rows import segment_medians
-from .._utils.arrays import counting_sort
+from .._utils.arrays import counting_sort, read_only
 from .._utils.linalg import SVD, product_svd
 from .._utils.stats import quantile
 from .._utils.threads import check_interrupt
@@ -236,7 +236,7 @@ def _equilibrate(entries: EntryMeasurements, sweeps: int = 3, bound: float = 100
     p, q = (np.ones(n) for n in entries.shape)
     size = np.abs(entries.y).astype(np.float64, copy=False)  # ratios of extremes overflow in single precision
     by_col = counting_sort(entries.cols, len(q))
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=len(q)))]).astype(np.int32)
+    bounds = read_only(np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=len(q)))]).astype(np.int32))
     sides = (
         (p, q, entries.cols, size, entries.indptr),
         (q, p, entries.rows[by_col], size[by_col], bounds),

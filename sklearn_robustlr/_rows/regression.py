@@ -22,7 +22,8 @@ _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 
 def count_starts(length: int, rank: int) -> int:
     """Random starts of a row, within the work of one."""
-    return int(max(20, min(starts_needed(LEAST_INLIERS, rank), _START_WORK / start_work(length, rank))))
+    needed = starts_needed.plain(LEAST_INLIERS, rank)
+    return int(max(20, min(needed, _START_WORK / start_work(length, rank))))
 
 
 def _range_unit(size: float) -> float:

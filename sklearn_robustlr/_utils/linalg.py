@@ -129,7 +129,8 @@ def _places(k: int) -> _Places:
 def pack(symmetric: np.ndarray) -> np.ndarray:
     """Lower triangles of symmetric (..., k, k) matrices, row by row: (..., k (k + 1) / 2)."""
     k = symmetric.shape[-1]
-    return symmetric.reshape(*symmetric.shape[:-2], k * k)[..., _places(k).flat_lower]
+    # an index of the last axis alone would leave columns together in memory: kernels go along rows
+    return np.take(symmetric.reshape(*symmetric.shape[:-2], k * k), _places(k).flat_lower, axis=-1)
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:
