@@ -232,6 +232,8 @@ class LazyModel:
             other = _missed(refined, self.averaged)
         elif usable and not weighted:
             other = predicted_errors(fit, self.averaged)
+        if explained is not None and explained.is_less and fit.verdict.code is StopReason.NOISY:
+            explained = None  # noise that is larger than that about medians is no noise
         if self._takes_place_of(explained, other) or (weighted and refined is None):
             best = self.best or self.averaged
             verdict = WORTHLESS if fit.converged else fit.verdict
@@ -249,18 +251,19 @@ class LazyModel:
         errors = predicted_errors(fit, self.averaged)
         return errors is not None and sign_of_mean(_missed(refined, self.averaged) - errors) > 0
 
-    def is_better_than(self, refined: SharpColumns) -> bool:
-        """Whether these columns predict held-out entries worse, beyond chance."""
-        model = self.averaged
-        return model is not None and model.errors.are_less_than(_missed(refined, model))
+    def is_better_than(self, refined: SharpColumns, *, trusted: bool = False) -> bool:
+        """Whether these columns predict held-out entries worse, beyond chance; and by far, if they are `trusted`."""
+        model, by = self.averaged, _BETTER if trusted else 1.0
+        return model is not None and model.errors.are_less_than(_missed(refined, model), by=by)
 
     def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
-        has explained) may be, and takes its place only where it is better beyond doubt. One that is right for some
-        columns alone, as for those that depend on one another, leaves the others at their medians. It gives way to a
-        model that explains these and is not worse in all, and one that is worse than medians in its own to any.
+        has explained, or which explains less than medians) may be, and takes its place only where it is better beyond
+        doubt. One that is right for some columns alone, as for those that depend on one another, leaves the others at
+        their medians. It gives way to a model that explains these and is not worse in all, and one that is worse than
+        medians in its own to any.
         """
         if self.averaged is None:
             return False

@@ -77,8 +77,9 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     """A noisy fit and its columns, where rows or columns have noise of their own.
 
     One that has not converged is made again where these predict better than the `model`: the low rank does not depend
-    on the units of rows and columns, and in those of their noise all of it is alike. So it is where columns have noise
-    of their own, or one has most of a direction to itself, which may be its noise, and that is likelier.
+    on the units of rows and columns, and in those of their noise all of it is alike. No stage of that search may have a
+    doubt. So it is where columns have noise of their own, or one has most of a direction to itself, which may be its
+    noise, and that is likelier.
     """
     ended = fit.verdict == DECAYS or fit.verdict.code is StopReason.INTERRUPTED
     if ended or not options.polish or find_repeated(entries.y, entries.rows, entries.cols).any():
@@ -96,7 +97,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
     row, column = refined.deviations(entries)
     unit = float(linalg.norm(column)) / np.sqrt(len(column))  # squares of extremes overflow, but not here
     found = _again(entries, kept, fit, row, column / unit, options)
-    if found is None:
+    if found is None or not found.sharp:
         return Refinable(fit)
     again = refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True))
     return Refinable(found, again) if again is not None and not model.is_better_than(again) else Refinable(fit)
@@ -139,7 +140,7 @@ def _in_units_of_noise(
 ) -> Refinable | None:
     """A fit made in units of the noise that the model has for columns, refined; None where it is not likelier.
 
-    Where it is, but the model predicts better, the fit is not to be trusted.
+    Where it is, but the model predicts better by far, the fit is not to be trusted.
     """
     if model.averaged is None:
         return None
@@ -156,7 +157,8 @@ def _in_units_of_noise(
         return None
     if before is not None and sign_of_mean(again.log_density(entries) - before.log_density(entries)) <= 0:
         return None
-    return Refinable(replace(fit, verdict=DOUBTFUL)) if model.is_better_than(again) else Refinable(found, again)
+    doubted = model.is_better_than(again, trusted=True)
+    return Refinable(replace(fit, verdict=DOUBTFUL)) if doubted else Refinable(found, again)
 
 
 def divided(entries: Entries, fit: LowRankFit, units: np.ndarray) -> tuple[Entries, LowRankFit]:

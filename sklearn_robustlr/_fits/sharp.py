@@ -266,6 +266,11 @@ class Explained(NamedTuple):
         return self.by_fit < (1.0 - _TELLS) * self.by_median
 
     @property
+    def is_less(self) -> bool:
+        """Whether medians explain more than the fit does."""
+        return self.by_median < (1.0 - _TELLS) * self.by_fit
+
+    @property
     def is_all(self) -> bool:
         """Whether the fit explains more than medians do, in all columns, and what it misses is no more than errors."""
         return self.is_much and not (self.lost.any() or self.is_part or self.astray > _ASTRAY)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._operators.base import Measurements
-from .._solvers.misfit import total_misfit
+from .._operators.entries import EntryMeasurements
+from .._solvers.misfit import misfit_saved, total_misfit
 from .._solvers.mixture import has_enough_inliers
 from .._utils.linalg import largest_singular_value
 from .._utils.ranks import noise_edge
@@ -32,7 +33,7 @@ _SIGNS, _BEYOND_NOISE = 5, 1.08
 _ALIKE, _FAR = 1.03, 1.5
 
 
-def gain(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> float:
+def gain(small: Fit, large: Fit, base: Measurements, *, symmetric: bool = False) -> float:
     """What the further directions of the `large` fit explain, times what they would by chance.
 
     Of two fits of the same rank it is infinite, its sign that of the difference. The noise is that of the
@@ -40,15 +41,36 @@ def gain(small: Fit, large: Fit, shape: tuple[int, int], *, symmetric: bool = Fa
     """
     if is_exact(small) or is_exact(large):
         lost, chance = float(exact_count(large) - exact_count(small)), float(large.dof - small.dof)
-    elif large.heavy_tailed:
-        width = large.scale * NORMAL_MEDIAN / np.log(2.0)
-        lost = 2.0 / width * float(np.abs(small.residual).sum() - np.abs(large.residual).sum())
-        chance = _chance(small.rank, large.rank, shape, symmetric)
     else:
-        scale = large.scale if large.rank > small.rank else min(large.scale, small.scale)
-        lost = total_misfit(small.residual, scale) - total_misfit(large.residual, scale)
-        chance = _chance(small.rank, large.rank, shape, symmetric)
+        lost, chance = _saved(small, large, base), _chance(small.rank, large.rank, base.shape, symmetric)
     return lost / chance if chance > 0.0 else float(np.copysign(np.inf, lost))
+
+
+def _saved(small: Fit, large: Fit, base: Measurements) -> float:
+    """Fall of the misfit; that of an entry counts as far as other rows and columns tell of the further directions."""
+    further = large.rank > small.rank
+    lines = (base.rows, base.cols) if isinstance(base, EntryMeasurements) and further else None
+    shares = _told_by_others(small.u, large.u), _told_by_others(small.v, large.v)
+    if large.heavy_tailed:
+        saved = np.abs(small.residual) - np.abs(large.residual)
+        for index, share in zip(lines or (), shares, strict=False):
+            saved = saved * share[index]
+        return 2.0 * np.log(2.0) / (large.scale * NORMAL_MEDIAN) * float(saved.sum())
+    if lines is not None:
+        return misfit_saved(small.residual, large.residual, large.scale, lines, shares)
+    scale = large.scale if further else min(large.scale, small.scale)
+    return total_misfit(small.residual, scale) - total_misfit(large.residual, scale)
+
+
+def _told_by_others(small: np.ndarray, large: np.ndarray) -> np.ndarray:
+    """Share that others tell at each row (or column) of the directions that a `large` basis has beyond a small one.
+
+    That is one minus the leverage that they add, in units of what is left where they are spread evenly: a direction of
+    a single column meets all of it, and explains nothing.
+    """
+    added = np.sum(large.astype(np.float64) ** 2, axis=1) - np.sum(small.astype(np.float64) ** 2, axis=1)
+    evenly = 1.0 - (large.shape[1] - small.shape[1]) / len(added)
+    return np.clip((1.0 - added) / evenly, 0.0, 1.0) if evenly > 0.0 else np.ones(len(added))
 
 
 def _chance(small: int, large: int, shape: tuple[int, int], symmetric: bool) -> float:
@@ -60,17 +82,17 @@ def least_value(scale: float, density: float, shape: tuple[float, float]) -> flo
     return float(scale * np.sqrt(EDGES / max(density, 1e-12)) * (np.sqrt(shape[0]) + np.sqrt(shape[1])))
 
 
-def is_better(new: Fit, old: Fit, shape: tuple[int, int], *, symmetric: bool = False) -> bool:
+def is_better(new: Fit, old: Fit, base: Measurements, *, symmetric: bool = False) -> bool:
     """Whether the data speak for a fit rather than for another: the one comparison of all that compares fits.
 
     A larger fit beside noise that has too few inliers follows the errors.
     """
     if new.rank < old.rank:
-        return not is_better(old, new, shape, symmetric=symmetric)
+        return not is_better(old, new, base, symmetric=symmetric)
     exact = is_exact(new) or is_exact(old)
     if new.rank > old.rank and not (exact or has_enough_inliers(new)):
         return False
-    return gain(old, new, shape, symmetric=symmetric) > EDGES
+    return gain(old, new, base, symmetric=symmetric) > EDGES
 
 
 def in_common(values: np.ndarray, measurements: Measurements) -> float:

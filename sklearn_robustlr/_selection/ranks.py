@@ -153,14 +153,14 @@ class Ranks:
         # measured by the noise of a fit that is stuck, all that the smaller one leaves would seem explained
         if _is_stuck(one, other) and np.mean(other.inlier_weight) > 0.4 and improves(other, one):
             return False
-        return is_better(one, other, self._problem.base.shape, symmetric=self._options.symmetric)
+        return is_better(one, other, self._problem.base, symmetric=self._options.symmetric)
 
     def gain(self, k: int) -> float:
         """What direction k explains, times what it would of noise, be it determined or not."""
         small, large = self.fit(k - 1), self.fit(k)
         if not (small.heavy_tailed or is_exact(small) or is_exact(large)) and large.scale > _STUCK * small.scale:
             return 0.0
-        return gain(small, large, self._problem.base.shape, symmetric=self._options.symmetric)
+        return gain(small, large, self._problem.base, symmetric=self._options.symmetric)
 
     def left_over(self, k: int) -> float:
         """What the residuals of rank k have in common, in units of the most that noise has by chance."""
@@ -213,8 +213,8 @@ class Ranks:
             return False
         last = evaluate(base, fit.u[:, -1:], fit.s[-1:], fit.v[:, -1:]) + base.y
         if self._warm is not None and k == self._factors.left.shape[1] and not is_exact(fit):
-            without = replace(fit, residual=fit.residual - last, s=fit.s[:-1])
-            explained = gain(without, fit, base.shape, symmetric=self._options.symmetric)
+            without = replace(fit, residual=fit.residual - last, u=fit.u[:, :-1], s=fit.s[:-1], v=fit.v[:, :-1])
+            explained = gain(without, fit, base, symmetric=self._options.symmetric)
             return not fit.heavy_tailed and explained > 10.0 * EDGES
         met = is_met(fit)
         count, n = exact_count(fit), informative_count(fit)
@@ -250,7 +250,7 @@ class Ranks:
         for more in range(k + 1, min(k + _PARTS, *shape) + 1) if tells else ():
             start = self._solver.augmented(self.fit(more - 1))
             self._keep(more, self._solver.refit_twice(*start, few=True), made=2)
-            if gain(fit, self.fit(more), shape, symmetric=symmetric) > _PART:
+            if gain(fit, self.fit(more), self._problem.base, symmetric=symmetric) > _PART:
                 return True
         return False
 

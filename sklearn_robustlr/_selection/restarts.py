@@ -256,7 +256,7 @@ def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray)
             solution = replace(solution, n_iter=run.n_iter, history=run.history)
         if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
             again = solve(problem, replace(options, meter=options.meter.fresh()))
-            if is_better(again.fit, solution.fit, problem.base.shape, symmetric=options.symmetric):
+            if is_better(again.fit, solution.fit, problem.base, symmetric=options.symmetric):
                 solution = again
         return solution
     begun = _begin(problem, options, run.index, seeds[run.index])

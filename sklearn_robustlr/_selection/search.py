@@ -186,7 +186,7 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
     search, best = _Search(problem, options, watch), None
     begin = search.begin(descended)
     for found in search.candidates(begin):
-        if best is None or _takes_place_of(found, best, problem.base.shape, options):
+        if best is None or _takes_place_of(found, best, problem.base, options):
             best = found
         if best.settled:
             break
@@ -196,7 +196,7 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
     return Solution.of(best, begin.descended.history)
 
 
-def _takes_place_of(new: Candidate, old: Candidate, shape: tuple[int, int], options: Options) -> bool:
+def _takes_place_of(new: Candidate, old: Candidate, base: Measurements, options: Options) -> bool:
     """Whether a candidate is to be preferred to an earlier one.
 
     One that is as good as another that has not converged would only be one more throw for the verdict.
@@ -205,7 +205,7 @@ def _takes_place_of(new: Candidate, old: Candidate, shape: tuple[int, int], opti
     if new.converged < old.converged or not (is_exact_one or new.fit.scale < LESS * old.fit.scale):
         return False
     newly = new.converged > old.converged and not is_exact_one
-    return newly or is_better(new.fit, old.fit, shape, symmetric=options.symmetric)
+    return newly or is_better(new.fit, old.fit, base, symmetric=options.symmetric)
 
 
 class _Begin(NamedTuple):

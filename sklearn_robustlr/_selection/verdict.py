@@ -137,7 +137,7 @@ def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, ask
     nothing = Fit(fit.u[:, :0], fit.s[:0], fit.v[:, :0], -problem.base.y, fit.scale, fit.inlier_weight, 0)
     below = ranks.fits.get(k - 1) if k > 1 else nothing
     if below is not None:  # one that needed no comparison explains enough
-        edges = gain(below, fit, problem.base.shape, symmetric=options.symmetric)
+        edges = gain(below, fit, problem.base, symmetric=options.symmetric)
         if edges <= (LEAST_EDGES if k > 1 and ranks.has_structure_left(k - 1) else EDGES):
             little = f"direction {k} gains only {edges:.2g} noise edges"
             return Verdict(StopReason.UNEXPLAINED, f"no low-rank structure stands out: {little}")

@@ -147,7 +147,10 @@ def test_a_column_that_was_empty_takes_no_part_in_new_rows(kind):
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 class TestUnrelatedColumns:
-    """Three columns have nothing in common with the others, one of them far from zero, as times and numbers are."""
+    """Three columns have nothing in common with the others, one of them far from zero, as times and numbers are.
+
+    Beside noise, those that are not far from zero have large noise of their own.
+    """
 
     lost = (0, 17, 40)
 
@@ -161,34 +164,39 @@ class TestUnrelatedColumns:
 
     def test_they_are_at_their_medians_and_not_flagged(self, noise):
         true, data, wrong, hidden = self.table(noise)
-        model = RobustMatrixCompletion()
-        with pytest.warns(UserWarning, match="3 columns of X"):
+        model, unknown = RobustMatrixCompletion(), list(self.lost[:1] if noise else self.lost)
+        with pytest.warns(UserWarning, match=f"{len(unknown)} columns? of X"):
             estimate = model.fit_transform(data)
         assert model.stop_reason_ == ("noisy" if noise else "exact") and model.rank_ == 4
-        assert_array_equal(model.undetermined_columns_, self.lost)
-        medians = np.nanmedian(data, axis=0)[list(self.lost)]
-        assert_allclose(model.location_[list(self.lost)], medians)
+        assert_array_equal(model.undetermined_columns_, unknown)
+        medians = np.nanmedian(data, axis=0)
+        assert_allclose(model.location_[unknown], medians[unknown])
         rows, columns = np.nonzero(hidden)
-        among = np.isin(columns, self.lost)
-        assert_allclose(estimate[hidden][among], np.tile(medians, 300)[hidden[:, list(self.lost)].ravel()])
+        among, middle = np.isin(columns, self.lost), np.broadcast_to(medians, data.shape)
+        assert_allclose(estimate[:, unknown][hidden[:, unknown]], middle[:, unknown][hidden[:, unknown]])
+        error, of_medians = (np.abs(guess - true)[hidden][among].mean() for guess in (estimate, middle))
+        assert error < 1.02 * of_medians
         assert_allclose(model.predict_entries(rows, columns), estimate[hidden], atol=1e-9)
         assert np.sqrt(np.mean((estimate - true)[hidden][~among] ** 2)) < 1.1 * noise + 1e-8
         assert not model.outliers_[:, list(self.lost)].any() and model.outliers_[wrong].all()
         assert_array_equal(model.transform(data[:20]), estimate[:20])
-        assert np.isinf(model.transform(data, return_std=True)[1][:, list(self.lost)]).all()
+        assert np.isinf(model.transform(data, return_std=True)[1][:, unknown]).all()
+        low, high = model.predict_interval(data)
+        assert not noise or 0.85 < ((low <= true) & (true <= high))[hidden].mean() < 0.95
         assert_allclose(model.set_params(min_value=-1e9, max_value=1e9).transform(data), estimate, atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:3 columns of X:UserWarning")
+@pytest.mark.filterwarnings("ignore:. columns? of X:UserWarning")
 def test_streams_and_components_beside_unrelated_columns():
     unrelated = TestUnrelatedColumns()
     true, data, _, hidden = unrelated.table(0.1)
     stream = RobustMatrixCompletion().partial_fit(data[:150]).partial_fit(data[150:])
-    assert_array_equal(stream.undetermined_columns_, unrelated.lost)
+    assert 0 in stream.undetermined_columns_ and np.isin(stream.undetermined_columns_, unrelated.lost).all()
     assert np.median(np.abs(stream.transform(data) - true)[hidden]) < 0.1
     model = RobustPCA(3).fit(data)
-    assert_allclose(model.mean_[list(unrelated.lost)], np.nanmedian(data, axis=0)[list(unrelated.lost)])
-    assert_allclose(model.components_[:, list(unrelated.lost)], 0.0, atol=1e-12)
+    assert_allclose(model.mean_[list(unrelated.lost)], np.nanmedian(data, axis=0)[list(unrelated.lost)], atol=0.25)
+    assert_allclose(model.components_[:, 0], 0.0, atol=1e-12)
+    assert np.linalg.norm(model.components_[:, list(unrelated.lost)]) < 0.1
 
 
 def test_a_row_of_errors_alone_is_at_the_mean_of_the_others():
@@ -266,8 +274,12 @@ def test_columns_of_few_values_have_wide_intervals():
     assert (expected[1:4] > 0.7).all() and expected[6:].mean() < 0.6
 
 
+@pytest.mark.filterwarnings("ignore:1 column of X:UserWarning")
 def test_columns_of_much_noise_do_not_make_that_of_the_others_large():
-    """With the mean variance as the usual one, 90 % intervals of the eight held half of their values."""
+    """With the mean variance as the usual one, 90 % intervals of the eight held half of their values.
+
+    Each had a direction to itself, which met all of it: the fit was "approximate" after five times as long.
+    """
     rng = np.random.RandomState(0)
     clean = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 80)) + 2.0
     true = clean + 0.1 * rng.standard_normal(clean.shape)
@@ -275,7 +287,9 @@ def test_columns_of_much_noise_do_not_make_that_of_the_others_large():
     data = np.where(rng.uniform(size=true.shape) < 0.05, true + 8.0, true)
     hidden = rng.uniform(size=true.shape) < 0.1
     data[hidden] = np.nan
-    model = RobustMatrixCompletion().fit(data)
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ <= 5
+    assert np.sqrt(np.mean((model.transform(data) - clean)[:, 8:][hidden[:, 8:]] ** 2)) < 0.035
     low, high = model.predict_interval(data)
     inside = (low <= true) & (true <= high)
     assert inside[:, :8][hidden[:, :8]].mean() > 0.8 and 0.85 < inside[hidden].mean() < 0.95

@@ -47,3 +47,12 @@ def test_likely_errors(step, rng):
 def test_bisquare_sum(residual):
     z = np.minimum(np.abs(residual) / 0.4, 1.0)
     assert residual_kernels.bisquare_sum(residual, 0.4) == pytest.approx(np.sum(1.0 - (1.0 - z**2) ** 3), rel=1e-12)
+
+
+def test_bisquare_saved(residual, rng):
+    large, n = residual * rng.uniform(0.5, 3.0, len(residual)), len(residual)
+    rows, cols = rng.randint(5, size=n).astype(np.int32), rng.randint(7, size=n).astype(np.int32)
+    of_row, of_col = rng.uniform(size=5), rng.uniform(size=7)
+    after, before = ((1.0 - np.minimum(np.abs(r) / 0.4, 1.0) ** 2) ** 3 for r in (residual, large))
+    saved = residual_kernels.bisquare_saved(large, residual, 0.4, rows, cols, of_row, of_col)
+    assert saved == pytest.approx(np.sum((after - before) * of_row[rows] * of_col[cols]), rel=1e-9)
