@@ -152,6 +152,19 @@ def test_errors_near_the_largest_number_beside_small_noise(seed):
     assert np.sqrt(np.mean((estimate - clean)[hidden] ** 2)) < 0.15
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.* of X:UserWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_ranges_beyond_all_numbers(seed):
+    """In even units what is seen of a column has no end: that is no warning, and estimates are numbers."""
+    rng = np.random.RandomState(seed)
+    data = rng.standard_normal((20, 2)) @ rng.standard_normal((2, 10)) + 0.01 * rng.standard_normal((20, 10))
+    data *= np.exp(3.0 * rng.standard_normal(10))
+    wrong = rng.uniform(size=data.shape) < 0.1
+    data[wrong] = rng.choice([-1.7e308, 1e300, 1.7e308], np.count_nonzero(wrong))
+    data[rng.uniform(size=data.shape) < 0.3] = np.nan
+    assert np.isfinite(RobustMatrixCompletion(replace="all", keep_empty_features=True).fit_transform(data)).all()
+
+
 @pytest.mark.parametrize("scale", [1e300, 1e-300, 5e-324 * 2**60])
 def test_extreme_sizes(scale):
     truth = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0)) / 600

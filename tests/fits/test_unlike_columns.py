@@ -175,7 +175,7 @@ class TestUnrelatedColumns:
         among, middle = np.isin(columns, self.lost), np.broadcast_to(medians, data.shape)
         assert_allclose(estimate[:, unknown][hidden[:, unknown]], middle[:, unknown][hidden[:, unknown]])
         error, of_medians = (np.abs(guess - true)[hidden][among].mean() for guess in (estimate, middle))
-        assert error < 1.02 * of_medians
+        assert error < 1.02 * of_medians  # four coefficients, of 270 entries, cost a hundredth
         assert_allclose(model.predict_entries(rows, columns), estimate[hidden], atol=1e-9)
         assert np.sqrt(np.mean((estimate - true)[hidden][~among] ** 2)) < 1.1 * noise + 1e-8
         assert not model.outliers_[:, list(self.lost)].any() and model.outliers_[wrong].all()
@@ -210,9 +210,9 @@ def test_streams_and_components_beside_unrelated_columns():
     assert 0 in stream.undetermined_columns_ and np.isin(stream.undetermined_columns_, unrelated.lost).all()
     assert np.median(np.abs(stream.transform(data) - true)[hidden]) < 0.1
     model = RobustPCA(3).fit(data)
-    assert_allclose(model.mean_[list(unrelated.lost)], np.nanmedian(data, axis=0)[list(unrelated.lost)], atol=0.25)
+    assert_allclose(model.mean_[list(unrelated.lost)], np.nanmedian(data, axis=0)[list(unrelated.lost)], atol=0.1)
     assert_allclose(model.components_[:, 0], 0.0, atol=1e-12)
-    assert np.linalg.norm(model.components_[:, list(unrelated.lost)]) < 0.1
+    assert np.linalg.norm(model.components_[:, list(unrelated.lost)]) < 0.03
 
 
 def test_a_row_of_errors_alone_is_at_the_mean_of_the_others():
@@ -305,7 +305,7 @@ def test_columns_of_much_noise_do_not_make_that_of_the_others_large():
     data[hidden] = np.nan
     model = RobustMatrixCompletion(replace="all").fit(data)
     assert model.stop_reason_ == "noisy" and model.rank_ <= 5
-    assert np.sqrt(np.mean((model.transform(data) - clean)[:, 8:][hidden[:, 8:]] ** 2)) < 0.035
+    assert np.sqrt(np.mean((model.transform(data) - clean)[:, 8:][hidden[:, 8:]] ** 2)) < 0.032
     low, high = model.predict_interval(data)
     inside = (low <= true) & (true <= high)
     assert inside[:, :8][hidden[:, :8]].mean() > 0.8 and 0.85 < inside[hidden].mean() < 0.95
