@@ -145,8 +145,7 @@ class RunningFit:
         """What standard errors are taken from, its estimates of a table within what is seen; None: the fit is exact."""
         if not isinstance(self.space, ModelSpace) or self.space.is_sharp:
             return self.space if isinstance(self.space, ModelSpace) else None
-        seen = self.sums.low <= self.sums.high
-        return replace(self.space, low=np.where(seen, self.sums.low, 0.0), high=np.where(seen, self.sums.high, 0.0))
+        return self.space.between(self.sums.low, self.sums.high)
 
     @cached_property
     def row_space(self) -> RowSpace | ModelSpace:

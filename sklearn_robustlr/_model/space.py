@@ -266,8 +266,8 @@ class ModelSpace:
         return self.scale[entries.cols] * (_at_entries(entries, factors[:, 1:], self._directions) - self.even(entries))
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
-        """Mask of the gross errors."""
-        return regression.beyond
+        """Mask of the gross errors: in rows that are not identifiable there are none."""
+        return regression.beyond & self.is_identifiable(regression.met)[entries.rows]
 
     def predict(self, factors: np.ndarray) -> np.ndarray:
         """Estimates of all entries of rows, not held to the range of what is seen."""
@@ -337,13 +337,15 @@ class ModelSpace:
         with np.errstate(over="ignore", invalid="ignore"):
             reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
             far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
-        low, high = entries.subset(~(gross & far)).extremes()
+        doubt = None if self.is_in_one_unit else _doubt(entries.seen().columns)
+        return replace(self.between(*entries.subset(~(gross & far)).extremes()), doubt=doubt)
+
+    def between(self, low: np.ndarray, high: np.ndarray) -> ModelSpace:
+        """The same space, its estimates between these least and largest values of columns that have any."""
         seen = low <= high  # of a column without an entry nothing is known
         if self.is_in_one_unit and seen.any():
-            low[:], high[:] = low.min(), high.max()
-        low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
-        doubt = None if self.is_in_one_unit else _doubt(entries.seen().columns)
-        return replace(self, low=low, high=high, doubt=doubt)
+            low, high = np.full_like(low, low[seen].min()), np.full_like(high, high[seen].max())
+        return replace(self, low=np.where(seen, low, 0.0), high=np.where(seen, high, 0.0))
 
     def holding(self, columns: np.ndarray, entries: Entries) -> ModelSpace:
         """The same space, its estimates of some columns, a mask, between the least and the largest of their entries."""

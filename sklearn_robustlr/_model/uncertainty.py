@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -95,8 +96,9 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         columns, table, rows = members[m]
         k = columns.rank
         loadings = columns.loadings + np.einsum("pkr,pr->pk", roots[m], _normal(columns, roots[m], rng))
+        mean = replace(columns, loadings=loadings).prior_mean
         means, packed = np.empty((n, k)), np.empty((n, k * (k + 1) // 2))
-        target = table.values - columns.mean[table.cols]
+        target = table.values - mean[table.cols]
         sure = np.zeros_like(columns.covariances)
         pull = np.ones(n) if rows.prior is None else rows.prior
         precise = rows.precision / pull[table.rows]
@@ -106,7 +108,7 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         noise = np.sqrt(columns.law.inlier_variances) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
-        away = (columns.mean + u @ loadings.T + noise - center) / deviation
+        away = (mean + u @ loadings.T + noise - center) / deviation
         sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
         yield space.moved(space.straight(center), value * sizes)
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer
@@ -432,11 +432,13 @@ def test_errors_of_one_size_are_found_and_do_not_widen_intervals(seed):
     assert 0.84 < np.mean(((lower <= value) & (value <= upper))[np.isnan(data)]) < 0.95
 
 
-@pytest.mark.parametrize("shape", [(8, 5), (20, 6)])
-def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape):
-    """Of small tables two thirds of the values were within 90 % of the draws, which ended where the data do."""
+@pytest.mark.parametrize(("shape", "mean"), [((8, 5), 0.0), ((20, 6), 0.0), ((60, 30), 2.0), ((12, 150), 3.0)])
+def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape, mean):
+    """Of small tables two thirds were within 90 % of the draws, which ended where the data do; where rows have a mean,
+    2 % of them."""
     rng = np.random.RandomState(0)
     data = rng.standard_normal((shape[0], 2)) @ rng.standard_normal((2, shape[1])) + 0.3 * rng.standard_normal(shape)
+    data += mean
     data[rng.uniform(size=shape) < 0.25] = np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -445,3 +447,16 @@ def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape):
     for coverage in (0.5, 0.9):
         low, high = (end[np.isnan(data)] for end in model.predict_interval(data, coverage))
         assert_allclose(np.mean((low <= drawn) & (drawn <= high)), coverage, atol=0.12)
+
+
+def test_rows_that_are_not_identifiable_are_not_flagged_when_they_come_again():
+    problem = make_corrupted_matrix((80, 30), rank=2, observed=0.25, noise=0.1, outliers=0.05, random_state=1)
+    data = problem.data
+    data[5] = np.nan
+    data[5, :2] = 1.0, 30.0
+    with pytest.warns(UserWarning, match="too few inliers"):
+        model = RobustMatrixCompletion().fit(data)
+    lost = model.undetermined_rows_
+    assert 5 in lost and not model.outliers_[lost].any()
+    assert_array_equal(model.detect_outliers(data), model.outliers_)
+    assert_array_equal(model.transform(data)[5, :2], data[5, :2])

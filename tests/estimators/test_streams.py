@@ -2,6 +2,7 @@
 
 import pickle
 
+import dask.array as da
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -236,3 +237,13 @@ def test_parameters_are_checked(model, message):
 def test_a_first_batch_without_values_is_refused():
     with pytest.raises(ValueError, match="X has no observed entry"):
         RobustMatrixCompletion().partial_fit(np.full((3, 4), np.nan))
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_one_batch_of_few_rows_and_many_columns_is_one_fit(lazy):
+    """Where the transpose tells most, the range of estimates is that of the whole table."""
+    data = rows(loadings("sharp", 300), 12, 0, noise=0.3, errors=0.0, missing=0.25)[1]
+    one, other = RobustMatrixCompletion().fit(data), RobustMatrixCompletion()
+    other = other.fit(da.from_array(data)) if lazy else other.partial_fit(data)
+    assert one.mixture_weights_["turned"] > 0.3
+    assert_allclose(other.transform(data), one.transform(data), rtol=1e-9)
