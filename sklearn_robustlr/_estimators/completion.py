@@ -17,13 +17,14 @@ from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .chunks import ChunkMixin, by_chunks, is_lazy
 from .docs import documented
-from .intervals import REPLACE, IntervalMixin, in_form
+from .intervals import REPLACE, in_form
 from .matrix import Learnt, SeenRows
+from .single_entries import SingleEntryMixin
 from .validation import check_choice, check_flag, check_limits
 
 
 @documented
-class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fill in the missing entries of a matrix and repair its gross errors: an imputer that outliers do not mislead.
 
     The data are a matrix of low, unknown rank, up to noise. Any number of entries are missing, and a share of the
@@ -50,10 +51,10 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     min_value, max_value : float, array-like of shape (n_features,), or None, default=None
         Smallest and largest value that an estimate may have, for all columns or for each. `transform`, `fit_transform`
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
-        None: if the fit is approximate, estimates stay within the range of the values that `fit` has seen in the column
-        (widened to the other limit, where that is given), and ``max_value=np.inf`` lifts that bound. If the rank is
-        sharp, there is no bound, because estimates beyond the range are then right. The fit does not depend on the
-        limits; they are read whenever estimates are made.
+        None: if the fit is approximate or has not converged, estimates stay within the range of the values that `fit`
+        has seen in the column (widened to the other limit, where that is given), and ``max_value=np.inf`` lifts that
+        bound. A converged fit of a sharp rank has no bound, because estimates beyond the range are then right. The fit
+        does not depend on the limits; they are read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.
@@ -94,8 +95,9 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
     mixture_weights_ : dict of str to float
         Weights of the models that an approximate fit averages, as far as they count. "normal" has the normal noise law;
         "robust" and "robust from descent" have the robust one, from the leading directions or from the sub-gradient
-        descent; "grown" is the best of these with more directions or from more rows; "medians" are the medians of the
-        columns. ``{"sharp": 1.0}`` if the rank is sharp.
+        descent; "turned" is fitted to the transposed table, where rows are fewer than columns; "grown" is the best of
+        these with more directions or from more rows; "medians" are the medians of the columns. ``{"sharp": 1.0}`` if
+        the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}
@@ -353,62 +355,3 @@ class RobustMatrixCompletion(ChunkMixin, IntervalMixin, OneToOneFeatureMixin, Tr
             estimate = self._within_limits(self._space.predict(fit.factors[rows]))
             out[rows] = np.where(replaced[rows], estimate, out[rows])
         return self._arranged(out, replaced)
-
-    def predict_entries(self, rows, columns=None, *, return_std=False):
-        """Estimate single entries of the fitted matrix without forming it.
-
-        Parameters
-        ----------
-        rows : array-like of int, shape (n_entries,) or (n_entries, 2)
-            Row indices of the entries; without `columns`, pairs of row and column indices, as
-            :meth:`RobustLowRankRecovery.predict` takes them.
-        columns : array-like of int, shape (n_entries,), or None, default=None
-            Column indices of the entries.
-        return_std : bool, default=False
-            Whether to return the standard errors of the estimates too.
-
-        Returns
-        -------
-        values : ndarray of shape (n_entries,)
-            Low-rank estimates, clipped as in :meth:`transform`.
-        std : ndarray of shape (n_entries,)
-            Only with ``return_std=True``. Standard errors of the estimates, as in :meth:`transform`.
-
-        Raises
-        ------
-        ValueError
-            If the indices are not integers, differ in number or lie outside the matrix; if the rows that they need
-            were not kept (a compressed model; standard errors of a dask array); or if the estimator is not fitted
-            (NotFittedError).
-
-        Examples
-        --------
-        >>> from sklearn_robustlr import RobustMatrixCompletion
-        >>> from sklearn_robustlr.datasets import make_corrupted_matrix
-        >>> problem = make_corrupted_matrix((40, 30), rank=2, observed=0.8, outliers=0.1, random_state=0)
-        >>> model = RobustMatrixCompletion().fit(problem.data)
-        >>> values = model.predict_entries([0, 5], [3, 29])
-        >>> bool(abs(values - problem.clean[[0, 5], [3, 29]]).max() < 1e-8)
-        True
-        """
-        check_is_fitted(self)
-        if not hasattr(self, "left_"):
-            raise ValueError("the rows of the fit are not kept in a compressed model: use transform(rows) instead.")
-        if columns is None:
-            pairs = np.asarray(rows)
-            if pairs.ndim != 2 or pairs.shape[1] != 2:
-                raise ValueError(f"without columns, rows must be pairs, of shape (n_entries, 2), got {pairs.shape}.")
-            rows, columns = pairs.T
-        index = [np.asarray(i) if np.size(i) else np.zeros(0, dtype=np.intp) for i in (rows, columns)]
-        shape = len(self.left_), len(self.right_)
-        for name, i, size in zip(("rows", "columns"), index, shape, strict=True):
-            if i.ndim != 1 or (i.dtype.kind not in "iu" and len(i)) or len(i) != len(index[0]):
-                raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
-            if len(i) and (i.min() < 0 or i.max() >= size):
-                raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
-        left = np.asarray(self.left_[index[0]])  # of a dask array the chunks that these are in
-        estimates = np.einsum("ij,j,ij->i", left, self.singular_values_, self.right_[index[1]])
-        estimates = self._within_limits(estimates, index[1])
-        if not check_flag("return_std", return_std):
-            return estimates
-        return estimates, self._entry_errors(*index).astype(estimates.dtype)

@@ -71,29 +71,6 @@ class IntervalMixin(ImputerMixin):
             values[hopeless] = np.inf
         return found
 
-    def _entry_errors(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Standard errors of entries of the fitted matrix; only the rows that they are in are regressed."""
-        if self._seen is None and self._posterior is not None:
-            kept = "standard errors of single entries need the fitted rows, which a fit of a dask array does not keep"
-            raise ValueError(f"{kept}: use transform(rows, return_std=True).")
-        if self._seen is None:
-            error = np.full(len(rows), 0.0 if self.stop_reason_ == "exact" else np.inf)
-        else:
-            wanted, place = np.unique(rows, return_inverse=True)
-            some = np.zeros(self._seen.shape[0], dtype=bool)
-            some[wanted] = True
-            seen = self._seen.part(some, np.ones(self._seen.shape[1], dtype=bool))
-            order = np.lexsort((columns, place))
-            indptr = np.searchsorted(place[order], np.arange(len(wanted) + 1))
-            places = Entries.of(indptr, columns[order].astype(np.int32), np.zeros(len(rows)), seen.shape)
-            error = np.empty(len(rows))
-            error[order] = self._spread(seen, self._regress(seen), places).error
-        lost = np.isin(columns, self.undetermined_columns_)
-        if self._space.is_sharp:
-            lost |= np.isin(rows, self.undetermined_rows_)
-        error[lost] = np.inf
-        return error
-
     def _replaced(self, X: np.ndarray, entries: Entries, fit: Regression) -> np.ndarray:
         """Mask of the entries of dense rows that `replace` names."""
         check_choice("replace", self.replace, REPLACE)

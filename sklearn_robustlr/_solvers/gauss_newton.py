@@ -180,6 +180,7 @@ def m_estimate(
     n_iter: int = 14,
     fall: float | None = None,
     symmetric: bool = False,
+    rounded: bool = True,
 ) -> Fit:
     """Run the mixture-weighted Gauss-Newton iteration from a robust estimate.
 
@@ -192,10 +193,13 @@ def m_estimate(
     photograph it is 5 to 10 % closer to the truth than any re-weighting of it) and is returned as it came. Where
     heavy-tailed residuals do not cluster, they are errors with a heavy tail of their own (half of all Cauchy errors),
     and the estimate of the mixture is two to three times as close.
+
+    Where targets are `rounded`, that is noise; but not if they are met exactly, as products of integers may be.
     """
     dof = degrees_of_freedom(measurements.shape, len(s), symmetric=symmetric)
-    floor = max(scale_floor(measurements.dtype), measurements.resolution / np.sqrt(12.0))  # rounding is noise
-    if residual is not None and floor == scale_floor(measurements.dtype):
+    least = scale_floor(measurements.dtype)
+    floor = max(least, measurements.resolution / np.sqrt(12.0) if rounded else 0.0)
+    if residual is not None and floor == least:
         informative = measurements.informative
         if _is_rounding(residual, informative):
             inlier = Mixture(residual, dof, floor, 0.0).update(residual)
@@ -229,4 +233,7 @@ def m_estimate(
         scale = max(median_scale(first), floor)
         inlier = (np.abs(first) <= FLAG_WIDTH * scale).astype(first.dtype)
         return Fit(*start, first, scale, inlier, dof, measurements.informative, heavy_tailed=True, n_iter=n_steps)
-    return Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=n_steps)
+    found = Fit(u, s, v, residual, mixture.scale, inlier, dof, measurements.informative, n_iter=n_steps)
+    if floor > least and is_exact(found):
+        return m_estimate(measurements, u, s, v, n_iter=n_iter, fall=fall, symmetric=symmetric, rounded=False)
+    return found

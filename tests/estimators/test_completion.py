@@ -106,3 +106,28 @@ def test_single_entries_are_asked_for_by_pairs_as_of_recovery():
     assert_allclose(recovery.predict(pairs), model.predict_entries(pairs), rtol=1e-8)
     with pytest.raises(ValueError, match="rows must be pairs"):
         model.predict_entries([0, 5])
+
+
+def test_single_entries_beside_a_column_of_large_units():
+    """Factors of one precision lost what the other columns have in common: the error was four times as large."""
+    rng = np.random.RandomState(0)
+    values = rng.standard_normal((100, 3)) @ rng.standard_normal((3, 8)) + 0.3 * rng.standard_normal((100, 8)) + 5.0
+    data = np.column_stack([1.7e18 + 6e10 * np.arange(100), values])  # times in nanoseconds
+    rows, columns = np.nonzero(rng.uniform(size=values.shape) < 0.2)
+    data[rows, columns + 1] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    repaired = model.transform(data)[rows, columns + 1]
+    assert_allclose(model.predict_entries(rows, columns + 1), repaired, rtol=1e-9)
+    assert np.mean(np.abs(repaired - values[rows, columns])) < 0.45
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_products_of_integers_are_met_to_rounding(seed):
+    """Rounding to integers was taken for noise, so that steps ended at an error of 1e-7."""
+    rng = np.random.RandomState(seed)
+    clean = (rng.randint(-4, 5, (60, seed + 1)) @ rng.randint(-4, 5, (seed + 1, 15))).astype(float)
+    data = np.where(rng.uniform(size=clean.shape) < 0.2, np.nan, clean)
+    data[rng.uniform(size=clean.shape) < 0.03] += 17.0
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "exact"
+    assert_allclose(model.transform(data), clean, atol=1e-11)
