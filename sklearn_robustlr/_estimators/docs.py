@@ -169,9 +169,10 @@ _ENTRIES = {
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
             the count behind an average. Only ratios matter, up to 1e8 from the median weight. An entry of weight 0
             counts as missing. If the rank is sharp, the weights refine the fit. Otherwise the fit is that of the
-            averaged model, in which the noise variance of an entry is that of its column divided by the weight. The
-            weights do not count if the fit is exact. None: all entries are equally precise. Entries of rows that are
-            transformed later have the mean variance of the fitted entries.
+            averaged model, in which the noise variance of an entry is that of its column divided by the weight; columns
+            of long tails then count by their values, not by logarithms, whose precisions are others. The weights do not
+            count if the fit is exact. None: all entries are equally precise, as with weights that are all equal.
+            Entries of rows that are transformed later have the mean variance of the fitted entries.
         init : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
             Factors L and R of a first guess ``L R^T``. If the fit from there does not converge, it begins afresh. None:
             with `warm_start`, the row space of the last fit if X has as many columns, otherwise the tiny start.

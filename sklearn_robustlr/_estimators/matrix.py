@@ -295,7 +295,7 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
     own = np.asarray(weight[entries.rows, entries.cols]).ravel()
     if not np.isfinite(own).all():
         raise ValueError("entry_weight must be finite wherever X is observed; a weight of 0 leaves an entry out.")
-    return X, entries.weighted(own)
+    return X, entries if np.all(own == own[:1]) else entries.weighted(own)
 
 
 def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:

@@ -69,7 +69,7 @@ class Copies:
             weight = np.ones(n)
         counts = np.flatnonzero(weight > 0.0)
         _, first, group = np.unique(keys()[counts], return_index=True, return_inverse=True)
-        if sample_weight is None and len(first) == n:
+        if len(first) == n and np.all(weight == 1.0):
             return None
         own = np.bincount(group, weight[counts])
         where = np.full(n, -1)

@@ -27,8 +27,9 @@ class StreamMixin(MatrixMixin):
         As long as there are few rows (250,000 entries, or 200 rows), they are kept, and are fitted as by :meth:`fit`
         whenever their number has grown by half. Between these fits, and once there are more rows, each batch adds to
         sums for each column, from which the fit is refined; memory does not grow. From time to time the last rows are
-        checked: if they have something in common that the fit does not explain, they are fitted anew. The rows of an
-        earlier :meth:`fit` are not remembered: the first batch after it begins anew.
+        checked: if they have something in common that the fit does not explain, they are fitted anew. Columns of long
+        tails count by their values, not by logarithms as in :meth:`fit`. The rows of an earlier :meth:`fit` are not
+        remembered: the first batch after it begins anew.
 
         Parameters
         ----------

@@ -184,7 +184,7 @@ def _with_prior(
     among = np.isin(entries.rows, found.undetermined_rows)
     return replace(
         judged,
-        space=judged.space.holding(unknown, entries),
+        space=judged.space.holding(unknown | _is_in_doubt(fit), entries),
         outliers=entries.mask(approximation.regression.beyond & ~among),
         undetermined_rows=found.undetermined_rows,
         undetermined_columns=found.undetermined_columns,
@@ -362,6 +362,11 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     )
 
 
+def _is_in_doubt(fit: LowRankFit) -> bool:
+    """Whether estimates beyond what is seen are not to be trusted; those of the sub-gradient method are as they are."""
+    return not fit.converged and fit.verdict.code is not StopReason.UNPOLISHED
+
+
 def _judge(
     entries: Entries, fit: LowRankFit, space: RowSpace, regression: Regression, known: Masks, *, has_core: bool = True
 ) -> MatrixFit:
@@ -383,7 +388,7 @@ def _judge(
         rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
     return MatrixFit(
         fit=fit,
-        space=space.holding(~cols, entries),
+        space=space.holding(~cols | _is_in_doubt(fit), entries),
         outliers=entries.mask(flags),
         location=(space.basis @ space.center).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(~rows),
