@@ -25,11 +25,11 @@ _FIRST_COLUMNS, _BLOCK = 4, 1 << 16
 
 @dataclass(frozen=True)
 class Copies:
-    """What a fit sees of samples: the `index` of each that it sees, in an order that depends on their contents alone.
+    """What a fit sees of samples: the `index` of each that it sees.
 
-    `weight` is how often each of them counts; None: once. `where` has for each sample the place of what is seen of it,
-    -1 where its weight is zero. Samples that are the same are seen once: their noise, which is the same too, would
-    look like a direction of the matrix.
+    `weight` is how often each of them counts, in an order that depends on their contents alone; None: once, in that of
+    the samples. `where` has for each sample the place of what is seen of it, -1 where its weight is zero. Samples that
+    are the same are seen once: their noise, which is the same too, would look like a direction of the matrix.
     """
 
     index: np.ndarray
@@ -69,12 +69,13 @@ class Copies:
             weight = np.ones(n)
         counts = np.flatnonzero(weight > 0.0)
         _, first, group = np.unique(keys()[counts], return_index=True, return_inverse=True)
-        if len(first) == n and np.all(weight == 1.0):
-            return None
-        own = np.bincount(group, weight[counts])
-        where = np.full(n, -1)
+        own, where = np.bincount(group, weight[counts]), np.full(n, -1)
+        once = bool(np.all(own == 1.0))
+        if once and len(own) == len(counts):  # none is another: their order stays
+            where[counts] = np.arange(len(counts))
+            return None if len(counts) == n else cls(counts, None, where)
         where[counts] = group
-        return cls(counts[first], None if np.all(own == 1.0) else own, where)
+        return cls(counts[first], None if once else own, where)
 
     def repeated(self, n_features: int) -> Copies | None:
         """The same samples, each as often as it counts, if most are to be repeated; None: they are not.

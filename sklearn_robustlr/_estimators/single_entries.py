@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression
 from .intervals import IntervalMixin
@@ -81,10 +82,12 @@ class SingleEntryMixin(IntervalMixin):
                 raise ValueError(f"rows and columns must be integer arrays of one length, got {name}={i!r}.")
             if len(i) and (i.min() < 0 or i.max() >= size):
                 raise ValueError(f"{name} must lie in 0 to {size - 1}, got {i.min()} to {i.max()}.")
+        with_std = check_flag("return_std", return_std)
         rows, columns = index
-        found = None if self._seen is None else self._of_entries(rows, columns)
-        estimates = self._entry_estimates(rows, columns, found)
-        if not check_flag("return_std", return_std):
+        by_rows = isinstance(self._space, ModelSpace) and self._seen is not None
+        found = self._of_entries(rows, columns) if by_rows or (with_std and self._seen is not None) else None
+        estimates = self._entry_estimates(rows, columns, found if by_rows else None)
+        if not with_std:
             return estimates
         return estimates, self._entry_errors(rows, columns, found).astype(estimates.dtype)
 
@@ -101,9 +104,9 @@ class SingleEntryMixin(IntervalMixin):
         return _OfEntries(seen, self._regress(seen), places, order)
 
     def _entry_estimates(self, rows: np.ndarray, columns: np.ndarray, found: _OfEntries | None) -> np.ndarray:
-        """Estimates of entries of the fitted matrix, by the regression of their rows or, None, by its factors.
+        """Estimates of entries of the fitted matrix: by the regression of their rows, or by its factors (None).
 
-        Factors are of one precision: beside a column of large units those of small ones would be lost.
+        These are of one precision. An approximate fit has columns in units of their own, which that could not hold.
         """
         if found is None:
             left = np.asarray(self.left_[rows])  # of a dask array the chunks that these are in

@@ -77,7 +77,7 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
             space, above = learn_space(fit, known, entries.row_weight), _above_rounding(entries, fit)
             if above.threshold > fit.threshold:
                 regression = _regress_all(entries, space, above.threshold, options)
-            return _judge(entries, above, space, regression, known)
+            return _judge(entries, above, space, regression, known, options)
         if found.block is not None and entries.weight is not None:  # all there is to do is to refine it by the weights
             fit = found.block.fit.with_factors(*found.block.extend(entries, options))
             approximation = model.instead_of(fit, Explained.of(entries, fit))
@@ -184,7 +184,7 @@ def _with_prior(
     among = np.isin(entries.rows, found.undetermined_rows)
     return replace(
         judged,
-        space=judged.space.holding(unknown | _is_in_doubt(fit), entries),
+        space=judged.space.holding(unknown | _is_in_doubt(fit, options), entries),
         outliers=entries.mask(approximation.regression.beyond & ~among),
         undetermined_rows=found.undetermined_rows,
         undetermined_columns=found.undetermined_columns,
@@ -302,7 +302,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         # the coefficients refer to the old basis: learn the new one
         space = learn_space(fit, Masks(rows, cols), entries.row_weight)
         regression = _regress_all(entries, space, fit.threshold, options)
-    return _judge(entries, fit, space, regression, Masks(rows, cols), has_core=bool(kept.rows.any()))
+    return _judge(entries, fit, space, regression, Masks(rows, cols), options, has_core=bool(kept.rows.any()))
 
 
 def _above_rounding(entries: Entries, fit: LowRankFit) -> LowRankFit:
@@ -362,13 +362,20 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     )
 
 
-def _is_in_doubt(fit: LowRankFit) -> bool:
+def _is_in_doubt(fit: LowRankFit, options: Options) -> bool:
     """Whether estimates beyond what is seen are not to be trusted; those of the sub-gradient method are as they are."""
-    return not fit.converged and fit.verdict.code is not StopReason.UNPOLISHED
+    return options.polish and not fit.converged
 
 
 def _judge(
-    entries: Entries, fit: LowRankFit, space: RowSpace, regression: Regression, known: Masks, *, has_core: bool = True
+    entries: Entries,
+    fit: LowRankFit,
+    space: RowSpace,
+    regression: Regression,
+    known: Masks,
+    options: Options,
+    *,
+    has_core: bool = True,
 ) -> MatrixFit:
     """Outliers, location and what is not identifiable, from the regression of the rows."""
     flags = space.gross(entries, regression)
@@ -388,7 +395,7 @@ def _judge(
         rows, cols = rows & ~ambiguous.rows, cols & ~ambiguous.columns
     return MatrixFit(
         fit=fit,
-        space=space.holding(~cols | _is_in_doubt(fit), entries),
+        space=space.holding(~cols | _is_in_doubt(fit, options), entries),
         outliers=entries.mask(flags),
         location=(space.basis @ space.center).astype(entries.dtype),
         undetermined_rows=np.flatnonzero(~rows),
