@@ -195,6 +195,8 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
             state["_space"] = replace(model._space, scale=rounding)
             state["scale_"] = max(model.scale_, rounding)
             state["threshold_"] = max(model.threshold_, FLAG_WIDTH * rounding)
+            if "noise_variance_" in state:
+                state["noise_variance_"] = max(float(model.noise_variance_), rounding**2)
             state["stop_reason_"] = _NOISY if model.stop_reason_ == _EXACT else model.stop_reason_
             arrays = _write(model, state, dtype, int(block))
     added = _added(model, _read(arrays))

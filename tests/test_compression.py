@@ -149,3 +149,13 @@ def test_broken_files_are_refused(tmp_path, content):
         load(tmp_path / "model.npz")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
+
+
+def test_scores_of_an_exact_fit_allow_for_rounding(tmp_path):
+    """Its noise stayed that of the fit, and rows that are now missed by rounding were beyond belief."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 20)) + 5.0
+    compress(RobustPCA().fit(X), "float16", allow_loss=True).save(tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert again.noise_variance_ >= again.scale_**2 > 0.0
+    assert again.score(X) > 0.0

@@ -90,7 +90,13 @@ class FactorModelMixin(MatrixMixin):
         """
         check_is_fitted(self)
         unit = self._unit
-        precision = np.linalg.pinv(self._covariance(unit), rcond=1e-12, hermitian=True)
+        loadings, noise = self._factor_model(unit)
+        axes = np.linalg.qr(self.components_.T.astype(np.float64))[0]
+        power = np.sum(loadings**2, axis=0) + noise
+        along = np.divide(1.0, power, out=np.zeros_like(power), where=power > 0.0)
+        precision = (axes * along) @ axes.T
+        if noise > 0.0:
+            precision += (np.eye(len(axes)) - axes @ axes.T) / noise
         with np.errstate(over="ignore", under="ignore"):
             return precision / unit / unit
 

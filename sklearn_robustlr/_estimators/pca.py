@@ -293,6 +293,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
                     n_components=n_components,
                     center=center,
                     row_weight=seen.row_weight,
+                    lost=result.undetermined_rows,
                 )
             yield found, components
 
@@ -353,9 +354,10 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
             return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
         assert isinstance(self._space, ModelSpace)
         scores = np.empty((entries.shape[0], self.n_components_))
+        replaced = fit.beyond if entries.weight is None else np.ones_like(fit.beyond)  # as in the components
         for lo, hi in pairwise(entries.bounds()):  # what is observed and no outlier counts as it is
             estimates = self._space.predict(fit.factors[lo:hi])
-            rows = repaired_rows(entries, self._space, estimates, fit.beyond, lo, hi)
+            rows = repaired_rows(entries, self._space, estimates, replaced, lo, hi)
             scores[lo:hi] = (rows - self.mean_) @ self.components_.T
         return scores
 

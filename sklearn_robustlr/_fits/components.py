@@ -11,6 +11,7 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
+from .._model.lacking import lacking_products, lacking_variances
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
@@ -52,23 +53,29 @@ def principal_components(
     scale: float = 0.0,
     density: float = 1.0,
     row_weight: np.ndarray | None = None,
+    lost: np.ndarray | None = None,
 ) -> Components:
     """Principal components of the matrix with left singular vectors `left`, values `s`, and the row space `space`.
 
     `rank` is that of the matrix, `scale` the noise scale, `density` the share of the entries that are observed,
-    `row_weight` how often each row counts.
+    `row_weight` how often each row counts. The rows `lost`, which are not identifiable, spread as the others do.
     """
     n, d = count_rows(len(left), row_weight), len(space.basis)
     dtype = left.dtype
     middle = space.center if center else np.zeros(left.shape[1])
     rows = left.astype(np.float64) * s - middle
-    _, values, v = product_svd(rows if row_weight is None else rows * np.sqrt(row_weight)[:, None], space.basis)
-    if center:
-        # the mean may have been a direction of its own: what is left of it is noise, or rounding
-        rest = least_value(scale, density, (n, d))
-        stands_out = values > max(rest, rounding_share(dtype) * float(s[0]))
-        stands_out[0] |= not stands_out.any()
-        values, v = values[stands_out], v[:, stands_out]
+    if row_weight is not None:
+        rows *= np.sqrt(row_weight)[:, None]
+    if lost is not None and 0 < len(lost) < len(left):
+        known = ~np.isin(np.arange(len(left)), lost)
+        told = count_rows(int(known.sum()), None if row_weight is None else row_weight[known])
+        rows = rows[known] * np.sqrt(n / told) if told else rows
+    _, values, v = product_svd(rows, space.basis)
+    # the mean may have been a direction of its own: what is left of it is noise, or rounding
+    rest = least_value(scale, density, (n, d)) if center else 0.0
+    stands_out = values > max(rest, rounding_share(dtype) * float(s[0]))
+    stands_out[0] |= not stands_out.any()
+    values, v = values[stands_out], v[:, stands_out]
     # in units of what is largest: squares of extreme sizes overflow, ratios do not
     unit = max(float(values[0]), scale) or 1.0
     free = max(n - len(values) - int(center), 0) * max(d - len(values), 0)  # of what noise leaves besides
@@ -127,7 +134,7 @@ def _count_kept(n_components: float | None, values: np.ndarray, noise: float, fo
 
 @dataclass(frozen=True)
 class RepairedRows:
-    """Sums over repaired rows in even units: their number, sum, and products, and how many entries are as observed.
+    """Sums over repaired rows in even units: their number, sum, and products, and what the products lack of them.
 
     `unit` is what they are divided by, once the shift of their column is taken off.
     """
@@ -135,7 +142,7 @@ class RepairedRows:
     n: float
     total: np.ndarray
     products: np.ndarray
-    kept: np.ndarray
+    lacking: np.ndarray
     shift: np.ndarray
     unit: float
 
@@ -152,8 +159,8 @@ class RepairedRows:
             rows = (rows - space.shift) / unit
             total += weight[lo:hi] @ rows
             products += (rows * weight[lo:hi, None]).T @ rows
-        kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
-        return cls(count_rows(len(weight), weight), total, products, kept, space.shift, unit)
+        lacking = lacking_products(space, entries, replaced, weight) / unit**2
+        return cls(count_rows(len(weight), weight), total, products, lacking, space.shift, unit)
 
     def plus(self, other: RepairedRows) -> RepairedRows:
         """The sums over both, which are in the same units."""
@@ -162,7 +169,7 @@ class RepairedRows:
             n=self.n + other.n,
             total=self.total + other.total,
             products=self.products + other.products,
-            kept=self.kept + other.kept,
+            lacking=self.lacking + other.lacking,
         )
 
     def times(self, factor: float) -> RepairedRows:
@@ -172,13 +179,13 @@ class RepairedRows:
             n=self.n * factor,
             total=self.total * factor,
             products=self.products * factor,
-            kept=self.kept * factor,
+            lacking=self.lacking * factor,
         )
 
     def components(
         self, space: ModelSpace, n_components: float | None, center: bool, most: int, dtype: np.dtype
     ) -> Components:
-        """Principal components of the rows, up to `most`, with the variance that estimates lack.
+        """Principal components of the rows, up to `most`, with what estimates lack.
 
         Without `n_components`, the directions that stand out of the noise are kept.
         """
@@ -186,16 +193,11 @@ class RepairedRows:
         mean = self.total / n if center else -self.shift / unit
         # about the mean, or about zero
         products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
-        products += np.diag(_lacking(space, n - self.kept, unit))
+        products += self.lacking
         even = unit / space.scale
         evened = np.linalg.eigvalsh(products * even[:, None] * even)
         spectrum = Spectrum(*np.linalg.eigh(products), evened, n)
         return spectrum.components(mean * unit + self.shift, unit, n_components, most, dtype)
-
-
-def _lacking(space: ModelSpace, replaced: np.ndarray, unit: float) -> np.ndarray:
-    """Variance that the estimates of so many entries of each column lack, in sum and in squares of a unit."""
-    return replaced * (space.scale * space.column_errors / unit) ** 2
 
 
 class Spectrum(NamedTuple):
@@ -244,9 +246,10 @@ def table_components(
 ) -> Components:
     """Principal components of a table under the averaged model: those of its repaired rows.
 
-    What is observed and no outlier is taken as it is, with its noise, as of complete data; an estimate in place of
-    another entry varies less than the entry would, and the variance it lacks is added to that of its column. Entries of
-    known precisions, which are not alike, are all replaced.
+    What is observed and no outlier is taken as it is, with its noise, as of complete data; estimates in place of other
+    entries vary less than these would, and what they lack, by the posterior of their row, is added, as in an
+    expectation step (A. P. Dempster, N. M. Laird and D. B. Rubin, Journal of the Royal Statistical Society B 39, 1977).
+    Entries of known precisions, which are not alike, are all replaced.
     """
     space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
@@ -261,9 +264,9 @@ def table_components(
     whole, unit = repaired_rows(entries, space, left @ right.T, replaced, 0, n), float(space.scale.max())
     count = count_rows(n, entries.row_weight)
     mean = np.average(whole, axis=0, weights=weight) if center else np.zeros(d)
-    kept = np.bincount(entries.cols[~replaced], weight[entries.rows[~replaced]], minlength=d)
+    lacking = lacking_variances(space, entries, replaced, weight) / unit**2
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
-    spectrum = Spectrum.of_few_rows(whole, _lacking(space, count - kept, unit), unit / space.scale, count)
+    spectrum = Spectrum.of_few_rows(whole, lacking, unit / space.scale, count)
     return spectrum.components(mean, unit, n_components, n, entries.dtype)
 
 

@@ -23,6 +23,8 @@ from .standard_errors import posterior_of
 
 # Entries of the rows that a stream keeps, and the least number of rows: bounds on memory.
 _KEPT, _KEPT_ROWS = 250_000, 200
+# Share of the largest of sums of squares below which the others are rounding.
+_ROUNDING = 32.0 * float(np.finfo(np.float64).eps)
 # Weight below which a row that has been forgotten is not kept.
 _FORGOTTEN = 1e-3
 # Parts of the rows that are kept after each of which what is left of them is looked at: each look takes as long as that
@@ -172,8 +174,9 @@ class RunningFit:
         n, first, second = self.sums.n, self.sums.first, self.sums.second
         middle = first / n if center else np.zeros_like(first)
         values, turn = np.linalg.eigh(second - n * np.outer(middle, middle))
-        values = np.maximum(values, 0.0)
-        top = float(np.sqrt(values[-1])) or 1.0
+        whole = float(np.linalg.norm(second, 2))  # the mean is a part of what is rounded
+        values = np.where(values > _ROUNDING * whole, values, 0.0)
+        top = float(np.sqrt(whole)) or 1.0
         # as many rows as coefficients, which spread as all rows do
         k = len(values)
         rows = (turn * np.sqrt(values * k / n)).T + middle

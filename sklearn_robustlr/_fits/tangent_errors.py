@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from .._model.beyond import edge_power, share_beyond
-from .._operators.base import Measurements
+from .._operators.base import Measurements, evaluate
 from .._utils.linalg import degrees_of_freedom
 from .._utils.values import StopReason
 from .measurements import LowRankFit
@@ -71,6 +71,7 @@ def tangent_errors(
         return None
     if not (np.isfinite(fit.threshold) and fit.rank and fit.singular_values[0] > 0.0 and fit.scale > 0.0):
         return None
+    scale = float(fit.scale) if weight is None else _scale_of_one(measurements, fit, symmetric, weight)
     root = np.sqrt(fit.singular_values.astype(np.float64))
     left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
@@ -84,7 +85,7 @@ def tangent_errors(
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
-        power += np.sum((_parts_of_directions(rows, left, symmetric) / float(fit.scale)) ** 2, axis=0)
+        power += np.sum((_parts_of_directions(rows, left, symmetric) / scale) ** 2, axis=0)
         if weight is not None:
             rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
         if whole:
@@ -105,7 +106,16 @@ def tangent_errors(
         root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
-    return TangentErrors(left, right, root, least, float(fit.scale), share, usual, symmetric)
+    return TangentErrors(left, right, root, least, scale, share, usual, symmetric)
+
+
+def _scale_of_one(measurements: Measurements, fit: LowRankFit, symmetric: bool, weight: np.ndarray) -> float:
+    """Noise scale of a measurement of weight one: that of the fit is what those of all weights have."""
+    inlier = ~fit.outliers
+    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right)[inlier].astype(np.float64)
+    dof = degrees_of_freedom(measurements.shape, len(fit.singular_values), symmetric=symmetric)
+    free = max(len(missed) - dof, 0.5 * len(missed))
+    return float(np.sqrt(np.sum(weight[inlier] * missed**2) / free))
 
 
 def _parts_of_directions(rows: np.ndarray | sparse.csr_matrix, left: np.ndarray, symmetric: bool) -> np.ndarray:

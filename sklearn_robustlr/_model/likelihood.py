@@ -33,7 +33,9 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
     unit = max(sizes) or 1.0
     even = Entries.of(entries.indptr, entries.cols, entries.y / unit, entries.shape)
     least = max(noise / unit, _LEAST) if np.isfinite(noise) else 1.0  # of a fit that tells nothing of the noise
-    found = row_log_likelihood(even, gross, mean / unit, loadings / unit, np.full(len(mean), least**2))
+    u, s, _ = np.linalg.svd(loadings / unit, full_matrices=False)
+    told = s > least  # that of the mean has no spread
+    found = row_log_likelihood(even, gross, mean / unit, u[:, told] * s[told], np.full(len(mean), least**2))
     return found - np.log(unit) * np.diff(entries.indptr)
 
 
@@ -85,5 +87,7 @@ def row_log_likelihood(
     posterior_rows(indptr, cols, away, weight, loadings, sure, np.ones(k), means, packed)
     fitted = np.empty(len(away))
     entry_means(indptr, cols, means, loadings, fitted)
-    each = weight * away * (away - fitted) + np.log(2.0 * np.pi * noise[cols])
-    return out - 0.5 * (np.bincount(rest.rows, each, minlength=n) - np.linalg.slogdet(unpack(packed))[1])
+    # the least of what is missed and of the size of coefficients: errors of these are of second order
+    each = weight * (away - fitted) ** 2 + np.log(2.0 * np.pi * noise[cols])
+    missed = np.bincount(rest.rows, each, minlength=n) + np.einsum("ik,ik->i", means, means)
+    return out - 0.5 * (missed - np.linalg.slogdet(unpack(packed))[1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._kernels.posterior import posterior_rows
 from .._operators.observed import Entries
-from .._utils.linalg import unpack
+from .._utils.linalg import roots_of, unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .posterior import Columns, RowPosterior, moments
 from .space import MemberRows, ModelSpace
@@ -104,7 +104,7 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         precise = rows.precision / pull[table.rows]
         posterior_rows(table.indptr, table.cols, target, precise, loadings, sure, np.ones(k), means, packed)
         packed /= pull[:, None]
-        u = means + np.einsum("ikr,ir->ik", _roots(packed), rng.standard_normal((n, k)))
+        u = means + np.einsum("ikr,ir->ik", roots_of(packed), rng.standard_normal((n, k)))
         noise = np.sqrt(columns.law.inlier_variances) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
@@ -152,20 +152,10 @@ def _parts(first: int, last: int, space: ModelSpace) -> list[tuple[int, int]]:
 
 def _root(columns: Columns) -> np.ndarray:
     """Root of the covariance of the loadings: of each column, (p, k, k), or of all together, (p, k, r)."""
-    return _roots(columns.covariances) if columns.joint is None else columns.joint
+    return roots_of(columns.covariances) if columns.joint is None else columns.joint
 
 
 def _normal(columns: Columns, root: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Normal variates that a root is multiplied by: those of each column, or the same for all."""
     p, _, r = root.shape
     return rng.standard_normal((p, r)) if columns.joint is None else np.tile(rng.standard_normal(r), (p, 1))
-
-
-def _roots(packed: np.ndarray) -> np.ndarray:
-    """Roots of packed covariances, which may be singular."""
-    covariances = unpack(packed)
-    try:
-        return np.linalg.cholesky(covariances)  # a hundredth of the time
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(covariances)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]

@@ -1,6 +1,7 @@
 """RobustPCA does what scikit-learn's tests ask of PCA, of what applies to it."""
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -313,3 +314,43 @@ def test_what_estimates_lack_counts_in_the_variance(shape):
     model = RobustPCA(3).fit(np.where(rng.uniform(size=X.shape) < 0.4, np.nan, X))
     total = model.explained_variance_.sum() / model.explained_variance_ratio_.sum()
     assert 0.88 < total / X.var(axis=0, ddof=1).sum() < 1.1
+
+
+def _drawn(spectrum, n, rng, turn):
+    """Rows of these standard deviations along turned axes, about two."""
+    return rng.standard_normal((n, len(spectrum))) * spectrum @ turn.T + 2.0
+
+
+@pytest.mark.parametrize("missing", ["scattered", "most of some rows", "some rows", "none, weights nearly one"])
+@pytest.mark.parametrize("kind", ["decaying", "sharp"])
+def test_what_is_missing_changes_neither_variances_nor_noise(kind, missing):
+    """What estimates lack has the covariance that the model states: it was added to the noise alone."""
+    rng = np.random.RandomState(0)
+    spectrum = 3.0 / np.arange(1.0, 13.0) if kind == "decaying" else np.repeat([6.0, 0.5], [3, 9])
+    turn = np.linalg.qr(rng.standard_normal((12, 12)))[0]
+    clean, new = _drawn(spectrum, 400, rng, turn), _drawn(spectrum, 400, rng, turn)
+    data, weights = clean.copy(), None
+    if missing == "scattered":
+        data[rng.uniform(size=data.shape) < 0.5] = np.nan
+    elif missing == "most of some rows":
+        data[np.ix_(rng.uniform(size=400) < 0.5, rng.permutation(12)[3:])] = np.nan
+    elif missing == "some rows":
+        data = np.vstack([data, np.full((200, 12), np.nan)])
+    else:
+        weights = rng.uniform(0.99, 1.01, data.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the empty rows
+        ours = RobustPCA(3).fit(data, entry_weight=weights)
+    theirs = PCA(3).fit(clean)
+    assert_allclose(ours.explained_variance_, theirs.explained_variance_, rtol=0.15)
+    assert_allclose(ours.noise_variance_, theirs.noise_variance_, rtol=0.25)
+    assert ours.score(new) > theirs.score(new) - 0.3
+
+
+def test_the_precision_of_columns_in_unlike_units():
+    """An income beside a ratio: what was small beside the income was no part of the inverse."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 2)) @ rng.standard_normal((2, 5)) + 0.3 * rng.standard_normal((300, 5))
+    X *= [3e6, 500.0, 40.0, 6.0, 0.5]
+    model, other = RobustPCA(3).fit(X), PCA(3).fit(X)
+    assert_allclose(np.diag(model.get_precision()), np.diag(other.get_precision()), rtol=0.05)

@@ -162,3 +162,16 @@ def test_an_error_is_one_in_units_of_the_noise_of_its_entry():
         data[tuple(places.T)] = clean[tuple(places.T)] + 0.6
     flags = RobustMatrixCompletion().fit(data, entry_weight=precision).outliers_
     assert flags[tuple(precise.T)].mean() > 0.9 and not flags[tuple(vague.T)].any()
+
+
+def test_scores_of_a_weighted_fit_are_of_its_estimates():
+    """They took each observed entry as it was, however imprecise: the error was four times as large."""
+    rng = np.random.RandomState(0)
+    clean = (
+        rng.standard_normal((300, 10)) * (3.0 / np.arange(1.0, 11.0)) @ np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    )
+    deviation = np.where(rng.uniform(size=clean.shape) < 0.2, 3.0, 0.05)
+    model = RobustPCA(3)
+    data = clean + deviation * rng.standard_normal(clean.shape)
+    scores = model.fit_transform(data, entry_weight=deviation**-2.0)
+    assert np.sqrt(np.mean((scores - (clean - model.mean_) @ model.components_.T) ** 2)) < 0.55

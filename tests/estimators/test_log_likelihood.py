@@ -59,3 +59,16 @@ def test_a_search_chooses_by_it():
 def test_others_are_refused():
     with pytest.raises(TypeError, match="needs a RobustMatrixCompletion, got PCA"):
         log_likelihood_scorer(PCA().fit(np.eye(3)), np.eye(3))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 50.0])
+def test_scores_of_rows_of_an_exact_fit_do_not_depend_on_the_mean(mean):
+    """The mean is a direction in which rows do not spread: what rounding leaves of it gave scores of 1e15."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 20)) + mean
+    model = RobustMatrixCompletion().fit(X)
+    assert model.stop_reason_ == "exact"
+    scores, expected = model.score_samples(X), RobustMatrixCompletion().fit(X - mean).score_samples(X - mean)
+    away = scores - scores.mean(), expected - expected.mean()
+    np.testing.assert_allclose(*away, atol=0.5)
+    assert model.score_samples(X[:1] + rng.standard_normal(20))[0] < scores.min()

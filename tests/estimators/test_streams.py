@@ -247,3 +247,18 @@ def test_one_batch_of_few_rows_and_many_columns_is_one_fit(lazy):
     other = other.fit(da.from_array(data)) if lazy else other.partial_fit(data)
     assert one.mixture_weights_["turned"] > 0.3
     assert_allclose(other.transform(data), one.transform(data), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("noise", "center"), [(0.1, False), (0.0, True), (0.0, False)])
+def test_components_of_a_stream_have_none_of_rounding(noise, center):
+    """The mean of a sharp fit was a direction more, of variance 1e-37, and rounding of its square another."""
+    rng = np.random.RandomState(1)
+    data = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 12)) + 10.0 + noise * rng.standard_normal((400, 12))
+    one, stream = RobustPCA(center=center).fit(data), RobustPCA(center=center)
+    for batch in np.array_split(data, 4):
+        stream.partial_fit(batch)
+    assert one.stop_reason_ == stream.stop_reason_ == ("noisy" if noise else "exact")
+    assert stream.n_components_ == one.n_components_
+    assert_allclose(stream.explained_variance_, one.explained_variance_, rtol=1e-3)
+    assert_allclose(stream.noise_variance_, one.noise_variance_, rtol=0.02, atol=1e-12)
+    assert_allclose(stream.score(data), one.score(data), rtol=0.05)
