@@ -69,7 +69,8 @@ def principal_components(
     if lost is not None and 0 < len(lost) < len(left):
         known = ~np.isin(np.arange(len(left)), lost)
         told = count_rows(int(known.sum()), None if row_weight is None else row_weight[known])
-        rows = rows[known] * np.sqrt(n / told) if told else rows
+        # the variance is that of the others
+        rows = rows[known] * np.sqrt((n - 1) / (told - 1)) if told > 1 else rows
     _, values, v = product_svd(rows, space.basis)
     # the mean may have been a direction of its own: what is left of it is noise, or rounding
     rest = least_value(scale, density, (n, d)) if center else 0.0

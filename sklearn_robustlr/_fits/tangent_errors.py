@@ -111,11 +111,11 @@ def tangent_errors(
 
 def _scale_of_one(measurements: Measurements, fit: LowRankFit, symmetric: bool, weight: np.ndarray) -> float:
     """Noise scale of a measurement of weight one: that of the fit is what those of all weights have."""
-    inlier = ~fit.outliers
-    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right)[inlier].astype(np.float64)
+    inlier, unit = ~fit.outliers, float(fit.scale)  # squares of extreme sizes are no numbers
+    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right)[inlier].astype(np.float64) / unit
     dof = degrees_of_freedom(measurements.shape, len(fit.singular_values), symmetric=symmetric)
     free = max(len(missed) - dof, 0.5 * len(missed))
-    return float(np.sqrt(np.sum(weight[inlier] * missed**2) / free))
+    return unit * float(np.sqrt(np.sum(weight[inlier] * missed**2) / free)) or unit
 
 
 def _parts_of_directions(rows: np.ndarray | sparse.csr_matrix, left: np.ndarray, symmetric: bool) -> np.ndarray:

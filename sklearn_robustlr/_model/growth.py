@@ -160,6 +160,7 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
     rows, columns = row_passes(table.indptr, cols, p), row_passes(table.column_bounds, table.rows_by_column, n)
     fitted, variance = np.empty((2, len(cols)))
     precision, last = np.full(state.rank, FLAT), np.inf
+    seen = np.diff(table.column_bounds) > 0
     rows.moments(*u, *v, fitted, variance, n_threads=n_threads)
     for _ in range(n_sweeps):
         target = table.values - m[cols]
@@ -175,7 +176,7 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
         m = np.bincount(cols, precise * rest, p) / (np.bincount(cols, precise, p) + 1.0)
         rest -= m[cols]
         law = table.learn(law, rest**2 + variance, weights)
-        u, v, precision = _whiten(u, v, table.row_weight)
+        u, v, precision = _whiten(u, v, table.row_weight, seen)
         if shrink:
             keep = signal(v.mean, law, table) > NEGLIGIBLE
             keep[0] = True
@@ -187,12 +188,15 @@ def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink
     return _State(u, v, m, law, rest)
 
 
-def _whiten(u: _Law, v: _Law, row_weight: np.ndarray | None) -> tuple[_Law, _Law, np.ndarray]:
-    """Whiten rows and rotate directions to a diagonal E[V^T V]; what is then off the diagonals is dropped."""
-    p = len(v.mean)
+def _whiten(u: _Law, v: _Law, row_weight: np.ndarray | None, seen: np.ndarray) -> tuple[_Law, _Law, np.ndarray]:
+    """Whiten rows and rotate directions to a diagonal E[V^T V]; what is then off the diagonals is dropped.
+
+    That is of the columns that are `seen`, a mask.
+    """
+    mean, variance = v.mean[seen], v.variance[seen]
     root = np.linalg.cholesky(mean_moments(u.mean, np.diag(mean_of(u.variance, row_weight)), row_weight))
-    values, turn = np.linalg.eigh(root.T @ (v.mean.T @ v.mean + np.diag(v.variance.sum(axis=0))) @ root)
+    values, turn = np.linalg.eigh(root.T @ (mean.T @ mean + np.diag(variance.sum(axis=0))) @ root)
     values, turn = np.maximum(values[::-1], 1e-300), turn[:, ::-1]
     back, forward = np.linalg.solve(root, np.eye(len(root))).T @ turn, root @ turn
     u = _Law(u.mean @ back, u.variance @ back**2)
-    return u, _Law(v.mean @ forward, v.variance @ forward**2), p / values
+    return u, _Law(v.mean @ forward, v.variance @ forward**2), len(mean) / values

@@ -62,6 +62,7 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Yield the posteriors of every so manyth row that has entries which are missing or replaced."""
     n, p = entries.shape
+    unknown = space.unknown(entries)  # such columns have no part in the matrix
     observed = entries.rows[~replaced]
     wanted = np.flatnonzero((np.arange(n) % step == 0) & (np.bincount(observed, minlength=n) < p))
     rows_at_a_time = max(_BLOCK // (p * max(columns.rank for columns in space.members)), 1)
@@ -72,6 +73,7 @@ def _blocks(
         kept = ~replaced[mask[entries.rows]]
         lost = np.ones(part.shape, dtype=bool)
         lost[part.rows[kept], part.cols[kept]] = False
+        lost[:, unknown] = False
         table = space.table(space.measured(part), 0, part.shape[0])
         for share, member in zip(space.weights, space.posteriors(table), strict=True):
             yield _Block(member, float(share), weight[mask], lost)

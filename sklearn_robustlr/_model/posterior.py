@@ -229,6 +229,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
     u, v = Gaussian(rows.means, rows.covariances), Gaussian(columns.loadings, columns.covariances)
     m, law, center, cols, passes = columns.mean, columns.law, columns.center, table.cols, Passes(table)
     precision, pull = np.full(columns.rank, FLAT), rows.prior
+    seen = np.bincount(cols, minlength=p) > 0  # of the others nothing is known but the prior, nor do they tell of it
     fitted, variance = passes.moments(u, v)
     last, shrink = np.inf, free == 0
     for t in range(n_sweeps):
@@ -252,7 +253,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
             m = np.bincount(cols, precise * residual, minlength=p) / (np.bincount(cols, precise, minlength=p) + 1.0)
         squares = (residual - m[cols]) ** 2 + variance
         law = table.with_freedom(own.learn(law, squares, weights), squares, weights)
-        v, precision, center = _rotate(u, v, table.row_weight, center)
+        v, precision, center = _rotate(u, v, table.row_weight, center, seen)
         if shrink:
             keep = signal(v.mean, law, table) * (1.0 if center is None else 1.0 + center**2) > NEGLIGIBLE
             keep[0] = True
@@ -298,19 +299,20 @@ def power_of_directions(loadings: np.ndarray, covariances: np.ndarray) -> np.nda
 
 
 def _rotate(
-    rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None, center: np.ndarray | None
+    rows: Gaussian, columns: Gaussian, row_weight: np.ndarray | None, center: np.ndarray | None, seen: np.ndarray
 ) -> tuple[Gaussian, np.ndarray, np.ndarray | None]:
     """Columns where rows are whitened and E[V^T V] is diagonal, the prior precisions of these directions, the center.
 
-    Where rows have a `center` they are whitened about it.
+    E[V^T V] is that of the columns that are `seen`, a mask. Where rows have a `center` they are whitened about it.
     """
     (mean, covariance), about = columns, rows.mean
     if center is not None:
         center = mean_of(rows.mean, row_weight)
         about = rows.mean - center
     root = np.linalg.cholesky(mean_moments(about, unpack(mean_of(rows.covariance, row_weight)), row_weight))
-    values, turn = np.linalg.eigh(root.T @ (mean.T @ mean + unpack(covariance.sum(axis=0))) @ root)
+    known = mean[seen]
+    values, turn = np.linalg.eigh(root.T @ (known.T @ known + unpack(covariance[seen].sum(axis=0))) @ root)
     forward = root @ turn[:, ::-1]
     turned = forward.T @ unpack(covariance) @ forward
     center = None if center is None else np.linalg.solve(forward, center)
-    return Gaussian(mean @ forward, pack(turned)), len(mean) / np.maximum(values[::-1], 1e-300), center
+    return Gaussian(mean @ forward, pack(turned)), len(known) / np.maximum(values[::-1], 1e-300), center

@@ -138,7 +138,7 @@ def test_empty_rows_and_columns(shifted, shifted_pca):
     with pytest.warns(UserWarning, match="1 row of X"):
         other = RobustPCA().fit(data)
     assert_allclose(other.mean_, shifted_pca.mean_, atol=1e-9)
-    assert_allclose(other.singular_values_, shifted_pca.singular_values_, rtol=1e-9)
+    assert_allclose(other.explained_variance_, shifted_pca.explained_variance_, rtol=1e-9)
     assert_allclose(other.components_, shifted_pca.components_, atol=1e-9)
     with pytest.warns(UserWarning, match="1 column of X"):
         other = RobustPCA().fit(np.column_stack([shifted.data, np.full(SHAPE[0], np.nan)]))

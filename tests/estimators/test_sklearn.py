@@ -14,7 +14,6 @@ RECOVERY = [
 ]
 COMPLETION = [
     RobustMatrixCompletion(),
-    RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
     RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf, polish=False),
 ]
 PCA = [
@@ -25,6 +24,7 @@ MORE = [
     RobustLowRankRecovery(rank=1, n_init=2, step_size="geometric", max_iter=50),
     RobustLowRankRecovery(step_size="constant", tol=1e-2),
     RobustLowRankRecovery(step_size="polyak", init_scale=0.1),
+    RobustMatrixCompletion(polish=False, step_size="geometric", max_iter=50),
     RobustMatrixCompletion(rank=1, replace="missing", absent="zero", min_value=-1e3, max_value=np.inf),
     RobustMatrixCompletion(replace="all", n_init=2),
     RobustPCA(center=False, absent="missing"),
