@@ -18,7 +18,7 @@ from .._rows.regression import Regression
 from .chunks import ChunkMixin, by_chunks, is_lazy
 from .docs import documented
 from .intervals import REPLACE, in_form
-from .matrix import Learnt, SeenRows
+from .matrix import Learnt, SeenRows, stored_estimates
 from .single_entries import SingleEntryMixin
 from .validation import check_choice, check_flag, check_limits
 
@@ -343,7 +343,9 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
             values = entries.y.copy()
             flagged = self.replace == "outliers"
             replaced = self._space.gross(entries, fit) if flagged else np.full(len(values), self.replace == "all")
-            values[replaced] = self._within_limits(values[replaced] + fit.residual[replaced], entries.cols[replaced])
+            values[replaced] = self._within_limits(
+                stored_estimates(self._space, entries, fit)[replaced], entries.cols[replaced]
+            )
             return in_form(values, entries, X.dtype)
         if self.replace == "all":
             estimate = self._within_limits(self._space.predict(fit.factors))

@@ -19,7 +19,7 @@ from .._utils.rules import FLAG_WIDTH
 from .chunks import by_chunks
 from .docs import documented
 from .imputer import ImputerMixin
-from .matrix import Learnt, entries_by_fold, entries_told, weights_of_entries
+from .matrix import Learnt, entries_by_fold, entries_told, stored_estimates, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.
@@ -136,7 +136,7 @@ class IntervalMixin(ImputerMixin):
         width = 1.0 if self._posterior is None else self._posterior.calibration.width(coverage)
         width = max(width, np.finfo(np.float64).tiny)  # of an infinite deviation it is infinite
         cols = entries.cols if places is not None else slice(None)
-        estimate = entries.y + fit.residual if places is not None else self._space.predict(fit.factors)
+        estimate = self._space.predict(fit.factors) if places is None else stored_estimates(self._space, entries, fit)
         estimate = self._within_limits(estimate, cols)
         ends = ends_of(self._posterior, estimate, width * deviation, cols)
         lower, upper = (self._within_given(end, cols) for end in ends)
@@ -183,7 +183,7 @@ class IntervalMixin(ImputerMixin):
         entries, group = entries_by_fold(self, X)
         if self._posterior is None:
             return np.inf if self.stop_reason_ == "exact" else -np.inf
-        weight, stuck = weights_of_entries(entries, sample_weight), self._posterior.stuck.among(entries)
+        weight, stuck = weights_of_entries(entries, sample_weight), self._posterior.idle(entries)
         each = np.empty(len(entries.y))
         for fold in range(group.max() + 1):
             each[(group == fold) & ~stuck] = entry_log_likelihoods(self._posterior, entries, group == fold)
@@ -255,7 +255,7 @@ class IntervalMixin(ImputerMixin):
         if self._posterior is None:
             out[:, replaced] = self._within_limits(self._space.predict(fit.factors))[replaced]
             return self._arranged(out, replaced)
-        for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng), strict=True):
+        for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng, self._within_limits), strict=True):
             table[replaced] = self._within_given(drawn)[replaced]
         return self._arranged(out, replaced)
 

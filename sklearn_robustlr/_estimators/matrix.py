@@ -214,6 +214,11 @@ class MatrixMixin(FitMixin):
         return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
 
 
+def stored_estimates(space: RowSpace | ModelSpace, entries: Entries, fit: Regression) -> np.ndarray:
+    """Estimates at the entries of rows, by their regression: beside huge errors residuals do not tell them."""
+    return space.residual(entries.with_values(np.zeros_like(entries.y)), fit.factors)
+
+
 def entries_told(estimator: Any, X: Any) -> Entries:
     """The entries of X of which a likelihood is known: those in columns that are identifiable, if any is."""
     _, entries = estimator._entries(X, reset=False)

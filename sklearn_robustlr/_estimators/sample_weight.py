@@ -114,6 +114,7 @@ class Copies:
             found,
             fit=fit,
             outliers=entries.mask(space.gross(entries, regression)),
+            n_observed=len(entries.y),
             undetermined_rows=np.flatnonzero(lost | (absent & few)),
             regression=None if isinstance(space, RowSpace) else regression,
         )

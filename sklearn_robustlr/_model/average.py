@@ -17,6 +17,7 @@ from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .growth import robust_columns
 from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
+from .noise import NoiseLaw
 from .posterior import Columns, power_of, signal
 from .samples import Samples
 from .space import ModelSpace
@@ -295,15 +296,14 @@ def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
 
 
 def _inlier_chances(test: Table, members: Members, weights: np.ndarray) -> np.ndarray:
-    """Probabilities of the held-out entries to be no gross errors, by the robust members."""
+    """Probabilities of the held-out entries to be no gross errors: of those a Gaussian member has few, but some."""
     gross = np.zeros(len(test.values))
     for weight, columns, (missed, variance) in zip(
         weights, members.columns.values(), members.predicted.values(), strict=True
     ):
-        if columns.law.robust:
-            core = columns.law.variances[test.cols]
-            weights_of = columns.law.weigh(missed**2 * core / (core + variance), test.cols)
-            gross += weight * columns.law.error_chances(weights_of)
+        law = columns.law if columns.law.robust else NoiseLaw.with_few_errors(columns.law.variances)
+        core = law.variances[test.cols]
+        gross += weight * law.error_chances(law.weigh(missed**2 * core / (core + variance), test.cols))
     return 1.0 - gross
 
 
@@ -324,7 +324,7 @@ def _spread(test: Table, members: Members, weights: np.ndarray) -> _Spread:
 def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlier: np.ndarray) -> Calibration:
     """Held-out errors of the average beside what its members predict of them."""
     spread = _spread(test, members, weights)
-    return Calibration.of(weights @ members.missed, np.sqrt(spread.error + spread.noise), inlier)
+    return Calibration.of(weights @ members.missed, np.sqrt(spread.error + spread.noise), inlier * members.counts)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:

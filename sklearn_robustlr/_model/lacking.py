@@ -62,7 +62,7 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Yield the posteriors of every so manyth row that has entries which are missing or replaced."""
     n, p = entries.shape
-    unknown = space.unknown(entries)  # such columns have no part in the matrix
+    unknown = space.unknown(entries) | (space.low == space.high)  # nothing is known of those, and these do not vary
     observed = entries.rows[~replaced]
     wanted = np.flatnonzero((np.arange(n) % step == 0) & (np.bincount(observed, minlength=n) < p))
     rows_at_a_time = max(_BLOCK // (p * max(columns.rank for columns in space.members)), 1)

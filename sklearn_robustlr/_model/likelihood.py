@@ -24,7 +24,9 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
         even = Entries.of(entries.indptr, entries.cols, space.even(entries), entries.shape)
         units = np.bincount(entries.rows, _log_units(space, entries.cols, even.y), minlength=entries.shape[0])
         each = [
-            row_log_likelihood(even, gross, columns.prior_mean, columns.loadings, columns.law.inlier_variances)
+            row_log_likelihood(
+                even, gross, columns.prior_mean, columns.loadings, columns.law.inlier_variances / space.usual_weight
+            )
             for columns in space.members
         ]
         return np.logaddexp.reduce(np.log(space.weights)[:, None] + each, axis=0) - units
@@ -40,12 +42,12 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
 
 
 def entry_log_likelihoods(space: ModelSpace, entries: Entries, hidden: np.ndarray) -> np.ndarray:
-    """Logarithms of the densities of the hidden entries of rows, a mask, given the others; not of stuck values.
+    """Logarithms of the densities of the hidden entries of rows, a mask, given the others; not of idle ones.
 
     The density is that of the mixture of the members. What none of them allows for has the least density of a float.
     """
-    stuck = space.stuck.among(entries)
-    seen, rest = entries.subset(~hidden & ~stuck), entries.subset(hidden & ~stuck)
+    idle = space.idle(entries)
+    seen, rest = entries.subset(~hidden & ~idle), entries.subset(hidden & ~idle)
     out = np.zeros(len(rest.y))
     for lo, hi in pairwise(entries.bounds()):
         where = space.table(rest, lo, hi)

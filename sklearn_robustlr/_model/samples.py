@@ -10,6 +10,7 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
+from .._utils.stats import own_random
 from ..metrics import median
 from .growth import ENOUGH
 from .stuck import StuckValues, find_stuck_values
@@ -27,6 +28,9 @@ _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
 _FEWEST = 8
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
+# Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
+# how often they are drawn at most.
+_CHANCE, _DRAWS = 6.0, 4
 # Multiplications that the decomposition of all estimates may take: of 100,000 x 50 numbers it is an eighth of this.
 _MOST_WORK = 2e9
 # Sizes whose squares are numbers.
@@ -39,7 +43,7 @@ class Units(NamedTuple):
     Values of columns of `long` tails, a mask, are bent (None: there are none).
 
     Scales are robust, but where columns have too few entries for that: there they are standard deviations, unless in
-    such units rounding hides all but one entry.
+    such units rounding hides all but one entry. Of one value they are its size, or that of the other columns.
     """
 
     shift: np.ndarray
@@ -65,8 +69,10 @@ class Units(NamedTuple):
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
             robust, usual = _scale(away, own), float(np.std(away / top)) * top
-            scale[j] = (robust if told or robust < np.finfo(float).eps * usual else usual) or usual or 1.0
+            scale[j] = (robust if told or robust < np.finfo(float).eps * usual else usual) or usual or abs(shift[j])
             low[j], high[j] = column.min(), column.max()
+        told_by_others = scale == 0.0  # all values are zero
+        scale[told_by_others] = np.median(scale[~told_by_others]) if not told_by_others.all() else 1.0
         return cls(shift, scale, low, high)
 
     @property
@@ -151,10 +157,8 @@ class Samples:
         stuck = find_stuck_values(some, units.table(some), min(some.shape[0] - 1, some.shape[1] - 1, most) or 1)
         some, more = (part.subset(~stuck.among(part)) if len(stuck.cols) else part for part in (some, more))
         within = columns[some.cols]
-        draw = np.random.RandomState(0).uniform(size=int(np.count_nonzero(within)))
-        share = np.clip(_ENOUGH / max(len(draw), 1), _HELD_OUT, _MOST_HELD)
         held = np.zeros(len(some.y), dtype=bool)
-        held[within] = draw <= max(share, draw.min(initial=1.0))  # one at least
+        held[within] = _hold_out(units.table(some).values[within])
         return cls(units, rows, more_rows, columns, some, more, stuck, held)
 
     @cached_property
@@ -258,6 +262,26 @@ class Samples:
         seen = np.ones(len(self.more.y), dtype=bool)
         seen[np.repeat(self.rows[self.more_rows], np.diff(self.more.indptr))] = ~self.held
         return self.units.table(self.more).subset(seen)
+
+
+def _hold_out(values: np.ndarray) -> np.ndarray:
+    """Mask of the entries, of these values in even units, that are held out; one at least.
+
+    A draw by which far more of them are far from their medians than of the others is no use, and is drawn again (K. L.
+    Morgan and D. B. Rubin, "Rerandomization to improve covariate balance in experiments", Annals of Statistics 40,
+    2012): where errors were drawn by the same numbers, as in a simulation, all of them would be held out.
+    """
+    share = np.clip(_ENOUGH / max(len(values), 1), _HELD_OUT, _MOST_HELD)
+    far = np.abs(values) > _FENCE
+    usual = float(np.mean(far)) if len(far) else 0.0
+    first = np.random.RandomState(0)
+    for seed in range(_DRAWS):
+        draw = own_random(seed).uniform(size=len(values)) if seed else first.uniform(size=len(values))
+        held = draw <= max(share, draw.min(initial=1.0))
+        n = np.count_nonzero(held)
+        if abs(np.count_nonzero(far[held]) - n * usual) <= _CHANCE * np.sqrt(max(n * usual * (1.0 - usual), 1.0)):
+            break
+    return held
 
 
 def _choose(entries: Entries, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -67,6 +67,33 @@ class MemberRows(NamedTuple):
     table: Table
     rows: RowPosterior
 
+    @classmethod
+    def of(cls, columns: Columns, table: Table) -> MemberRows:
+        """The posterior of the rows of a table.
+
+        Rows with an error that the law has no part for are regressed by one that has, if no more are errors then.
+        """
+        member = cls(columns, table, regress(table, columns))
+        if columns.law.robust:
+            return member
+        n = table.shape[0]
+        errors = np.bincount(table.rows[member.gross(table) > 0.5], minlength=n)
+        if errors.any():
+            part = table.of_rows(errors > 0)
+            few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
+            again = regress(part, few)
+            fewer = np.bincount(part.rows[again.gross > 0.5], minlength=part.shape[0]) <= errors[errors > 0]
+            wrong = np.zeros(n, dtype=bool)
+            wrong[np.flatnonzero(errors)[fewer]] = True
+            for name, mask, own in (
+                ("means", wrong, fewer),
+                ("covariances", wrong, fewer),
+                ("precision", wrong[table.rows], fewer[part.rows]),
+                ("gross", wrong[table.rows], fewer[part.rows]),
+            ):
+                getattr(member.rows, name)[mask] = getattr(again, name)[own]
+        return member
+
     def gross(self, table: Table) -> np.ndarray:
         """Probability of all entries of these rows to be gross errors.
 
@@ -176,10 +203,10 @@ class ModelSpace:
 
     def measured(self, entries: Entries) -> Entries:
         """The entries that do not count as missing."""
-        idle = self._idle(entries)
+        idle = self.idle(entries)
         return entries.subset(~idle) if idle.any() else entries
 
-    def _idle(self, entries: Entries) -> np.ndarray:
+    def idle(self, entries: Entries) -> np.ndarray:
         """Mask of the entries that count as missing."""
         idle = self.stuck.among(entries)
         return idle if self.known is None else idle | ~self.known[entries.cols]
@@ -199,7 +226,7 @@ class ModelSpace:
         near = table if screen is None else table.subset(~screen.hides(table))
         seen = [table if columns.law.robust else near for columns in self.members]
         with single_threaded_blas():
-            return [MemberRows(c, t, regress(t, c)) for c, t in zip(self.members, seen, strict=True)]
+            return [MemberRows.of(c, t) for c, t in zip(self.members, seen, strict=True)]
 
     def regress(
         self,
@@ -217,7 +244,7 @@ class ModelSpace:
         given, is filled with that of each entry to be a gross error: those beyond a half are flagged.
         """
         n = entries.shape[0]
-        every, idle = entries, self._idle(entries)
+        every, idle = entries, self.idle(entries)
         entries = entries.subset(~idle) if idle.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
         gross, noise_of_rows = np.empty(len(entries.y)), np.ones(n)
@@ -333,12 +360,8 @@ class ModelSpace:
         Gross errors, a mask, count as little as the screen lets them where they are far beyond the others. What is seen
         of one of the columns that are in one unit may be of others.
         """
-        low, high = entries.subset(~gross).extremes()
-        with np.errstate(over="ignore", invalid="ignore"):
-            reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
-            far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
         doubt = None if self.is_in_one_unit else _doubt(entries.seen().columns)
-        return replace(self.between(*entries.subset(~(gross & far)).extremes()), doubt=doubt)
+        return replace(self.between(*range_without(entries, gross)), doubt=doubt)
 
     def between(self, low: np.ndarray, high: np.ndarray) -> ModelSpace:
         """The same space, its estimates between these least and largest values of columns that have any."""
@@ -357,6 +380,15 @@ class ModelSpace:
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value that is seen of each column, which its estimates are to stay between."""
         return self.low, self.high
+
+
+def range_without(entries: Entries, gross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest entry of each column without gross errors, a mask, that are far beyond the others."""
+    low, high = entries.subset(~gross).extremes()
+    with np.errstate(over="ignore", invalid="ignore"):
+        reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
+        far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
+    return entries.subset(~(gross & far)).extremes()
 
 
 def _at_entries(entries: Entries, factors: np.ndarray, basis: np.ndarray) -> np.ndarray:

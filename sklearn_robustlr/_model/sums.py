@@ -13,7 +13,7 @@ from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .noise import NoiseSums
 from .posterior import Columns, RowPosterior, moments
-from .space import MemberRows, ModelSpace
+from .space import MemberRows, ModelSpace, range_without
 from .table import Table
 
 # Precision of the prior of the mean of a column, in entries.
@@ -108,9 +108,7 @@ def sum_rows(space: RowSpace | ModelSpace, entries: Entries, *, threshold: float
         regression = space.regress(entries, n_jobs=1, visit=visit)
     else:
         regression = space.regress(entries, n_jobs=1, threshold=threshold)
-    low, high = np.full(p, np.inf), np.full(p, -np.inf)
-    np.minimum.at(low, entries.cols, entries.y)
-    np.maximum.at(high, entries.cols, entries.y)
+    low, high = range_without(entries, regression.beyond)
     count = np.ones(n) if entries.row_weight is None else entries.row_weight
     x, of_entry = regression.factors, count[entries.rows]
     sums = TableSums(

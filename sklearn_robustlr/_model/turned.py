@@ -117,7 +117,7 @@ class Turned:
         root, inverse = turn[:, kept] * np.sqrt(power[kept]), turn[:, kept] / np.sqrt(power[kept])
         basis = np.column_stack([np.ones(len(found.means)), found.means])
         along = inverse.T @ center
-        variances = np.mean(rows.scale**2 * turned.law.variances) / unit.scale**2
+        variances = mean_of(rows.scale**2 * turned.law.variances, weight) / unit.scale**2
         return TurnedColumns(
             loadings=basis @ root / scale,
             covariances=pack(root[1:].T @ unpack(found.covariances / scale**2) @ root[1:]),

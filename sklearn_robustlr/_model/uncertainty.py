@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -43,7 +43,8 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         indptr, cols = np.arange(n + 1) * p, np.tile(np.arange(p, dtype=np.int32), n)
     else:
         indptr, cols = places.indptr, places.cols
-    error, noise, slopes = np.empty(len(cols)), space.noise[cols], np.ones(len(cols))
+    usual = space.noise / np.sqrt(space.usual_weight)  # of entries of no known precision
+    error, noise, slopes = np.empty(len(cols)), usual[cols], np.ones(len(cols))
 
     def block(lo: int, hi: int) -> None:
         own = slice(indptr[lo], indptr[hi])
@@ -77,12 +78,18 @@ def ends_of(
     return space.moved(estimate, -reach, cols), space.moved(estimate, reach, cols)
 
 
-def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
+def draws(
+    space: ModelSpace,
+    entries: Entries,
+    n_samples: int,
+    rng: np.random.RandomState,
+    hold: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[np.ndarray]:
     """Draw the values of inliers at all entries of rows from the posterior predictive law, n_samples times (n, p).
 
     Each draw is of one member of the average: the loadings of its columns, the coefficients of the rows given these,
     and the noise, so that the entries of a draw belong together. How far they are from the estimate is calibrated one
-    by one: they fall into intervals as often as these are to hold them.
+    by one: they fall into intervals, about estimates that are to `hold` to some limits, as often as these say.
     """
     n, p = entries.shape
     members = space.posteriors(space.table(space.measured(entries), 0, n))
@@ -92,6 +99,7 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
     )
     center, value = center.reshape(n, p), spread(space, entries).value
     deviation = value / space.scale / (1.0 if space.doubt is None else space.doubt)
+    estimate = hold(space.straight(center))
     for m in rng.choice(len(members), size=n_samples, p=space.weights):
         columns, table, rows = members[m]
         k = columns.rank
@@ -105,12 +113,13 @@ def draws(space: ModelSpace, entries: Entries, n_samples: int, rng: np.random.Ra
         posterior_rows(table.indptr, table.cols, target, precise, loadings, sure, np.ones(k), means, packed)
         packed /= pull[:, None]
         u = means + np.einsum("ikr,ir->ik", roots_of(packed), rng.standard_normal((n, k)))
-        noise = np.sqrt(columns.law.inlier_variances) * rng.standard_normal((n, p))
+        noise = np.sqrt(columns.law.inlier_variances / space.usual_weight) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
         away = (mean + u @ loadings.T + noise - center) / deviation
         sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
-        yield space.moved(space.straight(center), value * sizes)
+        drawn = space.moved(estimate, value * sizes)
+        yield drawn if space.long is None else np.where(space.long, np.clip(drawn, *space.seen_range), drawn)
 
 
 def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:

@@ -17,6 +17,8 @@ _OFTEN, _FEWEST_OFTEN, _SAMPLE = 0.005, 10, 20_000
 # has, with that elsewhere in units of it, beyond and below which it is its own (``asv_bench/studies/repeated.py``; with
 # more than half, none of 20 matrices is right in which each sensor is stuck for half of the time, 17 so).
 _DISCRETE, _MOST, _RARE = 0.95, 2.0 / 3.0, 0.25
+# Half of a key that no generator of another has by chance.
+_KEY = 0x9E3779B97F4A7C15
 # Probability of a mean below which its sign is no chance: two standard deviations of a normal law.
 _CERTAIN = 0.97725
 
@@ -131,3 +133,8 @@ def find_repeated(values: np.ndarray, *lines: np.ndarray) -> np.ndarray:
             elsewhere = (own.sum() - own) / np.maximum(n.sum() - n, 1)
             mask &= ~((index == kind) & ((own > _MOST * n) & (elsewhere * n < _RARE * own))[line])
     return mask
+
+
+def own_random(seed: int) -> np.random.Generator:
+    """A generator whose numbers no seed of another gives."""
+    return np.random.Generator(np.random.Philox(key=[_KEY, seed]))

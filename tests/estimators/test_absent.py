@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from cases import BOTH
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -127,3 +127,18 @@ def test_memory_is_asked_for_before_a_matrix_is_made_dense(available_memory, sma
         model.transform(wide)
     with pytest.raises(MemoryError, match=r"as a dense array \(absent='zero'\) takes about .* GB"):
         RobustPCA().fit(wide)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_estimates_in_place_of_huge_errors_are_those_of_the_dense_array(dtype):
+    """They were what is observed plus the residual: of values next to 1e20 nothing is left."""
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((80, 2)) @ rng.standard_normal((2, 30))
+    data = clean.copy()
+    data[rng.uniform(size=clean.shape) < 0.05] = 1e20 if dtype is np.float64 else 1e8
+    seen = rng.uniform(size=clean.shape) < 0.7
+    stored = sparse.csr_matrix((data[seen].astype(dtype), np.nonzero(seen)), shape=clean.shape)
+    model = RobustMatrixCompletion().fit(stored)
+    assert_allclose(model.transform(stored).toarray()[seen], clean[seen], atol=1e-5)
+    low, high = (end.toarray()[seen] for end in model.predict_interval(stored))
+    assert_allclose((low + high) / 2.0, clean[seen], atol=1e-5)

@@ -354,3 +354,15 @@ def test_the_precision_of_columns_in_unlike_units():
     X *= [3e6, 500.0, 40.0, 6.0, 0.5]
     model, other = RobustPCA(3).fit(X), PCA(3).fit(X)
     assert_allclose(np.diag(model.get_precision()), np.diag(other.get_precision()), rtol=0.05)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_a_constant_column_has_no_variance_in_any_unit(size, value):
+    """Its unit was one: in small units it was the first component."""
+    rng = np.random.RandomState(0)
+    X = size * np.column_stack([load_wine().data, np.full(178, value)])
+    X[rng.uniform(size=X.shape) < 0.05] = np.nan
+    model = RobustPCA(3).fit(X)
+    assert_allclose(model.components_[:, -1], 0.0, atol=1e-9)
+    assert 0.9 < model.explained_variance_[0] / size**2 / PCA(1).fit(load_wine().data).explained_variance_[0] < 1.1

@@ -175,3 +175,20 @@ def test_scores_of_a_weighted_fit_are_of_its_estimates():
     data = clean + deviation * rng.standard_normal(clean.shape)
     scores = model.fit_transform(data, entry_weight=deviation**-2.0)
     assert np.sqrt(np.mean((scores - (clean - model.mean_) @ model.components_.T) ** 2)) < 0.55
+
+
+@pytest.mark.parametrize("rank", [3, 20])
+def test_intervals_of_entries_of_no_known_precision_have_their_mean_noise(rank):
+    """That of weight one, of the median, was taken: 90 % intervals held 0.67 beside a sharp rank."""
+    rng = np.random.RandomState(0)
+    size = np.ones(3) * 1.5 if rank == 3 else 3.0 / np.arange(1.0, 21.0) ** 1.5
+    loadings = np.linalg.qr(rng.standard_normal((25, rank)))[0] * 5.0
+    clean = rng.standard_normal((500, rank)) * size @ loadings.T
+    weight = np.exp(1.2 * rng.standard_normal(clean.shape))
+    value = clean + 0.5 * rng.standard_normal(clean.shape) / np.sqrt(weight)
+    hidden = rng.uniform(size=clean.shape) < 0.2
+    data = np.where(hidden, np.nan, value)
+    model = RobustMatrixCompletion().fit(data[:250], entry_weight=weight[:250])
+    low, high = model.predict_interval(data[250:], coverage=0.9)
+    held = np.mean(((low <= value[250:]) & (value[250:] <= high))[hidden[250:]])
+    assert 0.86 < held < 0.96

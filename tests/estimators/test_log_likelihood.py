@@ -72,3 +72,20 @@ def test_scores_of_rows_of_an_exact_fit_do_not_depend_on_the_mean(mean):
     away = scores - scores.mean(), expected - expected.mean()
     np.testing.assert_allclose(*away, atol=0.5)
     assert model.score_samples(X[:1] + rng.standard_normal(20))[0] < scores.min()
+
+
+@pytest.mark.parametrize("kind", ["sharp", "decaying"])
+def test_columns_of_which_nothing_is_known_do_not_count(kind):
+    """Their values moved the coefficients of rows, and those of all other columns were no longer likely."""
+    rng = np.random.RandomState(0)
+    size = np.ones(3) if kind == "sharp" else 3.0 / np.arange(1.0, 21.0) ** 1.5
+    loadings = rng.standard_normal((len(size), 25))
+    data, new = ((rng.standard_normal((200, len(size))) * size) @ loadings for _ in range(2))
+    data, new = (part + 0.3 * rng.standard_normal(part.shape) for part in (data, new))
+    data[:, 0] = np.nan
+    with pytest.warns(UserWarning, match="1 column of X"):
+        model = RobustMatrixCompletion(keep_empty_features=True).fit(data)
+    without = new.copy()
+    without[:, 0] = np.nan
+    assert model.log_likelihood(new) == pytest.approx(model.log_likelihood(without), abs=1e-12)
+    np.testing.assert_allclose(model.outlier_probability(new)[:, 1:], model.outlier_probability(without)[:, 1:])

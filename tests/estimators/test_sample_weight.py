@@ -293,3 +293,16 @@ def test_weights_that_are_all_alike_say_nothing(weights):
     model = RobustMatrixCompletion()
     found = model.fit_transform(X, **{name: np.full(120 if name == "sample_weight" else X.shape, value)})
     np.testing.assert_array_equal(found, RobustMatrixCompletion().fit_transform(X))
+
+
+def test_rows_that_hardly_count_do_not_widen_intervals():
+    rng = np.random.RandomState(0)
+    size = 3.0 / np.arange(1.0, 21.0) ** 1.5
+    clean = rng.standard_normal((500, 20)) * size @ rng.standard_normal((20, 25))
+    loud = np.arange(500) % 2 == 1
+    data = clean + np.where(loud, 4.0, 0.3)[:, None] * rng.standard_normal(clean.shape)
+    data[rng.uniform(size=data.shape) < 0.2] = np.nan
+    model = RobustMatrixCompletion().fit(data, sample_weight=np.where(loud, 0.02, 1.0))
+    other = RobustMatrixCompletion().fit(data[~loud])
+    widths = [np.mean(np.subtract(*each.predict_interval(data[~loud])[::-1])) for each in (model, other)]
+    assert widths[0] < 1.4 * widths[1]

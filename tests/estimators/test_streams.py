@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.datasets import load_iris
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
@@ -262,3 +263,13 @@ def test_components_of_a_stream_have_none_of_rounding(noise, center):
     assert_allclose(stream.explained_variance_, one.explained_variance_, rtol=1e-3)
     assert_allclose(stream.noise_variance_, one.noise_variance_, rtol=0.02, atol=1e-12)
     assert_allclose(stream.score(data), one.score(data), rtol=0.05)
+
+
+def test_the_range_of_a_stream_is_without_gross_errors():
+    rng = np.random.RandomState(0)
+    data = load_iris().data.copy()
+    data[rng.uniform(size=data.shape) < 0.03] *= 1000.0
+    new = 4.0 * load_iris().data
+    new[rng.uniform(size=new.shape) < 0.5] = np.nan
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data)
+    assert (stream.transform(new) <= load_iris().data.max(axis=0)).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import recover, repaired
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
@@ -238,3 +238,26 @@ def test_what_is_seen_in_some_directions_alone_is_not_known(turned):
         rows = rng.standard_normal((5, 3)) @ right
         rows[:, 10:] = np.nan
         assert np.isinf(model.transform(rows, return_std=True)[1][:, 10:]).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_errors_drawn_by_a_seed_are_not_those_that_are_held_out(seed):
+    """By seed 0 they were: what is fitted had none, and all were kept by a fit that had converged."""
+    X = load_iris().data
+    wrong = np.random.RandomState(seed).uniform(size=X.shape) < 0.1
+    model = RobustMatrixCompletion().fit(X + 10.0 * X.std(axis=0) * wrong)
+    assert model.converged_ and model.outliers_[wrong].mean() > 0.95
+
+
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer, load_diabetes])
+def test_a_wrong_value_in_a_new_row_does_not_matter_where_none_was_wrong(load):
+    """A Gaussian law has no part for errors: it followed them, and right values of the row were flagged."""
+    X = load().data
+    X = X[np.random.RandomState(1).permutation(len(X))[:250]]
+    rows, new = np.split(X, [int(0.7 * len(X))])
+    wrong = np.arange(new.shape[1]) == np.arange(len(new))[:, None] % new.shape[1]
+    model = RobustMatrixCompletion().fit(rows)
+    bad, missing = new + 12.0 * X.std(axis=0) * wrong, np.where(wrong, np.nan, new)
+    size = [np.sqrt(np.mean(((model.transform(data) - new) / X.std(axis=0))[wrong] ** 2)) for data in (bad, missing)]
+    assert size[0] < 1.1 * size[1]
+    assert model.detect_outliers(bad)[~wrong].mean() < 0.03

@@ -133,3 +133,15 @@ def test_densities_of_single_values_add_up_to_one(fitted):
     density = np.exp(fitted.score_samples(rows))
     total = np.sum(0.5 * (density[1:] + density[:-1]) * np.diff(value))
     assert total == pytest.approx(1.0, abs=0.2)  # errors have a law of their own
+
+
+def test_draws_of_columns_of_long_tails_end_where_the_data_do():
+    """Turned back, a draw far out in the tail was beyond all measure."""
+    rng = np.random.RandomState(0)
+    data = np.exp(rng.standard_normal((150, 2)) @ rng.standard_normal((2, 8)) + 0.3 * rng.standard_normal((150, 8)))
+    data[rng.uniform(size=data.shape) < 0.05] *= 100.0
+    data[rng.uniform(size=data.shape) < 0.15] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    drawn = model.sample_imputations(data, 40, random_state=0)
+    largest = np.nanmax(data, axis=0)
+    assert (drawn < 1.5 * largest).all() and (drawn > -0.5 * largest).all()
