@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from .._kernels.posterior import posterior_rows
 from .._operators.observed import Entries
@@ -18,6 +19,8 @@ from .space import MemberRows, ModelSpace
 from .table import Table
 from .tails import slope
 
+# Probability beyond which tails are all one.
+_LEAST_TAIL = 1e-12
 # Numbers that the errors of a block of rows take at a time.
 _BLOCK = 4_000_000
 
@@ -88,17 +91,15 @@ def draws(
     """Draw the values of inliers at all entries of rows from the posterior predictive law, n_samples times (n, p).
 
     Each draw is of one member of the average: the loadings of its columns, the coefficients of the rows given these,
-    and the noise, so that the entries of a draw belong together. How far they are from the estimate is calibrated one
+    and the noise, so that the entries of a draw belong together. Where they are in the predictive law is calibrated one
     by one: they fall into intervals, about estimates that are to `hold` to some limits, as often as these say.
     """
     n, p = entries.shape
-    members = space.posteriors(space.table(space.measured(entries), 0, n))
+    entries, value = space.measured(entries), spread(space, entries).value
+    members = space.posteriors(space.table(entries, 0, n))
     roots = [_root(columns) for columns in space.members]
-    center = space.weights @ np.array([m.columns.mean + m.rows.means @ m.columns.loadings.T for m in members]).reshape(
-        len(members), -1
-    )
-    center, value = center.reshape(n, p), spread(space, entries).value
-    deviation = value / space.scale / (1.0 if space.doubt is None else space.doubt)
+    law = _Predictive.of(space, entries, members)
+    center = np.tensordot(space.weights, law.means, axes=1)
     estimate = hold(space.straight(center))
     for m in rng.choice(len(members), size=n_samples, p=space.weights):
         columns, table, rows = members[m]
@@ -116,10 +117,38 @@ def draws(
         noise = np.sqrt(columns.law.inlier_variances / space.usual_weight) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
-        away = (mean + u @ loadings.T + noise - center) / deviation
+        away = law.scores(mean + u @ loadings.T + noise)
         sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
         drawn = space.moved(estimate, value * sizes)
         yield drawn if space.long is None else np.where(space.long, np.clip(drawn, *space.seen_range), drawn)
+
+
+class _Predictive(NamedTuple):
+    """Means and standard deviations, (members, n, p), of the values of inliers under each member of `weights`."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def of(cls, space: ModelSpace, entries: Entries, members: list[MemberRows]) -> _Predictive:
+        """Those at all places of rows, which have the posteriors of `members`."""
+        n, p = entries.shape
+        means, variances = np.empty((2, len(members), n, p))
+        for lo, hi in _parts(0, n, space):
+            indptr, cols = np.arange(hi - lo + 1) * p, np.tile(np.arange(p, dtype=np.int32), hi - lo)
+            where = Table(indptr.astype(np.int32), cols, np.zeros(len(cols)), (hi - lo, p))
+            for m, member in enumerate(space.posteriors(space.table(entries, lo, hi))):
+                means[m, lo:hi], variances[m, lo:hi] = (part.reshape(-1, p) for part in _moments(member, where))
+        for variance, (columns, _, rows) in zip(variances, members, strict=True):
+            own = np.ones(n) if rows.noise is None else rows.noise
+            variance += own[:, None] * columns.law.inlier_variances / space.usual_weight
+        return cls(space.weights, means, np.sqrt(variances))
+
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """Standard normal scores of values (n, p): where they are in the mixture of the members."""
+        below = np.tensordot(self.weights, ndtr((values - self.means) / self.deviations), axes=1)
+        return ndtri(np.clip(below, _LEAST_TAIL, 1.0 - _LEAST_TAIL))
 
 
 def gross_probability(space: ModelSpace, entries: Entries, *, n_jobs: int | None = None) -> np.ndarray:

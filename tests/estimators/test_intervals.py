@@ -446,7 +446,7 @@ def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape, mea
     drawn = model.sample_imputations(data, 500, random_state=0)[:, np.isnan(data)]
     for coverage in (0.5, 0.9):
         low, high = (end[np.isnan(data)] for end in model.predict_interval(data, coverage))
-        assert_allclose(np.mean((low <= drawn) & (drawn <= high)), coverage, atol=0.12)
+        assert_allclose(np.mean((low <= drawn) & (drawn <= high)), coverage, atol=0.04)
 
 
 def test_rows_that_are_not_identifiable_are_not_flagged_when_they_come_again():
