@@ -88,7 +88,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
     n_components_ : int
         Number of components kept.
     n_samples_ : int
-        Number of rows fitted.
+        Number of rows fitted; with `sample_weight`, the sum of the weights.
     {rank_}
     {outliers_matrix}
     {scale_}
@@ -269,7 +269,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
                 f"sample_weight says how often each row counts. It sums to {n_rows:.3g}, but a variance needs at least "
                 f"{_FEWEST_ROWS} rows. Multiply weights that sum to one by the number of rows."
             )
-        options = self._options(entries.shape, len(rows.seen.y))
+        options = replace(self._options(entries.shape, len(rows.seen.y)), may_bend=True)
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             _, found, seen, result = self._fit_matrix(rows, options, init)

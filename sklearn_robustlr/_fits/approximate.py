@@ -98,7 +98,8 @@ class LazyModel:
     def _first(self) -> FirstAverage | None:
         """What is fitted first; None without the stages after the sub-gradient method, or for extreme sizes."""
         options = self._options
-        return FirstAverage.fit(self._entries, options.rank, self._descend) if options.polish else None
+        rank = options.rank if options.is_told else None  # one that is loose bounds components, not the table
+        return FirstAverage.fit(self._entries, rank, self._descend) if options.polish else None
 
     @cached_property
     def averaged(self) -> Averaged | None:
@@ -109,7 +110,7 @@ class LazyModel:
     def best(self) -> Averaged | None:
         """The model, in bent units where it is better in these; None where there is none."""
         options, first = self._options, self._first
-        if first is None or not options.may_bend or options.rank is not None:
+        if first is None or not options.may_bend or options.is_told:
             return self.averaged
         bent = first.in_best_units()
         return self.averaged if bent is first else bent.finish(count_threads(options.n_jobs))
@@ -300,10 +301,14 @@ def as_fit(
     Where its rank is not sharp, estimates of a column are held to the range of what is seen. If a `regression` is
     given, it is that of all rows on `space`, which is blind to such columns already.
     """
-    dtype = entries.dtype
+    dtype, noise_of_rows = entries.dtype, np.ones(entries.shape[0])
     if regression is None:
         space = space.blind(space.unknown(entries))
-        regression = space.regress(entries, n_jobs=options.n_jobs, residual=True)
+
+        def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
+            noise_of_rows[lo:hi] = space.noise_of_rows(members)
+
+        regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, visit=keep)
     if not space.is_sharp:
         space = space.within(entries, regression.beyond)
     if space.long is None:
@@ -315,6 +320,7 @@ def as_fit(
     u, s, v = u[:, kept], s[kept], v[:, kept]
     space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
     scale = float(np.linalg.norm(space.noise / space.noise.max()) / np.sqrt(len(space.noise)) * space.noise.max())
+    scale *= float(np.sqrt(np.median(noise_of_rows)))
     found = replace(
         fit,
         left=u.astype(dtype),

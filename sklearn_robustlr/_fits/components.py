@@ -18,10 +18,12 @@ from .._rows.regression import RowSpace
 from .._selection.evidence import least_value
 from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
-from .._utils.rules import rounding_share
+from .._utils.rules import SMALL_GAP, rounding_share
 from .matrix import MatrixFit
 
 # Rounds of subspace iteration. Of tables of 30 and 60 rows, 200 columns and rank 10, half of the entries missing, the
+# Directions that are alike are a third of those that are left at most: the last ones of noise differ by such gaps.
+_ALIKE = 3
 # ten leading variances are then exact to rounding (with one round to 3e-6), those of the noise to 9 %.
 _ROUNDS = 8
 
@@ -276,14 +278,24 @@ def _count_directions(power: np.ndarray, n: float) -> int:
 
     The largest eigenvalue of noise of variance s^2 in p columns is s^2 (1 + sqrt(p / n))^2, up to chance (S. Kritchman
     and B. Nadler, "Determining the number of components in a factor model from limited noisy data", Chemometrics and
-    Intelligent Laboratory Systems 94, 2008).
+    Intelligent Laboratory Systems 94, 2008). Several that are alike hide one another, for each is in the mean that the
+    others are compared with: the last one before a gap may stand out where the first does not.
     """
+
+    def stands_out(k: int) -> bool:
+        rest = power[k:]
+        return bool(rest[0] > np.mean(rest) * (1.0 + np.sqrt(len(rest) / n)) ** 2)
+
     k = 0
     while k + 1 < len(power):
-        rest = power[k:]
-        if rest[0] <= np.mean(rest) * (1.0 + np.sqrt(len(rest) / n)) ** 2:
+        alike = range(k + 1, k + (len(power) - k) // _ALIKE)
+        last = next((j for j in alike if power[j] > SMALL_GAP * power[j + 1] and stands_out(j)), None)
+        if stands_out(k):
+            k += 1
+        elif last is not None:
+            k = last + 1
+        else:
             break
-        k += 1
     return max(k, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from .._model.sums import TableSums, refine, sum_rows
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
-from .._utils.rules import are_more
 from .._utils.values import Options, StopReason, Verdict
 from .components import Components, RepairedRows, principal_components
 from .matrix import MatrixFit, fit_matrix
@@ -27,6 +26,8 @@ _KEPT, _KEPT_ROWS = 250_000, 200
 _ROUNDING = 32.0 * float(np.finfo(np.float64).eps)
 # Weight below which a row that has been forgotten is not kept.
 _FORGOTTEN = 1e-3
+# Standard deviations by which gross errors may be more than is usual.
+_BY_CHANCE = 5.0
 # Parts of the rows that are kept after each of which what is left of them is looked at: each look takes as long as that
 # many batches do.
 _LOOKS = 8
@@ -36,11 +37,11 @@ _LOOKS = 8
 class RunningFit:
     """The fit of a sample of rows, its space as all rows refine it, and sums over all rows.
 
-    `sample` is the fit without what it has of single rows, `expected` the share of gross errors in it.
+    `sample` is the fit without what it has of single rows, `expected` the share of gross errors in each column of it.
     """
 
     sample: LowRankFit
-    expected: float
+    expected: np.ndarray
     expected_error: np.ndarray
     undetermined_columns: np.ndarray
     space: RowSpace | ModelSpace
@@ -60,7 +61,7 @@ class RunningFit:
         fit = replace(sample.fit, left=sample.fit.left[:0], outliers=np.zeros(0, dtype=bool))
         told = sample.expected_error, sample.undetermined_columns
         by_least_squares = isinstance(sample.space, RowSpace)
-        return cls(fit, part.sums.share, *told, space, by_least_squares, part, entries.dtype)
+        return cls(fit, part.sums.shares, *told, space, by_least_squares, part, entries.dtype)
 
     @property
     def sums(self) -> TableSums:
@@ -86,12 +87,25 @@ class RunningFit:
     @property
     def verdict(self) -> Verdict:
         """That of the sample, if the other rows are like it."""
-        verdict, share = self.sample.verdict, self.sums.share
-        if verdict.converged and are_more(share, self.expected):
-            first = f"but only {self.expected:.1%} of those of the rows that were fitted first"
-            message = f"{share:.1%} of all entries are gross errors, {first}"
+        verdict, sums = self.sample.verdict, self.sums
+        others = self.has_more_errors(sums.beyond, sums.seen)
+        if verdict.converged and others.any():
+            j = int(np.argmax(np.where(others, sums.shares - self.expected, -1.0)))
+            first = f"but only {self.expected[j]:.1%} of those of the rows that were fitted first"
+            message = f"{sums.shares[j]:.1%} of the entries of column {j} are gross errors, {first}"
             return Verdict(StopReason.UNEXPLAINED, message)
         return verdict
+
+    def has_more_errors(self, beyond: np.ndarray, seen: np.ndarray, *, anywhere: bool = False) -> np.ndarray:
+        """Mask of the columns with more gross errors, `beyond` of those that are `seen`, than fitted rows have.
+
+        That is all, if there are more in all together, and else those in which there are more beyond chance than fitted
+        rows have there, or have `anywhere`.
+        """
+        usual = (np.minimum(self.expected, np.median(self.expected)) if anywhere else self.expected) * seen
+        if beyond.sum() > _most_errors(usual.sum(), seen.sum()):
+            return np.ones(len(seen), dtype=bool)
+        return np.asarray(beyond > _most_errors(usual, seen))
 
     @cached_property
     def _triplets(self) -> tuple[np.ndarray, np.ndarray]:
@@ -240,12 +254,13 @@ class Stream:
         """From rows that are fitted, the last of `n_seen` where there were more."""
         n_seen = n_seen or rows.shape[0]
         most = _most_rows(rows.shape[1], forgetting)
-        rows = rows.last(most)
+        rows = rows.last(most).copied()  # a caller may use the memory of a batch again
         weighted = rows.counting(_fading(rows.shape[0], forgetting))
         if not len(rows.y):
             raise ValueError(f"X has no observed entry: all {rows.shape[0]} x {rows.shape[1]} values are missing.")
         if options.rank is not None:
             options = replace(options, rank=min(options.rank, *rows.shape))
+        options = replace(options, meter=options.meter.of(len(rows.y)))
         running = RunningFit.begin(fit_matrix(weighted, options), weighted, repairs=repairs)
         next_fit, next_look = min(n_seen + n_seen // 2 + 1, max(most, n_seen + 1)), n_seen + max(most // _LOOKS, 1)
         return cls(rows, n_seen, running, next_fit, next_look, n_seen)
@@ -254,8 +269,8 @@ class Stream:
         """With one more batch."""
         most = _most_rows(batch.shape[1], forgetting)
         rows, n_seen = self.rows.followed_by(batch).last(most), self.n_seen + batch.shape[0]
-        again = self.next_fit <= n_seen <= 2 * most and self.next_fit <= most
-        looks = n_seen >= self.next_look
+        again = self.next_fit <= n_seen <= 2 * most and self.next_fit <= most and len(rows.y) > 0
+        looks = n_seen >= self.next_look and len(rows.y) > 0
         running = self.running
         if not again:
             faded = batch.counting(_fading(batch.shape[0], forgetting))
@@ -264,6 +279,12 @@ class Stream:
             return self.begin(rows, options, forgetting, repairs=repairs, n_seen=n_seen)
         next_look = n_seen + max(most // _LOOKS, 1) if looks else self.next_look
         return replace(self, rows=rows, n_seen=n_seen, running=running, next_look=next_look)
+
+
+def _most_errors(usual: Any, seen: Any) -> Any:
+    """Most gross errors of so many entries, up to chance, where so many are usual."""
+    slack = 1.2 * usual + 0.02 * seen
+    return slack + _BY_CHANCE * np.sqrt(slack)
 
 
 def _fading(n: int, forgetting: float) -> np.ndarray | None:
@@ -278,10 +299,15 @@ def _most_rows(p: int, forgetting: float) -> int:
 
 
 def _is_other(running: RunningFit, rows: Entries, are_new: bool) -> bool:
-    """Whether rows have more gross errors than those that were fitted, or all new ones something more in common."""
+    """Whether rows have more gross errors than those that were fitted, or all new ones something more in common.
+
+    Errors are counted in each column, too: of many, one that is another from some row on is a small part of all. The
+    rows of its change may have been fitted, and most of it taken for errors.
+    """
     space = running.space
     regression = space.regress(rows, n_jobs=1, threshold=running.threshold)
-    if are_more(float(np.mean(regression.beyond)), running.expected):
+    beyond, seen = (np.bincount(rows.cols[part], minlength=rows.shape[1]) for part in (regression.beyond, slice(None)))
+    if running.has_more_errors(beyond, seen, anywhere=are_new).any():
         return True
     if isinstance(space, RowSpace) or not are_new:
         return False

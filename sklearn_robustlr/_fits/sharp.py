@@ -193,7 +193,8 @@ class SharpColumns:
 class _Looked:
     """Some of many entries of a matrix, and what a fit of all leaves of them, in double precision.
 
-    `alone` is the share of an entry of each column that the other columns tell: one minus the leverage.
+    `alone` is the share of an entry of each column that the other columns tell: one minus the leverage; `alone_in_rows`
+    is that of an entry of each row that the other rows tell.
     """
 
     rows: np.ndarray
@@ -201,6 +202,7 @@ class _Looked:
     y: np.ndarray
     rest: np.ndarray
     alone: np.ndarray
+    alone_in_rows: np.ndarray
 
     @classmethod
     def at(cls, entries: Entries, fit: LowRankFit) -> _Looked:
@@ -210,9 +212,12 @@ class _Looked:
         some = entries if rows.all() else entries.part(rows, np.ones(p, dtype=bool))
         y, cols = some.y.astype(np.float64), some.cols
         fitted = np.einsum("pk,pk->p", fit.factors.left[rows][some.rows], fit.right[cols], dtype=np.float64)
-        alone = np.maximum(1.0 - np.sum(fit.right.astype(np.float64) ** 2, axis=1), _LEAST_ALONE)
+        alone, in_rows = (
+            np.maximum(1.0 - np.sum(part.astype(np.float64) ** 2, axis=1), _LEAST_ALONE)
+            for part in (fit.right, fit.left[rows])
+        )
         with np.errstate(over="ignore"):  # where errors are the largest numbers
-            return cls(some.rows, cols, y, np.abs(fitted - y), alone)
+            return cls(some.rows, cols, y, np.abs(fitted - y), alone, in_rows)
 
 
 class Explained(NamedTuple):
@@ -303,7 +308,7 @@ class OwnNoise(NamedTuple):
             return None
         looked, p = _Looked.at(entries, fit), entries.shape[1]
         with np.errstate(over="ignore"):  # beside extreme errors
-            rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols]))
+            rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols] * looked.alone_in_rows[looked.rows]))
         rest = np.clip(rest, -_LARGEST, _LARGEST)
         of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
         if of_rows.is_own:

@@ -133,6 +133,10 @@ class FirstAverage:
     ) -> FirstAverage:
         """That of samples."""
         fitter, robust = _fit_robust(samples.block, most, grows=grows)
+        again = fitter.samples.expecting_errors(robust.columns)
+        if again is not fitter.samples:
+            samples = again if samples.block is samples else samples
+            fitter, robust = _fit_robust(again, most, grows=grows)
         return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
 
     def in_best_units(self) -> FirstAverage:

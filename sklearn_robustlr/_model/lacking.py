@@ -12,6 +12,7 @@ from .._utils.linalg import roots_of
 from .posterior import moments
 from .space import MemberRows, ModelSpace
 from .table import Table
+from .tails import slope
 
 # Multiplications that covariances of all columns may take: of more rows, evenly spaced ones stand for all. Of 6000 x
 # 200 so many take a tenth of the fit at most.
@@ -21,12 +22,16 @@ _BLOCK = 4_000_000
 
 
 class _Block(NamedTuple):
-    """A member's posterior of some rows, the weight of the member, that of each row, and which entries are replaced."""
+    """A member's posterior of some rows, the weight of the member, that of each row, and which entries are replaced.
+
+    `slopes` (n, p) are what these change by in straight units where they do in bent ones.
+    """
 
     member: MemberRows
     share: float
     weight: np.ndarray
     replaced: np.ndarray
+    slopes: np.ndarray
 
 
 def lacking_products(space: ModelSpace, entries: Entries, replaced: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -41,7 +46,7 @@ def lacking_products(space: ModelSpace, entries: Entries, replaced: np.ndarray, 
     for block in _blocks(space, entries, replaced, weight, step):
         columns, _, rows = block.member
         spread = columns.loadings @ roots_of(rows.covariances)
-        spread *= np.sqrt(block.share * block.weight)[:, None, None] * block.replaced[:, :, None]
+        spread *= np.sqrt(block.share * block.weight)[:, None, None] * (block.replaced * block.slopes)[:, :, None]
         flat = spread.transpose(1, 0, 2).reshape(p, -1)
         total += flat @ flat.T
         rest = _variances(block) - np.einsum("ijk,ijk->ij", spread, spread)
@@ -75,8 +80,20 @@ def _blocks(
         lost[part.rows[kept], part.cols[kept]] = False
         lost[:, unknown] = False
         table = space.table(space.measured(part), 0, part.shape[0])
-        for share, member in zip(space.weights, space.posteriors(table), strict=True):
-            yield _Block(member, float(share), weight[mask], lost)
+        members = space.posteriors(table)
+        slopes = _slopes(space, members)
+        for share, member in zip(space.weights, members, strict=True):
+            yield _Block(member, float(share), weight[mask], lost, slopes)
+
+
+def _slopes(space: ModelSpace, members: list[MemberRows]) -> np.ndarray:
+    """What estimates of rows change by in straight units where they do in bent ones."""
+    n, p = members[0].table.shape
+    if space.long is None:
+        return np.ones((n, p))
+    means = [m.rows.means @ m.columns.loadings.T + m.columns.mean for m in members]
+    even = sum(weight * mean for weight, mean in zip(space.weights, means, strict=True))
+    return slope(space.held(even), space.long)
 
 
 def _variances(block: _Block) -> np.ndarray:
@@ -92,4 +109,4 @@ def _variances(block: _Block) -> np.ndarray:
     variance = moments(rows, columns, every)[1].reshape(n, p)
     noise = np.ones(n) if rows.noise is None else rows.noise
     variance += columns.law.inlier_variances * noise[:, None]
-    return variance * block.replaced * (block.share * block.weight)[:, None]
+    return variance * block.slopes**2 * block.replaced * (block.share * block.weight)[:, None]

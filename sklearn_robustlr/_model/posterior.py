@@ -32,6 +32,8 @@ _COLD = 0.1
 # Sweeps in which a robust law is cooled for rows. Of nine real tables with five kinds of damage the error is 0.999 of
 # that of exact sweeps, 1.000 with six (at worst 1.07).
 _COOLING = 8
+# Standard deviations by which the number of errors in a column may exceed what is expected.
+_BY_CHANCE = 3.0
 #: Precision of the prior while directions are free.
 FLAT = 1e-9
 
@@ -100,7 +102,8 @@ def columns_of(table: Table, left: np.ndarray, right: np.ndarray, k: int) -> Col
 def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndarray, robust: bool) -> Columns:
     """Columns of which nothing is known but an estimate u loadings^T + mean: the noise is what that leaves.
 
-    Where most values of a column are the same, the others may be far from it, and begin with a noise of their own.
+    Where most values of a column are the same, the others may be far from it, and begin with a noise of their own: that
+    of those that are left beside the largest, as many as errors there may be.
     """
     p, k = loadings.shape
     residual = table.values - mean[table.cols] - np.einsum("pk,pk->p", u[table.rows], loadings[table.cols])
@@ -108,7 +111,11 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
     apart = np.ones(len(size), dtype=bool) if table.tied is None else ~table.tied
     scale = np.full(p, max(float(np.median(size[apart])) / NORMAL_MEDIAN, 1e-3))
     for j in np.unique(table.cols[~apart]):
-        scale[j] = max(scale[j], float(np.median(size[(table.cols == j) & apart])) / NORMAL_MEDIAN)
+        own, others = table.cols == j, np.sort(size[(table.cols == j) & apart])
+        if table.errors is not None:
+            expected = table.errors[j] * np.count_nonzero(own)
+            others = others[: max(len(others) - int(expected + _BY_CHANCE * np.sqrt(expected)), 0)]
+        scale[j] = max(scale[j], float(np.median(others)) / NORMAL_MEDIAN if len(others) else 0.0)
     if not robust:
         scale *= _COLD
     return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(scale**2, robust))

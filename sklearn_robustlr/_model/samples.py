@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import pdtr
 
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import own_random
 from ..metrics import median
 from .growth import ENOUGH
+from .posterior import Columns, regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 from .tails import are_long, bend, straighten
@@ -31,6 +33,8 @@ _FENCE = 3.0
 # Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
 # how often they are drawn at most.
 _CHANCE, _DRAWS = 6.0, 4
+# Probability of so few errors in a column below which that is no chance.
+_TOO_FEW = 1e-3
 # Multiplications that the decomposition of all estimates may take: of 100,000 x 50 numbers it is an eighth of this.
 _MOST_WORK = 2e9
 # Sizes whose squares are numbers.
@@ -131,7 +135,7 @@ class Samples:
     """Entries of some `rows` of a matrix, a mask, and of `more_rows`, the same or more; none has a stuck value.
 
     `held` masks those of the first that are held out. Of a wide matrix they are in some of the `columns`, a mask: laws
-    are fitted to these at first.
+    are fitted to these at first. `errors` are shares of errors that are expected in columns (None: of none).
     """
 
     units: Units
@@ -142,6 +146,7 @@ class Samples:
     more: Entries
     stuck: StuckValues
     held: np.ndarray
+    errors: np.ndarray | None = None
 
     @classmethod
     def of(cls, entries: Entries, most: int) -> Samples | None:
@@ -219,7 +224,7 @@ class Samples:
     @cached_property
     def table(self) -> Table:
         """The first ones."""
-        return self.units.table(self.entries)
+        return self.units.table(self.entries).expecting(self.errors)
 
     @cached_property
     def train(self) -> Table:
@@ -261,7 +266,25 @@ class Samples:
             return self.train
         seen = np.ones(len(self.more.y), dtype=bool)
         seen[np.repeat(self.rows[self.more_rows], np.diff(self.more.indptr))] = ~self.held
-        return self.units.table(self.more).subset(seen)
+        return self.units.table(self.more).expecting(self.errors).subset(seen)
+
+    def expecting_errors(self, columns: Columns) -> Samples:
+        """The same where errors, as many as in the others, are expected in columns that have taken theirs for noise.
+
+        Those are columns of which most values are the same, by these `columns` of a robust law: the noise of the others
+        may be that of the errors among them. Errors come about as often in all columns, unless by chance.
+        """
+        table = self.train
+        if table.tied is None:
+            return self
+        n, ties, found = (
+            np.bincount(table.cols, part, table.shape[1])
+            for part in (np.ones(len(table.cols)), table.tied, regress(table, columns).gross)
+        )
+        share = found[ties == 0].sum() / max(n[ties == 0].sum(), 1.0)
+        are_many, are_more = (pdtr(np.floor(count), share * n) >= _TOO_FEW for count in (found, n - ties))
+        hidden = (ties > 0) & ~are_many & are_more
+        return replace(self, errors=np.where(hidden, share, 0.0)) if hidden.any() else self
 
 
 def _hold_out(values: np.ndarray) -> np.ndarray:

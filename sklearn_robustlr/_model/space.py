@@ -382,9 +382,17 @@ class ModelSpace:
         return self.low, self.high
 
 
-def range_without(entries: Entries, gross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest entry of each column without gross errors, a mask, that are far beyond the others."""
+def range_without(
+    entries: Entries, gross: np.ndarray, others: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest entry of each column without gross errors, a mask, that are far beyond the others.
+
+    `others` are the least and the largest of entries of other rows: of few rows, all may be errors.
+    """
     low, high = entries.subset(~gross).extremes()
+    if others is not None:
+        told = others[0] < others[1]
+        low, high = np.minimum(low, others[0], out=low, where=told), np.maximum(high, others[1], out=high, where=told)
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
         far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])

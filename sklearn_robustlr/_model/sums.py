@@ -58,9 +58,10 @@ class TableSums:
     beyond: np.ndarray
 
     @property
-    def share(self) -> float:
-        """Share of gross errors."""
-        return float(self.beyond.sum() / max(self.seen.sum(), 1.0))
+    def shares(self) -> np.ndarray:
+        """Share of gross errors in each column; in one that is not seen, that in all."""
+        usual = self.beyond.sum() / max(self.seen.sum(), 1.0)
+        return np.divide(self.beyond, self.seen, out=np.full(len(self.seen), usual), where=self.seen > 0.0)
 
     def plus(self, other: TableSums) -> TableSums:
         """The sums over both."""
@@ -108,7 +109,8 @@ def sum_rows(space: RowSpace | ModelSpace, entries: Entries, *, threshold: float
         regression = space.regress(entries, n_jobs=1, visit=visit)
     else:
         regression = space.regress(entries, n_jobs=1, threshold=threshold)
-    low, high = range_without(entries, regression.beyond)
+    others = (space.low, space.high) if isinstance(space, ModelSpace) else None
+    low, high = range_without(entries, regression.beyond, others)
     count = np.ones(n) if entries.row_weight is None else entries.row_weight
     x, of_entry = regression.factors, count[entries.rows]
     sums = TableSums(

@@ -39,9 +39,11 @@ class Table:
 
     `weight` is the relative precision of each entry, where that is known, `row_weight` how often each row counts where
     that is not once. `noise_of_rows` are the noise variances of rows that the former have in them, where they differ.
+    `errors` are shares of gross errors that are expected in columns, beside the most frequent value (None: of none).
     """
 
     noise_of_rows: np.ndarray | None = None
+    errors: np.ndarray | None = None
 
     def __init__(
         self,
@@ -188,7 +190,16 @@ class Table:
         """The entries of a mask."""
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         weight = None if self.weight is None else self.weight[keep]
-        return Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
+        found = Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
+        return found.expecting(self.errors)
+
+    def expecting(self, errors: np.ndarray | None) -> Table:
+        """The same entries, where such shares of errors are expected."""
+        if errors is None:
+            return self
+        found = copy(self)
+        found.errors = errors
+        return found
 
     def of_rows(self, keep: np.ndarray) -> Table:
         """The rows of a mask alone."""
@@ -201,7 +212,7 @@ class Table:
 
     def with_values(self, values: np.ndarray) -> Table:
         """The same places with other values."""
-        return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight)
+        return Table(self.indptr, self.cols, values, self.shape, self.weight, self.row_weight).expecting(self.errors)
 
     def sparse(self) -> sparse.csr_matrix:
         """The matrix, zero where nothing is observed."""

@@ -27,6 +27,10 @@ class Meter:
         """The meter of another start."""
         return Meter(self.most, self.size)
 
+    def of(self, size: int) -> Meter:
+        """The meter of other measurements."""
+        return Meter(self.most, size)
+
     def add(self, n_iter: float, size: int | None = None, rank: float = 0.0) -> None:
         """Count iterations on so many of the measurements (None: on all), of so many multiplications for each."""
         self.spent += n_iter if size is None else n_iter * min(size / self.size, 1.0)

@@ -73,3 +73,31 @@ def test_bad_parameters_of_pca(noiseless, pca):
         pca.inverse_transform(np.ones((2, 4)))
     with pytest.raises(NotFittedError):
         RobustPCA().inverse_transform(np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(("n", "p", "k"), [(16, 400, 4), (20, 300, 5)])
+def test_components_that_are_alike_are_all_kept(n, p, k):
+    """Each raised the mean that the others are compared with, and one was left."""
+    rng = np.random.RandomState(0)
+    rows = rng.standard_normal((n, n))
+    left = np.linalg.svd(rows - rows.mean(axis=0))[0][:, : n - 1]
+    right = np.linalg.qr(rng.standard_normal((p, n - 1)))[0]
+    sizes = np.append(np.ones(k), 0.12 / np.arange(1, n - k)) * np.sqrt(n * p)
+    data = (left * sizes) @ right.T + 0.05 * rng.standard_normal((n, p))
+    variances = PCA().fit(data).explained_variance_
+    assert variances[0] < 1.01 * variances[k - 1] and variances[k - 1] > 60.0 * variances[k]
+    assert RobustPCA().fit(data).n_components_ >= k
+
+
+def test_long_tails_are_no_errors():
+    """They were in the units of the data, and as many components as are asked for bounded the model of the table."""
+    rng = np.random.RandomState(0)
+    logs = rng.standard_normal((300, 3)) @ (rng.standard_normal((3, 14)) * [[0.9], [0.6], [0.4]])
+    clean = np.exp(logs + 0.1 * rng.standard_normal(logs.shape))
+    clean = (clean - clean.mean(axis=0)) / clean.std(axis=0)
+    wrong = rng.uniform(size=clean.shape) < 0.02
+    data = np.where(wrong, clean + 20.0 * rng.choice([-1.0, 1.0], clean.shape), clean)
+    robust, told = RobustPCA(3).fit(data), PCA(3).fit(clean)
+    held = np.var((clean - clean.mean(axis=0)) @ robust.components_.T, axis=0).sum() / told.explained_variance_.sum()
+    assert held > 0.96
+    assert robust.outliers_[wrong].mean() > 0.9 and robust.outliers_[~wrong].mean() < 0.02

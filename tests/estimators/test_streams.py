@@ -273,3 +273,63 @@ def test_the_range_of_a_stream_is_without_gross_errors():
     new[rng.uniform(size=new.shape) < 0.5] = np.nan
     stream = RobustMatrixCompletion(replace="all").partial_fit(data)
     assert (stream.transform(new) <= load_iris().data.max(axis=0)).all()
+
+
+def test_the_range_of_a_stream_is_without_a_gross_error_that_comes_alone():
+    """A row alone has no inlier of the column to compare its error with, but the rows before it have."""
+    data = load_iris().data[np.random.RandomState(0).permutation(150)]
+    stream = RobustMatrixCompletion(replace="all").partial_fit(data[:100])
+    wrong = data[100].copy()
+    wrong[2] = 500.0
+    stream.partial_fit(wrong[None])
+    assert stream.outliers_[0, 2]
+    new = 2.0 * data
+    new[:, 2] = np.nan
+    assert stream.transform(new)[:, 2].max() <= data[:100, 2].max()
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.0])
+def test_a_column_that_is_another_from_some_row_on_is_learnt(noise):
+    """One of sixty is a small part of all entries: all its readings were errors for good."""
+    rng = np.random.RandomState(2)
+    space = np.linalg.qr(rng.standard_normal((60, 60)))[0][:, :3] * np.sqrt(60)
+
+    def batch(shift, n=50):
+        clean = rng.standard_normal((n, 3)) @ space.T + 2.0
+        clean[:, 5] += shift
+        data = clean + noise * rng.standard_normal(clean.shape)
+        wrong = rng.uniform(size=data.shape) < 0.05
+        data[wrong] += 10.0 * rng.standard_normal(wrong.sum())
+        data[rng.uniform(size=data.shape) < 0.1] = np.nan
+        return clean, data
+
+    stream = RobustMatrixCompletion(forgetting=0.98)
+    for shift in [0.0] * 10 + [20.0] * 24:
+        stream.partial_fit(batch(shift)[1])
+    clean, data = batch(20.0, 300)
+    data[:, 5] = np.nan
+    assert stream.converged_
+    assert np.sqrt(np.mean((stream.transform(data) - clean)[:, 5] ** 2)) < noise + 1e-6
+    assert stream.outliers_[:, 5].mean() < 0.2
+
+
+def test_the_memory_of_a_batch_may_be_used_again():
+    rng = np.random.RandomState(0)
+    data = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 20)) + 0.1 * rng.standard_normal((60, 20))
+    buffer, one, other = data[:30].copy(), RobustPCA(), RobustPCA()
+    one.partial_fit(buffer)
+    buffer[:] = data[30:]
+    one.partial_fit(buffer)
+    other.partial_fit(data[:30].copy()).partial_fit(data[30:].copy())
+    assert_allclose(one.explained_variance_, other.explained_variance_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("forgetting", [0.9, 1.0])
+def test_a_stream_goes_on_where_all_is_missing_for_a_while(forgetting):
+    """The rows that are kept have nothing then: the fit before them stays."""
+    _, data = rows(loadings("sharp", 12), 300, 0)
+    stream = RobustMatrixCompletion(forgetting=forgetting).partial_fit(data[:200])
+    for _ in range(10):
+        stream.partial_fit(np.full((40, 12), np.nan))
+    stream.partial_fit(data[200:])
+    assert np.isfinite(stream.transform(data[200:])).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
@@ -266,3 +266,30 @@ def test_a_switch_beside_a_sensor_log_with_spikes_is_left_alone():
     model = RobustMatrixCompletion().fit(data)
     assert not model.outliers_[:, -1].any()
     assert model.outliers_[:, :-1][spikes & np.isfinite(data[:, :-1])].mean() > 0.99
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+@pytest.mark.parametrize("kind", ["one value", "many values"])
+def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
+    """They were the noise of these pixels, and the leading components of all."""
+    X = load_digits().data[:600]
+    rng = np.random.RandomState(0)
+    wrong = rng.uniform(size=X.shape) < share
+    data = np.where(wrong, 80.0 if kind == "one value" else rng.uniform(60.0, 100.0, X.shape), X)
+    robust = RobustPCA(10).fit(data)
+    assert robust.outliers_[wrong].mean() > 0.97 and robust.outliers_[~wrong].mean() < 0.02
+    told = PCA(10).fit(X)
+    held = np.var((X - X.mean(axis=0)) @ robust.components_.T, axis=0).sum() / told.explained_variance_.sum()
+    assert held > 0.95
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rare_values_are_no_errors_where_others_have_few():
+    """One of ten, and one of fifty, beside a sharp rank with a few gross errors."""
+    rng = np.random.RandomState(0)
+    table = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 12)) + 0.3 * rng.standard_normal((400, 12))
+    wrong = rng.uniform(size=table.shape) < 0.005
+    table[wrong] += 30.0
+    rare = rng.uniform(size=(400, 2)) < [0.1, 0.02]
+    model = RobustMatrixCompletion().fit(np.column_stack([table, rare]))
+    assert not model.outliers_[:, -2:].any() and model.outliers_[:, :-2][wrong].all()

@@ -385,3 +385,16 @@ def test_rows_have_one_noise_where_errors_differ():
     assert model.stop_reason_ == "noisy" and model.rank_ == 3
     assert model.outliers_[wrong].mean() > 0.75
     assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 0.06
+
+
+@pytest.mark.parametrize("p", [500, 2000])
+def test_the_noise_of_few_rows_is_that_of_their_entries(p):
+    """What the other rows tell of a column was forgotten: rows seemed to have noise of their own, and more of it."""
+    rng = np.random.RandomState(1)
+    clean = rng.standard_normal((8, 2)) @ rng.standard_normal((2, p))
+    data = clean + 0.1 * rng.standard_normal(clean.shape)
+    data[rng.uniform(size=data.shape) < 0.1] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "noisy"
+    assert_allclose(model.scale_, 0.1, rtol=0.05)
+    assert_allclose(model.threshold_, 0.35, rtol=0.05)
