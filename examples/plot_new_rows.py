@@ -9,7 +9,7 @@ fitted again, and the other rows of the same batch do not matter.
 What to look at: missing values of new rows are filled as well as those of the rows that were fitted, and wrong values
 do not spoil the rest of their row as they do with other imputers. (The later samples happen to be easier: all imputers
 have smaller errors there.) Rows that are patched together from other rows have a
-low likelihood. What failed: one in eight of the slipped values is not found. A row of which hardly anything is known is
+low likelihood. What failed: one in seven of the slipped values is not found. A row of which hardly anything is known is
 filled with little more than the means of the columns; its intervals are accordingly wide.
 """
 

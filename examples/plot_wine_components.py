@@ -9,7 +9,7 @@ in training and in test, are made wrong by a factor of 100, as if units had been
 
 What to look at: the accuracy over five splits. Without errors all pipelines are about equally good; with errors PCA is
 no better than guessing. What failed: cutting off each column at 1.5 interquartile ranges beyond its quartiles, before
-PCA, is a simple remedy that does nearly as well, and slightly better where nothing is wrong.
+PCA, is a simple remedy that does nearly as well (0.86 instead of 0.92), and slightly better where nothing is wrong.
 """
 
 # %%

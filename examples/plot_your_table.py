@@ -11,7 +11,7 @@ mistake, and says how far each value that it fills in may be off. It also flags 
 published table, where other cars with engines as large weigh 4354 pounds and more. What failed: most of the other flags
 mark values that are right but rare, such as the power of pickup trucks and of the strongest engines, and a mileage of
 47. So read the flags before you let a fit replace anything (``replace="missing"`` keeps all observed values). The year
-of a car cannot be told from the other columns: the error is 0.99 times that of filling in the median.
+of a car cannot be told from the other columns: the error is 0.98 times that of filling in the median.
 """
 
 # %%

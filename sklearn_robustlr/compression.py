@@ -201,9 +201,11 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
             arrays = _write(model, state, dtype, int(block))
     added = _added(model, _read(arrays))
     if not (added <= _MOST_ADDED or allow_loss):
+        better = DTYPES[: DTYPES.index(dtype)]
+        bits = f"take more bits ({', '.join(map(repr, better))}), or set" if better else "set"
         raise ValueError(
-            f"dtype={dtype!r} changes the estimates by {added:.2g} of the noise, more than {_MOST_ADDED:g} of it: take "
-            f"more bits ({', '.join(map(repr, DTYPES))}), or set allow_loss=True."
+            f"dtype={dtype!r} changes the estimates by {added:.2g} of the noise, more than {_MOST_ADDED:g} of it: "
+            f"{bits} allow_loss=True. An exact fit has next to no noise to compare with."
         )
     return Stored(arrays, added)
 

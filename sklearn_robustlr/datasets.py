@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import brentq
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
@@ -256,9 +257,10 @@ def _rates(shape, observed, sampling, rng):
         return np.full(shape, float(observed))
     rows, cols = (4.0 ** rng.uniform(-0.5, 0.5, d) for d in shape)
     rate = np.outer(rows, cols)
-    for _ in range(20):  # clipping at 1 lowers the mean: rescale until it holds
-        rate = np.minimum(rate * (observed / rate.mean()), 1.0)
-    return rate
+    if observed >= 1.0:
+        return np.ones(shape)
+    most = 1.0 / rate.min()  # of all entries
+    return np.minimum(rate * brentq(lambda times: np.minimum(rate * times, 1.0).mean() - observed, 0.0, most), 1.0)
 
 
 def make_corrupted_matrix(

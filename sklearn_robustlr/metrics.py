@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Real
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import subspace_angles
 from sklearn.metrics import make_scorer
 from sklearn.pipeline import Pipeline
@@ -56,8 +57,17 @@ def relative_recovery_error(X_true, X_estimated):
     X_estimated = check_array(X_estimated, dtype=np.float64, input_name="X_estimated")
     if X_true.shape != X_estimated.shape:
         raise ValueError(f"X_true and X_estimated must have one shape, got {X_true.shape} and {X_estimated.shape}.")
-    norm = float(np.linalg.norm(X_true))
-    return float(np.linalg.norm(X_estimated - X_true)) / (norm or 1.0)
+    size = float(np.abs(X_true).max(initial=0.0))
+    if not size:
+        return _norm(X_estimated)
+    with np.errstate(over="ignore"):
+        return _norm(X_estimated / size - X_true / size) / _norm(X_true / size)
+
+
+def _norm(X):
+    """Frobenius norm, of numbers of any size."""
+    size = float(np.abs(X).max(initial=0.0))
+    return size * float(np.linalg.norm(X / size)) if 0.0 < size < np.inf else size
 
 
 def robust_r2_score(y_true, y_pred, sample_weight=None):
@@ -199,10 +209,10 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
 
     Parameters
     ----------
-    outliers_true : array-like of bool, any shape
-        True where a value is corrupted.
-    outliers_flagged : array-like of bool, same shape
-        True where a value was flagged.
+    outliers_true : {array-like, sparse matrix} of bool, any shape
+        True, or 1, where a value is corrupted.
+    outliers_flagged : {array-like, sparse matrix} of bool, same shape
+        True, or 1, where a value was flagged.
 
     Returns
     -------
@@ -214,7 +224,7 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a value is neither True (1) nor False (0).
 
     See Also
     --------
@@ -226,7 +236,7 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
     >>> outlier_precision_recall([True, True, False, False], [True, False, False, False])
     (1.0, 0.5)
     """
-    true, flagged = np.asarray(outliers_true, dtype=bool), np.asarray(outliers_flagged, dtype=bool)
+    true, flagged = _flags(outliers_true, "outliers_true"), _flags(outliers_flagged, "outliers_flagged")
     if true.shape != flagged.shape:
         raise ValueError(
             f"outliers_true and outliers_flagged must have one shape, got {true.shape} and {flagged.shape}."
@@ -235,6 +245,14 @@ def outlier_precision_recall(outliers_true, outliers_flagged):
     precision = hits / int(flagged.sum()) if flagged.any() else 1.0
     recall = hits / int(true.sum()) if true.any() else 1.0
     return precision, recall
+
+
+def _flags(values, name):
+    """Flags as an array of bool; a sparse matrix has False where it stores nothing."""
+    flags = values.toarray() if sparse.issparse(values) else np.asarray(values)
+    if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
+        raise ValueError(f"{name} must hold True and False (or 1 and 0), got values of type {flags.dtype}.")
+    return flags.astype(bool)
 
 
 def subspace_angle(A, B):
@@ -255,7 +273,7 @@ def subspace_angle(A, B):
     Raises
     ------
     ValueError
-        If the numbers of rows differ, or an entry is not finite.
+        If the numbers of rows differ, an entry is not finite, or all are zero.
 
     See Also
     --------
@@ -272,6 +290,9 @@ def subspace_angle(A, B):
     B = check_array(B, dtype=np.float64, input_name="B")
     if len(A) != len(B):
         raise ValueError(f"A and B must have the same number of rows, got {len(A)} and {len(B)}.")
+    for name, matrix in (("A", A), ("B", B)):
+        if not matrix.any():
+            raise ValueError(f"{name} must span a space, but all its entries are zero.")
     return float(np.max(subspace_angles(A, B)))
 
 

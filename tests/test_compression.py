@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.compression import compress, load
+from sklearn_robustlr.datasets import make_corrupted_matrix
 
 
 def drawn(n, seed, *, decays=False, noise=0.1, p=40):
@@ -159,3 +160,10 @@ def test_scores_of_an_exact_fit_allow_for_rounding(tmp_path):
     again = load(tmp_path / "model.npz")
     assert again.noise_variance_ >= again.scale_**2 > 0.0
     assert again.score(X) > 0.0
+
+
+def test_an_exact_fit_has_no_noise_to_compare_with():
+    problem = make_corrupted_matrix((60, 20), rank=2, outliers=0.0, random_state=0)
+    model = RobustMatrixCompletion().fit(problem.data)
+    with pytest.raises(ValueError, match=r"of it: set allow_loss=True\. An exact fit has next to no noise"):
+        compress(model, "float16")

@@ -156,3 +156,9 @@ def test_street_camera_refuses_other_contents_and_links_out_of_its_folder(tmp_pa
         inside = tmp_path / "link"
         inside.symlink_to(path.parent)  # the folder itself may be elsewhere
     assert_array_equal(datasets.fetch_street_camera(data_home=inside).frames, frames)
+
+
+@pytest.mark.parametrize("observed", [0.3, 0.95, 0.99, 1.0])
+def test_the_share_that_is_seen_is_as_asked(observed):
+    seen = make_corrupted_matrix((300, 300), observed=observed, sampling="uneven", random_state=0).observed
+    assert abs(seen.mean() - observed) < 0.003

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.linear_model import LinearRegression
 
 from sklearn_robustlr import metrics
@@ -92,3 +93,21 @@ def test_pass_at_k_refuses(arguments, message):
 def test_metrics_refuse(function, a, b):
     with pytest.raises(ValueError):
         function(a, b)
+
+
+def test_flags_may_be_sparse_and_must_be_flags():
+    true, flagged = np.eye(4, dtype=bool), sparse.csr_matrix(np.eye(4, dtype=bool))
+    assert metrics.outlier_precision_recall(sparse.csr_matrix(true), flagged) == (1.0, 1.0)
+    for wrong in (["False", "True"], [np.nan, 0.0], [2, 0]):
+        with pytest.raises(ValueError, match="outliers_true must hold True and False"):
+            metrics.outlier_precision_recall(wrong, [0, 1])
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1.0])
+def test_errors_of_numbers_of_any_size(size):
+    assert_allclose(metrics.relative_recovery_error([[size, size]], [[size, 0.0]]), np.sqrt(0.5))
+
+
+def test_a_matrix_of_zeros_spans_no_space():
+    with pytest.raises(ValueError, match="B must span a space"):
+        metrics.subspace_angle(np.eye(3), np.zeros((3, 1)))

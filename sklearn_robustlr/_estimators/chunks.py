@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted
 
 from .._fits.matrix import fit_matrix
@@ -139,6 +140,12 @@ def _apply(estimator: Any, name: str, X: Any, args: tuple, options: dict[str, An
 
     check_is_fitted(estimator)
     X = checked(X, estimator.n_features_in_, type(estimator).__name__)
+    own = getattr(estimator, "_sklearn_output_config", {}).get("transform") or get_config()["transform_output"]
+    if name == "transform" and own == "polars":
+        raise ValueError(
+            "The result of a dask array is a dask array, of which polars makes no data frame, as set_output asks for: "
+            "set transform='default', or 'pandas' for a result in memory."
+        )
     small = lean(estimator)
     # of one row, so that what is wrong is said now, and that the form of the result is known
     like = getattr(small, name)(np.zeros((1, X.shape[1]), X.dtype), *args, **options)

@@ -52,9 +52,10 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         Smallest and largest value that an estimate may have, for all columns or for each. `transform`, `fit_transform`
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
         None: if the fit is approximate or has not converged, estimates stay within the range of the values that `fit`
-        has seen in the column (widened to the other limit, where that is given), and ``max_value=np.inf`` lifts that
-        bound. A converged fit of a sharp rank has no bound, because estimates beyond the range are then right. The fit
-        does not depend on the limits; they are read whenever estimates are made.
+        has seen in the column, without gross errors that are far beyond the others (widened to the other limit, where
+        that is given), and ``max_value=np.inf`` lifts that bound. A converged fit of a sharp rank has no bound, because
+        estimates beyond the range are then right. The fit does not depend on the limits; they are read whenever
+        estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.

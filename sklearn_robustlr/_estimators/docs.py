@@ -118,8 +118,9 @@ _ENTRIES = {
             noise of the entry and is in units of the standard deviation of the column: 0 where the fit is exact, 1
             where it tells no more than the mean. For an approximate fit, the error is measured on held-out entries,
             except those that lie three or more standard deviations out and may be gross errors, and the standard
-            deviation is the robust one (median absolute deviation / 0.6745). For a fit with noise, the error follows
-            from the noise. NaN if the fit has not converged.""",
+            deviation is the robust one (median absolute deviation / 0.6745). Where columns are predicted nearly exactly
+            it may be several times too large. For a fit with noise, the error follows from the noise. NaN if the fit
+            has not converged.""",
     "converged_": """
         converged_ : bool
             Whether the fit is to be trusted. If not, a ConvergenceWarning from `fit` has said why, with figures.

@@ -66,6 +66,8 @@ class IntervalMixin(ImputerMixin):
         lost = np.zeros(p, dtype=bool)
         lost[self.undetermined_columns_] = True
         poor = ~self._space.is_identifiable(fit.met)
+        if lost.any():  # what a row has in columns that are not known tells nothing of the others
+            poor |= ~self._space.is_identifiable(np.bincount(entries.rows[~lost[entries.cols]], minlength=n))
         hopeless = poor[:, None] | lost if places is None else poor[places.rows] | lost[places.cols]
         for values in found:
             values[hopeless] = np.inf

@@ -310,11 +310,11 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
         if len(index) and result.has_core:  # without a core all are, and that has been said
             shown = index[:5] if name == "rows" or names is None else names[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
-            subject = f"{name} of X have" if len(index) > 1 else f"{name[:-1]} of X has"
+            subject = f"{len(index)} {name} of X are" if len(index) > 1 else f"1 {name[:-1]} of X is"
             warnings.warn(
-                f"{len(index)} {subject} too few inliers to be identifiable, nothing in common with the others, or as "
-                f"many entries of the other sign ({listed}). The estimates are from what entries there are, and from "
-                f"the other {name}: see undetermined_{name}_.",
+                f"{subject} not identifiable ({listed}): no observed value, too few inliers, nothing in common with "
+                f"the others, or as many entries of the other sign as of one. The estimates are from what values there "
+                f"are, and from the other {name}: see undetermined_{name}_.",
                 UserWarning,
                 stacklevel=USER + 1,
             )

@@ -371,8 +371,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return X @ self.coef_ if whole else self._features(X) @ self.singular_values_
 
     def _deviations(self, X):
-        """Standard errors of predictions; infinite for entries in rows or columns that the fit has not seen."""
-        std = np.full(X.shape[0], 0.0 if self.stop_reason_ == "exact" else np.inf)
+        """Standard errors of predictions; infinite where nothing is known of what they depend on."""
+        nothing = self.stop_reason_ == "exact" and self._errors is None  # the matrix is zero
+        std = np.full(X.shape[0], 0.0 if nothing else np.inf)
         if self.measurements == "entries" and self.row_ids_ is not None:
             X = Ids(self.row_ids_, self.column_ids_).places(X)
         known = (X >= 0).all(axis=1) if self.measurements == "entries" else np.ones(len(std), dtype=bool)

@@ -47,12 +47,18 @@ def check_integer(
     return number
 
 
-def check_real(name: str, value: Any, *, low: float = 0.0, high: float = np.inf, low_open: bool = False) -> float:
-    """Check a finite real parameter."""
+def check_real(
+    name: str, value: Any, *, low: float = 0.0, high: float | None = np.inf, low_open: bool = False
+) -> float:
+    """Check a real parameter, finite unless `high` is None."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}.")
     value = float(value)
     low_fails = value <= low if low_open else value < low
+    if high is None:
+        if np.isnan(value) or low_fails:
+            raise ValueError(f"{name} must be at least {low:g}, got {value!r}.")
+        return value
     if not np.isfinite(value) or low_fails or value > high:
         bound = f"finite and {'greater than' if low_open else 'at least'} {low:g}"
         bound = bound if high == np.inf else f"from {low:g} to {high:g}"

@@ -11,6 +11,7 @@ from .._kernels.posterior import entry_means
 from .._model.samples import Units
 from .._model.space import ModelSpace
 from .._operators.observed import Entries, core
+from .._rows.links import linked
 from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
@@ -382,10 +383,14 @@ def _judge(
     rows, cols = known.rows & (regression.met > fit.rank), known.columns
     if space.is_clean and entries.full is None:
         cols = cols & _spanned(entries, fit, regression)
+    if entries.full is None and fit.rank:
+        group = linked(entries, ~regression.beyond & rows[entries.rows] & cols[entries.cols], fit.rank)
+        rows, cols = rows & group.rows, cols & group.columns
+        flags &= group.rows[entries.rows] & group.columns[entries.cols]
     counted = None
     if not (rows.all() and cols.all()):  # what was known by a row or a column that is not falls with it
-        linked = core(entries, fit.rank + 1, ~regression.beyond & rows[entries.rows] & cols[entries.cols])
-        rows, cols = rows & linked.rows, cols & linked.columns
+        left = core(entries, fit.rank + 1, ~regression.beyond & rows[entries.rows] & cols[entries.cols])
+        rows, cols = rows & left.rows, cols & left.columns
         counted = rows[entries.rows] & cols[entries.cols]
     if fit.converged and fit.rank:
         ambiguous = find_ambiguous(space, entries, regression, fit.threshold, counted)

@@ -15,6 +15,10 @@ from .measurements import Outcome
 
 # Directions of the residuals that are looked at beyond those of the fit.
 _FURTHER = 2
+# Rise of the squares of residuals, in units of what the noise has moved a fit by, beyond which a posterior mean is
+# lost. Of 68 problems of independent matrices they rise by 0.13 at most. Where these have much in common (sums over
+# boxes, means of 1 to 10) the error is 1.1 to 18 times as large where they rise by 0.3 and more, up to 44.
+_MOST_RISE = 0.25
 
 
 def shrunk(outcome: Outcome, weight: np.ndarray | None = None) -> Outcome:
@@ -51,8 +55,22 @@ def _posterior_mean(outcome: Outcome, weight: np.ndarray | None) -> Fit | None:
         more, size, turned = measurements.leading((-fit.residual * inlier).astype(measurements.dtype), further)
         u, s, v = np.hstack([u, more]), np.append(s, size / mean_square), np.hstack([v, turned])
     root = np.sqrt(d1)
-    u, s, v = problem.from_plain(
-        *fit_measured(measurements, Factors(u * root, v * s / root), inlier, float(fit.scale), weight)
-    )
-    residual = evaluate(problem.base, u, s, v)
-    return replace(fit, u=u, s=s, v=v, residual=residual)
+    try:
+        u, s, v = problem.from_plain(
+            *fit_measured(measurements, Factors(u * root, v * s / root), inlier, float(fit.scale), weight)
+        )
+    except np.linalg.LinAlgError:  # beside so little noise the normal equations are singular to rounding
+        return None
+    found = replace(fit, u=u, s=s, v=v, residual=evaluate(problem.base, u, s, v))
+    return None if _rise(fit, found, weight) > _MOST_RISE else found
+
+
+def _rise(fit: Fit, found: Fit, weight: np.ndarray | None) -> float:
+    """What the squares of residuals of inliers rise by, in units of what the noise has moved a fit by.
+
+    A posterior mean that is further from the inliers than that has lost some of the matrix: the covariance of the
+    factors is taken to be that of measurements which have nothing in common.
+    """
+    inlier = fit.inlier_weight if weight is None else fit.inlier_weight * weight
+    old, new = (float(np.sum(inlier * one.residual.astype(np.float64) ** 2)) for one in (fit, found))
+    return (new - old) / max(fit.dof * float(fit.scale) ** 2, np.finfo(np.float64).tiny)

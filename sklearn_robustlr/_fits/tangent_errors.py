@@ -66,22 +66,33 @@ class TangentErrors:
 def tangent_errors(
     measurements: Measurements, fit: LowRankFit, *, symmetric: bool, weight: np.ndarray | None = None
 ) -> TangentErrors | None:
-    """The errors of a fit with noise, of measurements that count so often; None: it is exact, or tells nothing."""
-    if fit.verdict.code in (StopReason.EXACT, StopReason.UNDETERMINED):
+    """The errors of a fit, of measurements that count so often; None: it tells nothing.
+
+    Those of an exact one are zero, but for what no measurement tells of.
+    """
+    if fit.verdict.code is StopReason.UNDETERMINED:
         return None
-    if not (np.isfinite(fit.threshold) and fit.rank and fit.singular_values[0] > 0.0 and fit.scale > 0.0):
+    is_exact = fit.verdict.code is StopReason.EXACT
+    has_scale = is_exact or (np.isfinite(fit.threshold) and fit.scale > 0.0)
+    if not (has_scale and fit.rank and fit.singular_values[0] > 0.0):
         return None
-    scale = float(fit.scale) if weight is None else _scale_of_one(measurements, fit, symmetric, weight)
+    scale = 1.0 if is_exact else float(fit.scale)
+    if weight is not None and not is_exact:
+        scale = _scale_of_one(measurements, fit, symmetric, weight)
     root = np.sqrt(fit.singular_values.astype(np.float64))
     left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
     enough = 3 * unknowns  # so many stand for all
-    stride = max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
+    all_of_them = is_exact and measurements.entrywise  # a few may be all that tell of a row
+    stride = (
+        1.0 if all_of_them else max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
+    )
     some = inliers[(np.arange(int(len(inliers) / stride)) * stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
-    power, step = np.zeros(k), max(_BLOCK // unknowns, 1)
+    each = unknowns if measurements.entrywise else max(unknowns, int(np.prod(measurements.shape)))
+    power, step = np.zeros(k), max(_BLOCK // each, 1)
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
@@ -106,7 +117,7 @@ def tangent_errors(
         root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
-    return TangentErrors(left, right, root, least, scale, share, usual, symmetric)
+    return TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
 
 
 def _scale_of_one(measurements: Measurements, fit: LowRankFit, symmetric: bool, weight: np.ndarray) -> float:

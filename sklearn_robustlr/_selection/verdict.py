@@ -139,7 +139,7 @@ def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, ask
     if below is not None:  # one that needed no comparison explains enough
         edges = gain(below, fit, problem.base, symmetric=options.symmetric)
         if edges <= (LEAST_EDGES if k > 1 and ranks.has_structure_left(k - 1) else EDGES):
-            little = f"direction {k} gains only {edges:.2g} noise edges"
+            little = f"direction {k} explains only {edges:.2g} times what a direction fitted to noise would"
             return Verdict(StopReason.UNEXPLAINED, f"no low-rank structure stands out: {little}")
     if not fit.heavy_tailed and _signs_are_open(fit, problem.base, FLAG_WIDTH * fit.scale):
         return Verdict(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._estimators.base import VersionMixin
 from .._estimators.ids import Ids
-from .._estimators.validation import check_entries, check_integer, resolve_shape, with_nan
+from .._estimators.validation import check_entries, check_integer, check_numeric, resolve_shape, with_nan
 from .._kernels.entries import deal_entries
 from .._operators.observed import Entries
 from ..metrics import robust_r2_score
@@ -38,7 +38,7 @@ def to_entries(X):
     Raises
     ------
     ValueError
-        If X is not as described, holds an infinity, or has no observed entry.
+        If X is not as described, holds text, times or an infinity, or has no observed entry.
 
     See Also
     --------
@@ -53,7 +53,14 @@ def to_entries(X):
     >>> indices.tolist(), values.tolist()
     ([[0, 0], [1, 0], [1, 1]], [1.0, 2.0, 3.0])
     """
-    X = check_array(with_nan(X), accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    check_numeric(X)
+    X = check_array(
+        with_nan(X),
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        input_name="X",
+    )
     entries = Entries(X)
     if not len(entries.y):
         raise ValueError(f"X has no observed entry: all {X.shape[0]} x {X.shape[1]} values are missing.")
@@ -265,6 +272,8 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         ------
         ValueError
             If the data are not as described, or the estimator does not return a matrix of the same shape.
+        TypeError
+            If `estimator` has neither `fit_transform` nor `predict_entries`, as a regressor of rows has not.
 
         Examples
         --------
@@ -285,6 +294,11 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         if matrix.nnz < len(y):
             raise ValueError(f"X must hold each pair (i, j) at most once, but {len(y) - matrix.nnz} are repeated.")
         self.estimator_ = clone(self.estimator)
+        if not any(hasattr(self.estimator_, name) for name in ("predict_entries", "fit_transform")):
+            raise TypeError(
+                f"estimator must fill a matrix (fit_transform or predict_entries), as imputers and RobustPCA do, got "
+                f"{type(self.estimator).__name__}. For a search, search over EntryRegressor itself."
+            )
         if hasattr(self.estimator_, "predict_entries"):
             if getattr(self.estimator_, "absent", None) == "zero":  # here, what is not given is not known
                 self.estimator_.set_params(absent="missing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,8 @@ class TuningReport:
 
 
 def _check_seeds(name, seeds):
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise TypeError(f"{name} must be an iterable of integers, such as range(5), got {seeds!r}.")
     seeds = [check_integer(f"each of {name}", seed, 0) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"{name} must hold one seed at least, and none twice, got {seeds}.")
@@ -120,6 +122,10 @@ def _check_seeds(name, seeds):
 def _fit_and_score(estimator, params, make_problem, score, seed):
     """Score of one candidate on the problem of one seed."""
     problem = make_problem(seed)
+    if not isinstance(problem, Mapping) or "data" not in problem:
+        raise ValueError(
+            f"make_problem must return a dict or Bunch with data, got {type(problem).__name__} for seed {seed}."
+        )
     model = clone(estimator).set_params(**{name: clone(value, safe=False) for name, value in params.items()})
     drawn = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
     model.set_params(**dict.fromkeys(drawn, seed))
@@ -168,10 +174,10 @@ def tune_and_report(estimator, param_grid, make_problem, *, score, tuning_seeds,
     Raises
     ------
     ValueError
-        If a seed is in both sets, is negative, or occurs twice; if there is no seed or no candidate; or if a score is
-        not finite.
+        If a seed is in both sets, is negative, or occurs twice; if there is no seed or no candidate; if a problem has
+        no `data`; or if a score is not finite.
     TypeError
-        If a seed is not an integer.
+        If a seed is not an integer, `param_grid` no iterable, or `make_problem` or `score` no function.
 
     See Also
     --------
@@ -206,6 +212,11 @@ def tune_and_report(estimator, param_grid, make_problem, *, score, tuning_seeds,
     both = sorted(set(tuning_seeds) & set(report_seeds))
     if both:
         raise ValueError(f"report_seeds must not have been tuned on, but these are in tuning_seeds too: {both}.")
+    for name, function in (("make_problem", make_problem), ("score", score)):
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, got {function!r}.")
+    if not isinstance(param_grid, Iterable) or isinstance(param_grid, str):
+        raise TypeError(f"param_grid must be a dict, a list of dicts or another iterable, got {param_grid!r}.")
     candidates = list(ParameterGrid(param_grid) if isinstance(param_grid, Mapping | list) else param_grid)
     if not candidates:
         raise ValueError("param_grid holds no candidate.")

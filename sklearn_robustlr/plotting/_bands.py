@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.docs import documented
-from ._drawing import BLUE, GREY, VERMILLION, axes, legend
+from ._drawing import BLUE, GREY, VERMILLION, axes, legend, lines
 
 # Nominal coverages of a calibration curve.
 _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -167,7 +167,7 @@ class IntervalDisplay:
         x = np.arange(len(self.observed))
         share = "interval" if self.coverage is None else f"{self.coverage:.0%} interval"
         self.band_ = ax.fill_between(x, self.lower, self.upper, color=BLUE, alpha=0.2, linewidth=0, label=share)
-        (self.line_,) = ax.plot(x, self.estimate, **{"color": BLUE, "label": "estimate", **kwargs})
+        (self.line_,) = lines(ax, x, self.estimate, {"color": BLUE, "label": "estimate"}, kwargs)
         seen = np.isfinite(self.observed)
         inlier, flagged = seen & ~self.outliers, seen & self.outliers
         ax.plot(x[inlier], self.observed[inlier], ".", color="0.2", markersize=4, label="observed")
@@ -302,9 +302,8 @@ class CoverageDisplay:
         """
         ax = axes(ax)
         ax.plot([0, 1], [0, 1], "--", color=GREY, label="nominal")
-        (self.line_,) = ax.plot(
-            self.nominal, self.observed, **{"marker": "o", "color": BLUE, "label": "observed", **kwargs}
-        )
+        style = {"marker": "o", "color": BLUE, "label": "observed"}
+        (self.line_,) = lines(ax, self.nominal, self.observed, style, kwargs)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="nominal coverage", ylabel="observed coverage")
         legend(ax, loc="lower right")
         self.ax_, self.figure_ = ax, ax.figure

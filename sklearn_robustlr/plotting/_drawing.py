@@ -19,23 +19,24 @@ def axes(ax):
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
-def log_lines(ax, x, values, style, kwargs):
-    """Draw lines on a logarithmic axis of at least a decade; a zero, which it has no place for, leaves a gap.
-
-    The user's `kwargs`, perhaps abbreviated ("lw"), take the place of the `style`.
-    """
-
+def lines(ax, x, values, style, kwargs):
+    """Draw lines; the user's `kwargs`, perhaps abbreviated ("lw"), take the place of the `style`."""
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
 
+    return ax.plot(x, values, **{**style, **normalize_kwargs(kwargs, Line2D)})
+
+
+def log_lines(ax, x, values, style, kwargs):
+    """Draw lines on a logarithmic axis of at least a decade; a zero, which it has no place for, leaves a gap."""
     positive = np.where(values > 0, values, np.nan)
-    lines = ax.plot(x, positive, **{**style, **normalize_kwargs(kwargs, Line2D)})
+    drawn = lines(ax, x, positive, style, kwargs)
     if np.isfinite(positive).any():
         ax.set_yscale("log")
         low, high = ax.get_ylim()
         wider = np.sqrt(max(10 * low / high, 1.0))
         ax.set_ylim(low / wider, high * wider, auto=None)
-    return lines
+    return drawn
 
 
 def legend(ax, **kwargs):

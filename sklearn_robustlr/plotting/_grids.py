@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.docs import documented
+from .._estimators.validation import check_real
 from ._drawing import BLUE, GREY, VERMILLION, axes, legend
 
 # Cells up to which a sparse matrix is drawn as an image; beyond, only its flagged entries are drawn, as points.
@@ -118,8 +119,8 @@ class OutlierDisplay:
 
         Raises
         ------
-        ValueError
-            If the data are not as described, or the estimator is not fitted (NotFittedError).
+        ValueError, TypeError
+            If the data are not as described, or the estimator is not one of this package or not fitted.
         {no_matplotlib}
         """
         check_is_fitted(estimator)
@@ -128,6 +129,8 @@ class OutlierDisplay:
                 raise ValueError(f"{type(estimator).__name__} needs y, the values of the measurements, got None.")
             prediction = estimator.predict(X)
             return cls.from_predictions(y, prediction, threshold=estimator.threshold_, kind=kind, ax=ax, **kwargs)
+        if not hasattr(estimator, "_judge_entries"):
+            raise TypeError(f"estimator must be one of this package, got {type(estimator).__name__}.")
         X, residual, outliers = estimator._judge_entries(X)
         display = cls(outliers, matrix=X, residual=residual, threshold=estimator.threshold_)
         return display.plot(ax=ax, kind=kind, **kwargs)
@@ -157,8 +160,8 @@ class OutlierDisplay:
 
         Raises
         ------
-        ValueError
-            If the shapes differ.
+        ValueError, TypeError
+            If the shapes differ, or `threshold` is not a number of at least 0.
         {no_matplotlib}
 
         Examples
@@ -168,8 +171,7 @@ class OutlierDisplay:
         >>> display.outliers
         array([False, False,  True])
         """
-        if not threshold >= 0.0:
-            raise ValueError(f"threshold must be at least 0, got {threshold!r}.")
+        threshold = check_real("threshold", threshold, high=None)
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
         if y_true.shape != y_pred.shape:
             raise ValueError(f"y_true and y_pred must have one shape, got {y_true.shape} and {y_pred.shape}.")

@@ -400,7 +400,7 @@ def test_an_empty_column_of_a_frame_is_named():
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 6])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.* of X have too few")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.* of X are not")
 def test_few_rows_of_many_columns_are_no_confident_guess(n):
     for seed in range(3):
         rng = np.random.RandomState(seed)

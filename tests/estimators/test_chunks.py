@@ -206,3 +206,12 @@ def test_parameters_and_empty_arrays():
         RobustMatrixCompletion(replace="bad").fit(X)
     with pytest.raises(ValueError, match="X has no observed entry"):
         RobustMatrixCompletion().fit(X * np.nan)
+
+
+def test_a_polars_frame_of_a_dask_array_is_refused():
+    """It failed in that package."""
+    rng = np.random.RandomState(0)
+    X = da.from_array(rng.standard_normal((60, 2)) @ rng.standard_normal((2, 8)), chunks=(20, 8))
+    model = RobustMatrixCompletion().fit(X).set_output(transform="polars")
+    with pytest.raises(ValueError, match="set_output"):
+        model.transform(X)

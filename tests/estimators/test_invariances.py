@@ -182,7 +182,7 @@ def test_moving_errors_further_away_changes_nothing(noiseless, size):
 
 def test_an_empty_row_changes_nothing(noiseless, completion):
     data = np.vstack([noiseless.data, np.full((1, 60), np.nan)])
-    with pytest.warns(UserWarning, match="1 row of X has too few"):
+    with pytest.warns(UserWarning, match="1 row of X is not"):
         fitted = RobustMatrixCompletion().fit(data)
     assert_allclose(fitted.transform(data)[:-1], completion.transform(noiseless.data), atol=1e-8)
 

@@ -271,3 +271,39 @@ def test_targets_that_were_in_single_precision_are_no_outliers():
     p = make_measurements(shape=(15, 12), rank=2, outliers=0.0, random_state=0)
     model = RobustLowRankRecovery(shape=(15, 12)).fit(p.data, p.target.astype(np.float32).astype(np.float64))
     assert model.stop_reason_ == "exact" and not model.outliers_.any()
+
+
+@pytest.mark.parametrize(("law", "noise"), [("uniform", 0.2), ("mean", 0.1), ("boxes", 0.05)])
+def test_measurements_that_have_much_in_common(law, noise):
+    """The posterior mean takes them to have nothing in common, and lost a direction: then least squares is kept."""
+    d1, d2, m = 20, 16, 544
+    rng = np.random.RandomState(0)
+    truth = rng.standard_normal((d1, 2)) @ rng.standard_normal((2, d2))
+    if law == "uniform":
+        A = rng.uniform(2.0, 3.0, (m, d1, d2))
+    elif law == "mean":
+        A = 10.0 + rng.standard_normal((m, d1, d2))
+    else:
+        A = np.zeros((m, d1, d2))
+        for a in A:
+            i, j = (np.sort(rng.choice(d + 1, 2, replace=False)) for d in (d1, d2))
+            a[slice(*i), slice(*j)] = 1.0
+    A = A.reshape(m, -1)
+    clean = A @ truth.ravel()
+    model = RobustLowRankRecovery(shape=(d1, d2)).fit(A, clean + noise * clean.std() * rng.standard_normal(m))
+    assert model.rank_ == 2
+    assert np.linalg.norm(model.matrix_ - truth) < 0.2 * np.linalg.norm(truth)
+
+
+def test_normal_equations_that_are_singular_to_rounding():
+    """Clean entries of two groups of rows that few link: no error of linear algebra is raised."""
+    rng = np.random.RandomState(100)
+    X = np.linalg.qr(rng.standard_normal((120, 3)))[0] @ np.linalg.qr(rng.standard_normal((60, 3)))[0].T * np.sqrt(7200)
+    X[8:60, :30] = X[60:, 30:] = np.nan
+    for seed in range(3):
+        rng = np.random.RandomState(seed)
+        Y = X[rng.permutation(120)][:, rng.permutation(60)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = RobustLowRankRecovery(measurements="entries", shape=Y.shape)
+            assert np.isfinite(model.fit(np.argwhere(np.isfinite(Y)), Y[np.isfinite(Y)]).matrix_).all()

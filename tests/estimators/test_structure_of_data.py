@@ -98,7 +98,7 @@ def test_structured_errors(kind):
     data, truth, lost = structured(kind, np.random.RandomState(1))
     model = RobustMatrixCompletion(replace="all")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="[34] (rows|columns) of X have too few")
+        warnings.filterwarnings("ignore", message="[34] (rows|columns) of X are not")
         out = repaired(data, model)
     assert_array_equal(model.undetermined_rows_, lost[0])
     assert_array_equal(model.undetermined_columns_, lost[1])
@@ -226,7 +226,7 @@ def test_what_is_seen_in_some_directions_alone_is_not_known(turned):
     unknown = np.isnan(data)
     if turned:
         truth, data, unknown = truth.T, data.T, unknown.T
-    with pytest.warns(UserWarning, match="40 (columns|rows) of X have too few inliers to be identifiable"):
+    with pytest.warns(UserWarning, match="40 (columns|rows) of X are not identifiable"):
         model = RobustMatrixCompletion().fit(data)
     assert model.stop_reason_ == "exact"
     assert_array_equal(model.undetermined_columns_ if turned else model.undetermined_rows_, np.arange(40))

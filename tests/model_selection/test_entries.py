@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
     cross_val_predict,
@@ -252,3 +253,23 @@ def test_grid_search_over_a_parameter_of_the_filler(matrix):
     model = EntryRegressor(RobustMatrixCompletion(), shape=matrix.data.shape)
     search = GridSearchCV(model, {"estimator__rank": [1, 2]}, cv=EntryKFold(3, random_state=0))
     assert search.fit(*to_entries(matrix.data)).best_params_ == {"estimator__rank": 2}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([["2020-01-01", "2021-05-05"]], dtype="M8[D]"),
+        np.array([[np.timedelta64("NaT"), np.timedelta64(1, "s")]]),
+        [["x", 1.0]],
+    ],
+)
+def test_dates_and_text_are_no_entries(values):
+    """Times that are missing were numbers of 19 digits."""
+    with pytest.raises(ValueError, match="X must hold numbers"):
+        to_entries(values)
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), GridSearchCV(RobustMatrixCompletion(), {"rank": [1]})])
+def test_an_estimator_that_fills_no_matrix_is_refused(estimator):
+    with pytest.raises(TypeError, match="estimator must fill a matrix"):
+        EntryRegressor(estimator).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])

@@ -112,3 +112,20 @@ def test_interval_refuses():
     report = tune_and_report(MODEL, {"rank": [None]}, draw, score=recovered, tuning_seeds=[0], report_seeds=[1])
     with pytest.raises(ValueError, match="level must be less than 1, got 95"):
         report.interval(level=95)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "match"),
+    [
+        ({"tuning_seeds": 5}, TypeError, "tuning_seeds must be an iterable"),
+        ({"score": "r2"}, TypeError, "score must be a function"),
+        ({"make_problem": 3}, TypeError, "make_problem must be a function"),
+        ({"make_problem": lambda seed: (seed,)}, ValueError, "make_problem must return a dict"),
+        ({"param_grid": 3}, TypeError, "param_grid must be"),
+    ],
+)
+def test_bad_arguments_are_named(changed, error, match):
+    given = {"param_grid": {"rank": [1]}, "make_problem": lambda seed: {"data": np.eye(3)}, "score": lambda *_: 0.0}
+    given |= {"tuning_seeds": [0], "report_seeds": [1]} | changed
+    with pytest.raises(error, match=match):
+        tune_and_report(RobustLowRankRecovery(), **given)

@@ -66,3 +66,8 @@ def test_bad_arguments_are_named(completed):
         CoverageDisplay.from_estimator(model, problem.data, problem.clean[:3])
     with pytest.raises(ValueError, match="upper must have one value per entry"):
         IntervalDisplay([0.0], [0.0], [1.0, 2.0], [0.0])
+
+
+def test_short_names_of_matplotlib_are_understood():
+    display = CoverageDisplay([0.5, 0.9], [0.48, 0.91]).plot(c="red", lw=3)
+    assert display.line_.get_color() == "red" and display.line_.get_linewidth() == 3
