@@ -98,8 +98,9 @@ class LazyModel:
     def _first(self) -> FirstAverage | None:
         """What is fitted first; None without the stages after the sub-gradient method, or for extreme sizes."""
         options = self._options
-        rank = options.rank if options.is_told else None  # one that is loose bounds components, not the table
-        return FirstAverage.fit(self._entries, rank, self._descend) if options.polish else None
+        if not options.polish:
+            return None
+        return FirstAverage.fit(self._entries, options.rank, self._descend, is_told=options.is_told)
 
     @cached_property
     def averaged(self) -> Averaged | None:
@@ -278,6 +279,9 @@ class LazyModel:
             return True
         if not own.are_small:
             return False
+        # one that is no better than medians, be it by chance, has nothing to say for itself
+        if not explained.is_part and rest is not None and np.mean(rest) > np.mean(others.baseline):
+            return True
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
         return rest is None or others.are_less_than(rest, by=_BETTER)

@@ -275,7 +275,9 @@ class Stream:
         if not again:
             faded = batch.counting(_fading(batch.shape[0], forgetting))
             running = running.refined(running.all.times(forgetting ** batch.shape[0]).plus(running.summed(faded)))
-        if again or (looks and _is_other(running, rows, n_seen - self.fitted_at >= most)):
+        are_new = n_seen - self.fitted_at >= most  # a fit that has not converged may do so with these
+        lost = are_new and not running.sample.verdict.converged
+        if again or (looks and (lost or _is_other(running, rows, are_new))):
             return self.begin(rows, options, forgetting, repairs=repairs, n_seen=n_seen)
         next_look = n_seen + max(most // _LOOKS, 1) if looks else self.next_look
         return replace(self, rows=rows, n_seen=n_seen, running=running, next_look=next_look)

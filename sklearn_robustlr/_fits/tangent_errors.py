@@ -91,7 +91,9 @@ def tangent_errors(
     some = inliers[(np.arange(int(len(inliers) / stride)) * stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
-    each = unknowns if measurements.entrywise else max(unknowns, int(np.prod(measurements.shape)))
+    each = 2 * k if whole else unknowns  # numbers of a measurement: derivatives of an entry are sparse
+    if not measurements.entrywise:
+        each = max(unknowns, int(np.prod(measurements.shape)))
     power, step = np.zeros(k), max(_BLOCK // each, 1)
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]

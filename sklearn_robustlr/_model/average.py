@@ -114,6 +114,8 @@ class FirstAverage:
         entries: Entries,
         rank: int | None = None,
         start: Callable[[Table], Factors | None] | None = None,
+        *,
+        is_told: bool = True,
     ) -> FirstAverage | None:
         """Fit noise laws to some of the rows, and weigh them and the medians by their held-out errors.
 
@@ -122,8 +124,9 @@ class FirstAverage:
 
         `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
         errors, a robust law comes to a good solution from there alone. Where a `rank` is given the model does not grow.
+        One that is not told, but bounds what the user asks for, does not bound the model else.
         """
-        most = _MOST_DIRECTIONS if rank is None else rank
+        most = rank if rank is not None and is_told else max(_MOST_DIRECTIONS, rank or 0)
         samples = Samples.of(entries, most)
         return None if samples is None else cls._of(samples, most, start, grows=rank is None)
 
