@@ -113,12 +113,16 @@ def _columns_at(table: Table, u: np.ndarray, loadings: np.ndarray, mean: np.ndar
     for j in np.unique(table.cols[~apart]):
         own, others = table.cols == j, np.sort(size[(table.cols == j) & apart])
         if table.errors is not None:
-            expected = table.errors[j] * np.count_nonzero(own)
-            others = others[: max(len(others) - int(expected + _BY_CHANCE * np.sqrt(expected)), 0)]
+            others = others[: max(len(others) - int(most_errors(table.errors[j] * np.count_nonzero(own))), 0)]
         scale[j] = max(scale[j], float(np.median(others)) / NORMAL_MEDIAN if len(others) else 0.0)
     if not robust:
         scale *= _COLD
     return Columns(loadings, np.zeros((p, k * (k + 1) // 2)), mean, NoiseLaw.start(scale**2, robust))
+
+
+def most_errors(expected: Any) -> Any:
+    """Most errors that there may be in a column by chance, where so many are expected."""
+    return expected + _BY_CHANCE * np.sqrt(expected)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import pdtr
+from scipy.special import bdtrc, pdtr
 
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.stats import own_random
 from ..metrics import median
 from .growth import ENOUGH
-from .posterior import Columns, regress
+from .posterior import Columns, most_errors, regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 from .tails import are_long, bend, straighten
@@ -33,8 +33,9 @@ _FENCE = 3.0
 # Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
 # how often they are drawn at most.
 _CHANCE, _DRAWS = 6.0, 4
-# Probability of so few errors in a column below which that is no chance.
-_TOO_FEW = 1e-3
+# Probability of so few errors in a column, or of so many that are the same, below which that is no chance; that of so
+# few in all such columns together.
+_TOO_FEW, _ALL_TOO_FEW = 1e-3, 1e-9
 # Multiplications that the decomposition of all estimates may take: of 100,000 x 50 numbers it is an eighth of this.
 _MOST_WORK = 2e9
 # Sizes whose squares are numbers.
@@ -272,19 +273,32 @@ class Samples:
         """The same where errors, as many as in the others, are expected in columns that have taken theirs for noise.
 
         Those are columns of which most values are the same, by these `columns` of a robust law: the noise of the others
-        may be that of the errors among them. Errors come about as often in all columns, unless by chance.
+        may be that of the errors among them. Errors come about as often in all columns, unless by chance, and have the
+        same values as often: the rare value of a switch is none.
         """
         table = self.train
         if table.tied is None:
             return self
+        gross = regress(table, columns).gross
         n, ties, found = (
-            np.bincount(table.cols, part, table.shape[1])
-            for part in (np.ones(len(table.cols)), table.tied, regress(table, columns).gross)
+            np.bincount(table.cols, part, table.shape[1]) for part in (np.ones(len(gross)), table.tied, gross)
         )
         share = found[ties == 0].sum() / max(n[ties == 0].sum(), 1.0)
         are_many, are_more = (pdtr(np.floor(count), share * n) >= _TOO_FEW for count in (found, n - ties))
-        hidden = (ties > 0) & ~are_many & are_more
-        return replace(self, errors=np.where(hidden, share, 0.0)) if hidden.any() else self
+        # where there are more rare values, their usual size is not that of errors
+        hidden = (ties > 0) & ~are_many & are_more & (n - ties <= 2.0 * most_errors(share * n))
+        y = self.entries.y[~self.held]
+        wrong = y[(gross > 0.5) & (ties == 0)[table.cols]]
+        for j in np.flatnonzero(hidden):
+            own = np.flatnonzero((table.cols == j) & ~table.tied)
+            fewest = max(int(share * n[j] - 2.0 * np.sqrt(share * n[j])), 3)
+            largest = own[np.argsort(-np.abs(table.values[own]))[:fewest]]
+            values, count = np.unique(y[largest], return_counts=True)
+            usual = (np.count_nonzero(wrong == values[np.argmax(count)]) + 1.0) / (len(wrong) + 1.0)
+            hidden[j] = bdtrc(count.max() - 1.0, int(count.sum()), usual) >= _TOO_FEW
+        if pdtr(np.floor(found[hidden].sum()), share * n[hidden].sum()) >= _ALL_TOO_FEW:
+            return self
+        return replace(self, errors=np.where(hidden, share, 0.0))
 
 
 def _hold_out(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
@@ -281,6 +281,17 @@ def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
     told = PCA(10).fit(X)
     held = np.var((X - X.mean(axis=0)) @ robust.components_.T, axis=0).sum() / told.explained_variance_.sum()
     assert held > 0.95
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+def test_rare_switches_are_no_errors_where_errors_are_as_rare(share):
+    """Errors come about as often in all columns, but none of the others have this value."""
+    X = load_breast_cancer().data[:, :20]
+    rng = np.random.RandomState(0)
+    wrong = rng.uniform(size=X.shape) < share
+    switches = rng.uniform(size=(len(X), 7)) < [0.01, 0.03, 0.05, 0.08, 0.12, 0.2, 0.4]
+    model = RobustMatrixCompletion().fit(np.column_stack([X + 10.0 * X.std(axis=0) * wrong, switches]))
+    assert not model.outliers_[:, 20:].any() and model.outliers_[:, :20][wrong].mean() > 0.98
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
