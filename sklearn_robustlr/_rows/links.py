@@ -36,5 +36,6 @@ def linked(entries: Entries, met: np.ndarray, rank: int) -> Masks:
     out_rows, out_cols = others[0][rows], others[1][cols]
     across = (rows, out_cols & in_rows[rows]), (cols, out_rows & in_cols[cols])
     told = sum(int(np.minimum(np.bincount(index[some]), rank).sum()) for index, some in across)
-    enough = told >= rank * min(rank, int(others[0].sum() + others[1].sum()))
-    return every if enough else Masks(~others[0], ~others[1])
+    n_rows, n_cols = (min(int(mask.sum()), rank) for mask in others)
+    changes = rank * (n_rows + n_cols) - n_rows * n_cols  # of few rows and columns, some changes of basis are none
+    return every if told >= changes else Masks(~others[0], ~others[1])

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
+from sklearn_robustlr._operators.observed import Entries
+from sklearn_robustlr._rows.links import linked
 
 
 def two_groups(n_links, noise, *, n=120, p=60, rank=3, seed=0):
@@ -38,6 +40,20 @@ def test_groups_with_enough_links_are_one(noise):
     assert model.converged_ and not len(model.undetermined_rows_)
     missing = np.isnan(data)
     assert np.sqrt(np.mean((model.transform(data) - clean)[missing] ** 2)) <= 2.0 * noise + 1e-8
+
+
+def test_few_rows_and_columns_that_tell_one_another_are_known():
+    """Two of each have too few entries in the others alone, but enough with those that they share."""
+    data = np.ones((60, 40))
+    data[58:, 4:38] = data[3:58, 38:] = data[5:10, :4] = np.nan
+    entries = Entries(data)
+    assert linked(entries, np.ones(len(entries.y), dtype=bool), 4).are_all()  # 18 equations for 16 numbers
+    data[:, 38:] = np.nan
+    data[:2, 38:] = data[58:, 38:] = 1.0
+    data[59, 3] = np.nan
+    entries = Entries(data)
+    known = linked(entries, np.ones(len(entries.y), dtype=bool), 4)  # 15 for 16
+    assert not known.rows[58:].any() and not known.columns[38:].any() and known.rows[:58].all()
 
 
 def test_entries_of_an_exact_fit_of_which_nothing_is_known():
