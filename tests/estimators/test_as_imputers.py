@@ -21,7 +21,7 @@ def integers():
     return np.outer(i, j) + np.outer(i % 3, j % 4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def holes():
     """Mask of a few entries in some of the columns, none in the first."""
     mask = np.zeros((20, 8), dtype=bool)
@@ -29,9 +29,21 @@ def holes():
     return mask
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table(holes):
     return np.where(holes, np.nan, integers())
+
+
+@pytest.fixture(scope="module")
+def plain(table):
+    """The fit that others are compared with."""
+    return RobustMatrixCompletion().fit(table)
+
+
+@pytest.fixture(scope="module")
+def indicated(table):
+    """The repaired table with its indicators."""
+    return RobustMatrixCompletion(add_indicator=True).fit_transform(table)
 
 
 # Shapes and columns
@@ -135,11 +147,9 @@ def test_complete_data_have_no_indicators():
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.lil_array])
-def test_indicators_of_a_sparse_matrix_of_zeros(table, kind):
+def test_indicators_of_a_sparse_matrix_of_zeros(table, indicated, kind):
     model = RobustMatrixCompletion(absent="zero", add_indicator=True)
-    assert_array_equal(
-        model.fit_transform(kind(table)), RobustMatrixCompletion(add_indicator=True).fit_transform(table)
-    )
+    assert_array_equal(model.fit_transform(kind(table)), indicated)
 
 
 def test_beside_a_missing_indicator(table, holes):
@@ -150,11 +160,11 @@ def test_beside_a_missing_indicator(table, holes):
 # Input
 
 
-def test_lists(table):
+def test_lists(table, plain):
     model = RobustMatrixCompletion().fit(table.tolist())
     row = [[1, None, *integers()[0, 2:]]]
     assert_allclose(model.transform(row), integers()[:1], atol=1e-8)
-    assert_array_equal(model.transform(table.tolist()), RobustMatrixCompletion().fit_transform(table))
+    assert_array_equal(model.transform(table.tolist()), plain.transform(table))
 
 
 @pytest.mark.parametrize("kind", [list, np.array, lambda X: np.array(X, dtype=object), pd.DataFrame])
@@ -192,10 +202,9 @@ def test_nan_is_allowed_whatever_the_marker(marker):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_new_rows_keep_their_type(table, dtype):
-    model = RobustMatrixCompletion().fit(table)
+def test_new_rows_keep_their_type(table, plain, dtype):
     for rows in (table[:12], np.full((1, 8), np.nan)):
-        assert model.transform(rows.astype(dtype)).dtype == dtype
+        assert plain.transform(rows.astype(dtype)).dtype == dtype
 
 
 def test_data_are_not_changed(table):
@@ -213,13 +222,12 @@ def test_data_are_not_changed(table):
 
 
 @pytest.mark.parametrize(("dtype", "marker"), [("Int16", np.nan), ("Int64", pd.NA), ("Float64", None), ("Float64", -9)])
-def test_nullable_columns(table, dtype, marker):
+def test_nullable_columns(table, indicated, dtype, marker):
     """With indicators, names and an index."""
     frame = pd.DataFrame(table, columns=list("abcdefgh"), index=range(100, 120)).astype(dtype)
-    expected = RobustMatrixCompletion(add_indicator=True).fit_transform(table)
     model = RobustMatrixCompletion(missing_values=marker, add_indicator=True).set_output(transform="pandas")
     found = model.fit_transform(frame)
-    assert_array_equal(found.to_numpy(), expected)
+    assert_array_equal(found.to_numpy(), indicated)
     assert list(found.columns) == [*frame.columns, *(f"missingindicator_{name}" for name in "beg")]
     assert (found.dtypes == np.float64).all() and found.index.equals(frame.index)
 
@@ -251,11 +259,11 @@ def test_polars(small, small_completion, missing):
         model.transform(frame.rename({"c0": "other"}))
 
 
-def test_polars_integers_and_booleans_with_nulls(table):
+def test_polars_integers_and_booleans_with_nulls(table, plain):
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame(table, schema=list("abcdefgh")).fill_nan(None).cast(pl.Int64)
     assert frame["e"].null_count() == 2
-    assert_array_equal(RobustMatrixCompletion().fit_transform(frame), RobustMatrixCompletion().fit_transform(table))
+    assert_array_equal(RobustMatrixCompletion().fit_transform(frame), plain.transform(table))
     X = np.column_stack([load_iris().data, load_iris().data[:, 3] > 1.5])[::2]
     X[np.random.RandomState(0).uniform(size=X.shape) < 0.1] = np.nan
     mixed = pl.DataFrame(X, schema=list("abcde")).fill_nan(None).with_columns(pl.col("e").cast(pl.Boolean))

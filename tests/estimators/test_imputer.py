@@ -21,9 +21,14 @@ def table():
     return X
 
 
+@pytest.fixture(scope="module")
+def repaired(table):
+    return RobustMatrixCompletion().fit_transform(table)
+
+
 @pytest.mark.parametrize("marker", [-999, 0.55, np.nan, None])
-def test_a_marker_of_missing_values(table, marker):
-    expected = RobustMatrixCompletion().fit_transform(table)
+def test_a_marker_of_missing_values(table, repaired, marker):
+    expected = repaired
     marked = table if marker is None or np.isnan(marker) else np.where(np.isnan(table), marker, table)
     model = RobustMatrixCompletion(missing_values=marker)
     np.testing.assert_array_equal(model.fit_transform(marked), expected)

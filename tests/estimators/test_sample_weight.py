@@ -244,7 +244,7 @@ def test_weights_of_measurements_count_by_their_ratios(factor):
     assert fits[0].rank_ == fits[1].rank_ == 1
 
 
-@pytest.mark.parametrize("weight", [1e300, 1e-300, 1e20])
+@pytest.mark.parametrize("weight", [1e300, 1e-300])
 def test_weights_of_extreme_ratios_are_bounded(weight):
     X, *_ = _table(40)
     unequal = np.where(np.arange(40) % 2, weight, 1.0)

@@ -41,7 +41,7 @@ def test_many_batches_are_as_good_as_one_fit(kind, noise):
     new = rows(space, 500, 2, noise=noise)
     one = RobustMatrixCompletion(replace="all").fit(data)
     stream = RobustMatrixCompletion(replace="all")
-    for batch in np.array_split(data, 50):
+    for batch in np.array_split(data, 25):
         stream.partial_fit(batch)
     assert stream.n_samples_seen_ == 500
     assert stream.converged_ and stream.stop_reason_ == one.stop_reason_
@@ -161,13 +161,13 @@ def test_batches_have_the_same_columns():
 def test_rows_fade_however_they_are_split():
     _, data = rows(loadings("sharp"), 400, 0)
     means = []
-    for n in (1, 4, 40):
+    for n in (1, 20):
         stream = RobustPCA(forgetting=0.95).partial_fit(data[:200])
         for batch in np.array_split(data[200:], n):
             stream.partial_fit(batch)
         means.append(stream.mean_)
         assert stream.n_samples_ < 30
-    assert_allclose(means[0], means[2], atol=0.5)
+    assert_allclose(*means, atol=0.5)
 
 
 def test_a_constant_column_is_left_alone():
@@ -198,7 +198,7 @@ def test_a_column_that_stops_coming_is_named():
     _, data = rows(loadings("sharp", 20), 800, 0)
     data[200:, 3] = np.nan
     stream = RobustMatrixCompletion(forgetting=0.95)
-    for batch in np.array_split(data, 40):
+    for batch in np.array_split(data, 20):
         stream.partial_fit(batch)
     assert 3 in stream.undetermined_columns_
 
@@ -329,9 +329,9 @@ def test_a_stream_goes_on_where_all_is_missing_for_a_while(forgetting):
     """The rows that are kept have nothing then; where they were fitted in vain, new ones are fitted anew."""
     _, data = rows(loadings("sharp", 12), 300, 0)
     stream = RobustMatrixCompletion(forgetting=forgetting).partial_fit(data[:200])
-    for _ in range(10):
-        stream.partial_fit(np.full((40, 12), np.nan))
-    for batch in np.array_split(rows(loadings("sharp", 12), 400, 1)[1], 10):
+    for _ in range(4):
+        stream.partial_fit(np.full((100, 12), np.nan))
+    for batch in np.array_split(rows(loadings("sharp", 12), 400, 1)[1], 5):
         stream.partial_fit(batch)
     assert stream.converged_
     assert error(stream, *rows(loadings("sharp", 12), 100, 2)) < 0.2

@@ -71,15 +71,16 @@ def test_large_blocks_give_what_the_whole_gives(small_blocks, block_sizes, fitte
     assert errors[0] < 1.1 * errors[1]
 
 
-@pytest.mark.parametrize("scale", [1e300, 1e-300])
 @pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_blocks_of_extreme_sizes(small_blocks, scale, noise):
+def test_blocks_of_extreme_sizes(small_blocks, noise):
     problem = make_corrupted_matrix((240, 160), rank=3, outliers=0.2, noise=noise, random_state=8)
-    fitted, plain = RobustMatrixCompletion(replace="all"), RobustMatrixCompletion(replace="all")
-    repaired = fitted.fit_transform(scale * problem.data) / scale
-    assert_allclose(repaired, plain.fit_transform(problem.data), atol=1e-9)
-    assert fitted.converged_ and fitted.rank_ == 3
-    assert np.isfinite(RobustPCA().fit_transform(scale * problem.data)).all()
+    plain = RobustMatrixCompletion(replace="all").fit_transform(problem.data)
+    for scale in (1e300, 1e-300):
+        fitted = RobustMatrixCompletion(replace="all")
+        repaired = fitted.fit_transform(scale * problem.data) / scale
+        assert_allclose(repaired, plain, atol=1e-9)
+        assert fitted.converged_ and fitted.rank_ == 3
+        assert np.isfinite(RobustPCA().fit_transform(scale * problem.data)).all()
 
 
 def hidden_direction(rows, share):

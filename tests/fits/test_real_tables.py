@@ -1,6 +1,5 @@
 """Tables whose spectra decay: units, offsets, ties, the error that is promised, and components as those of PCA."""
 
-import joblib
 import numpy as np
 import pytest
 from cases import Recorder
@@ -77,17 +76,6 @@ def test_a_table_that_was_stopped_says_so(wine):
     with pytest.warns(ConvergenceWarning, match="asked it to stop"):
         model.fit(wine[1])
     assert model.stop_reason_ == "interrupted"
-
-
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_starts_in_workers_come_to_the_same(backend):
-    data = load_iris().data
-    data = (data - data.mean(axis=0)) / data.std(axis=0)
-    alone = RobustMatrixCompletion(n_init=2, random_state=0).fit(data)
-    with joblib.parallel_config(backend=backend):
-        apart = RobustMatrixCompletion(n_init=2, n_jobs=2, random_state=0).fit(data)
-    assert alone.stop_reason_ == apart.stop_reason_ == "approximate"
-    assert_array_equal(alone.transform(data), apart.transform(data))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -55,8 +55,11 @@ def grid_of(model, piped):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*too few inliers:UserWarning")
-@pytest.mark.parametrize(("search", "piped"), [*((search, False) for search in SEARCHES), ("grid", True)])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "search", "piped"),
+    [*((task, search, False) for task in TASKS for search in SEARCHES)]
+    + [(task, "grid", True) for task in ("recovery", "completion")],  # that of the components is one of entries, too
+)
 def test_searches_of_scikit_learn(task, search, piped):
     model, X, y, cv = TASKS[task]()
     grid, prefix = grid_of(model, piped)

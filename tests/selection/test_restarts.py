@@ -9,10 +9,11 @@ import pytest
 from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted, reference
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_robustlr import RobustLowRankRecovery
+from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._operators.units import make_problem
 from sklearn_robustlr._selection import restarts
@@ -22,13 +23,24 @@ from sklearn_robustlr.datasets import make_measurements
 @each
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_same_bits_for_every_number_of_jobs_and_backend(case, backend):
-    one = reference(case, n_init=5)
+    one = reference(case, n_init=4)
     for n_jobs in (2, -1) if backend == "threading" else (2,):
         with joblib.parallel_config(backend=backend):
-            many = fitted(case, n_init=5, n_jobs=n_jobs)
+            many = fitted(case, n_init=4, n_jobs=n_jobs)
         assert arrays(one).keys() == arrays(many).keys()
         for key, value in arrays(one).items():
             assert_array_equal(value, getattr(many, key), err_msg=key)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_starts_in_workers_come_to_the_same(backend):
+    data = load_iris().data
+    data = (data - data.mean(axis=0)) / data.std(axis=0)
+    alone = RobustMatrixCompletion(n_init=2, random_state=0).fit(data)
+    with joblib.parallel_config(backend=backend):
+        apart = RobustMatrixCompletion(n_init=2, n_jobs=2, random_state=0).fit(data)
+    assert alone.stop_reason_ == apart.stop_reason_ == "approximate"
+    assert_array_equal(alone.transform(data), apart.transform(data))
 
 
 @each
@@ -152,8 +164,8 @@ def test_blas_is_held_to_one_thread_from_the_first_step_to_the_last(case, monkey
         monkeypatch.setattr(np.linalg, name, watched)
 
     with threadpool_limits(limits=2, user_api="blas"):
-        for name in ("svd", "qr", "eigh", "solve"):
+        for name in ("svd", "eigh", "solve"):
             spy(name)
         fitted(case)
-    assert {name for name, _ in seen} >= {"svd", "qr"}
+    assert {name for name, _ in seen} >= {"svd", "eigh"}
     assert all(threads == {1} for _, threads in seen)

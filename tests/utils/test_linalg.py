@@ -28,3 +28,20 @@ def test_the_largest_singular_value_is_that_of_the_decomposition(shape, kind, rn
     matrix = rng.standard_normal(shape)
     assert linalg.largest_singular_value(kind(matrix)) == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-6)
     assert linalg.largest_singular_value(kind(np.zeros(shape))) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "p", "k"), [(40, 30, 3), (9, 4, 6), (1, 5, 2), (200, 150, 70), (6, 5, 0)])
+def test_the_decomposition_of_a_product(n, p, k, dtype, rng):
+    left, right = (rng.standard_normal((size, k)).astype(dtype) for size in (n, p))
+    u, s, v = linalg.product_svd(left, right)
+    rtol = 1e-4 if dtype == np.float32 else 1e-12
+    assert u.dtype == s.dtype == v.dtype == dtype
+    assert_allclose((u * s) @ v.T, left @ right.T, atol=10 * rtol * max(s, default=1.0))
+    for factor in (u, v):
+        assert_allclose(factor.T @ factor, np.eye(len(s)), atol=rtol)
+    own = linalg.product_spectrum(left, right)[: len(s)]
+    assert_allclose(own, s, rtol=rtol, atol=rtol * max(s, default=1.0))
+    least = min(n, p, k)
+    expected = np.linalg.svd(left.astype(float) @ right.T.astype(float), compute_uv=False)[:least]
+    assert_allclose(s[:least], expected, rtol=rtol, atol=rtol * max(s, default=1.0))
