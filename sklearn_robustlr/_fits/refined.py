@@ -120,8 +120,7 @@ def _again(
         alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
     if not np.isfinite(alike.y).all():
         return None
-    # where the search was in vain, it may be again
-    options = replace(options.apart, is_brief=not fit.converged)
+    options = replace(options.apart, only_sharp=not fit.converged)
     found = fit_block(alike, options, None) or fit_core(alike, kept, options, None)
     if found.verdict.code is not StopReason.NOISY:
         return None

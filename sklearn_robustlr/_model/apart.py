@@ -14,8 +14,8 @@ from .table import Table
 _SIZES = np.arange(2.0, 20.1, 0.5)
 # Share of these residuals that is in the wrong place for noise beyond chance, at least.
 _LEAST = 0.1
-# Residuals of inliers, in noise scales.
-_NEAR = 2.0
+# Residuals of inliers, in noise scales, and standard deviations by which there may be more of them by chance.
+_NEAR, _BY_CHANCE = 2.0, 2.0
 
 
 def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw:
@@ -23,7 +23,7 @@ def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw:
 
     Large noise is rarer than small noise, so that the density of its sizes never rises. A column may have several modes
     without any error: one that has hardly more values than noise scales does not count, nor do those of the others that
-    have more large residuals than half of them, for errors are in all.
+    have more large residuals than half of them, beyond chance, for errors are in all.
     """
     if not law.robust:
         return law
@@ -44,13 +44,16 @@ def _rises(size: np.ndarray) -> bool:
 
 
 def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
-    """Mask of the columns that have many values, and no larger share of large residuals than half of these.
+    """Mask of the columns that have many values, and no more large residuals than half of these, but for chance.
 
     None where most columns have few values: of the others nothing is known that they have in common.
     """
     fine, n = _is_fine(table, law, size), np.diff(table.column_bounds)
-    share = np.bincount(table.cols, size > _NEAR, minlength=len(fine)) / np.maximum(n, 1)
-    return fine & (share <= np.median(share[fine])) if 2 * fine.sum() > len(fine) else np.zeros_like(fine)
+    if 2 * fine.sum() <= len(fine):
+        return np.zeros_like(fine)
+    large = np.bincount(table.cols, size > _NEAR, minlength=len(fine))
+    usual = n * np.median(large[fine] / np.maximum(n[fine], 1))
+    return fine & (large <= usual + _BY_CHANCE * np.sqrt(usual))
 
 
 def _is_fine(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:

@@ -56,11 +56,15 @@ def predicted(samples: Samples, columns: Columns, train: Table | None = None) ->
 
 @dataclass(frozen=True)
 class Members:
-    """Fits by names, what they predict of held-out entries, and how often each of these counts."""
+    """Fits by names, what they predict of held-out entries, and how often each of these counts.
+
+    `telling` is how often it counts where fits are compared.
+    """
 
     columns: dict[str, Columns]
     predicted: dict[str, Predicted]
     counts: np.ndarray
+    telling: np.ndarray
 
     @property
     def best(self) -> str:
@@ -69,7 +73,7 @@ class Members:
 
     def error(self, missed: np.ndarray) -> float:
         """Mean absolute error."""
-        return float(np.average(np.abs(missed), weights=self.counts if len(missed) else None))
+        return float(np.average(np.abs(missed), weights=self.telling if len(missed) else None))
 
     @property
     def missed(self) -> np.ndarray:
@@ -105,9 +109,8 @@ class Tried(NamedTuple):
 
 def best_of(samples: Samples, fits: Iterable[Columns]) -> Tried:
     """The fit that predicts the held-out entries best."""
-    count = samples.test.count(np.ones(len(samples.test.values)))
     tried = [Tried(fit, predicted(samples, fit)) for fit in fits]
-    return min(tried, key=lambda each: float(np.sum(count * np.abs(each.predicted.missed))))
+    return min(tried, key=lambda each: float(np.sum(samples.telling * np.abs(each.predicted.missed))))
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ class Fitter:
         fitted["medians"] = self._tried(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
         columns = {name: each.columns for name, each in fitted.items()}
-        return Members(columns, {name: each.predicted for name, each in fitted.items()}, counts)
+        return Members(columns, {name: each.predicted for name, each in fitted.items()}, counts, samples.telling)
 
     def _laws(self, start: Callable[[Table], Factors | None] | None, robust: Tried) -> Iterator[tuple[str, Tried]]:
         """Yield the noise laws by names, the robust one from another `start`, too."""
@@ -239,7 +242,7 @@ class Fitter:
             for name, columns in members.columns.items()
         }
         predictions = {name: wide.predict(columns) for name, columns in fitted.items()}
-        return wide, Members(fitted, predictions, members.counts)
+        return wide, Members(fitted, predictions, members.counts, members.telling)
 
     def settle(self, columns: Columns) -> Columns:
         """Columns after a few sweeps over all entries, those that were held out among them."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 from .._kernels.posterior import entry_moments
 from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
@@ -34,6 +35,13 @@ _COLD = 0.1
 _COOLING = 8
 # Standard deviations by which the number of errors in a column may exceed what is expected.
 _BY_CHANCE = 3.0
+# Degrees of freedom of the law of rows by which one that is far from the others is told from one of errors. Of 72
+# tables with rows from Student's law or a lognormal one (and two real ones; 15 % missing, none or 5 % errors) the error
+# is 1.38 of that of IterativeImputer that is told the errors without such rows, 1.20 with them, and of the right
+# entries 0.4 and 0.2 % are flagged.
+_TAILS = 3.0
+# What a posterior of rows has of each entry.
+_OF_ENTRIES = ("precision", "gross")
 #: Precision of the prior while directions are free.
 FLAT = 1e-9
 
@@ -155,23 +163,61 @@ class RowPosterior:
 
         rows = [mask for mask, _ in parts]
         entries = [mask[table.rows] for mask in rows]
-        of = {"precision": entries, "gross": entries}
-        names = ("means", "covariances", "precision", "gross", "noise", "prior")
-        return cls(*(joined(name, of.get(name, rows)) for name in names))
+        return cls(**{name: joined(name, entries if name in _OF_ENTRIES else rows) for name in cls.__annotations__})
+
+    def of_rows(self) -> dict[str, np.ndarray]:
+        """What it has of each row, by names."""
+        return {name: part for name, part in vars(self).items() if not (part is None or name in _OF_ENTRIES)}
+
+    def adopt(self, table: Table, rows: np.ndarray, other: RowPosterior, part: Table, wanted: np.ndarray) -> None:
+        """Take over those `wanted`, a mask, of another posterior: that of some `rows`, a mask, of a `table`."""
+        into = np.zeros(len(rows), dtype=bool)
+        into[np.flatnonzero(rows)[wanted]] = True
+        for name in vars(self):
+            own, new = getattr(self, name), getattr(other, name)
+            if not (own is None or new is None):
+                of_entries = name in _OF_ENTRIES
+                own[into[table.rows] if of_entries else into] = new[wanted[part.rows] if of_entries else wanted]
 
 
-def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_sweeps: int = 3) -> RowPosterior:
+def regress_all(table: Table, columns: Columns) -> RowPosterior:
+    """Posterior of the rows of a table, those that are far from the others among them.
+
+    A row half of which is gross under a robust law may be far away instead: where its entries, two for each coefficient
+    at least, agree with one another, what they say without the prior leads to a likelier posterior. Rows with noise of
+    their own have such a prior already.
+    """
+    rows = regress(table, columns)
+    seen = np.diff(table.indptr)
+    lost = (seen >= max(2 * columns.rank, 2)) & (2.0 * np.bincount(table.rows, rows.gross, len(seen)) >= seen)
+    if not (columns.law.robust and lost.any()) or np.isfinite(columns.law.freedom):
+        return rows
+    part = table.of_rows(lost)
+    again = regress(part, columns, are_far=True)
+    before = replace(rows, **{name: part[lost] for name, part in rows.of_rows().items()})
+    rows.adopt(table, lost, again, part, _evidence(part, columns, again) > _evidence(part, columns, before))
+    return rows
+
+
+def regress(
+    table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_sweeps: int = 3, are_far: bool = False
+) -> RowPosterior:
     """Posterior of the rows of a table, each alone, from the prior and its own entries.
 
     A robust law begins at the spread of the prior prediction and is cooled to its own noise: begun at that, it would
-    take all entries of a row for gross, for the prior mean is far from them. The weights are found by conjugate
-    gradients; the posterior that they speak for is exact.
+    take all entries of a row for gross, for the prior mean is far from them. Rows that `are_far`, beyond that spread,
+    begin at their largest residual, and without the prior. The weights are found by conjugate gradients; the posterior
+    that they speak for is exact.
     """
     whole = np.diff(table.indptr) >= WHOLE * table.shape[1]
     if whole.any() and not whole.all():  # how a row is computed depends on that row alone
         parts = [(kept, table.of_rows(kept)) for kept in (whole, ~whole)]
         return RowPosterior.joined(
-            table, [(kept, regress(part, columns, n_cooling=n_cooling, n_sweeps=n_sweeps)) for kept, part in parts]
+            table,
+            [
+                (kept, regress(part, columns, n_cooling=n_cooling, n_sweeps=n_sweeps, are_far=are_far))
+                for kept, part in parts
+            ],
         )
     n, k = table.shape[0], columns.rank
     law, loadings, cols, rows = columns.law, columns.loadings, table.cols, table.rows
@@ -182,7 +228,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     placed = passes.placed(target)
     fitted, variance = np.zeros((2, len(target)))
     prior = np.ones(k)
-    heat = 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
+    heat = np.ones(len(loadings)) if are_far else 1.0 + np.einsum("jk,jk->j", loadings, loadings) / law.variances
     for t in range(n_cooling + n_sweeps - 1 if law.robust else 0):
         check_interrupt()
         warm = replace(law, variances=law.variances * heat ** max(1.0 - t / n_cooling, 0.0))
@@ -193,7 +239,7 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
         squares = (target - fitted) ** 2 + variance
         left = max(1.0 - t / n_cooling, 0.0)
         if t == 0:
-            first = table.by_rows(warm, squares).noise_of_rows
+            first = table.largest_of_rows(law, squares) if are_far else table.by_rows(warm, squares).noise_of_rows
         where, pull = table, None
         if first is not None:
             if t > n_cooling:  # before, noise of rows would make up for the heat
@@ -202,7 +248,8 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
                 where = table.with_noise_of_rows(np.maximum(first, 1.0) ** left)
         precise = where.weigh(warm, squares).precision
         precise = precise if pull is None else precise / pull[rows]
-        passes.relax(placed, passes.placed(precise), loadings, variances, prior, means, own)
+        pulled = np.full(k, FLAT) if are_far and t <= n_cooling else prior
+        passes.relax(placed, passes.placed(precise), loadings, variances, pulled, means, own)
         own = own if pull is None else own / pull[:, None]
     if law.robust:
         passes.moments(means, own, loadings, variances, fitted, variance)
@@ -218,6 +265,22 @@ def regress(table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_swee
     if columns.center is not None:
         means += columns.center
     return RowPosterior(means, covariances, weights.precision, law.error_chances(weights), table.noise_of_rows, pull)
+
+
+def _evidence(table: Table, columns: Columns, rows: RowPosterior) -> np.ndarray:
+    """Logarithm of the evidence of each row by Laplace's approximation, but for a constant.
+
+    Coefficients of rows have Student's law, not the normal one: rows may be as far from the others as errors may be.
+    """
+    k = columns.rank
+    away = rows.means if columns.center is None else rows.means - columns.center
+    fitted = np.einsum("pk,pk->p", rows.means[table.rows], columns.loadings[table.cols]) + columns.mean[table.cols]
+    root = table.root_weight
+    density = root * columns.law.density(root * (table.values - fitted), np.zeros(len(root)), table.cols)
+    likely = np.bincount(table.rows, np.log(np.maximum(density, np.finfo(np.float64).tiny)), table.shape[0])
+    prior = -0.5 * (_TAILS + k) * np.log1p(np.sum(away**2, axis=1) / _TAILS)
+    prior += gammaln(0.5 * (_TAILS + k)) - gammaln(0.5 * _TAILS) - 0.5 * k * np.log(0.5 * _TAILS)
+    return likely + prior + 0.5 * np.linalg.slogdet(unpack(rows.covariances))[1]
 
 
 def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndarray, np.ndarray]:

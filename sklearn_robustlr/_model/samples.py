@@ -261,6 +261,20 @@ class Samples:
         return self.table.subset(self.held)
 
     @cached_property
+    def telling(self) -> np.ndarray:
+        """How often each held-out entry counts where fits are compared.
+
+        Those of columns of which most entries have the same value do not, if there are others: medians meet most of
+        them, and have the least absolute error there, whatever a fit knows of the others.
+        """
+        test, tied = self.test, self.table.tied
+        counts = test.count(np.ones(len(test.values)))
+        if tied is None:
+            return counts
+        others = counts * (np.bincount(self.table.cols, tied, test.shape[1]) == 0.0)[test.cols]
+        return others if others.any() else counts
+
+    @cached_property
     def larger(self) -> Table:
         """All that are not held out."""
         if self.are_all:

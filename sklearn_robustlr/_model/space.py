@@ -18,7 +18,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .noise import NoiseLaw
-from .posterior import Columns, RowPosterior, moments, regress
+from .posterior import Columns, RowPosterior, moments, regress, regress_all
 from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
@@ -73,7 +73,7 @@ class MemberRows(NamedTuple):
 
         Rows with an error that the law has no part for are regressed by one that has, if no more are errors then.
         """
-        member = cls(columns, table, regress(table, columns))
+        member = cls(columns, table, regress_all(table, columns))
         if columns.law.robust:
             return member
         n = table.shape[0]
@@ -81,17 +81,9 @@ class MemberRows(NamedTuple):
         if errors.any():
             part = table.of_rows(errors > 0)
             few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
-            again = regress(part, few)
+            again = regress_all(part, few)
             fewer = np.bincount(part.rows[again.gross > 0.5], minlength=part.shape[0]) <= errors[errors > 0]
-            wrong = np.zeros(n, dtype=bool)
-            wrong[np.flatnonzero(errors)[fewer]] = True
-            for name, mask, own in (
-                ("means", wrong, fewer),
-                ("covariances", wrong, fewer),
-                ("precision", wrong[table.rows], fewer[part.rows]),
-                ("gross", wrong[table.rows], fewer[part.rows]),
-            ):
-                getattr(member.rows, name)[mask] = getattr(again, name)[own]
+            member.rows.adopt(table, errors > 0, again, part, fewer)
         return member
 
     def gross(self, table: Table) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._operators.observed import Entries
+from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from .posterior import regress, start_columns, sweep_until_settled
 from .table import Table
 
@@ -50,7 +51,8 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
     """Find the values of a column that keep coming back where the rest of the row speaks for another value.
 
     What repeats is left out, the rest fitted, and what it predicts compared: values that follow their rows are missed
-    by no more than others are, those of a stuck sensor by as much as the column varies around them.
+    by no more than others are, those of a stuck sensor by as much as the column varies around them. A limit may have
+    errors beyond it, or codes, but none of the values that follow their rows.
     """
     kinds = _repeated(table)
     if not kinds.any():
@@ -74,9 +76,18 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
             continue
         error = float(np.median(missed[unseen & same]))
         spread = float(np.median(np.abs(table.values[own[0]] - predicted[(kinds == 0) & same])))
-        if spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread):
+        inlier = same & (kinds == 0) & (missed <= FLAG_WIDTH * error / NORMAL_MEDIAN)
+        is_missed = spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread)
+        if is_missed and _is_no_limit(table.values[own[0]], table.values[inlier]):
             found.append(own[0])
     return StuckValues(entries.cols[found], entries.y[found])
+
+
+def _is_no_limit(value: float, others: np.ndarray) -> bool:
+    """Whether a value that repeats is a code, or has others of its column, but for those afar, on both sides."""
+    around = others[np.abs(others) <= _FENCE]
+    fewer = min(np.count_nonzero(around < value), np.count_nonzero(around > value))
+    return bool(abs(value) > _CODE or fewer >= _BEYOND * len(around) > 0.0)
 
 
 def _repeated(table: Table) -> np.ndarray:
@@ -90,7 +101,6 @@ def _repeated(table: Table) -> np.ndarray:
     for j in range(table.shape[1]):
         own = table.by_column[bounds[j] : bounds[j + 1]]
         values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
-        within = count * (np.abs(values) <= _FENCE)
         least = max(_FEWEST, _LEAST_SHARE * len(own))
         usual = count[index]
         for i in np.argsort(-count, kind="stable"):
@@ -98,9 +108,7 @@ def _repeated(table: Table) -> np.ndarray:
             is_code = np.abs(values[i]) > _CODE
             if count[i] < (_FEWEST if is_code else least) or not len(others) or count[i] < _TIMES * np.median(others):
                 break
-            around = within.sum() - within[i]
-            inside = min(within[:i].sum(), within[i + 1 :].sum()) >= _BEYOND * around > 0.0
-            if 2 * count[i] <= len(own) and (inside or is_code):
+            if 2 * count[i] <= len(own) and _is_no_limit(values[i], table.values[own[index != i]]):
                 n_kinds += 1
                 kinds[own[index == i]] = n_kinds
     return kinds

@@ -84,6 +84,12 @@ class Table:
         units = self._alike(squares) / law.variances[self.cols]
         return self.with_noise_of_rows(law.variances_of_lines(units, self.rows, self.shape[0], law.freedom))
 
+    def largest_of_rows(self, law: NoiseLaw, squares: np.ndarray) -> np.ndarray:
+        """Largest squared residual of each row, in units of the noise of its column, and one at least."""
+        largest = np.ones(self.shape[0])
+        np.maximum.at(largest, self.rows, self._alike(squares) / law.variances[self.cols])
+        return largest
+
     def with_noise_of_rows(self, noise: np.ndarray | None) -> Table:
         """The same entries with these noise variances of rows, in units of those of columns (None: all are one)."""
         if noise is None:

@@ -24,6 +24,10 @@ from .tangents import PreconditionedTangent, Tangent
 _MOST, _MOST_SINGLE = 1e12, 1e6
 # Largest targets in units of the median one, and largest scale of a row or column, in double and in single precision.
 _LARGEST = {"d": 1e30, "f": 1e15}
+# Ratio of the units of rows or columns from which an exact fit is looked for in even units: of 20 matrices of rank 1 in
+# one unit it is 490 at most. Of 18 exact matrices with columns in units of 1e-2 to 1e2, 2 are found without (16
+# "approximate" in ten times the time), all with it; with 1e-1 to 1e1 all are found without.
+_UNLIKE = 1e3
 
 
 class Preconditioned(Measurements):
@@ -120,6 +124,11 @@ class Problem:
         u, s, v = self.to_work(u, s, v, symmetric=symmetric)
         root = np.sqrt(s)
         return Factors(u * root, v * root)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether rows or columns of X are in units so unlike that a fit which is exact may not look so in `base`."""
+        return self.work is not self.base and any(scale.max() > _UNLIKE * scale.min() for scale in (self.p, self.q))
 
     @property
     def plain(self) -> Measurements:

@@ -55,7 +55,7 @@ class Ranks:
         self._solver = FixedRank(problem, options)
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = self.is_spent = False
-        self._is_brief = options.screening or options.is_brief
+        self._is_brief = options.screening or options.only_sharp
         self._n_made = 0
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._reduced: dict[int, Fit] = {}

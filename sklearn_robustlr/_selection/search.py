@@ -185,6 +185,9 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
         return Solution(fit, guess, judge_unpolished(fit, guess, gap), history.iteration[-1] + 1, history)
     search, best = _Search(problem, options, watch), None
     begin = search.begin(descended)
+    if options.only_sharp and not begin.sharp:
+        doubted = Candidate(Candidates(problem, options).unpolished(begin.descended), DOUBTFUL)
+        return Solution.of(doubted, begin.descended.history)
     for found in search.candidates(begin):
         if best is None or _takes_place_of(found, best, problem.base, options):
             best = found

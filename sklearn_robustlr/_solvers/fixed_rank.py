@@ -15,7 +15,7 @@ from .._utils.checkpoint import stage
 from .._utils.linalg import SVD, product_svd
 from .._utils.stats import median_scale, quantile, robust_size
 from .._utils.values import Fit, Options, is_exact, is_met
-from .gauss_newton import MOST_CONJUGATE, least_squares, m_estimate
+from .gauss_newton import MOST_CONJUGATE, UNFINISHED, least_squares, m_estimate
 from .manifold import manifold_subgradient, truncate
 from .mending import mend
 from .misfit import bisquare, improves
@@ -135,13 +135,19 @@ class FixedRank:
             _SCREENING | {"tol": _NEAR if work.entrywise else _NEAR_DENSE} if self._options.screening else {}
         )
         u, s, v = (factor.astype(work.dtype, copy=False) for factor in (u, s, v))
-        u, s, v, _, n_iter = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
+        u, s, v, residual, n_iter = manifold_subgradient(work, u, s, v, step=first, symmetric=symmetric, **schedule)
+        # in other units an exact fit is as exact, but the way there may be too long
+        if self._problem.is_uneven and quantile(np.abs(residual), 0.25) < UNFINISHED * size:
+            even = m_estimate(work, u, s, v, symmetric=symmetric)
+            u, s, v = (even.u, even.s, even.v) if is_exact(even) else (u, s, v)
         return *self._problem.to_base(u, s, v, symmetric=symmetric), n_iter
 
     def _estimate(self, u: np.ndarray, s: np.ndarray, v: np.ndarray, residual: np.ndarray | None, few: bool) -> Fit:
         symmetric, base = self._options.symmetric, self._problem.base
         fall = _FREE_FALL if self._options.screening and base.entrywise else None
         how: dict[str, Any] = {"fall": fall} | ({"n_iter": _FEW_STEPS} if few else {})
+        if residual is None and self._problem.is_uneven:
+            residual = evaluate(base, u, s, v)
         fit = m_estimate(base, u, s, v, residual=residual, symmetric=symmetric, **how)
         if isinstance(base, EntryMeasurements) and (is_exact(fit) or not few):
             whole = base.mirrored() if symmetric else base

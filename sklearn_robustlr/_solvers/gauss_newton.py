@@ -28,7 +28,7 @@ from .._utils.values import Fit, is_exact
 from .mixture import Mixture
 
 #: Residual, in units of the median target, below which an l1 fit is still on its way to an exact one.
-_UNFINISHED = 3e-3
+UNFINISHED = 3e-3
 #: Clustering of the gross errors beyond which data are only nearly low-rank. In a fit of the right rank their number in
 #: a row or column varies as chance has it (0.9 to 1.1 times). What no low-rank matrix can follow varies more
 #: (photographs: 3 to 15 times; a rank too small: 2 to 4).
@@ -212,7 +212,7 @@ def m_estimate(
     trial = Mixture(some, dof * len(some) // len(residual), floor, fall)
     for _ in range(8):
         trial.update(some)
-    hopeless = trial.scale > _UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy_tailed(some, beyond=0.2)
+    hopeless = trial.scale > UNFINISHED and trial.bad_share > 0.5 and trial.is_heavy_tailed(some, beyond=0.2)
     hopeless = hopeless and measurements.clustering(trial.update(residual)) > _CLUSTERED
     mixture = Mixture(residual, dof, floor, fall)
     inlier = np.ones_like(residual)

@@ -138,8 +138,8 @@ class Options:
     rank_is_loose: bool = False
     #: Only an exact fit is wanted: stop at the first clear gap, and look no further where there is none.
     screening: bool = False
-    #: A search for the rank is given up after a few fits: another one in the same data was in vain.
-    is_brief: bool = False
+    #: Only a fit is wanted of which no stage has a doubt: another search in the same data was in vain.
+    only_sharp: bool = False
     #: A fit with noise is only a start for a fit of more data, which will look at the ranks beside it: without, a noisy
     #: matrix of 300 x 300 takes half as long again.
     is_start: bool = False

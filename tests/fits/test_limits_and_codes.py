@@ -77,3 +77,22 @@ def test_sensors_that_hang_without_noise(seed):
     estimate = model.fit_transform(data)
     assert model.stop_reason_ == "exact" and model.rank_ == 3
     assert relative_recovery_error(estimate, true) < 1e-9
+
+
+def test_a_limit_with_errors_beyond_it_is_no_stuck_value():
+    """A sensor that rests at zero half of the time: codes and wrong signs below that do not make zero a wrong value."""
+    rng = np.random.default_rng(0)
+    t = np.arange(1500)
+    factors = np.column_stack([np.sin(2 * np.pi * t / 144), np.cos(2 * np.pi * t / 144), rng.normal(size=1500)])
+    data = 20 + 5 * (factors @ rng.normal(size=(3, 12)) + 0.2 * rng.normal(size=(1500, 12)))
+    data[:, 0] = np.maximum(0.0, factors[:, 0] + 0.05 * rng.normal(size=1500)) * 800
+    hidden, wrong = rng.random(data.shape) < 0.15, rng.random(data.shape) < 0.05
+    missed = []
+    for damaged in (np.where(wrong, -999.0, data), np.where(wrong, -data, data)):
+        seen = np.where(hidden, np.nan, damaged)
+        model = RobustMatrixCompletion()
+        estimate = model.fit_transform(seen)
+        rests = (damaged[:, 0] == 0.0) & ~hidden[:, 0]
+        assert model.outliers_[rests, 0].mean() < 0.01
+        missed.append(np.sqrt(np.mean((estimate - data)[hidden[:, 0], 0] ** 2)) / data[:, 0].std())
+    assert max(missed) < 0.6

@@ -182,9 +182,12 @@ def test_a_fit_that_meets_a_few_values_is_not_called_noisy():
     latent = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40)) / np.sqrt(3)
     latent += 0.3 * rng.standard_normal(latent.shape)
     data = np.log1p(rng.poisson(np.exp(0.8 * latent + rng.normal(-1.0, 1.0, 40))))
-    data[rng.uniform(size=data.shape) < 0.2] = np.nan
-    model = RobustMatrixCompletion(replace="all").fit(data)
-    assert not model.converged_ and np.abs(model.transform(data)).max() <= np.nanmax(data)
+    hidden = rng.uniform(size=data.shape) < 0.2
+    seen = np.where(hidden, np.nan, data)
+    model = RobustMatrixCompletion(replace="all").fit(seen)
+    assert model.stop_reason_ != "noisy" and np.abs(model.transform(seen)).max() <= np.nanmax(seen)
+    missed, by_median = ((estimate - data)[hidden] for estimate in (model.transform(seen), np.nanmedian(seen, axis=0)))
+    assert np.mean(missed**2) < 0.75 * np.mean(by_median**2)
 
 
 @pytest.mark.parametrize("seed", [90001, 90004])
@@ -272,7 +275,7 @@ def test_a_switch_beside_a_sensor_log_with_spikes_is_left_alone():
 @pytest.mark.parametrize("kind", ["one value", "many values"])
 def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
     """They were the noise of these pixels, and the leading components of all."""
-    X = load_digits().data[:600]
+    X = load_digits().data[:300]
     rng = np.random.RandomState(0)
     wrong = rng.uniform(size=X.shape) < share
     data = np.where(wrong, 80.0 if kind == "one value" else rng.uniform(60.0, 100.0, X.shape), X)
@@ -286,7 +289,7 @@ def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
 def test_rare_switches_are_no_errors_where_errors_are_as_rare(share):
     """Errors come about as often in all columns, but none of the others have this value."""
-    X = load_breast_cancer().data[:, :20]
+    X = load_breast_cancer().data[:300, :20]
     rng = np.random.RandomState(0)
     wrong = rng.uniform(size=X.shape) < share
     switches = rng.uniform(size=(len(X), 7)) < [0.01, 0.03, 0.05, 0.08, 0.12, 0.2, 0.4]

@@ -33,6 +33,21 @@ def test_errors_of_one_size_are_a_second_mode(rng, fitted, share, size):
     assert not is_told_apart(residual, fitted, robust=False)
 
 
+def test_errors_that_are_as_many_in_all_columns_by_chance(rng):
+    """Half of the columns have fewer errors than the others, by chance: they tell too little on their own."""
+    fitted = 5.0 * rng.standard_normal((60, P))
+    told = []
+    for _ in range(20):
+        residual = rng.standard_normal(fitted.shape)
+        wrong = rng.uniform(size=residual.shape) < 0.05
+        residual[wrong] += 8.0 * rng.choice([-1.0, 1.0], wrong.sum())
+        entries = Entries(fitted + residual)
+        table = Table.of(entries, np.zeros(P), np.ones(P))
+        law = NoiseLaw.start(np.ones(P), True)
+        told.append(told_apart(law, table, residual[entries.rows, entries.cols]).wide_is_errors)
+    assert np.mean(told) > 0.8
+
+
 @pytest.mark.parametrize("freedom", [1, 2, 4, 1000])
 def test_heavy_tails_are_none(rng, fitted, freedom):
     assert not is_told_apart(rng.standard_t(freedom, size=(N, P)), fitted)
