@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._estimators.completion import RobustMatrixCompletion
 from ._estimators.pca import RobustPCA
-from ._model.calibration import Calibration
+from ._model.calibration import Calibration, ScoresOfColumns
 from ._model.noise import NoiseLaw
 from ._model.posterior import Columns
 from ._model.space import ModelSpace, Screen
@@ -33,7 +33,10 @@ DTYPES = ("float16", "int8", "nf4")
 
 _ESTIMATORS = {kind.__name__: kind for kind in (RobustMatrixCompletion, RobustPCA)}
 _PARTS: dict[str, Callable[..., Any]] = {
-    **{kind.__name__: kind for kind in (ModelSpace, RowSpace, Screen, NoiseLaw, StuckValues, Calibration)},
+    **{
+        kind.__name__: kind
+        for kind in (ModelSpace, RowSpace, Screen, NoiseLaw, StuckValues, Calibration, ScoresOfColumns)
+    },
     "Columns": lambda covariances, **others: Columns(covariances=pack_diagonals(covariances), **others),
 }
 # Fitted attributes of single rows, or of the way to the fit, that rows are not transformed by.
@@ -316,7 +319,11 @@ def _fewer(calibration: Calibration) -> Calibration:
     kept = weights > 0.0
     mass = calibration.scores * calibration.weights
     scores = np.array([mass[group].sum() for group in groups])[kept] / weights[kept]
-    return Calibration(scores, weights[kept])
+    own = calibration.of_columns
+    if own is not None:
+        shorter = (own.cols.astype(np.int32), own.scores.astype(np.float32), own.weights.astype(np.float16))
+        own = ScoresOfColumns(*shorter, own.common)
+    return Calibration(scores, weights[kept], own)
 
 
 def _rounding(space: RowSpace, small: RowSpace) -> float:

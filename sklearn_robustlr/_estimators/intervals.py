@@ -85,10 +85,12 @@ class IntervalMixin(ImputerMixin):
     def predict_interval(self, X, coverage=0.9):
         """Predict intervals that hold the value of an inlier with a given probability, at every entry of rows.
 
-        The intervals are centred at the low-rank estimates, in which the observed values of the entries count, and
-        include the noise of the columns. Their width is calibrated on some hundred to thousand held-out entries, so
-        that it does not depend on a law of the noise [1]_. An entry beyond its interval may be a gross error. Beyond a
-        coverage of 0.95 too little is known of the tails, and the intervals hold less than they claim.
+        The intervals hold the low-rank estimates, in which the observed values of the entries count, and include the
+        noise of the columns. Their width is calibrated on some hundred to thousand held-out entries, so that it does
+        not depend on a law of the noise [1]_. Columns whose held-out entries are unlike those of the others, as skewed
+        ones or ones of few values, have a width of their own, on each side of the estimate. An entry beyond its
+        interval may be a gross error. Beyond a coverage of 0.95 too little is known of the tails, and the intervals
+        hold less than they claim.
 
         Parameters
         ----------
@@ -135,12 +137,13 @@ class IntervalMixin(ImputerMixin):
         fit = self._regress(entries, residual=entries.is_sparse, threshold=self.threshold_)
         places = entries if entries.is_sparse else None
         deviation = self._spread(entries, fit, places).value
-        width = 1.0 if self._posterior is None else self._posterior.calibration.width(coverage)
-        width = max(width, np.finfo(np.float64).tiny)  # of an infinite deviation it is infinite
         cols = entries.cols if places is not None else slice(None)
+        p, tiny = entries.shape[1], np.finfo(np.float64).tiny  # times an infinite deviation that is infinite
+        off = np.ones((2, p)) if self._posterior is None else self._posterior.calibration.ends(coverage, p)
+        low, high = np.minimum(off[0], -tiny), np.maximum(off[1], tiny)
         estimate = self._space.predict(fit.factors) if places is None else stored_estimates(self._space, entries, fit)
         estimate = self._within_limits(estimate, cols)
-        ends = ends_of(self._posterior, estimate, width * deviation, cols)
+        ends = ends_of(self._posterior, estimate, (low[cols] * deviation, high[cols] * deviation), cols)
         lower, upper = (self._within_given(end, cols) for end in ends)
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 

@@ -335,7 +335,8 @@ def _spread(test: Table, members: Members, weights: np.ndarray) -> _Spread:
 def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlier: np.ndarray) -> Calibration:
     """Held-out errors of the average beside what its members predict of them."""
     spread = _spread(test, members, weights)
-    return Calibration.of(weights @ members.missed, np.sqrt(spread.error + spread.noise), inlier * members.counts)
+    deviations = np.sqrt(spread.error + spread.noise)
+    return Calibration.of(weights @ members.missed, deviations, inlier * members.counts, test.cols)
 
 
 def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -11,6 +13,78 @@ from scipy.special import ndtr, ndtri
 _NORMAL_SCORES = 20
 # Share of held-out errors that are compared with predictions: the largest may be the tail of a noise law.
 _MOST = 0.9
+# Quantiles below and beyond which shares of columns are compared, and least weight of all columns beside the entries of
+# one. Of 12 plain columns beside 12 of rare ones 50 % intervals hold 0.34, those of the latter 0.66; with laws of
+# columns 0.47 and 0.54. Without a bound, of a small real table 95 % hold 0.88 instead of 0.96.
+_SHARES, _LEAST_COMMON = (0.5, 0.8, 0.9), 8.0
+# Standard deviations by which columns must differ beyond chance in one of these five ways.
+_BEYOND_CHANCE = 3.0
+
+
+class _SignedLaw(NamedTuple):
+    """Signed scores in increasing order, and the standard normal numbers that are as rare."""
+
+    scores: np.ndarray
+    normal: np.ndarray
+
+    def at(self, normal: np.ndarray) -> np.ndarray:
+        """Scores that are as rare as these numbers; beyond the largest and the least a normal tail."""
+        inside = np.interp(normal, self.normal, self.scores)
+        for end, beyond in ((0, normal < self.normal[0]), (-1, normal > self.normal[-1])):
+            inside = np.where(beyond, self.scores[end] * normal / self.normal[end], inside)
+        return inside
+
+
+@dataclass(frozen=True)
+class ScoresOfColumns:
+    """Signed scores of held-out entries by columns, where these are unlike, and what all others count beside them.
+
+    The shares of columns below a common quantile are taken to follow a beta law, whose precision is told by moments:
+    `common` is what the scores of all columns count, in entries, beside those of one.
+    """
+
+    cols: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray
+    common: float
+
+    @classmethod
+    def of(cls, scores: np.ndarray, weights: np.ndarray, cols: np.ndarray) -> ScoresOfColumns | None:
+        """Those of entries; None where columns differ by no more than chance."""
+        scores, weights, cols = (part[weights > 0.0] for part in (scores, weights, cols))
+        if len(np.unique(cols)) < 2:
+            return None
+        size = np.abs(scores)
+        order = np.argsort(size, kind="stable")
+        rank = np.empty(len(size))
+        rank[order] = np.cumsum(weights[order]) / weights.sum()
+        apart = [_unlike(rank <= _SHARES[0], weights, cols)]
+        for share in _SHARES[1:]:
+            apart += [_unlike((rank > share) & (scores * sign > 0.0), weights, cols) for sign in (-1.0, 1.0)]
+        most = max(apart)
+        return cls(cols, scores, weights, max(1.0 / most - 1.0, _LEAST_COMMON)) if most > 0.0 else None
+
+    def laws(self, scores: np.ndarray, weights: np.ndarray) -> Iterator[tuple[int, _SignedLaw]]:
+        """Yield columns and their laws beside the scores of all."""
+        weights = weights * (self.common / weights.sum())
+        for j in np.unique(self.cols):
+            own = self.cols == j
+            signed, mass = np.append(scores, self.scores[own]), np.append(weights, self.weights[own])
+            order = np.argsort(signed, kind="stable")
+            mass = mass[order]
+            yield int(j), _SignedLaw(signed[order], ndtri((np.cumsum(mass) - 0.5 * mass) / mass.sum()))
+
+
+def _unlike(event: np.ndarray, weights: np.ndarray, cols: np.ndarray) -> float:
+    """Correlation of an event among the entries of a column, beyond chance: 0 where shares of columns may be alike."""
+    n, own = (np.bincount(cols, mass)[np.unique(cols)] for mass in (weights, weights * event))
+    mean, total, freedom = float(np.average(event, weights=weights)), n.sum(), len(n) - 1.0
+    if not 0.0 < mean < 1.0:
+        return 0.0
+    power = float(np.sum(n * (own / n - mean) ** 2)) / (mean * (1.0 - mean))
+    room = total - np.sum(n**2) / total - freedom
+    is_more = power > freedom + _BEYOND_CHANCE * np.sqrt(2.0 * freedom)
+    return (power - freedom) / room if is_more and room > 0.0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -20,20 +94,51 @@ class Calibration:
     The sizes are in increasing order. An interval of the size that a share c of them is below covers as much of new
     values, whatever the law of the noise, if these are exchangeable with the held-out ones: weighted split conformal
     prediction (R. J. Tibshirani, R. Foygel Barber, E. Candes and A. Ramdas, NeurIPS 2019). Here weights are the
-    probabilities of the held-out entries to be inliers, and intervals are those of an inlier.
+    probabilities of the held-out entries to be inliers, and intervals are those of an inlier. The scores `of_columns`
+    are signed (None: columns are alike).
     """
 
     scores: np.ndarray
     weights: np.ndarray
+    of_columns: ScoresOfColumns | None = None
 
     @classmethod
-    def of(cls, errors: np.ndarray, deviations: np.ndarray, inlier: np.ndarray) -> Calibration:
-        """The calibration by errors with these predicted deviations and probabilities to be inliers."""
+    def of(
+        cls, errors: np.ndarray, deviations: np.ndarray, inlier: np.ndarray, cols: np.ndarray | None = None
+    ) -> Calibration:
+        """The calibration by errors with these predicted deviations and probabilities to be inliers.
+
+        If the columns `cols` of the entries are given, those that are unlike the others have a law of their own.
+        """
         normal = ndtri(0.5 + (np.arange(_NORMAL_SCORES) + 0.5) / (2 * _NORMAL_SCORES))
         scores = np.concatenate([np.abs(errors) / deviations, normal])
         weights = np.concatenate([inlier, np.ones(_NORMAL_SCORES)])
         order = np.argsort(scores, kind="stable")
-        return cls(scores[order], weights[order])
+        of_columns = None if cols is None else ScoresOfColumns.of(-errors / deviations, inlier, cols)
+        return cls(scores[order], weights[order], of_columns)
+
+    def ends(self, coverage: float, n_columns: int) -> np.ndarray:
+        """Lower and upper ends of intervals of this coverage in each column, (2, n_columns), about the estimates.
+
+        They are in units of the predicted standard deviations; the estimates are between them.
+        """
+        normal = np.broadcast_to(ndtri(0.5 + 0.5 * coverage), n_columns)
+        low, high = self.signed(np.array([-normal, normal]))
+        return np.array([np.minimum(low, 0.0), np.maximum(high, 0.0)])
+
+    def signed(self, normal: np.ndarray) -> np.ndarray:
+        """What values are from their estimates, (n, columns), that is as rare as these standard normal numbers are.
+
+        In units of the predicted standard deviations. Those of a column of its own law are as far on either side as its
+        held-out values are.
+        """
+        usual = np.sign(normal) * self.sizes(np.abs(normal))
+        if self.of_columns is None:
+            return usual
+        both = np.concatenate([-self.scores, self.scores]), 0.5 * np.tile(self.weights, 2)
+        for j, column in self.of_columns.laws(*both):
+            usual[:, j] = column.at(normal[:, j])
+        return usual
 
     def width(self, coverage: float) -> float:
         """Half the width of an interval of this coverage, in units of the predicted standard deviation."""

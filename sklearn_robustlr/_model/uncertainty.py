@@ -73,12 +73,13 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
 
 
 def ends_of(
-    space: ModelSpace | None, estimate: np.ndarray, reach: np.ndarray, cols: np.ndarray | slice
+    space: ModelSpace | None, estimate: np.ndarray, reach: tuple[np.ndarray, np.ndarray], cols: np.ndarray | slice
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of intervals about estimates of entries of columns; `reach` is half of their width, in scales of these."""
+    """Ends of intervals about estimates of entries of columns; `reach` is what they are off, in scales of these."""
+    low, high = reach
     if space is None:
-        return estimate - reach, estimate + reach
-    return space.moved(estimate, -reach, cols), space.moved(estimate, reach, cols)
+        return estimate + low, estimate + high
+    return space.moved(estimate, low, cols), space.moved(estimate, high, cols)
 
 
 def draws(
@@ -118,8 +119,7 @@ def draws(
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
         away = law.scores(mean + u @ loadings.T + noise)
-        sizes = np.sign(away) * space.calibration.sizes(np.abs(away))
-        drawn = space.moved(estimate, value * sizes)
+        drawn = space.moved(estimate, value * space.calibration.signed(away))
         yield drawn if space.long is None else np.where(space.long, np.clip(drawn, *space.seen_range), drawn)
 
 

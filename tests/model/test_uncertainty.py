@@ -49,3 +49,30 @@ def test_standard_errors_are_calibrated():
     # what is beyond the prediction is no noise
     np.testing.assert_allclose(twice.error**2 + noise, 4.0 * (once.error**2 + noise), rtol=0.15)
     np.testing.assert_array_equal(twice.value, once.value)  # which widths are in units of
+
+
+def test_columns_of_a_law_of_their_own_have_intervals_of_their_own(rng):
+    """Half of the columns have mostly one value: 50 % intervals of all would be those of neither kind."""
+    cols = np.repeat(np.arange(12), 200)
+    plain = rng.standard_normal(2400)
+    errors = np.where(cols < 6, plain, np.where(rng.uniform(size=2400) < 0.8, 0.1 * plain, -4.0 - 0.1 * np.abs(plain)))
+    calibration = Calibration.of(errors[::2], np.ones(1200), np.ones(1200), cols[::2])
+    values, own = -errors[1::2], cols[1::2]
+    for coverage in (0.5, 0.9):
+        low, high = calibration.ends(coverage, 12)
+        assert (low <= 0.0).all() and (high >= 0.0).all()
+        inside = (low[own] <= values) & (values <= high[own])
+        for kind in (own < 6, own >= 6):
+            assert abs(inside[kind].mean() - coverage) < 0.08
+    low, high = calibration.ends(0.9, 12)
+    assert (high[6:] > -2.0 * low[6:]).all()  # what is missed there lies above
+    drawn = calibration.signed(rng.standard_normal((4000, 12)))
+    assert np.mean(drawn[:, 6:] > 2.0) == pytest.approx(0.2, abs=0.05)
+
+
+def test_columns_that_are_alike_have_the_same_intervals(rng):
+    errors, cols = rng.standard_normal(2400), np.repeat(np.arange(12), 200)
+    calibration = Calibration.of(errors, np.ones(2400), np.ones(2400), cols)
+    low, high = calibration.ends(0.9, 12)
+    np.testing.assert_array_equal(low, -high)
+    np.testing.assert_array_equal(high, np.full(12, calibration.width(0.9)))
