@@ -47,3 +47,15 @@ def test_rows_of_errors_are_far_from_all_directions():
         model.fit(seen)
     assert model.outliers_[:10].mean() > 0.6
     assert model.outliers_[10:].mean() < 1e-3
+
+
+def test_two_errors_in_a_row_of_three_are_no_far_row():
+    """They could be met by a row that is far enough, which is less likely than both errors."""
+    found = []
+    for seed in (0, 2, 3):
+        rng = np.random.RandomState(seed)
+        data = rng.standard_normal((400, 1)) @ (1.0 + rng.uniform(size=(1, 3))) + 0.2 * rng.standard_normal((400, 3))
+        wrong = rng.uniform(size=data.shape) < 0.05
+        data[wrong] += rng.choice([-1, 1], wrong.sum()) * rng.uniform(8, 15, wrong.sum())
+        found.append(RobustMatrixCompletion().fit(data).outliers_[wrong].mean())
+    assert np.mean(found) > 0.99
