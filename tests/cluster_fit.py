@@ -13,11 +13,11 @@ from concurrent.futures import ProcessPoolExecutor
 import dask
 import dask.array as da
 import numpy as np
+from distributed import Client, LocalCluster
 
 from sklearn_robustlr import RobustMatrixCompletion
-from sklearn_robustlr._estimators import chunks
 
-N, P = 1_650, 30
+N, P = 9_000, 30
 LOOPBACK = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
 
 
@@ -39,8 +39,6 @@ def by_processes():
 
 def by_a_cluster(flag):
     """The same on a cluster, a worker of which dies."""
-    from distributed import Client, LocalCluster
-
     parts = [dask.delayed(part) for part in np.split(data, 3)]
     parts[1] = dask.delayed(dies_once)(parts[1], flag)
     X = da.concatenate([da.from_delayed(part, (N // 3, P), float) for part in parts])
@@ -54,8 +52,7 @@ if __name__ == "__main__":
     rng = np.random.RandomState(0)
     data = rng.standard_normal((N, 3)) @ rng.standard_normal((3, P)) + 0.1 * rng.standard_normal((N, P))
     data[rng.uniform(size=data.shape) < 0.2] = np.nan
-    whole = da.from_array(data, chunks=(550, P))
-    chunks._SAMPLE = 25_000  # every second row is fitted in memory first
+    whole = da.from_array(data, chunks=(3_000, P))
     with dask.config.set(scheduler="threads"):
         alone = RobustMatrixCompletion(replace="all").fit(whole)
     estimates = by_processes() if sys.argv[1] == "processes" else by_a_cluster(os.path.join(sys.argv[2], "died"))

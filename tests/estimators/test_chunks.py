@@ -13,9 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
-from sklearn_robustlr._estimators import chunks
 
-N, P = 1_600, 30
+N, P = 9_000, 30
 EXACT = pytest.param(("sharp", 0.0), marks=pytest.mark.slow)
 
 
@@ -32,21 +31,13 @@ def drawn(kind, noise=0.1):
     return clean, data
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_sample():
-    """A tenth of the entries that are fitted in memory first: of N rows every second, as of 9,000 by default."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "_SAMPLE", 25_000)
-        yield
-
-
 DECAYING = pytest.param(("decaying", 0.1), marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", params=[("sharp", 0.1), DECAYING, EXACT], ids=str)
-def fitted(request, small_sample):
+def fitted(request):
     clean, data = drawn(*request.param)
-    X = da.from_array(data, chunks=(462, P))
+    X = da.from_array(data, chunks=(2_601, P))
     with dask.config.set(scheduler="threads"):
         return clean, data, X, RobustMatrixCompletion(replace="all").fit(X)
 
@@ -63,7 +54,7 @@ def test_a_fit_is_as_good_as_one_of_a_tenth_in_memory(fitted):
 
 def test_chunks_of_rows_and_columns_do_not_matter(fitted):
     _, data, _, model = fitted
-    other = RobustMatrixCompletion(replace="all").fit(da.from_array(data, chunks=(197, 11)))
+    other = RobustMatrixCompletion(replace="all").fit(da.from_array(data, chunks=(1_103, 11)))
     assert_allclose(other.transform(data[:500]), model.transform(data[:500]), rtol=1e-8, atol=1e-8)
     assert_array_equal(other.outliers_[:500].compute(), model.outliers_[:500].compute())
 
@@ -102,13 +93,13 @@ def test_results_are_lazy_with_the_chunks_of_rows(fitted):
 
 
 def test_data_are_read_twice():
-    made, data = [], drawn("sharp")[1]
+    made = []
 
     def chunk(i):
         made.append(i)
-        return data[i * 400 : (i + 1) * 400]
+        return drawn("sharp")[1][i * 2_250 : (i + 1) * 2_250]
 
-    parts = [da.from_delayed(dask.delayed(chunk)(i), (400, P), float) for i in range(4)]
+    parts = [da.from_delayed(dask.delayed(chunk)(i), (2_250, P), float) for i in range(4)]
     with dask.config.set(scheduler="synchronous"):
         RobustMatrixCompletion().fit(da.concatenate(parts))
     assert sorted(made) == sorted(2 * [0, 1, 2, 3])
@@ -117,16 +108,15 @@ def test_data_are_read_twice():
 @pytest.mark.parametrize("kind", [pytest.param("sharp", marks=pytest.mark.slow), "decaying"])
 def test_components_are_those_of_the_clean_matrix_or_of_a_fit_in_memory(kind):
     clean, data = drawn(kind)
-    X = da.from_array(data, chunks=(360, P))
-    lazy = RobustPCA(3)
-    scores = lazy.fit_transform(X)
-    one = PCA(3).fit(clean) if kind == "sharp" else RobustPCA(3).fit(data)
+    X = da.from_array(data, chunks=(2_000, P))
+    lazy, one = RobustPCA(3).fit(X), PCA(3).fit(clean) if kind == "sharp" else RobustPCA(3).fit(data)
     # of a decaying spectrum each has a sample of its own: what is small differs
     least = 3 if kind == "sharp" else 2
     assert_allclose(lazy.explained_variance_[:least], one.explained_variance_[:least], rtol=0.02)
     assert_allclose(lazy.explained_variance_, one.explained_variance_, rtol=0.1)
     assert np.linalg.svd(lazy.components_[:least] @ one.components_[:least].T)[1].min() > 0.999
     assert np.linalg.svd(lazy.components_ @ one.components_.T)[1].min() > 0.99
+    scores = lazy.fit_transform(X)
     assert isinstance(scores, da.Array) and scores.shape == (N, 3)
     assert_allclose(scores[:10].compute(), lazy.transform(data[:10]))
     assert_allclose(lazy.score_samples(X)[:10].compute(), lazy.score_samples(data[:10]))
@@ -186,20 +176,20 @@ def test_processes_and_a_cluster_with_a_killed_worker_give_the_same(tmp_path, sc
 def test_markers_are_missing_and_infinite_values_are_refused_in_every_row():
     """In rows that are not among those fitted first as well."""
     data = drawn("sharp")[1]
-    marked = da.from_array(np.where(np.isnan(data), -999.0, data), chunks=(540, P))
+    marked = da.from_array(np.where(np.isnan(data), -999.0, data), chunks=(3_000, P))
     model = RobustMatrixCompletion(missing_values=-999, replace="all").fit(marked)
     assert model.outliers_.mean().compute() < 0.1
     assert_allclose(model.transform(marked[:50]).compute(), model.transform(data[:50]))
     data[1, 2] = np.inf
     with pytest.raises(ValueError, match="X contains infinity"):
-        RobustMatrixCompletion().fit(da.from_array(data, chunks=(540, P)))
+        RobustMatrixCompletion().fit(da.from_array(data, chunks=(3_000, P)))
 
 
 @pytest.mark.filterwarnings("ignore:RobustMatrixCompletion did not converge")
 def test_noise_that_the_sample_has_not_is_noticed():
     clean, data = drawn("sharp")
     clean[1::2] = data[1::2]
-    model = RobustMatrixCompletion().fit(da.from_array(clean, chunks=(540, P)))
+    model = RobustMatrixCompletion().fit(da.from_array(clean, chunks=(3_000, P)))
     assert model.stop_reason_ == "unexplained" and not model.converged_
 
 
