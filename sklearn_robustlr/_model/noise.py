@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils.stats import weighted_median
+from .._kernels.residuals import median_gross, sum_weights, weigh_parts
 
 # Variance of the wide part in units of that of the core, and least spread of the gross part, in noise scales of the
 # column. Of nine real tables with five kinds of damage the error, beside the best of twelve peers, is 1.030; with 10
@@ -25,6 +25,8 @@ _COUNTS = np.array([1.0, 1.0, 0.1])
 _FEW = 1e-4
 # Least square of a residual, in units of the noise, and mean logarithm of the squares of normal numbers.
 _LEAST_SQUARE, _MEAN_LOG = 1e-3, -1.27
+# Probability to be gross up to which an entry does not count in their median.
+_HARDLY = 1e-3
 # Steps in which the noise variances of lines are found.
 _LINE_STEPS = 3
 # Least variance, in units of that of the data. Of curves without noise, whose spectra decay to rounding (black bodies,
@@ -59,11 +61,11 @@ class NoiseSums(NamedTuple):
     @classmethod
     def of(cls, squares: np.ndarray, weights: Weights, cols: np.ndarray, n_columns: int) -> NoiseSums:
         """Those of entries in columns `cols`, by their expected squared residuals and weights."""
-        power = np.bincount(cols, weights=weights.effective * squares, minlength=n_columns)
-        count = np.bincount(cols, weights=weights.counted, minlength=n_columns)
-        wide = weights.wide
-        parts = np.array([np.sum(weights.counted - wide), np.sum(wide), np.sum(weights.gross)])
-        return cls(power, count, parts)
+        power, count = np.zeros((2, n_columns))
+        _, *shares = weights
+        effective, counted, gross = sum_weights(squares, _short(cols), *shares, power, count)
+        wide = (counted - effective) / (1.0 - 1.0 / _WIDE)
+        return cls(power, count, np.array([counted - wide, wide, gross]))
 
     def plus(self, other: NoiseSums) -> NoiseSums:
         """The sums over both."""
@@ -131,17 +133,13 @@ class NoiseLaw:
 
     def weigh(self, squares: np.ndarray, cols: np.ndarray) -> Weights:
         """Weigh entries by their expected squared residuals, in columns `cols`."""
-        variance = self.variances[cols]
         if not self.robust:
             one = np.ones_like(squares)
-            return Weights(1.0 / variance, one, one, np.zeros_like(squares))
-        z = squares / variance
-        core = self.shares[0] * np.exp(-0.5 * np.minimum(z, 1400.0))
-        wide = self.shares[1] / np.sqrt(_WIDE) * np.exp(-0.5 / _WIDE * np.minimum(z, 1400.0 * _WIDE))
-        gross = self.shares[2] * np.sqrt(2.0 / np.pi) / (self.spread * (1.0 + z / self.spread**2))
-        total = core + wide + gross
-        effective = (core + wide / _WIDE) / total
-        return Weights(effective / variance, effective, (core + wide) / total, gross / total)
+            return Weights(1.0 / self.variances[cols], one, one, np.zeros_like(squares))
+        parts = self.shares * [1.0, 1.0 / np.sqrt(_WIDE), np.sqrt(2.0 / np.pi) / self.spread]
+        out = np.empty((4, len(squares)))
+        weigh_parts(squares, _short(cols), self.variances, parts, _WIDE, self.spread**-2, out)
+        return Weights(*out)
 
     def density(self, missed: np.ndarray, variance: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Density of values that are missed by so much, where the variances of what is predicted are known."""
@@ -194,11 +192,8 @@ class NoiseLaw:
 
     def _spread(self, squares: np.ndarray, weights: Weights, cols: np.ndarray) -> float:
         """Median size of what is gross, in noise scales."""
-        likely = np.flatnonzero(weights.gross > 1e-3)
-        if weights.gross[likely].sum() < 1.0:
-            return self.spread
-        size = np.sqrt(squares[likely] / self.variances[cols[likely]])
-        return max(weighted_median(size, weights.gross[likely]), _LEAST_SPREAD)
+        middle = median_gross(squares, _short(cols), self.variances, weights.gross, _HARDLY)
+        return max(middle, _LEAST_SPREAD) if middle else self.spread
 
     def without_wide(self) -> NoiseLaw:
         """The law where what is wide is an error: of a sharp rank the core is all of the noise."""
@@ -208,3 +203,8 @@ class NoiseLaw:
 def _gaussian(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Normal density of mean zero."""
     return np.exp(-0.5 * np.minimum(missed**2 / variance, 1400.0)) / np.sqrt(2.0 * np.pi * variance)
+
+
+def _short(cols: np.ndarray) -> np.ndarray:
+    """Numbers of columns in the type that kernels are compiled for."""
+    return cols.astype(np.int32, copy=False)

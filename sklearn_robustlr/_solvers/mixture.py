@@ -6,9 +6,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from .._kernels.residuals import inlier_probabilities, likely_errors
+from .._kernels.residuals import inlier_probabilities, likely_errors, weighted_median
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.stats import quantile, weighted_median
+from .._utils.stats import quantile
 from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.

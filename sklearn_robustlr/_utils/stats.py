@@ -54,23 +54,6 @@ def sign_of_mean(values: np.ndarray) -> int:
     return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1, _CERTAIN) * error else 0
 
 
-def weighted_median(values: np.ndarray, mass: np.ndarray) -> float:
-    """Least of the values that half of all mass does not exceed, found as :func:`quantile` finds one."""
-    half, below = 0.5 * float(mass.sum()), 0.0
-    if len(values) >= _MANY:
-        some = slice(None, None, _stride(len(values)))
-        order = np.argsort(values[some])
-        shares = np.cumsum(mass[some][order])
-        low, high = _ends(values[some][order], float(np.searchsorted(shares, 0.5 * shares[-1])) / len(order))
-        inside = (values >= low) & (values <= high)
-        less = float(mass[values < low].sum())
-        if less < half <= less + float(mass[inside].sum()):
-            below, values, mass = less, values[inside], mass[inside]
-    order = np.argsort(values)
-    place = int(np.searchsorted(below + np.cumsum(mass[order]), half))
-    return float(values[order[min(place, len(order) - 1)]])
-
-
 def _stride(n: int) -> int:
     """Step of the sample of so many values that takes least time in all."""
     return int(n ** (1 / 3))

@@ -34,6 +34,46 @@ def test_sizes_beyond_all_measure_have_no_weight(residual):
     assert np.all(weight[np.abs(residual) > 1e100] < 1e-50)
 
 
+def test_weigh_parts(residual, rng):
+    """More entries than are weighed at a time, some of them met exactly and some beyond all measure."""
+    squares, cols = np.minimum(np.abs(residual), 1e30) ** 2, rng.randint(3, size=len(residual)).astype(np.int32)
+    variances, parts, wide, spread = np.array([0.1, 1e-3, 20.0]), np.array([0.7, 0.2, 0.01]), 30.0, 12.0
+    out = np.empty((4, len(squares)))
+    residual_kernels.weigh_parts(squares, cols, variances, parts, wide, spread**-2, out)
+    z = squares / variances[cols]
+    core, middle = parts[0] * np.exp(-0.5 * np.minimum(z, 1e3)), parts[1] * np.exp(-0.5 * np.minimum(z / wide, 1e3))
+    gross = parts[2] / (1.0 + z / spread**2)
+    total = core + middle + gross
+    effective = (core + middle / wide) / total
+    expected = effective / variances[cols], effective, (core + middle) / total, gross / total
+    assert_allclose(out, expected, rtol=1e-10, atol=1e-20)
+
+
+def test_sum_parts(residual, rng):
+    n, cols = len(residual), rng.randint(3, size=len(residual)).astype(np.int32)
+    squares, (effective, counted, gross) = np.minimum(residual**2, 1e3), rng.uniform(size=(3, n))
+    power, count = np.zeros((2, 4))  # of a column that has no entry there is none
+    totals = residual_kernels.sum_weights(squares, cols, effective, counted, gross, power, count)
+    assert_allclose(totals, [effective.sum(), counted.sum(), gross.sum()], rtol=1e-12)
+    assert_allclose(power, np.bincount(cols, effective * squares, minlength=4), rtol=1e-12)
+    assert_allclose(count, np.bincount(cols, counted, minlength=4), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 3000])
+def test_median_gross(size, rng):
+    cols, variances = rng.randint(3, size=size).astype(np.int32), np.array([0.1, 1e-3, 20.0])
+    squares, gross = rng.standard_cauchy(size) ** 2, rng.uniform(size=size) ** 3
+    gross[::3] = 1e-4
+    found = residual_kernels.median_gross(squares, cols, variances, gross, 1e-3)
+    counts = gross > 1e-3
+    if gross[counts].sum() < 1.0:
+        assert found == 0.0
+        return
+    sizes, mass = np.sqrt(squares / variances[cols])[counts], gross[counts]
+    below, upto = mass[sizes < found * (1.0 - 1e-12)].sum(), mass[sizes <= found * (1.0 + 1e-12)].sum()
+    assert below < 0.5 * mass.sum() <= upto * (1.0 + 1e-12)
+
+
 @pytest.mark.parametrize("step", [1, 7])
 def test_likely_errors(step, rng):
     residual, weight = rng.standard_normal(300), rng.choice([0.2, 0.9, 0.995], 300)

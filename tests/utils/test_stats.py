@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm, ttest_1samp
 
-from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, sign_of_mean, weighted_median
+from sklearn_robustlr._kernels.residuals import weighted_median
+from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, sign_of_mean
 
 DRAWS = {
     "normal": lambda rng, n: rng.standard_normal(n),
@@ -37,7 +38,9 @@ def test_half_of_the_mass_is_below_the_weighted_median(kind, seed, n, power):
     order = np.argsort(values, kind="stable")
     total = np.cumsum(mass[order])
     expected = values[order[np.searchsorted(total, 0.5 * total[-1])]]
+    before = values.copy(), mass.copy()
     found = weighted_median(values, mass)
+    assert_array_equal((values, mass), before)
     below, upto = mass[values < found].sum(), mass[values <= found].sum()
     assert found == expected or max(below, total[-1] - upto) <= 0.5 * total[-1] * (1.0 + 1e-12)
 
