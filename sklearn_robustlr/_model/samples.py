@@ -28,6 +28,10 @@ _HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
 # Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
 # entries was taken for errors, with eight rows none.
 _FEWEST = 8
+# Median size of the values that differ from the median, times which they are held for a standard deviation. Of 64
+# tables with a column of mostly zeros (0/1, or counts; 999 in 3 to 15 % of its entries) 11 are worse than half as bad
+# again as medians without it, 3 with 30, and the same 3 with 10.
+_REACH = 30.0
 # Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
 _FENCE = 3.0
 # Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
@@ -73,7 +77,7 @@ class Units(NamedTuple):
             shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            robust, usual = _scale(away, own), float(np.std(away / top)) * top
+            robust, usual = _scale(away, own), _deviation(away / top, own) * top
             scale[j] = (robust if told or robust < np.finfo(float).eps * usual else usual) or usual or abs(shift[j])
             low[j], high[j] = column.min(), column.max()
         told_by_others = scale == 0.0  # all values are zero
@@ -129,6 +133,20 @@ def _scale(away: np.ndarray, weight: np.ndarray | None) -> float:
     values, index, count = np.unique(away, return_inverse=True, return_counts=True)
     others = index != np.argmax(count) if count.max() > 1 and len(values) > 1 else np.ones(len(away), dtype=bool)
     return float(median(size[others], None if weight is None else weight[others]) / NORMAL_MEDIAN)
+
+
+def _deviation(away: np.ndarray, weight: np.ndarray | None) -> float:
+    """Standard deviation of values of median zero, those far beyond the others held to a bound.
+
+    Where most are zero no robust scale is left, and errors among the others are no variation of the column.
+    """
+    size = np.abs(away)
+    others = size > 0.0
+    if not others.any():
+        return 0.0
+    bound = _REACH * float(median(size[others], None if weight is None else weight[others]))
+    held = np.clip(away, -bound, bound)
+    return float(np.sqrt(np.average((held - np.average(held, weights=weight)) ** 2, weights=weight)))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
 
 def one_factor(seed):
@@ -38,3 +38,21 @@ def test_they_do_not_change_the_others(kind):
         found.append(model.outliers_[:, :5][wrong].mean())
     assert np.mean(errors) < 1.05
     assert np.mean(found) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_code_in_a_column_of_mostly_zeros_is_no_variation_of_it(seed):
+    """A tenth of its entries are 999."""
+    rng = np.random.RandomState(seed)
+    data = (rng.standard_normal((300, 3)) * [2.0, 1.0, 0.5]) @ rng.standard_normal((3, 9))
+    data += 0.3 * rng.standard_normal(data.shape)
+    data[:, 8] = data[:, 8] > np.quantile(data[:, 8], 0.7)
+    seen = data.copy()
+    wrong, hidden = rng.uniform(size=(2, 300)) < 0.1
+    seen[wrong, 8], seen[hidden, 8] = 999.0, np.nan
+    model = RobustMatrixCompletion().fit(seen)
+    assert model.outliers_[wrong & ~hidden, 8].all()
+    assert model.transform(seen)[:, 8].max() <= 1.0
+    pca, clean = RobustPCA(1).fit(seen), RobustPCA(1).fit(data)
+    assert abs(pca.components_[0] @ clean.components_[0]) > 0.999
+    assert pca.explained_variance_[0] == pytest.approx(clean.explained_variance_[0], rel=0.05)
