@@ -44,8 +44,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     The model is ``y_i = <A_i, M> + e_i``, where the matrix M (d1 x d2) has a low, unknown rank. The error e_i is zero
     or noise, and for a share of the measurements anything at all. Over-parameterised factors from a tiny spectral start
     follow the sub-gradient of the l1 loss [1]_, which shows the rank. Fits of neighbouring ranks by a normalised
-    sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration then refines the fit, to machine precision on
-    clean data, and on noisy data nearly to the least-squares fit without the outliers. Nothing needs tuning.
+    sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration refines the fit, to machine precision on clean
+    data, else nearly to least squares without outliers; rows of few entries are drawn to others. Nothing needs tuning.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         with self._listening(options, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            fit = shrunk(fit_measurements(operator, options, start), weight).in_user_units()
+            fit = shrunk(operator, fit_measurements(operator, options, start), weight)
             errors = tangent_errors(operator, fit, symmetric=symmetric, weight=weight)
             self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
         fewer = len(seen.sample) < len(y)  # than there are

@@ -7,11 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from .._model.measured import fit_measured, takes_too_long
-from .._operators.base import evaluate
+from .._model.posterior import regress
+from .._operators.base import Measurements, evaluate
+from .._operators.entries import EntryMeasurements
+from .._operators.observed import Entries
 from .._solvers.gauss_newton import reweighted
 from .._utils.ranks import largest_rank
 from .._utils.values import Factors, Fit, StopReason
-from .measurements import Outcome
+from .measurements import LowRankFit, Outcome
+from .sharp import refined_columns
 
 # Directions of the residuals that are looked at beyond those of the fit.
 _FURTHER = 2
@@ -21,21 +25,67 @@ _FURTHER = 2
 _MOST_RISE = 0.25
 
 
-def shrunk(outcome: Outcome, weight: np.ndarray | None = None) -> Outcome:
-    """The posterior mean near a fit with noise, whose inliers it keeps; `weight` is the precision of measurements.
+def shrunk(measurements: Measurements, outcome: Outcome, weight: np.ndarray | None = None) -> LowRankFit:
+    """The posterior mean near a fit, in the user's units; `weight` is the precision of measurements.
 
     Where it would take too long, where residuals are heavy-tailed and of a symmetric matrix the fit stays as it is, but
-    for a `weight`, by which its inliers are fitted again. Noise scale and degrees of freedom stay those of the fit.
+    for a `weight`, by which its inliers are fitted again. Noise scale and degrees of freedom stay those of the fit. Of
+    entries rows and columns are drawn towards the others even if the fit is not to be trusted: those of few entries
+    would be anywhere.
     """
-    fit, options = outcome.best.fit, outcome.options
-    if outcome.best.verdict.code is StopReason.NOISY and options.polish and not (fit.heavy_tailed or options.symmetric):
+    best, options = outcome.best, outcome.options
+    fit, code = best.fit, best.verdict.code
+    if not options.polish or code is StopReason.INTERRUPTED:
+        return outcome.in_user_units()
+    if isinstance(measurements, EntryMeasurements) and not options.symmetric and code is not StopReason.EXACT:
+        drawn = _drawn_to_others(measurements, outcome.in_user_units(), weight)
+        if drawn is not None:
+            return drawn
+    if code is StopReason.NOISY and not (fit.heavy_tailed or options.symmetric):
         found = _posterior_mean(outcome, weight)
         if found is not None:
-            return replace(outcome, best=replace(outcome.best, fit=found, rank=found.rank))
-    if weight is None:
-        return outcome
-    fit = reweighted(outcome.problem.base, fit, weight, symmetric=options.symmetric)
-    return replace(outcome, best=replace(outcome.best, fit=fit))
+            return replace(outcome, best=replace(best, fit=found, rank=found.rank)).in_user_units()
+    if weight is not None:
+        fit = reweighted(outcome.problem.base, fit, weight, symmetric=options.symmetric)
+    return replace(outcome, best=replace(best, fit=fit)).in_user_units()
+
+
+def _drawn_to_others(measurements: EntryMeasurements, fit: LowRankFit, weight: np.ndarray | None) -> LowRankFit | None:
+    """The posterior means of rows and columns by turns; None where the fit has no direction, or no noise.
+
+    They begin at a fit of which no row or column is larger, in root mean square, than any target.
+    """
+    entries = _merged(measurements, fit.outliers, weight)
+    if fit.repeated is not None:
+        entries = entries.subset(~np.isin(entries.y, fit.repeated))
+    most = float(np.abs(entries.y).max(initial=0.0))
+    left, right = (part.astype(np.float64) for part in (fit.left, fit.right))
+    for _ in range(2):  # rows, and then columns
+        size = np.linalg.norm(left * (fit.singular_values / np.sqrt(len(right))), axis=1)
+        left *= np.minimum(1.0, most / np.maximum(size, np.finfo(np.float64).tiny))[:, None]
+        left, right = right, left
+    columns = refined_columns(entries, fit.with_factors(left * fit.singular_values, right))
+    if columns is None:
+        return None
+    rows = regress(columns.table(entries), columns.columns)
+    found = fit.with_factors(rows.means, columns.columns.loadings * columns.units[:, None])
+    return replace(found, rank=len(found.singular_values))
+
+
+def _merged(measurements: EntryMeasurements, outliers: np.ndarray, weight: np.ndarray | None) -> Entries:
+    """The entries of a matrix: of those that are measured several times the mean, without outliers among others."""
+    entries = measurements.first_of_each()
+    if len(entries.y) == len(measurements.y):
+        return entries.weighted(weight)
+    new = (np.diff(measurements.rows) != 0) | (np.diff(measurements.cols) != 0)
+    first = np.flatnonzero(np.append(True, new))
+    place = np.append(0, np.cumsum(new))
+    mass = np.ones(len(place)) if weight is None else weight.astype(np.float64)
+    right = np.add.reduceat(np.where(outliers, 0.0, mass), first)
+    mass = np.where(outliers & (right[place] > 0.0), 0.0, mass)
+    total = np.add.reduceat(mass, first)
+    mean = np.add.reduceat(mass * measurements.y, first) / total
+    return entries.with_values(mean.astype(entries.dtype)).weighted(total)
 
 
 def _posterior_mean(outcome: Outcome, weight: np.ndarray | None) -> Fit | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
 
 from .._model.beyond import edge_power, share_beyond
 from .._operators.base import Measurements, evaluate
+from .._operators.entries import EntryMeasurements
 from .._utils.linalg import degrees_of_freedom
 from .._utils.values import StopReason
 from .measurements import LowRankFit
@@ -47,20 +50,36 @@ class TangentErrors:
     def deviations(self, measurements: Measurements) -> np.ndarray:
         """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
         out, known = np.empty(measurements.size), np.empty(measurements.size, dtype=bool)
-        step = max(_BLOCK // max(self.left.size + self.right.size, 1), 1)
+        powers: Callable[[Any], tuple[np.ndarray, np.ndarray]] = self._powers
+        each = self.left.size + self.right.size
+        if self.root.ndim == 3 and isinstance(measurements, EntryMeasurements) and not self.symmetric:
+            powers, each = self._powers_of_entries, self.root[0].size
+        step = max(_BLOCK // max(each, 1), 1)
         for lo in range(0, measurements.size, step):
-            rows = _in_full(
-                _gradients(measurements.subset(slice(lo, lo + step)), self.left, self.right, self.symmetric)
-            )
-            if self.root.ndim == 2:
-                moved = linalg.solve_triangular(self.root, rows.T, lower=True)
-            else:
-                k = self.root.shape[1]
-                moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
-            power, size = np.einsum("ij,ij->j", moved, moved), np.einsum("ij,ij->i", rows, rows)
+            power, size = powers(measurements.subset(slice(lo, lo + step)))
             known[lo : lo + step] = self.least * power <= _UNKNOWN * size
             out[lo : lo + step] = power + self.share_beyond / self.usual * size
         return np.where(known, self.scale * np.sqrt(out), np.inf)
+
+    def _powers(self, measurements: Measurements) -> tuple[np.ndarray, np.ndarray]:
+        """Variances of measurements in units of the noise, and sums of squares of their derivatives."""
+        rows = _in_full(_gradients(measurements, self.left, self.right, self.symmetric))
+        if self.root.ndim == 2:
+            moved = linalg.solve_triangular(self.root, rows.T, lower=True)
+        else:
+            k = self.root.shape[1]
+            moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
+        return np.einsum("ij,ij->j", moved, moved), np.einsum("ij,ij->i", rows, rows)
+
+    def _powers_of_entries(self, entries: EntryMeasurements) -> tuple[np.ndarray, np.ndarray]:
+        """The same of entries, each of which depends on one row of either factor."""
+        power, size = np.zeros((2, entries.size))
+        ends = (entries.rows, self.right[entries.cols]), (len(self.left) + entries.cols, self.left[entries.rows])
+        for place, slope in ends:
+            moved = np.linalg.solve(self.root[place], slope[:, :, None])[:, :, 0]
+            power += np.einsum("ij,ij->i", moved, moved)
+            size += np.einsum("ij,ij->i", slope, slope)
+        return power, size
 
 
 def tangent_errors(
@@ -83,12 +102,48 @@ def tangent_errors(
     left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
-    enough = 3 * unknowns  # so many stand for all
-    all_of_them = is_exact and measurements.entrywise  # a few may be all that tell of a row
-    stride = (
-        1.0 if all_of_them else max(min(len(inliers) * float(unknowns) ** 2 / _MOST_WORK, len(inliers) / enough), 1.0)
-    )
-    some = inliers[(np.arange(int(len(inliers) / stride)) * stride).astype(np.int64)]
+    some, precise = measurements.subset(inliers), None if weight is None else weight[inliers]
+    if isinstance(some, EntryMeasurements) and not (symmetric or unknowns <= _MOST_UNKNOWNS):
+        normal, power = _equations_of_entries(some, left, right, precise, scale)
+    else:
+        normal, power = _normal_equations(some, left, right, precise, scale, symmetric=symmetric, of_all=is_exact)
+    diagonal = np.einsum("...ii->...i", normal)
+    usual = float(diagonal.sum()) / (len(inliers) if weight is None else float(weight[inliers].sum())) or 1.0
+    least = _FLAT * (float(diagonal.mean()) or 1.0)
+    diagonal += least
+    dof = degrees_of_freedom(measurements.shape, k, symmetric=symmetric)
+    free = min(dof / max(len(inliers), 1), 0.5)
+    edge = edge_power(max(len(inliers), 1), *measurements.shape)
+    share = share_beyond(power, edge, free / (1.0 - free))
+    try:
+        root = np.linalg.cholesky(normal)
+    except np.linalg.LinAlgError:  # sizes whose squares are no numbers
+        return None
+    return TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
+
+
+def _normal_equations(
+    measurements: Measurements,
+    left: np.ndarray,
+    right: np.ndarray,
+    weight: np.ndarray | None,
+    scale: float,
+    *,
+    symmetric: bool,
+    of_all: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations of measurements, and the mean square of each direction in them in units of the noise.
+
+    They are those of all rows of the factors together, or of each apart where these are many. Some stand for all, but
+    of entries, `of_all` of which they are: a few may be all that tell of a row.
+    """
+    k, n = left.shape[1], measurements.size
+    unknowns = left.size if symmetric else left.size + right.size
+    enough = 3 * unknowns
+    stride = 1.0
+    if not (of_all and measurements.entrywise):
+        stride = max(min(n * float(unknowns) ** 2 / _MOST_WORK, n / enough), 1.0)
+    some = (np.arange(int(n / stride)) * stride).astype(np.int64)
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     each = 2 * k if whole else unknowns  # numbers of a measurement: derivatives of an entry are sparse
@@ -98,7 +153,7 @@ def tangent_errors(
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
-        power += np.sum((_parts_of_directions(rows, left, symmetric) / scale) ** 2, axis=0)
+        power += np.sum(_parts_of_directions(rows, left / scale, symmetric) ** 2, axis=0)
         if weight is not None:
             rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
         if whole:
@@ -106,20 +161,19 @@ def tangent_errors(
         else:
             apart = _in_full(rows).reshape(rows.shape[0], -1, k)
             normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
-    normal *= len(inliers) / max(len(some), 1)
-    diagonal = np.einsum("...ii->...i", normal)
-    usual = float(diagonal.sum()) / (len(inliers) if weight is None else float(weight[inliers].sum())) or 1.0
-    least = _FLAT * (float(diagonal.mean()) or 1.0)
-    diagonal += least
-    dof = degrees_of_freedom(measurements.shape, k, symmetric=symmetric)
-    free = min(dof / max(len(inliers), 1), 0.5)
-    edge = edge_power(max(len(inliers), 1), *measurements.shape)
-    share = share_beyond(power / max(len(some), 1), edge, free / (1.0 - free))
-    try:
-        root = np.linalg.cholesky(normal)
-    except np.linalg.LinAlgError:  # sizes whose squares are no numbers
-        return None
-    return TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
+    return normal * (n / max(len(some), 1)), power / max(len(some), 1)
+
+
+def _equations_of_entries(
+    entries: EntryMeasurements, left: np.ndarray, right: np.ndarray, weight: np.ndarray | None, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of entries, of each row of the factors apart."""
+    k, places = left.shape[1], (entries.rows, entries.cols)
+    count = sparse.csr_array((np.ones(entries.size), places), shape=entries.shape)
+    mass = count if weight is None else sparse.csr_array((weight, places), shape=entries.shape)
+    second = [(part[:, :, None] * part[:, None]).reshape(len(part), -1) for part in (left, right)]
+    normal = np.concatenate([mass @ second[1], mass.T @ second[0]]).reshape(-1, k, k)
+    return normal, np.sum((left / scale) ** 2 * (count @ right**2), axis=0) / max(entries.size, 1)
 
 
 def _scale_of_one(measurements: Measurements, fit: LowRankFit, symmetric: bool, weight: np.ndarray) -> float:
