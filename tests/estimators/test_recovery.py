@@ -119,6 +119,21 @@ def test_symmetric_entries_of_both_halves_do_not_agree_on_a_larger_rank(seed):
     assert_allclose(model.matrix_, truth, atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", [0, 4, 7, 11, 13])
+def test_a_positive_semidefinite_matrix_beside_one_sided_errors(seed):
+    """All right targets are positive: their signs say nothing of the matrix."""
+    rng = np.random.RandomState(seed)
+    u, a = rng.standard_normal(20), rng.standard_normal((200, 20))
+    y = (a @ u) ** 2
+    scale = y.std()
+    y += 0.02 * scale * rng.standard_normal(200)
+    wrong = rng.uniform(size=200) < 0.3
+    y[wrong] += scale * rng.uniform(3.0, 15.0, wrong.sum())
+    model = RobustLowRankRecovery(measurements="rank_one", symmetric=True).fit(np.hstack([a, a]), y)
+    assert model.stop_reason_ == "noisy"
+    assert relative_recovery_error(np.outer(u, u), model.matrix_) < 0.03
+
+
 def test_float32_is_kept():
     p = make_measurements(shape=(16, 12), rank=2, outliers=0.2, random_state=0)
     fitted = RobustLowRankRecovery(shape=(16, 12)).fit(p.data.astype(np.float32), p.target)
