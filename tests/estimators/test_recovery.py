@@ -119,7 +119,7 @@ def test_symmetric_entries_of_both_halves_do_not_agree_on_a_larger_rank(seed):
     assert_allclose(model.matrix_, truth, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", [0, 4, 7, 11, 13])
+@pytest.mark.parametrize("seed", [7, 12, 16, 21, 22])
 def test_a_positive_semidefinite_matrix_beside_one_sided_errors(seed):
     """All right targets are positive: their signs say nothing of the matrix."""
     rng = np.random.RandomState(seed)
