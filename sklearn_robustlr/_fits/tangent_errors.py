@@ -102,11 +102,13 @@ def tangent_errors(
     left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
-    some, precise = measurements.subset(inliers), None if weight is None else weight[inliers]
-    if isinstance(some, EntryMeasurements) and not (symmetric or unknowns <= _MOST_UNKNOWNS):
+    if isinstance(measurements, EntryMeasurements) and not (symmetric or unknowns <= _MOST_UNKNOWNS):
+        some, precise = measurements.subset(inliers), None if weight is None else weight[inliers]
         normal, power = _equations_of_entries(some, left, right, precise, scale)
     else:
-        normal, power = _normal_equations(some, left, right, precise, scale, symmetric=symmetric, of_all=is_exact)
+        normal, power = _normal_equations(
+            measurements, inliers, left, right, weight, scale, symmetric=symmetric, of_all=is_exact
+        )
     diagonal = np.einsum("...ii->...i", normal)
     usual = float(diagonal.sum()) / (len(inliers) if weight is None else float(weight[inliers].sum())) or 1.0
     least = _FLAT * (float(diagonal.mean()) or 1.0)
@@ -124,6 +126,7 @@ def tangent_errors(
 
 def _normal_equations(
     measurements: Measurements,
+    inliers: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
     weight: np.ndarray | None,
@@ -132,18 +135,18 @@ def _normal_equations(
     symmetric: bool,
     of_all: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal equations of measurements, and the mean square of each direction in them in units of the noise.
+    """Normal equations of the inliers, and the mean square of each direction in them in units of the noise.
 
     They are those of all rows of the factors together, or of each apart where these are many. Some stand for all, but
     of entries, `of_all` of which they are: a few may be all that tell of a row.
     """
-    k, n = left.shape[1], measurements.size
+    k, n = left.shape[1], len(inliers)
     unknowns = left.size if symmetric else left.size + right.size
     enough = 3 * unknowns
     stride = 1.0
     if not (of_all and measurements.entrywise):
         stride = max(min(n * float(unknowns) ** 2 / _MOST_WORK, n / enough), 1.0)
-    some = (np.arange(int(n / stride)) * stride).astype(np.int64)
+    some = inliers[(np.arange(int(n / stride)) * stride).astype(np.int64)]
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     each = 2 * k if whole else unknowns  # numbers of a measurement: derivatives of an entry are sparse

@@ -16,7 +16,7 @@ from .._solvers.starts import bounded_targets, clipped_targets, spectral_start
 from .._solvers.subgradient import Descent
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.ranks import Gap, find_gap, largest_rank
-from .._utils.rules import SMALL_GAP, SMALL_LEVEL, scale_floor
+from .._utils.rules import SMALL_LEVEL, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .evidence import COMMON
@@ -111,20 +111,12 @@ class Candidates:
         descended = descend_from_tiny(part, replace(options, rank=None))
         if descended is None:
             return None
-        ranks, (guess, gap) = within.ranks_of(descended)
-        if options.screening and gap < SMALL_GAP:  # a larger block may show one
-            return None
+        ranks, (guess, _) = within.ranks_of(descended)
         k = ranks.choose(guess, within.limit)
         fit = ranks.fit(k)
         if fit.heavy_tailed or (only_sharp and not (is_exact(fit) or ranks.leaves_noise(k))):
             return None
-        if not is_exact(fit):
-            return self._go_on_from(fit)
-        u, s, v = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-        residual = evaluate(problem.base, fit.u, fit.s, fit.v)
-        ranks = Ranks(problem, Factors(u * s, v), options, warm=residual)
-        fit = ranks.fit(ranks.choose(fit.rank, fit.rank))
-        return self._judged(fit, judge_exact(fit, problem, ranks)) if is_exact(fit) else None
+        return self._go_on_from(fit)
 
     def from_spectral_starts(self, found: Candidate) -> Iterator[Candidate]:
         """Yield fits of any small rank from several spectral starts, and from halves of the data.

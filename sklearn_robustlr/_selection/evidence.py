@@ -19,7 +19,7 @@ from .._solvers.mixture import has_enough_inliers
 from .._utils.linalg import largest_singular_value
 from .._utils.ranks import noise_edge
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.values import Fit, exact_count, is_exact, is_met
+from .._utils.values import Fit, exact_count, is_exact
 
 #: What each further direction must explain, times what it would explain of noise; the same where the residuals without
 #: it have more in common than noise has.
@@ -128,21 +128,3 @@ def left_over(fit: Fit, measurements: Measurements) -> float:
     if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
         return 0.0
     return in_common(inlier, measurements)
-
-
-def may_be_another(fit: Fit, measurements: Measurements) -> bool:
-    """Whether what a fit takes for errors may be another matrix, or what the fit should have met.
-
-    It then has more in common than chance has, both as it is and beside the fit. Errors that are added to the data have
-    nothing in common beside the right fit, those that take the place of data have nothing as they are.
-    """
-    error = ~is_met(fit) if is_exact(fit) else fit.inlier_weight <= 0.5
-    if fit.informative is not None:
-        error &= fit.informative
-    if not error.any():
-        return False
-    for values in (fit.residual, measurements.y):
-        most = 3.0 * float(np.median(np.abs(values[error])))
-        if in_common(np.where(error, np.clip(values, -most, most), 0.0), measurements) <= 1.0:
-            return False
-    return True

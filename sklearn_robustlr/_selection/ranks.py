@@ -157,10 +157,7 @@ class Ranks:
 
     def gain(self, k: int) -> float:
         """What direction k explains, times what it would of noise, be it determined or not."""
-        small, large = self.fit(k - 1), self.fit(k)
-        if not (small.heavy_tailed or is_exact(small) or is_exact(large)) and large.scale > _STUCK * small.scale:
-            return 0.0
-        return gain(small, large, self._problem.base, symmetric=self._options.symmetric)
+        return gain(self.fit(k - 1), self.fit(k), self._problem.base, symmetric=self._options.symmetric)
 
     def left_over(self, k: int) -> float:
         """What the residuals of rank k have in common, in units of the most that noise has by chance."""

@@ -32,8 +32,6 @@ _HELD_OUT, _FEWEST = 0.1, 20
 _LONG_PASS = 1 << 23
 # Share of inliers below which a noisy winner is compared with the fit of the plain start to all of them.
 _INLIERS = 0.75
-# Scores that differ by less than this factor are a tie, and so are those below this share of the targets.
-_TIE, _NOTHING = 1.1, 1e-6
 
 
 @dataclass(frozen=True)
@@ -190,13 +188,8 @@ def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[
 
 
 def _ranking(runs: Sequence[Run]) -> list[Run]:
-    """The runs, best first; ties in the order of their numbers."""
-
-    def place(run: Run) -> tuple[int, int]:
-        loss = max(run.loss, _NOTHING) if np.isfinite(run.loss) else np.finfo(float).max
-        return round(np.log(loss) / np.log(_TIE)), run.index
-
-    return sorted(runs, key=place)
+    """The runs, best first."""
+    return sorted(runs, key=lambda run: run.loss if np.isfinite(run.loss) else np.inf)
 
 
 def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) -> BestOfStarts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +26,6 @@ from .verdict import DECAYS, DOUBTFUL, has_many_inliers, judge_unpolished
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
-# An exact fit that meets more than this share of the values that do not repeat is right: those that repeat have not
-# drawn it aside.
-_MOST_MET = 0.9
 # Largest rank whose fit costs less than another model does. If any is tried at a small gap, of 20 matrices with 30 % of
 # the entries stuck 9 are right instead of 13 (``asv_bench/studies/structure.py``).
 _CHEAP = 8
@@ -84,8 +80,6 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     if not stuck.any():
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
-    if before is not None and np.mean(before) > _MOST_MET:
-        return replace(solution, left_out=stuck)
     part = problem.subset(np.flatnonzero(~stuck))
     again = _solve(part, options, None, watch)
     fit = again.fit
@@ -255,10 +249,6 @@ class _Search:
         options, ranks, small = self._options, begin.ranks, None
         # a search from a start that huge errors have drowned goes through many ranks in vain: small targets come first
         drowned = self._entrywise and begin.gap < SMALL_GAP
-        if drowned and options.screening and not begin.sharp:
-            small = self._made.from_small_targets(only_sharp=True)
-            if small is not None and small.settled:
-                yield small
         advice = self._ask(begin)
         first = advice.rank
         if advice.decays:
@@ -268,7 +258,7 @@ class _Search:
                 yield ends
             yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
-        likely = None if begin.sharp or found_exact or ranks.stopped else self._likely
+        likely = None if begin.sharp or found_exact or ranks.stopped else self._made.from_likely()
         if likely is not None and likely.settled and not is_exact(likely.fit):
             yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
@@ -288,11 +278,6 @@ class _Search:
             yield small
         if not options.screening:
             yield from self._second_opinions(found, drowned)
-
-    @cached_property
-    def _likely(self) -> Candidate | None:
-        """The candidate from what another model holds likely."""
-        return self._made.from_likely()
 
     def _begin(self, descended: Descent) -> _Begin:
         """Where the ranks of a descent begin; another model is not asked where its fit leaves nothing."""
@@ -343,9 +328,6 @@ class _Search:
         that each see all of X no part can be told: starts are made from targets bounded in several ways.
         """
         fit, failed = found.fit, not (found.converged or is_exact(found.fit))
-        # of 280 matrices with 10 to 50 % gross errors 11 were in doubt where another model was good
-        if failed and self._likely is not None:
-            yield self._likely
         if failed and self._rival is not None and self._rival.is_good():
             return
         if not self._entrywise:
