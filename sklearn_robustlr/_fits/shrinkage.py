@@ -35,13 +35,12 @@ def shrunk(measurements: Measurements, outcome: Outcome, weight: np.ndarray | No
     """
     best, options = outcome.best, outcome.options
     fit, code = best.fit, best.verdict.code
-    if not options.polish or code is StopReason.INTERRUPTED:
-        return outcome.in_user_units()
-    if isinstance(measurements, EntryMeasurements) and not options.symmetric and code is not StopReason.EXACT:
+    may_be_drawn = options.polish and not options.symmetric and code not in (StopReason.EXACT, StopReason.INTERRUPTED)
+    if may_be_drawn and isinstance(measurements, EntryMeasurements):
         drawn = _drawn_to_others(measurements, outcome.in_user_units(), weight)
         if drawn is not None:
             return drawn
-    if code is StopReason.NOISY and not (fit.heavy_tailed or options.symmetric):
+    if may_be_drawn and code is StopReason.NOISY and not fit.heavy_tailed:
         found = _posterior_mean(outcome, weight)
         if found is not None:
             return replace(outcome, best=replace(best, fit=found, rank=found.rank)).in_user_units()
@@ -59,10 +58,12 @@ def _drawn_to_others(measurements: EntryMeasurements, fit: LowRankFit, weight: n
     if fit.repeated is not None:
         entries = entries.subset(~np.isin(entries.y, fit.repeated))
     most = float(np.abs(entries.y).max(initial=0.0))
+    if not most > 0.0:
+        return None
     left, right = (part.astype(np.float64) for part in (fit.left, fit.right))
     for _ in range(2):  # rows, and then columns
-        size = np.linalg.norm(left * (fit.singular_values / np.sqrt(len(right))), axis=1)
-        left *= np.minimum(1.0, most / np.maximum(size, np.finfo(np.float64).tiny))[:, None]
+        size = np.linalg.norm(left * (fit.singular_values / most / np.sqrt(len(right))), axis=1)
+        left /= np.maximum(size, 1.0)[:, None]
         left, right = right, left
     columns = refined_columns(entries, fit.with_factors(left * fit.singular_values, right))
     if columns is None:

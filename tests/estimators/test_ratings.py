@@ -49,6 +49,17 @@ def test_of_an_entry_that_is_measured_several_times_the_mean_without_errors_coun
     assert among_errors < 0.7 * alone
 
 
+def test_rows_without_entries_are_typical():
+    X, y, _, _ = ratings(1)
+    n, p = X.max(axis=0) + 1
+    model = RobustLowRankRecovery(measurements="entries", shape=(n + 3, p + 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = model.fit(X, y).matrix_
+    typical = np.broadcast_to(np.median(found[:n], axis=0), (3, p + 2))
+    np.testing.assert_allclose(found[n:], typical, rtol=0.0, atol=0.5)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_standard_errors_of_a_large_matrix_are_those_of_its_rows(weighted):
     rng = np.random.RandomState(1)
