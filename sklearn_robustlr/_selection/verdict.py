@@ -57,8 +57,8 @@ _MOVED = 1.0
 _CLEAR_SHARE = 0.25
 # Share of dense measurements below which what is met may as well be what has the wrong sign.
 _HALF = 0.56
-# Share of the measurements that an exact fit meets beyond which they may all be a few values: no fit of 600 problems
-# changes without it, but those of a million entries take a seventh longer.
+# Share of the measurements that are met beyond which they may all be a few values: no fit of 600 problems changes
+# without it, but noisy ones of 300,000 entries take a tenth longer.
 _MOST = 0.75
 # Residuals that are next to nothing, in units of the median target, and how many there may be beside those that are
 # met. Of curves without noise, of black bodies and of decays, 3 to 9 % are there.
