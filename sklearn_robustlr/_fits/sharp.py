@@ -381,12 +381,24 @@ def _centred(columns: Columns, mean: np.ndarray) -> Columns:
 def refined_columns(
     entries: Entries, fit: LowRankFit, own: OwnNoise | None = None, size: np.ndarray | None = None
 ) -> SharpColumns | None:
+    """The columns of a sharp fit refined, with the joint covariance of their loadings: see :func:`swept_columns`."""
+    found = swept_columns(entries, fit, own, size)
+    if found is None:
+        return None
+    table, columns = found.table(entries), found.columns
+    rows = regress(table, columns)
+    joint = joint_root(table, rows.means, rows.precision, columns.loadings, found.prior)
+    return replace(found, columns=replace(columns, joint=joint))
+
+
+def swept_columns(
+    entries: Entries, fit: LowRankFit, own: OwnNoise | None = None, size: np.ndarray | None = None
+) -> SharpColumns | None:
     """The columns of a sharp fit refined by all entries and their precisions, and by the noise of each column.
 
     `own` are variances of that to begin at (None: all columns have the same noise), `size` the units in which the noise
-    of columns is drawn to a common one (None: those of the data).
-
-    None where it has none to refine, or where the noise is that of rounding: next to nothing of it is left.
+    of columns is drawn to a common one (None: those of the data). None where it has none to refine, or where the noise
+    is that of rounding: next to nothing of it is left.
 
     The fit, of some entries or without the precisions, has told inliers from outliers. From there posteriors of rows
     and columns alternate under a robust law of one noise scale, that of an entry of weight one, without a wide part:
@@ -399,16 +411,10 @@ def refined_columns(
     if own is not None:
         law = replace(columns.law, variances=own.variances * columns.law.variances, common=False)
         columns = replace(columns, law=replace(law, freedom=_FREEDOM if own.of_rows else np.inf))
-    start = replace(start, columns=columns)
-    table = start.table(entries)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            found = replace(start, columns=sweep_until_settled(table, start.columns, free=0))
+            found = replace(start, columns=sweep_until_settled(start.table(entries), columns, free=0))
     except np.linalg.LinAlgError:  # beside so little noise the last directions are rounding
         return None
     noise = float(np.mean(found.columns.law.variances))
-    if not (np.isfinite(noise) and noise >= _VANISHES * np.mean(start.columns.law.variances)):
-        return None
-    rows = regress(table, found.columns)
-    joint = joint_root(table, rows.means, rows.precision, found.columns.loadings, found.prior)
-    return replace(found, columns=replace(found.columns, joint=joint))
+    return found if np.isfinite(noise) and noise >= _VANISHES * np.mean(columns.law.variances) else None

@@ -15,7 +15,7 @@ from .._solvers.gauss_newton import reweighted
 from .._utils.ranks import largest_rank
 from .._utils.values import Factors, Fit, StopReason
 from .measurements import LowRankFit, Outcome
-from .sharp import refined_columns
+from .sharp import swept_columns
 
 # Directions of the residuals that are looked at beyond those of the fit.
 _FURTHER = 2
@@ -65,7 +65,7 @@ def _drawn_to_others(measurements: EntryMeasurements, fit: LowRankFit, weight: n
         size = np.linalg.norm(left * (fit.singular_values / most / np.sqrt(len(right))), axis=1)
         left /= np.maximum(size, 1.0)[:, None]
         left, right = right, left
-    columns = refined_columns(entries, fit.with_factors(left * fit.singular_values, right))
+    columns = swept_columns(entries, fit.with_factors(left * fit.singular_values, right))
     if columns is None:
         return None
     rows = regress(columns.table(entries), columns.columns)
