@@ -8,8 +8,8 @@ import numpy as np
 
 from .._operators.base import Measurements
 from .._operators.units import Problem, make_problem
+from .._selection.candidates import Solution
 from .._selection.restarts import run_starts
-from .._selection.search import Solution
 from .._solvers.mixture import unbiased_scale
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.rules import exact_scale, flag_width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .._operators.units import Problem
 from .._solvers.descents import descend_from_tiny
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
 from .._solvers.starts import bounded_targets, clipped_targets, spectral_start
-from .._solvers.subgradient import Descent
+from .._solvers.subgradient import Descent, History
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.ranks import Gap, find_gap, largest_rank
 from .._utils.rules import SMALL_LEVEL, scale_floor
@@ -21,7 +21,7 @@ from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .evidence import COMMON
 from .ranks import Ranks
-from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise
+from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise, judge_unpolished
 
 # Largest rank of a spectral start.
 _LARGEST = 6
@@ -30,16 +30,21 @@ LESS = 0.85
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A fit and the verdict on it.
+class Solution:
+    """A fit, the rank that is found in it, and the verdict on it.
 
     `settled`: it is beyond doubt, and the search may end. `sharp`: no stage had a doubt that its rank is the true one.
+    `history` is that of the descent that led to it, `left_out` masks the measurements that it does without, as those of
+    a sensor that is stuck (None: none).
     """
 
     fit: Fit
+    rank: int
     verdict: Verdict
     settled: bool = False
     sharp: bool = False
+    history: History = field(default_factory=History)
+    left_out: np.ndarray | None = None
 
     @property
     def converged(self) -> bool:
@@ -48,7 +53,7 @@ class Candidate:
 
 
 class Candidates:
-    """Makes candidates for the fit of one problem."""
+    """Makes candidates for the solution of one problem."""
 
     def __init__(self, problem: Problem, options: Options, watch: Watch | None = None) -> None:
         self._problem, self._options, self._watch = problem, options, watch
@@ -61,24 +66,24 @@ class Candidates:
         factors = Factors(descended.left, descended.right)
         return Ranks(self._problem, factors, self._options, watch=self._watch), find_gap(descended.history.spectrum[-1])
 
-    def choose(self, ranks: Ranks, guess: int, *, most: int | None = None, sharp: bool = False) -> Candidate:
+    def choose(self, ranks: Ranks, guess: int, *, most: int | None = None, sharp: bool = False) -> Solution:
         """The fit of the rank that the data ask for, of up to `most`, beginning at a `guess`."""
         k = ranks.choose(guess, self.limit if most is None else min(most, self.limit))
         verdict = judge(ranks, k, self.limit, self._problem, self._options, guess)
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
-    def as_it_is(self, fit: Fit) -> Candidate:
+    def as_it_is(self, fit: Fit) -> Solution:
         """A sharp fit that is compared with no other rank, judged by its noise alone."""
         hidden = None if self._options.is_told else judge_noise(fit, self._problem.base)
         return self._judged(fit, hidden or Verdict(StopReason.NOISY), sharp=True)
 
-    def from_fit(self, start: Factors, residual: np.ndarray) -> Candidate:
+    def from_fit(self, start: Factors, residual: np.ndarray) -> Solution:
         """From the factors of a fit to nearly the same data, in the coordinates of `work`, and what they leave."""
         ranks = Ranks(self._problem, start, self._options, warm=residual, watch=self._watch)
         found = self.choose(ranks, start.left.shape[1], sharp=True)
         return replace(found, sharp=found.sharp and has_many_inliers(found.fit))
 
-    def from_likely(self, *, only_sharp: bool = False) -> Candidate | None:
+    def from_likely(self, *, only_sharp: bool = False) -> Solution | None:
         """From the factors that another model holds likely; None without any.
 
         If `only_sharp`, also None where their fit is neither exact nor leaves residuals that are nothing but noise.
@@ -96,7 +101,7 @@ class Candidates:
             return None
         return self.choose(ranks, k, most=k)
 
-    def from_small_targets(self, *, only_sharp: bool = False) -> Candidate | None:
+    def from_small_targets(self, *, only_sharp: bool = False) -> Solution | None:
         """Fit all from the targets of less than median size, for errors are large; None without a result.
 
         If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with.
@@ -118,7 +123,7 @@ class Candidates:
             return None
         return self._go_on_from(fit)
 
-    def from_spectral_starts(self, found: Candidate) -> Iterator[Candidate]:
+    def from_spectral_starts(self, found: Solution) -> Iterator[Solution]:
         """Yield fits of any small rank from several spectral starts, and from halves of the data.
 
         Exact ones, and those with far less noise than what was found. Of 150 problems with 25 to 45 % errors (dense and
@@ -151,8 +156,8 @@ class Candidates:
         smaller = (ranks.fit(k) for k in range(1, fit.rank))
         yield from (other for other in smaller if is_exact(other) or has_enough_inliers(other, of=SUPPORTED))
 
-    def unpolished(self, descended: Descent) -> Fit:
-        """The fit of the sub-gradient method as it is, all its directions kept."""
+    def unpolished(self, descended: Descent, verdict: Verdict | None = None) -> Solution:
+        """The fit of the sub-gradient method as it is, all its directions kept; without a verdict it is judged."""
         base, symmetric = self._problem.base, self._options.symmetric
         u, s, v = product_svd(descended.left, descended.right, symmetric=symmetric)
         u, s, v = self._problem.to_base(u, s, v, symmetric=symmetric)
@@ -160,9 +165,14 @@ class Candidates:
         scale = max(median_scale(residual), scale_floor(residual.dtype))
         inlier = (np.abs(residual) <= 3.0 * scale).astype(residual.dtype)
         dof = degrees_of_freedom(base.shape, len(s), symmetric=symmetric)
-        return Fit(u, s, v, residual, scale, inlier, dof, base.informative)
+        fit = Fit(u, s, v, residual, scale, inlier, dof, base.informative)
+        rank, history = fit.rank, descended.history
+        if verdict is None:
+            rank, gap = find_gap(history.spectrum[-1])
+            verdict = judge_unpolished(fit, rank, gap)
+        return Solution(fit, rank, verdict, settled=True, history=history)
 
-    def _go_on_from(self, fit: Fit) -> Candidate:
+    def _go_on_from(self, fit: Fit) -> Solution:
         """Search from a fit to other measurements, or of a rank that was a guess.
 
         Its own rank is fitted from there with a descent and without: the one frees rows that were stuck, the other
@@ -173,6 +183,7 @@ class Candidates:
         ranks.begin_at(u, s, v)
         return self.choose(ranks, fit.rank)
 
-    def _judged(self, fit: Fit, verdict: Verdict, *, sharp: bool = False) -> Candidate:
+    def _judged(self, fit: Fit, verdict: Verdict, *, sharp: bool = False) -> Solution:
         certain = (verdict.converged or is_exact(fit)) and not is_doubtful(fit, self._problem.base)
-        return Candidate(fit, verdict, certain or verdict.code is StopReason.INTERRUPTED, sharp and verdict.converged)
+        settled = certain or verdict.code is StopReason.INTERRUPTED
+        return Solution(fit, fit.rank, verdict, settled, sharp and verdict.converged)

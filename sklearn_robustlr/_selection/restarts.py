@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from joblib import delayed
@@ -14,14 +14,15 @@ from .._operators.base import evaluate
 from .._operators.units import Problem
 from .._solvers.descents import Begin, Descent, descend, first_width
 from .._solvers.starts import tiny_start
-from .._solvers.step_rules import make_step_rule
+from .._solvers.step_rules import StepRule, make_step_rule
 from .._solvers.subgradient import History
 from .._utils.rules import LOSS_LEVEL
 from .._utils.stats import quantile
 from .._utils.threads import count_threads, interruptible, run_jobs, single_threaded_blas, working_for
 from .._utils.values import Factors, Options, is_exact
+from .candidates import Solution
 from .evidence import is_better
-from .search import Solution, finish, previews, solve
+from .search import finish, previews, solve
 from .verdict import DECAYS
 
 # Iterations of the first round; each following one is that many times longer, with half of the starts.
@@ -36,52 +37,26 @@ _INLIERS = 0.75
 
 @dataclass(frozen=True)
 class Run:
-    """One start of a race: its factors, and how far it has come. Lower `loss` is better."""
+    """One start of a race: its factors, and how far it has come. Lower `loss` is better.
+
+    Its `rule` is what it goes on with (None: its descent has ended). One that was taken through all stages has a
+    `solution`, and the iterations that were `spent` after the descent.
+    """
 
     index: int
     left: np.ndarray
     right: np.ndarray
-    rule: Any
-    history: History
-    n_iter: int = 0
+    rule: StepRule | None
+    history: History = field(default_factory=History)
     loss: float = np.inf
-    done: bool = False
-
-
-class BestOfStarts(NamedTuple):
-    """The best solution, and the score of each start; higher is better."""
-
-    best: Solution
-    scores: np.ndarray
-
-
-class Split(NamedTuple):
-    """The problem of most of the measurements, and that of the held-out ones."""
-
-    train: Problem
-    held: Problem
-
-
-class Ended(NamedTuple):
-    """A start at its end, its solution, and the iterations from the sub-gradient stage to that."""
-
-    run: Run
-    solution: Solution
-    spent: float
-
-
-class Halved(NamedTuple):
-    """The last starts of a race, best first; their solutions by number; the losses of all starts."""
-
-    runs: list[Run]
-    solutions: dict[int, Solution]
-    losses: np.ndarray
+    solution: Solution | None = None
+    spent: float = 0.0
 
 
 def run_starts(
     problem: Problem, options: Options, *, start: Factors | None = None, progress: Any = None
-) -> BestOfStarts:
-    """Solve from up to `options.n_init` starts.
+) -> tuple[Solution, np.ndarray]:
+    """Solve from up to `options.n_init` starts; the best solution, and the score of each start.
 
     A score is minus the 0.4 quantile of the residuals, in the user's units, on measurements that the start has not seen
     (with a single start: on all). `start` are factors of a fit to nearly the same data: where they lead to a fit that
@@ -98,21 +73,21 @@ def run_starts(
             task.end(solution)
         if n_init == 1 or options.screening or solution.converged:
             scores[0] = -quantile(np.abs(solution.fit.residual), LOSS_LEVEL) * problem.scale
-            return BestOfStarts(solution, scores)
+            return solution, scores
     return _race(problem, options, seeds, progress)
 
 
-def _split(problem: Problem, seed: int) -> Split:
-    """Hold out a share of the measurements; where there are few, all are trained on and all are held out."""
+def _split(problem: Problem, seed: int) -> tuple[Problem, Problem]:
+    """The problem of most measurements, and that of held-out ones; where they are few, both are that of all."""
     size = problem.work.size
     count = int(_HELD_OUT * size)
     if count < _FEWEST:
-        return Split(problem, problem)
+        return problem, problem
     if not problem.work.entrywise:  # whole rows of memory: a slice is not copied
-        return Split(problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size)))
+        return problem.subset(slice(0, size - count)), problem.subset(slice(size - count, size))
     held = np.zeros(size, dtype=bool)
     held[np.random.RandomState(seed).permutation(size)[:count]] = True
-    return Split(problem.subset(~held), problem.subset(held))
+    return problem.subset(~held), problem.subset(held)
 
 
 def _begin(problem: Problem, options: Options, index: int, seed: int) -> Run:
@@ -123,8 +98,8 @@ def _begin(problem: Problem, options: Options, index: int, seed: int) -> Run:
         problem.work, width, options.init_scale, symmetric=options.symmetric, rng=rng, half=index % 3 == 2
     )
     if not norm > 0.0:
-        return Run(index, left, right, None, History(), done=True)
-    return Run(index, left, right, make_step_rule(options.step_size, problem.work, options.init_scale, norm), History())
+        return Run(index, left, right, None)
+    return Run(index, left, right, make_step_rule(options.step_size, problem.work, options.init_scale, norm))
 
 
 def _loss(held: Problem, left: np.ndarray, right: np.ndarray) -> float:
@@ -132,38 +107,37 @@ def _loss(held: Problem, left: np.ndarray, right: np.ndarray) -> float:
     return quantile(np.abs(evaluate(held.work, left, 1, right)), LOSS_LEVEL)
 
 
-def _advance(problem: Problem, held: Problem, options: Options, runs: Sequence[Run], upto: int) -> list[Run]:
+def _advance(
+    problem: Problem, held: Problem, options: Options, runs: Sequence[Run], since: int, upto: int
+) -> list[Run]:
     """Take starts on to `upto` iterations, side by side: they share each read of the data."""
-    alive = [run for run in runs if not run.done]
-    begins = [Begin(run.left, run.right, run.rule, run.n_iter) for run in alive]
+    begins = [Begin(run.left, run.right, run.rule, since) for run in runs if run.rule is not None]
     results = iter(descend(problem, options, begins, max_iter=upto))
     advanced = []
     for run in runs:
-        if not run.done:
+        if run.rule is not None:
             left, right, history, _ = next(results)
             # where one has ended by itself, the last record is more than one interval back
             done = len(history) == 0 or history.iteration[-1] + 10 < upto or upto >= options.first_stage
-            whole = run.history + history
-            n_iter = whole.iteration[-1] + 1 if done else upto
-            run = replace(run, left=left, right=right, history=whole, done=done, n_iter=n_iter)
+            rule = None if done else run.rule
+            run = replace(run, left=left, right=right, rule=rule, history=run.history + history)
         advanced.append(replace(run, loss=_loss(held, run.left, run.right)))
     return advanced
 
 
-def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int) -> Ended:
+def _end(problem: Problem, held: Problem, options: Options, run: Run, token: int) -> Run:
     """Take a start through the stages after the sub-gradient method."""
     with single_threaded_blas(), working_for(token):
         options = replace(options, meter=options.meter.fresh())
         solution = finish(problem, options, Descent(run.left, run.right, run.history))
         fit = solution.fit
         left, s, right = problem.to_work(fit.u, fit.s, fit.v, symmetric=options.symmetric)
-        root = np.sqrt(s)
-        left, right = left * root, right * root
-        run = replace(run, left=left, right=right, loss=_loss(held, left, right))
-        return Ended(run, solution, options.meter.spent)
+        left, right = left * np.sqrt(s), right * np.sqrt(s)
+        loss, spent = _loss(held, left, right), options.meter.spent
+        return replace(run, left=left, right=right, loss=loss, solution=solution, spent=spent)
 
 
-def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[Run]) -> list[Ended]:
+def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[Run]) -> list[Run]:
     """Take the last starts to their ends, best first, until one is exact.
 
     Side by side where the passes over the data are too short for a second thread: what came after an exact one is then
@@ -182,7 +156,7 @@ def _end_each(problem: Problem, held: Problem, options: Options, runs: Sequence[
         for end in ends:
             ended.append(end)
             options.meter.add(end.spent)
-            if end.solution.converged and is_exact(end.solution.fit):
+            if end.solution is not None and end.solution.converged and is_exact(end.solution.fit):
                 break
         return ended
 
@@ -192,27 +166,28 @@ def _ranking(runs: Sequence[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: run.loss if np.isfinite(run.loss) else np.inf)
 
 
-def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) -> BestOfStarts:
+def _race(problem: Problem, options: Options, seeds: np.ndarray, progress: Any) -> tuple[Solution, np.ndarray]:
     """A race of the starts, on a share of many measurements where that will do; the winner is then fitted to all."""
     tasks = [] if progress is None else [progress.start(i) for i in range(len(seeds))]
     share = next(previews(problem), None) if options.polish else None
     for part in (problem,) if share is None else (share, problem):
-        halved = _halve(part, options, seeds, tasks)
-        runs, solutions = halved.runs, halved.solutions
-        if runs and runs[0].index in solutions and solutions[runs[0].index].converged:
+        runs, losses = _halve(part, options, seeds, tasks)
+        best = runs[0].solution if runs else None
+        if best is not None and best.converged:
             break
     own = replace(options, meter=options.meter.fresh())
     # where there is no sharp rank, starts make no difference
-    decays = bool(runs) and runs[0].index in solutions and solutions[runs[0].index].verdict == DECAYS
+    decays = best is not None and best.verdict == DECAYS
     solution = _fit_winner(problem, own, runs[0], seeds) if runs and not decays else solve(problem, own)
     options.meter.add(own.meter.spent)
+    ended = {run.index: run.solution for run in runs}
     for index, task in enumerate(tasks):
-        task.end(solutions.get(index))
-    return BestOfStarts(solution, -halved.losses * problem.scale)
+        task.end(ended.get(index))
+    return solution, -losses * problem.scale
 
 
-def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequence[Any]) -> Halved:
-    """Successive halving of the starts by the loss on held-out measurements.
+def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequence[Any]) -> tuple[list[Run], np.ndarray]:
+    """Successive halving of the starts by the loss on held-out measurements: the last ones, best first, and all losses.
 
     Fits to the same measurements would have to be told apart by how well they fit them, which the wrong ones do too.
     """
@@ -220,25 +195,22 @@ def _halve(problem: Problem, options: Options, seeds: np.ndarray, tasks: Sequenc
     screening = replace(options, screening=options.polish, meter=options.meter.fresh())
     losses = np.full(len(seeds), np.nan)
     runs = [_begin(train, screening, i, seed) for i, seed in enumerate(seeds)]
-    upto = _FIRST_ROUND
+    since, upto = 0, _FIRST_ROUND
     while True:
         last = len(runs) <= 2
-        runs = _advance(train, held, screening, runs, options.first_stage if last else upto)
+        runs = _advance(train, held, screening, runs, since, options.first_stage if last else upto)
         losses[[run.index for run in runs]] = [run.loss for run in runs]
         going = [run for run in runs if not _asked_to_stop(tasks, run)]
         runs = _ranking(going or runs)[: max((len(runs) + 1) // 2, 2)]
         if last or not going:
             break
-        upto *= _LONGER
+        since, upto = upto, _LONGER * upto
     runs = runs[:2]
-    solutions = {}
     if options.polish:
-        ended = _end_each(train, held, screening, [run for run in runs if run.rule is not None])
-        runs = [end.run for end in ended]
-        solutions = {end.run.index: end.solution for end in ended}
+        runs = _end_each(train, held, screening, [run for run in runs if len(run.history)])
     options.meter.add(screening.meter.spent)
     losses[[run.index for run in runs]] = [run.loss for run in runs]
-    return Halved(_ranking(runs), solutions, losses)
+    return _ranking(runs), losses
 
 
 def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray) -> Solution:
@@ -246,7 +218,7 @@ def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray)
     if options.polish:
         solution = solve(problem, options, start=Factors(run.left, run.right))
         if solution.history.iteration == [0]:  # its own iterations are those that led here
-            solution = replace(solution, n_iter=run.n_iter, history=run.history)
+            solution = replace(solution, history=run.history)
         if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
             again = solve(problem, replace(options, meter=options.meter.fresh()))
             if is_better(again.fit, solution.fit, problem.base, symmetric=options.symmetric):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +19,10 @@ from .._utils.ranks import find_gap
 from .._utils.rules import CLEAR_GAP, SMALL_GAP
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, exact_count, is_exact, is_met
-from .candidates import LESS, Candidate, Candidates
+from .candidates import LESS, Candidates, Solution
 from .evidence import is_better
 from .ranks import Ranks
-from .verdict import DECAYS, DOUBTFUL, has_many_inliers, judge_unpolished
+from .verdict import DECAYS, DOUBTFUL, has_many_inliers
 
 # Measurements for each row and column of X that a preview needs.
 _PREVIEW = 14
@@ -33,33 +33,6 @@ _MOST_MET = 0.9
 # Largest rank whose fit costs less than another model does. If any is tried at a small gap, of 20 matrices with 30 % of
 # the entries stuck 9 are right instead of 13 (``asv_bench/studies/structure.py``).
 _CHEAP = 8
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What one start came to; `sharp`: no stage had a doubt that its rank is the true one.
-
-    `left_out` masks the measurements that it does without, as those of a sensor that is stuck (None: none).
-    """
-
-    fit: Fit
-    rank: int
-    verdict: Verdict
-    n_iter: int
-    history: History
-    sharp: bool = False
-    left_out: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, candidate: Candidate, history: History) -> Solution:
-        """The solution of a candidate."""
-        fit = candidate.fit
-        return cls(fit, fit.rank, candidate.verdict, history.iteration[-1] + 1, history, candidate.sharp)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the fit is to be trusted."""
-        return self.verdict.converged
 
 
 def solve(problem: Problem, options: Options, *, start: Factors | None = None, watch: Watch | None = None) -> Solution:
@@ -77,7 +50,7 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
         start, history = _preview(problem, options, watch)
     solution = _solve(problem, options, start, watch)
     if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
-        solution = replace(solution, n_iter=history.iteration[-1] + 1, history=history)
+        solution = replace(solution, history=history)
     if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
         return solution
     stuck = _find_stuck(problem.base)
@@ -174,20 +147,17 @@ def _solve_warm(problem: Problem, options: Options, start: Factors, watch: Watch
     found = Candidates(problem, options, watch).from_fit(Factors(left, right), residual)
     if found.converged and not found.settled:
         found = replace(found, verdict=DOUBTFUL)
-    return Solution.of(found, history)
+    return replace(found, history=history)
 
 
 def finish(problem: Problem, options: Options, descended: Descent, *, watch: Watch | None = None) -> Solution:
     """The best of the candidates that follow a descent; they end with the first that is settled."""
     if not options.polish:
-        fit, history = Candidates(problem, options).unpolished(descended), descended.history
-        guess, gap = find_gap(history.spectrum[-1])
-        return Solution(fit, guess, judge_unpolished(fit, guess, gap), history.iteration[-1] + 1, history)
+        return Candidates(problem, options).unpolished(descended)
     search, best = _Search(problem, options, watch), None
     begin = search.begin(descended)
     if options.only_sharp and not begin.sharp:
-        doubted = Candidate(Candidates(problem, options).unpolished(begin.descended), DOUBTFUL)
-        return Solution.of(doubted, begin.descended.history)
+        return Candidates(problem, options).unpolished(begin.descended, DOUBTFUL)
     for found in search.candidates(begin):
         if best is None or _takes_place_of(found, best, problem.base, options):
             best = found
@@ -196,10 +166,10 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
     assert best is not None
     if options.screening and best.converged and not (best.settled or is_exact(best.fit)):
         best = replace(best, verdict=DOUBTFUL, sharp=False)
-    return Solution.of(best, begin.descended.history)
+    return replace(best, history=begin.descended.history)
 
 
-def _takes_place_of(new: Candidate, old: Candidate, base: Measurements, options: Options) -> bool:
+def _takes_place_of(new: Solution, old: Solution, base: Measurements, options: Options) -> bool:
     """Whether a candidate is to be preferred to an earlier one.
 
     One that is as good as another that has not converged would only be one more throw for the verdict.
@@ -250,7 +220,7 @@ class _Search:
             return first
         return self._begin(go_on(self._problem, self._options, descended, watch=self._watch))
 
-    def candidates(self, begin: _Begin) -> Iterator[Candidate]:
+    def candidates(self, begin: _Begin) -> Iterator[Solution]:
         """Yield the candidates, cheap ones first."""
         options, ranks, small = self._options, begin.ranks, None
         # a search from a start that huge errors have drowned goes through many ranks in vain: small targets come first
@@ -262,7 +232,7 @@ class _Search:
             ends = self._made.from_likely(only_sharp=True) if may_end else None
             if ends is not None and ends.settled:
                 yield ends
-            yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+            yield self._made.unpolished(begin.descended, DECAYS)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
         likely = None if begin.sharp or found_exact or ranks.stopped else self._made.from_likely()
         if likely is not None and likely.settled and not is_exact(likely.fit):
@@ -272,7 +242,7 @@ class _Search:
             if small is not None and small.settled:
                 yield small
         if not advice.has_end:
-            yield Candidate(self._made.unpolished(begin.descended), DECAYS, settled=True)
+            yield self._made.unpolished(begin.descended, DECAYS)
         if options.is_start and begin.sharp and not is_exact(ranks.fit(first)):
             found = self._made.as_it_is(ranks.fit(first))
         else:
@@ -327,7 +297,7 @@ class _Search:
         end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
         return _Advice(end or first, may_decay=True, has_end=end is not None or ranks.stopped)
 
-    def _second_opinions(self, found: Candidate, drowned: bool) -> Iterator[Candidate]:
+    def _second_opinions(self, found: Solution, drowned: bool) -> Iterator[Solution]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.
 
         Small targets are fitted on their own, unless that was done because the start was `drowned`. Of measurements
@@ -351,4 +321,4 @@ def _zero_solution(base: Measurements, verdict: Verdict) -> Solution:
     fit = Fit(u, np.zeros(1, base.dtype), v, -base.y, 0.0, np.ones_like(base.y), 0)
     history = History()
     history.record(0, fit.residual, 0.0, np.zeros(1))
-    return Solution(fit, 0, verdict, 1, history)
+    return Solution(fit, 0, verdict, history=history)
