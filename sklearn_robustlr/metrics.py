@@ -126,6 +126,8 @@ def check_weights(sample_weight, n_samples):
 
     What counts next to nothing, or beyond all measure, is held to bounds.
     """
+    if np.ma.is_masked(sample_weight):
+        raise ValueError("sample_weight has masked values: give samples that do not count a weight of 0.")
     if np.asarray(sample_weight).dtype.kind in "USc":
         raise ValueError(f"sample_weight must be real numbers, got {np.asarray(sample_weight).dtype}.")
     if isinstance(sample_weight, Real):

@@ -60,6 +60,10 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
     verbose: int
     checkpoint: str | None
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit has come to its end: one that failed may have set what it knew of X."""
+        return hasattr(self, "singular_values_")
+
     @contextmanager
     def _listening(self, options: Options, **data: Any) -> Iterator[Options]:
         """Tell callbacks where the fit of X (and y) begins and ends, and hold BLAS to one thread in between.

@@ -18,6 +18,7 @@ from .._utils.threads import single_threaded_blas
 from .imputer import marked
 from .matrix import forget_batches
 from .streams import StreamMixin
+from .validation import with_nan
 
 # Entries of the rows that are fitted in memory at first. Of 200,000 x 100 of rank 5 the error is 0.02737 with a quarter
 # of a million, in 9 s, and with a million, in 13 s.
@@ -177,7 +178,9 @@ def _of_chunk(estimator: Any, name: str, rows: np.ndarray, args: tuple, options:
 
 def _marked_rows(rows: np.ndarray, missing_values: Any) -> np.ndarray:
     """Rows with NaN where they are missing; what is infinite is refused."""
-    rows = marked(rows, missing_values)
+    if not isinstance(rows, np.ndarray):
+        raise TypeError(f"X must be a dask array of NumPy arrays, got chunks of type {type(rows).__name__}.")
+    rows = marked(with_nan(rows), missing_values)
     if np.isinf(rows).any():
         raise ValueError("Input X contains infinity or a value too large for its type.")
     return rows

@@ -261,7 +261,9 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         check_flag("keep_empty_features", self.keep_empty_features)
 
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
-        empty = np.isin(np.arange(entries.shape[1]), running.lost_columns) & (running.sums.seen < 1.0)
+        empty = running.sums.seen == 0.0
+        if hasattr(self, "_stream"):  # what was seen in a batch before stays a column
+            empty = empty & self._is_empty
         columns = {
             "_is_empty": empty,
             "indicator_features_": np.flatnonzero(~empty | self.keep_empty_features),

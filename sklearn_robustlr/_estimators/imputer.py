@@ -125,17 +125,21 @@ def marked(X: Any, missing_values: Any) -> Any:
         X.data[X.data == missing_values] = np.nan
         return X
     if hasattr(X, "columns") and hasattr(X, "mask"):
-        return X.mask(missing_values == X)
+        return X.mask(missing_values == X.apply(_as_numbers))
     if type(X).__module__.startswith("polars."):
-        numbers = [name for name, kind in X.schema.items() if kind.is_numeric()]
-        marked = [X[name].set(X[name] == missing_values, None) for name in numbers]
-        return X.with_columns(marked)
-    X = np.asarray(X)
-    if X.dtype.kind == "O":
-        try:
-            X = X.astype(np.float64)
-        except (TypeError, ValueError):  # refused where it is validated
-            return X
-    if X.dtype.kind not in "iuf":
+        numbers = [name for name, kind in X.schema.items() if kind.is_numeric() or str(kind) == "Boolean"]
+        return X.with_columns([X[name].set(X[name].cast(float) == missing_values, None) for name in numbers])
+    X = _as_numbers(np.asarray(X))
+    if X.dtype.kind not in "biuf":
         return X
     return np.where(missing_values == X, X.dtype.type(np.nan) if X.dtype.kind == "f" else np.nan, X)
+
+
+def _as_numbers(values: Any) -> Any:
+    """An array, or a column of a data frame, whose objects or texts are read as numbers if all of them are."""
+    if getattr(values.dtype, "kind", "O") not in "OUS":
+        return values
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError):  # refused where it is validated
+        return values

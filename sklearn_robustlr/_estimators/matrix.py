@@ -19,7 +19,7 @@ from ..metrics import check_weights, robust_r2_score
 from . import memory
 from .base import USER, FitMixin
 from .sample_weight import Copies, in_units_of
-from .validation import check_choice, check_entry_weight, check_init, check_numeric, with_nan
+from .validation import check_choice, check_entry_weight, check_init, check_jobs, check_numeric, with_nan
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
@@ -92,7 +92,8 @@ class MatrixMixin(FitMixin):
         if entry_weight is None:
             entries = Entries(X)
         else:
-            X, entries = _weighted(X, check_entry_weight(entry_weight, X))
+            names = getattr(self, "feature_names_in_", None)
+            X, entries = _weighted(X, check_entry_weight(entry_weight, X, names))
             if not len(entries.y):
                 raise ValueError("X has no observed entry of positive entry_weight.")
         if reset and entries.is_sparse:
@@ -157,7 +158,7 @@ class MatrixMixin(FitMixin):
 
     def _regress(self, entries: Entries, **what: Any) -> Regression:
         """Regression of rows on the learned row space."""
-        return self._space.regress(entries, n_jobs=self.n_jobs, **what)
+        return self._space.regress(entries, n_jobs=check_jobs("n_jobs", self.n_jobs), **what)
 
     def _judge_entries(self, X: Any) -> Judged:
         X, entries = self._entries(X, reset=False)

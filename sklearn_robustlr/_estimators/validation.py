@@ -100,10 +100,11 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
 
 def with_nan(X: Any) -> Any:
     """X with NaN where a masked array is masked, or a column of objects has NA, which is no number."""
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufOUS":
         if X.mask is np.ma.nomask:
             return X.data
-        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+        kind = np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else np.dtype(object)
+        return np.ma.filled(X.astype(kind), np.nan)
     if hasattr(X, "isna") and np.ndim(X) == 2 and any(str(kind) == "object" for kind in X.dtypes):
         return X.mask(X.isna(), np.nan)
     return X
@@ -113,11 +114,13 @@ def check_unmasked(**arrays: Any) -> None:
     """Refuse masked arrays where nothing may be missing."""
     for name, values in arrays.items():
         if np.ma.is_masked(values):
-            raise ValueError(f"{name} has masked values: leave the measurements that they belong to out.")
+            raise ValueError(f"{name} has masked values: leave out what they belong to.")
 
 
 def check_numeric(X: Any, name: str = "X") -> None:
     """Refuse text, categories and times: columns of a data frame by their names, other values by their place."""
+    if hasattr(X, "collect") and not hasattr(X, "to_numpy"):
+        raise TypeError(f"{name} must be in memory, got {type(X).__name__}: pass {name}.collect().")
     columns, types = getattr(X, "columns", None), getattr(X, "dtypes", None)
     if columns is None or types is None:
         _check_values(X, name)
@@ -268,8 +271,18 @@ def most_directions(n_components: Any, shape: tuple[int, int]) -> int | None:
     return min(2 * n_components + 2, min(shape)) if isinstance(n_components, int) else None
 
 
-def check_entry_weight(weight: Any, X: Any) -> np.ndarray | sparse.csr_matrix:
-    """Check the relative precisions of the entries of X: real numbers, of its shape, not negative."""
+def check_entry_weight(weight: Any, X: Any, names: np.ndarray | None = None) -> np.ndarray | sparse.csr_matrix:
+    """Check the relative precisions of the entries of X: real numbers, of its shape, not negative.
+
+    Where both are data frames, `names` are those of the columns of X, which are its own, too.
+    """
+    check_unmasked(entry_weight=weight)
+    own = getattr(weight, "columns", None)
+    if own is not None and names is not None and list(own) != list(names):
+        raise ValueError(
+            f"entry_weight must have the columns of X in the same order, got {list(map(str, own))[:5]} for "
+            f"{list(map(str, names))[:5]} (the first five)."
+        )
     try:
         if np.iscomplexobj(weight.data if sparse.issparse(weight) else weight):
             raise TypeError

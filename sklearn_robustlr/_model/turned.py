@@ -105,8 +105,11 @@ class Turned:
         matters for means over these alone.
         """
         rows, unit, scale = self.units, self.samples.units, self.samples.units.scale[:, None]
+        middle = float(np.median(rows.shift))  # what is common to all is apart, for squares of it are rounding
         found: RowPosterior = regress(table, turned)
-        coefficients = np.column_stack([rows.shift + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings])
+        coefficients = np.column_stack(
+            [rows.shift - middle + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings]
+        )
         weight = self.samples.entries.row_weight
         center = mean_of(coefficients, weight)
         own = np.zeros((len(center), len(center)))  # of the shift there is none
@@ -121,7 +124,7 @@ class Turned:
         return TurnedColumns(
             loadings=basis @ root / scale,
             covariances=pack(root[1:].T @ unpack(found.covariances / scale**2) @ root[1:]),
-            mean=(basis @ (center - root @ along) - unit.shift) / unit.scale,
+            mean=(basis @ (center - root @ along) + (middle - unit.shift)) / unit.scale,
             law=replace(turned.law, variances=variances),
             center=along,
             turned=turned,

@@ -271,7 +271,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         Raises
         ------
         ValueError
-            If the data are not as described, or the estimator does not return a matrix of the same shape.
+            If the data are not as described, or the estimator does not return a filled matrix of the same shape.
         TypeError
             If `estimator` has neither `fit_transform` nor `predict_entries`, as a regressor of rows has not.
 
@@ -312,6 +312,11 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
                 f"{type(self.estimator).__name__} turned a matrix of shape {self.shape_} into one of shape "
                 f"{filled.shape}. Imputers of scikit-learn drop columns without entries and may add indicators: set "
                 f"keep_empty_features=True and add_indicator=False."
+            )
+        if np.isnan(filled).any():
+            raise ValueError(
+                f"{type(self.estimator).__name__} left {np.count_nonzero(np.isnan(filled))} entries missing: it must "
+                f"fill the matrix, as imputers do."
             )
         self.filled_ = filled
         return self

@@ -10,6 +10,7 @@ import dask.bag as db
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.decomposition import PCA
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
@@ -183,6 +184,23 @@ def test_markers_are_missing_and_infinite_values_are_refused_in_every_row():
     data[1, 2] = np.inf
     with pytest.raises(ValueError, match="X contains infinity"):
         RobustMatrixCompletion().fit(da.from_array(data, chunks=(3_000, P)))
+
+
+@pytest.mark.parametrize("model", [RobustMatrixCompletion(replace="all"), RobustPCA(2)], ids=["completion", "pca"])
+def test_what_is_masked_is_missing_whatever_is_behind_the_mask(model):
+    data = drawn("sharp")[1][:500]
+    behind = np.random.RandomState(0).standard_normal(data.shape)
+    hidden = [da.from_array(part, chunks=(120, P)) for part in (np.where(np.isnan(data), behind, data), np.isnan(data))]
+    masked = da.ma.masked_array(*hidden)
+    found = np.asarray(model.fit(masked).transform(data))
+    assert_array_equal(found, np.asarray(model.fit(da.from_array(data, chunks=(120, P))).transform(data)))
+    assert_array_equal(found, np.asarray(model.fit_transform(masked)))
+
+
+def test_chunks_that_are_no_arrays_are_refused():
+    X = da.from_array(np.ones((20, P)), chunks=(10, P)).map_blocks(sparse.csr_matrix)
+    with pytest.raises(TypeError, match="X must be a dask array of NumPy arrays, got chunks of type csr_matrix"):
+        RobustMatrixCompletion().fit(X)
 
 
 @pytest.mark.filterwarnings("ignore:RobustMatrixCompletion did not converge")

@@ -1,6 +1,7 @@
 """Known relative precisions of entries: they make estimates better, only ratios matter, none is absence."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -192,3 +193,15 @@ def test_intervals_of_entries_of_no_known_precision_have_their_mean_noise(rank):
     low, high = model.predict_interval(data[250:], coverage=0.9)
     held = np.mean(((low <= value[250:]) & (value[250:] <= high))[hidden[250:]])
     assert 0.86 < held < 0.96
+
+
+def test_weights_in_another_order_of_columns_and_masked_ones_are_refused():
+    _, data, precision, _ = drawn()
+    X, weight = (pd.DataFrame(values).add_prefix("sensor") for values in (data, precision))
+    RobustMatrixCompletion().fit(X, entry_weight=weight)
+    with pytest.raises(ValueError, match="entry_weight must have the columns of X in the same order"):
+        RobustMatrixCompletion().fit(X, entry_weight=weight[weight.columns[::-1]])
+    with pytest.raises(ValueError, match="entry_weight has masked values"):
+        RobustMatrixCompletion().fit(X, entry_weight=np.ma.masked_greater(precision, np.median(precision)))
+    with pytest.raises(ValueError, match="sample_weight has masked values"):
+        RobustMatrixCompletion().fit(X, sample_weight=np.ma.masked_less(np.arange(len(X)), 5))

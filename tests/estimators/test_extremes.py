@@ -186,3 +186,20 @@ def test_measurements_of_extreme_size(ensemble, size):
     if kind == "matrix":
         rows = RobustLowRankRecovery(shape=(18, 14)).fit(sparse.csr_array(size * size * p.data), p.target)
         assert_allclose(rows.matrix_ * size * size, p.coef, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 5])
+def test_an_offset_a_billion_times_the_spread_leaves_numbers(seed):
+    """Of tables with more columns than rows."""
+    rng = np.random.RandomState(seed)
+    n = rng.randint(3, 20)
+    p = n + rng.randint(1, 25)
+    X = rng.standard_normal((n, 2)) @ rng.standard_normal((2, p)) + 0.1 * rng.standard_normal((n, p)) + 1e9
+    X[rng.uniform(size=X.shape) < 0.15] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = RobustMatrixCompletion().fit(X)
+        components = RobustPCA().fit(X).components_
+    assert np.isfinite(components).all()
+    assert np.isfinite(model.sample_imputations(X, 2, random_state=0)).all()
+    assert not np.isnan([*model.predict_interval(X), *model.transform(X, return_std=True)]).any()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_iris
@@ -39,6 +40,28 @@ def test_a_marker_of_missing_values(table, repaired, marker):
     found = model.fit_transform(frame)
     np.testing.assert_array_equal(found.to_numpy(), expected)
     assert list(found.columns) == list("abcd")
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "list", "column of texts", "masked"])
+def test_a_marker_in_numbers_that_are_written_as_text(table, kind):
+    whole = np.where(np.isnan(table), -999, 10 * table).round().astype(int)
+    text = whole.astype(str)
+    forms = {
+        "text": text,
+        "bytes": text.astype("S"),
+        "list": text.tolist(),
+        "column of texts": pd.DataFrame(text).astype(object),
+        "masked": np.ma.masked_array(np.where(whole == -999, 5, whole).astype(object), whole == -999),
+    }
+    found = RobustMatrixCompletion(missing_values=-999).fit_transform(forms[kind])
+    np.testing.assert_array_equal(found, RobustMatrixCompletion(missing_values=-999).fit_transform(whole))
+
+
+def test_false_as_a_marker_is_the_same_in_arrays_and_frames():
+    whole = np.random.RandomState(0).uniform(size=(30, 6)) > 0.3
+    model = RobustMatrixCompletion(missing_values=0)
+    for form in whole, whole.tolist(), pd.DataFrame(whole), polars.DataFrame(whole):
+        np.testing.assert_allclose(model.fit_transform(form), 1.0)
 
 
 def test_integers_with_a_marker(table):

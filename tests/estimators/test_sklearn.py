@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
@@ -52,3 +53,11 @@ def test_battery_is_whole(estimator, least):
     """A wrong tag silently shrinks the battery."""
     checks = Counter(check.func.__name__ for _, check in estimator_checks_generator(estimator))
     assert sum(checks.values()) >= least
+
+
+@pytest.mark.parametrize("model", [RobustMatrixCompletion(), RobustPCA(), RobustMatrixCompletion(n_init=0)], ids=repr)
+def test_a_fit_that_failed_is_no_fit(model):
+    with pytest.raises(ValueError, match=r"X has no observed entry|n_init must be at least 1"):
+        model.fit(np.full((5, 4), np.nan) if model.n_init else np.ones((5, 4)))
+    with pytest.raises(NotFittedError):
+        model.transform(np.ones((5, 4)))

@@ -335,3 +335,13 @@ def test_a_stream_goes_on_where_all_is_missing_for_a_while(forgetting):
         stream.partial_fit(batch)
     assert stream.converged_
     assert error(stream, *rows(loadings("sharp", 12), 100, 2)) < 0.2
+
+
+def test_a_column_that_falls_silent_stays_a_column():
+    data = rows(loadings("sharp", 10), 400, 0)[1]
+    data[100:, 3] = np.nan
+    model = RobustMatrixCompletion(forgetting=0.95)
+    for batch in np.array_split(data, 20):
+        model.partial_fit(batch)
+    found = model.transform(data[:3])
+    assert found.shape == (3, 10) and np.isfinite(found).all()

@@ -273,3 +273,9 @@ def test_dates_and_text_are_no_entries(values):
 def test_an_estimator_that_fills_no_matrix_is_refused(estimator):
     with pytest.raises(TypeError, match="estimator must fill a matrix"):
         EntryRegressor(estimator).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
+
+
+def test_an_estimator_that_leaves_entries_missing_is_refused(matrix):
+    X, y = to_entries(np.where(np.random.RandomState(0).uniform(size=matrix.data.shape) < 0.9, matrix.data, np.nan))
+    with pytest.raises(ValueError, match=r"StandardScaler left .* entries missing"):
+        EntryRegressor(StandardScaler(), shape=matrix.data.shape).fit(X, y)
