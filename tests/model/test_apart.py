@@ -1,4 +1,6 @@
-"""What is wide in a noise law counts as errors where the sizes of residuals have a second mode."""
+"""What is wide in a noise law counts as errors where the sizes of residuals have more of a tail than noise has."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +33,21 @@ def test_errors_of_one_size_are_a_second_mode(rng, fitted, share, size):
     residual[wrong] += size * rng.choice([-1.0, 1.0], wrong.sum())
     assert is_told_apart(residual, fitted)
     assert not is_told_apart(residual, fitted, robust=False)
+
+
+@pytest.mark.parametrize("share", [0.08, 0.25])
+def test_errors_of_any_size_are_a_tail_that_falls_too_slowly(rng, fitted, share):
+    residual = rng.standard_normal((N, P))
+    wrong = rng.uniform(size=residual.shape) < share
+    residual[wrong] += rng.uniform(-18.0, 18.0, wrong.sum())
+    assert is_told_apart(residual, fitted)
+
+
+def test_nothing_is_told_where_hardly_more_is_right_than_wrong(fitted):
+    residual = 5.0 * np.random.RandomState(0).choice([-1.0, 0.0, 1.0], fitted.shape)
+    law = replace(NoiseLaw.start(np.ones(P), True), shares=np.array([0.6, 0.39, 0.01]))
+    table = Table.of(Entries(fitted + residual), np.zeros(P), np.ones(P))
+    assert not told_apart(law, table, residual.ravel()).wide_is_errors
 
 
 def test_errors_that_are_as_many_in_all_columns_by_chance(rng):
