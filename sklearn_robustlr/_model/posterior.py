@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from .._kernels.posterior import entry_moments
 from .._utils.linalg import pack, packed_diagonals, product_svd, truncated_svd, unpack
-from .._utils.rules import NORMAL_MEDIAN
+from .._utils.rules import LEAST_FREE, NORMAL_MEDIAN
 from .._utils.threads import check_interrupt
 from .apart import told_apart
 from .beyond import edge_power
@@ -341,7 +341,8 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
-    law = told_apart(law, table, table.values - fitted - m[cols])
+    free = np.maximum(1.0 - variance * weights.precision, LEAST_FREE)  # an entry draws the estimate to itself
+    law = told_apart(law, table, (table.values - fitted - m[cols]) / np.sqrt(free))
     return Columns(v.mean, v.covariance, m, law, center=center)
 
 

@@ -48,13 +48,13 @@ def solve(problem: Problem, options: Options, *, start: Factors | None = None, w
     history = None
     if start is None and options.polish and not options.screening:
         start, history = _preview(problem, options, watch)
-    solution = _solve(problem, options, start, watch)
+    stuck = _find_stuck(problem.base)
+    # beside values that keep coming back only an exact fit of all is wanted
+    first = replace(options, screening=True) if stuck.any() and options.polish else options
+    solution = _solve(problem, first, start, watch)
     if history is not None and solution.history.iteration == [0]:  # its own iterations are those that led here
         solution = replace(solution, history=history)
-    if not solution.rank or solution.verdict.code is StopReason.INTERRUPTED:
-        return solution
-    stuck = _find_stuck(problem.base)
-    if not stuck.any():
+    if not (solution.rank and stuck.any()) or solution.verdict.code is StopReason.INTERRUPTED:
         return solution
     before = is_met(solution.fit)[~stuck] if is_exact(solution.fit) else None
     if before is not None and np.mean(before) > _MOST_MET:
