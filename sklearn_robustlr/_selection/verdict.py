@@ -60,9 +60,9 @@ _HALF = 0.56
 # Share of the measurements that are met beyond which they may all be a few values: no fit of 600 problems changes
 # without it, but noisy ones of 300,000 entries take a tenth longer.
 _MOST = 0.75
-# Share of what values save that come back in their rows or columns which a fit of most measurements has to save. Of 30
-# videos of a scene that does not move, without noise, it saves 0.93 to 0.98; of the 300 cases of
-# ``asv_bench/studies/many_tables.py``, 0.3 at most where it is wrong.
+# Share of what values save that come back in their rows or columns which a fit of most measurements has to save. Of six
+# videos of scenes that do not move, without noise, it saves 0.93 to 0.98; of a real table, of which a fit met a few
+# values (one of the 300 cases of ``asv_bench/studies/many_tables.py``), 0.3.
 _NEARLY_ALL = 0.9
 # Residuals that are next to nothing, in units of the median target, and how many there may be beside those that are
 # met. Of curves without noise, of black bodies and of decays, 3 to 9 % are there.
