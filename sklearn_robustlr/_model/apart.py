@@ -10,12 +10,12 @@ from scipy.optimize import isotonic_regression
 from .noise import NoiseLaw
 from .table import Table
 
-# Sizes of residuals, in noise scales, whose density is looked at.
+# Sizes of residuals, in noise scales, whose density is looked at. From two on up to 4.7 % of wine is flagged beside
+# missing values, for directions meet most of the core. Without a thought of leverage 1.1 % of cancer is, 0.7 % so.
 _SIZES = np.arange(3.0, 20.1, 0.5)
 # Share of these residuals that is in the wrong place for noise, at least, beyond chance. Of 26 tables with 10 or 20 %
 # errors within the range of their columns some law is told so in all, of 44 real and drawn ones without errors in 3.
 # With 0.08 it is 25 and none, but then other laws of the average are not, and of a tenth of errors none is found.
-# Without a thought of the leverage of an entry up to 4.7 % of wine is flagged.
 _LEAST = 0.05
 # Least share of the core, which errors leave. With 0.75 a fifth of errors of one size is not told where few are right.
 _RIGHT = 0.7

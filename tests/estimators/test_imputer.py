@@ -159,3 +159,12 @@ def test_columns_that_are_no_numbers_are_named(table, column):
 def test_bad_parameters_are_named(table, parameters, error):
     with pytest.raises(error, match=next(iter(parameters))):
         RobustMatrixCompletion(**parameters).fit(table)
+
+
+def test_a_frame_that_is_not_in_memory_and_threads_that_are_no_number_are_refused(table):
+    frame = polars.DataFrame(table)
+    model = RobustMatrixCompletion().fit(frame)
+    with pytest.raises(TypeError, match=r"X must be in memory, got LazyFrame: pass X.collect\(\)"):
+        model.transform(frame.lazy())
+    with pytest.raises(TypeError, match="n_jobs must be an integer or None, got 'a'"):
+        model.set_params(n_jobs="a").transform(frame)
