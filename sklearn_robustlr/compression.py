@@ -329,7 +329,7 @@ def _fewer(calibration: Calibration) -> Calibration:
 def _rounding(space: RowSpace, small: RowSpace) -> float:
     """Root mean square of what rows of the same coefficients change by."""
     x = space.center + np.random.RandomState(0).standard_normal((_PROBES, space.rank)) @ space.root
-    return float(np.sqrt(np.mean((x @ (space.basis - small.basis).T) ** 2)))
+    return float(np.sqrt(np.mean((x @ (space.evened.basis - small.evened.basis).T) ** 2)))
 
 
 def _added(model: Any, small: Any) -> float:

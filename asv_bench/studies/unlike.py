@@ -19,6 +19,10 @@ entry of a table of sales (lognormal sizes of shops and products).
 
 units: the values of one of 20 or 30 columns are multiplied; the figures are those of this column.
 
+apart: 300 x 16, 100 x 80 or 60 x 40 with units of columns from 1e-d to 1e+d, and noise of a tenth or a thousandth of
+the data, or none; or with gains from 1e-d to 1, and noise that is the same in all columns. Without noise errors are
+beside those of the medians.
+
 few: 12 columns, six of which have 2, 3, 5, 8, 12 or 20 values.
 
 The root mean square error of hidden entries in units of the noise (few: of the sd of the column) beside that of the
@@ -129,6 +133,17 @@ def run_units(factor, shape, seed):
     return judged(data * units, true * units, clean * units, wrong, 0.3 * units, peer, own=slice(1, 2))
 
 
+def run_apart(decades, noise, gains, shape, seed):
+    rng = np.random.RandomState(seed)
+    units = 10.0 ** rng.uniform(-decades, 0.0 if gains else decades, shape[1])
+    clean = (sharp(shape, rng) - 2.0) * units
+    size = noise * (1.0 if gains else units)
+    true = clean + size * rng.standard_normal(shape)
+    data, wrong = spoilt(true, rng, 8.0 * units)
+    peer = SimpleImputer(strategy="median") if noise == 0.0 else None  # errors of an exact fit beside those of medians
+    return judged(data, true, clean, wrong, size if noise else units, peer)
+
+
 def run_few(count, seed):
     rng = np.random.RandomState(seed)
     true = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12)) + 0.3 * rng.standard_normal((300, 12))
@@ -159,6 +174,18 @@ ROWS = {
     "units": (
         run_units,
         {f"{factor:g}": [(factor, (100, 20)), (factor, (200, 30))] for factor in (1.0, 1e-6, 1e-3, 10.0, 1e3, 1e6)},
+    ),
+    "apart": (
+        run_apart,
+        {
+            f"{'gains of' if gains else 'units of'} {decades} decades, {noise:g}": [
+                (decades, noise, gains, shape) for shape in ((300, 16), (100, 80), (60, 40))
+            ]
+            for gains, decades, noise in (
+                *((False, decades, noise) for noise in (0.0, 0.001, 0.1) for decades in (1, 3, 6)),
+                *((True, decades, noise) for noise in (0.001, 0.1) for decades in (1, 3)),
+            )
+        },
     ),
     "few": (run_few, {str(count): [(count,)] for count in (2, 3, 5, 8, 12, 20)}),
 }

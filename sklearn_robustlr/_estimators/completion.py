@@ -53,9 +53,10 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
         None: if the fit is approximate or has not converged, estimates stay within the range of the values that `fit`
         has seen in the column, without gross errors that are far beyond the others (widened to the other limit, where
-        that is given), and ``max_value=np.inf`` lifts that bound. A converged fit of a sharp rank has no bound, because
-        estimates beyond the range are then right. The fit does not depend on the limits; they are read whenever
-        estimates are made.
+        that is given), unless they are more than five standard errors beyond it: where the rest of the row tells a
+        value nearly without error, as in spectra. ``max_value=np.inf`` lifts that bound. A converged fit of a sharp
+        rank has no bound, because estimates beyond the range are then right. The fit does not depend on the limits;
+        they are read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.
@@ -346,17 +347,17 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
             values = entries.y.copy()
             flagged = self.replace == "outliers"
             replaced = self._space.gross(entries, fit) if flagged else np.full(len(values), self.replace == "all")
-            values[replaced] = self._within_limits(
-                stored_estimates(self._space, entries, fit)[replaced], entries.cols[replaced]
-            )
+            estimate = stored_estimates(self._space, entries, fit)[replaced]
+            values[replaced] = self._held(estimate, entries, entries.subset(replaced))
             return in_form(values, entries, X.dtype)
         if self.replace == "all":
-            estimate = self._within_limits(self._space.predict(fit.factors))
+            estimate = self._held(self._space.predict(fit.factors), entries)
             return self._arranged(estimate.astype(X.dtype, copy=False), np.ones(X.shape, dtype=bool))
         replaced = self._replaced(X, entries, fit)
         out, some = np.array(X), replaced.any(axis=1)
         if some.any():
-            rows = slice(None) if some.all() else some  # what needs no repair is not estimated
-            estimate = self._within_limits(self._space.predict(fit.factors[rows]))
+            rows = np.flatnonzero(some)  # what needs no repair is not estimated
+            estimate = self._space.predict(fit.factors[rows])
+            estimate = self._held(estimate, entries, rows=rows, among=replaced[rows])
             out[rows] = np.where(replaced[rows], estimate, out[rows])
         return self._arranged(out, replaced)

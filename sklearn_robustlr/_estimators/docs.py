@@ -101,7 +101,8 @@ _ENTRIES = {
         threshold_ : float
             Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times where the
             residuals are heavy-tailed). Where the fit is exact, `scale_` counts as at least the size of rounding
-            errors.
+            errors. Where the spreads of columns are more than 10,000 times apart, it is that of a column of typical
+            spread.
         """,
     "undetermined": """
         undetermined_rows_ : ndarray of int

@@ -142,7 +142,7 @@ class IntervalMixin(ImputerMixin):
         off = np.ones((2, p)) if self._posterior is None else self._posterior.calibration.ends(coverage, p)
         low, high = np.minimum(off[0], -tiny), np.maximum(off[1], tiny)
         estimate = self._space.predict(fit.factors) if places is None else stored_estimates(self._space, entries, fit)
-        estimate = self._within_limits(estimate, cols)
+        estimate = self._held(estimate, entries, places)
         ends = ends_of(self._posterior, estimate, (low[cols] * deviation, high[cols] * deviation), cols)
         lower, upper = (self._within_given(end, cols) for end in ends)
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
@@ -260,7 +260,11 @@ class IntervalMixin(ImputerMixin):
         if self._posterior is None:
             out[:, replaced] = self._within_limits(self._space.predict(fit.factors))[replaced]
             return self._arranged(out, replaced)
-        for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng, self._within_limits), strict=True):
+
+        def hold(estimates: np.ndarray) -> np.ndarray:
+            return self._held(estimates, entries)
+
+        for table, drawn in zip(out, draws(self._posterior, entries, n_samples, rng, hold), strict=True):
             table[replaced] = self._within_given(drawn)[replaced]
         return self._arranged(out, replaced)
 

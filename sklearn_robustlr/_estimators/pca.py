@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, count_rows, principal_components, repaired_rows, table_components
-from .._fits.matrix import MatrixFit
+from .._fits.matrix_fit import MatrixFit
 from .._fits.running import RunningFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._fits.matrix import MatrixFit
+from .._fits.matrix_fit import MatrixFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace

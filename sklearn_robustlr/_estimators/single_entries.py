@@ -113,7 +113,9 @@ class SingleEntryMixin(IntervalMixin):
             estimates = np.einsum("ij,j,ij->i", left, self.singular_values_, self.right_[columns])
         else:
             estimates = np.empty(len(rows), self.right_.dtype)
-            estimates[found.order] = self._space.residual(found.places, found.regression.factors)
+            own = self._space.residual(found.places, found.regression.factors)
+            estimates[found.order] = self._held(own, found.seen, found.places)
+            return estimates
         return self._within_limits(estimates, columns)
 
     def _entry_errors(self, rows: np.ndarray, columns: np.ndarray, found: _OfEntries | None) -> np.ndarray:

@@ -12,6 +12,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from .._model.lacking import lacking_products, lacking_variances
+from .._model.limits import held
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
@@ -19,7 +20,7 @@ from .._selection.evidence import least_value
 from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
 from .._utils.rules import SMALL_GAP, rounding_share
-from .matrix import MatrixFit
+from .matrix_fit import MatrixFit
 
 # Rounds of subspace iteration. Of tables of 30 and 60 rows, 200 columns and rank 10, half of the entries missing, the
 # Directions that are alike are a third of those that are left at most: the last ones of noise differ by such gaps.
@@ -303,10 +304,13 @@ def repaired_rows(
     entries: Entries, space: ModelSpace, estimates: np.ndarray, outliers: np.ndarray, lo: int, hi: int
 ) -> np.ndarray:
     """Rows lo to hi, with their estimates in place of what is missing or an outlier, as a dense matrix of floats."""
-    rows = np.clip(estimates, *space.seen_range)
-    some = slice(entries.indptr[lo], entries.indptr[hi])
+    some, filled = slice(entries.indptr[lo], entries.indptr[hi]), np.ones(estimates.shape, dtype=bool)
     seen = ~outliers[some]
-    rows[entries.rows[some][seen] - lo, entries.cols[some][seen]] = entries.y[some][seen]
+    where = entries.rows[some][seen] - lo, entries.cols[some][seen]
+    filled[where] = False
+    within = np.clip(estimates, *space.seen_range)
+    rows = held(space, entries, estimates, within, rows=np.arange(lo, hi), among=filled)
+    rows[where] = entries.y[some][seen]
     return rows
 
 

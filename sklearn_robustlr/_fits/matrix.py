@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
-from .location import far_medians, fit_location
+from .location import far_medians, far_units, fit_location
+from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
 from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
 from .sharp import Explained, SharpColumns, is_of_means, refined_columns
@@ -33,31 +34,11 @@ _MOST_NUMBERS = 10_000_000
 _LOST = 0.005
 
 
-@dataclass(frozen=True)
-class MatrixFit:
-    """A fit of all observed entries of a matrix: `fit` has the factors of all rows and columns.
-
-    New rows are regressed on `space`. `outliers` is a matrix of flags, `location` the mean of the columns of the
-    estimate; `undetermined_rows` and `undetermined_columns` are indices. `expected_error` is what an entry of each
-    column would be missed by if it were hidden, in units of the sd of the column (NaN: not known). `has_core` is False
-    where no two rows share two columns, so that nothing but a location was estimated.
-    """
-
-    fit: LowRankFit
-    space: RowSpace | ModelSpace
-    outliers: np.ndarray
-    location: np.ndarray
-    undetermined_rows: np.ndarray
-    undetermined_columns: np.ndarray
-    n_observed: int
-    expected_error: np.ndarray
-    has_core: bool = True
-    #: That of all rows on `space`, where it does not depend on what is asked of it; else None.
-    regression: Regression | None = None
-
-
 def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
     """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
+    units = far_units(entries) if options.polish else None
+    if units is not None:
+        return _fit_in_units(entries, units, options, start)
     shift = far_medians(entries)
     if shift is not None:
         return _fit_beside(entries, shift, options)
@@ -111,6 +92,18 @@ def fit_matrix(entries: Entries, options: Options, start: Factors | None = None)
     return _with_prior(entries, settled, refined, model, options) or settled
 
 
+def _fit_in_units(entries: Entries, units: np.ndarray, options: Options, start: Factors | None) -> MatrixFit:
+    """Fit the entries in these units of the columns; it is told in those that they have."""
+    even = entries.divided(units)
+    start = None if start is None else Factors(start.left, start.right / units[:, None])
+    found = fit_matrix(even, options.unseen, start)
+    tells = found.fit.verdict.code not in (StopReason.EXACT, StopReason.UNDETERMINED)
+    # where there is noise, it has the units of the columns too
+    refined = refined_columns(even, found.fit) if tells and isinstance(found.space, RowSpace) else None
+    found = found if refined is None else _refined(even, found, refined, options)
+    return found.in_units(units)
+
+
 def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit | None:
     """Fit the other entries; where rows have these values, which keep coming back, they count as missing.
 
@@ -162,8 +155,7 @@ def _with_prior(
     """The posterior mean in place of least squares: it is nearer to the matrix where inliers are few.
 
     So it is where rows or columns have noise variances of their own, by which it is `refined`. None elsewhere, where
-    fewer entries would be met, or where a fit that has not converged would predict worse. What is not identifiable
-    stays so, and has no flags.
+    fewer entries would be met, or where a fit that has not converged would predict worse.
     """
     fit = found.fit
     if refined is None:
@@ -176,16 +168,20 @@ def _with_prior(
             return None
     if not fit.converged and model.predicts_worse(refined, fit):
         return None
+    judged = _refined(entries, found, refined, options)
+    fewer = np.sum(judged.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
+    return None if fewer else judged
+
+
+def _refined(entries: Entries, found: MatrixFit, refined: SharpColumns, options: Options) -> MatrixFit:
+    """A fit refined to these columns; what is not identifiable stays so, and has no flags."""
     unknown = np.isin(np.arange(entries.shape[1]), found.undetermined_columns)
-    approximation = as_refined(entries, fit, refined, options, unknown)
-    fewer = np.sum(approximation.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
-    if fewer:
-        return None
+    approximation = as_refined(entries, found.fit, refined, options, unknown)
     judged = _judge_approximation(entries, approximation)
     among = np.isin(entries.rows, found.undetermined_rows)
     return replace(
         judged,
-        space=judged.space.holding(unknown | _is_in_doubt(fit, options), entries),
+        space=judged.space.holding(unknown | _is_in_doubt(found.fit, options), entries),
         outliers=entries.mask(approximation.regression.beyond & ~among),
         undetermined_rows=found.undetermined_rows,
         undetermined_columns=found.undetermined_columns,
@@ -232,7 +228,7 @@ def _met_beyond(entries: Entries, left: np.ndarray, fit: LowRankFit) -> int:
 
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
     """Fit what is left of the entries beside a value for each column, which is one direction more."""
-    found = fit_matrix(entries.with_values(entries.y - shift[entries.cols]), options)
+    found = fit_matrix(entries.with_values(entries.y - shift[entries.cols]), options.unseen)
     if isinstance(found.space, ModelSpace):  # that has the medians apart
         approximation = LazyModel(entries, options).instead_of(replace(found.fit, verdict=DECAYS))
         if approximation is not None:

@@ -78,6 +78,18 @@ class LowRankFit:
         u, s, v = product_svd(left, right)
         return replace(self, left=u.astype(dtype), singular_values=s.astype(dtype), right=v.astype(dtype))
 
+    def in_units(self, units: np.ndarray) -> LowRankFit:
+        """The same fit where columns are in other units, in which the present ones are these.
+
+        Its right vectors are from the factors: what is small in a column of small units is as exact as the rest.
+        """
+        left, right = (factor.astype(np.float64) for factor in self.factors)
+        right *= units[:, None]
+        fit = self.with_factors(left, right)
+        s = fit.singular_values.astype(np.float64)
+        exact = right @ (left.T @ fit.left.astype(np.float64)) / np.where(s > 0.0, s, np.inf)
+        return replace(fit, right=exact.astype(self.right.dtype))
+
 
 @dataclass(frozen=True)
 class Outcome:

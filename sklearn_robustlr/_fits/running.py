@@ -16,7 +16,8 @@ from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
 from .._utils.values import Options, StopReason, Verdict
 from .components import Components, RepairedRows, principal_components
-from .matrix import MatrixFit, fit_matrix
+from .matrix import fit_matrix
+from .matrix_fit import MatrixFit
 from .measurements import LowRankFit
 from .standard_errors import posterior_of
 

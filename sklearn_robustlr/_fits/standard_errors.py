@@ -16,7 +16,7 @@ from .._model.table import Table
 from .._operators.observed import Entries
 from .._utils.linalg import pack
 from .._utils.values import StopReason
-from .matrix import MatrixFit
+from .matrix_fit import MatrixFit
 from .sharp import HELD_OUT, SharpColumns
 
 # Entries that held-out errors are taken at.

@@ -30,6 +30,9 @@ def row_scores(space: ModelSpace | RowSpace, entries: Entries, gross: np.ndarray
             for columns in space.members
         ]
         return np.logaddexp.reduce(np.log(space.weights)[:, None] + each, axis=0) - units
+    if space.units is not None:
+        found = row_scores(space.evened, entries.divided(space.units), gross, noise)
+        return found - np.bincount(entries.rows, np.log(space.units)[entries.cols], minlength=entries.shape[0])
     mean, loadings = space.basis @ space.center, space.basis @ space.root
     sizes = float(np.abs(loadings).max(initial=0.0)), float(np.abs(mean).max()), noise if np.isfinite(noise) else 0.0
     unit = max(sizes) or 1.0

@@ -315,6 +315,11 @@ class ModelSpace:
         with np.errstate(over="ignore"):  # what is not known is moved to infinity
             return shift + scale * straighten(bend((values - shift) / scale, long) + by / scale, long)
 
+    def in_units(self, units: np.ndarray) -> ModelSpace:
+        """The same space where columns are in other units, in which the present ones are these."""
+        each = {name: getattr(self, name) * units for name in ("shift", "scale", "low", "high")}
+        return replace(self, **each, stuck=self.stuck._replace(values=self.stuck.values * units[self.stuck.cols]))
+
     def without(self, repeated: np.ndarray) -> ModelSpace:
         """The same space, for which each of these values is stuck in all columns, too."""
         p = len(self.shift)

@@ -100,6 +100,15 @@ class Entries:
         """The same places and weights with other values."""
         return self._like(Entries.of(self.indptr, self.cols, y, self.shape))
 
+    def divided(self, units: np.ndarray) -> Entries:
+        """The same entries in these units of the columns; those beyond all numbers are as large as any."""
+        top = np.finfo(self.dtype).max
+        with np.errstate(over="ignore"):
+            if self.full is not None:
+                return self._like(Entries(np.clip((self.full / units).astype(self.dtype), -top, top)))
+            y = np.clip((self.y / units[self.cols]).astype(self.dtype), -top, top)
+        return self._like(Entries.of(self.indptr, self.cols, y, self.shape, is_sparse=self.is_sparse))
+
     def taken(self, index: np.ndarray, row_weight: np.ndarray | None) -> Entries:
         """Some of the rows, perhaps several times, each of which counts as often as it is told."""
         if self.full is not None:

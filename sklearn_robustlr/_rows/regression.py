@@ -44,6 +44,10 @@ class Regression:
     residual: np.ndarray
     beyond: np.ndarray
 
+    def without_residual(self) -> Regression:
+        """The same where no residuals are asked for."""
+        return replace(self, residual=self.residual[:0])
+
 
 @dataclass(frozen=True)
 class RowSpace:
@@ -53,7 +57,8 @@ class RowSpace:
     of rows with too few entries. `scale` is the noise scale. `efficient` says that the noise is Gaussian-like, so that
     bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do), and
     entries with one of the `repeated` values say nothing. `seen_range` is what estimates of each column are held to
-    (None: where the rank is sharp, those beyond what is seen are right).
+    (None: where the rank is sharp, those beyond what is seen are right). Columns with `units` of their own count in
+    these: the noise scale, and a threshold, are in them (None: all are one).
     """
 
     basis: np.ndarray
@@ -64,6 +69,7 @@ class RowSpace:
     known: np.ndarray | None = None
     repeated: np.ndarray | None = None
     seen_range: tuple[np.ndarray, np.ndarray] | None = None
+    units: np.ndarray | None = None
 
     #: Its rank is sharp.
     is_sharp = True
@@ -102,9 +108,21 @@ class RowSpace:
         return met > self.rank
 
     @property
+    def evened(self) -> RowSpace:
+        """The same space of entries in the units of the columns."""
+        return self if self.units is None else replace(self, basis=self.basis / self.units[:, None], units=None)
+
+    def in_units(self, units: np.ndarray) -> RowSpace:
+        """The same space where columns count in these units, in which its entries are now."""
+        held = None if self.seen_range is None else (self.seen_range[0] * units, self.seen_range[1] * units)
+        units = units if self.units is None else self.units * units
+        return replace(self, basis=self.evened.basis * units[:, None], seen_range=held, units=units)
+
+    @property
     def is_clean(self) -> bool:
         """Whether the noise is negligible, so that an entry is met or is not."""
-        size = np.mean(np.abs(self.basis @ self.center)) + np.mean(np.abs(self.basis @ self.root))
+        basis = self.evened.basis
+        size = np.mean(np.abs(basis @ self.center)) + np.mean(np.abs(basis @ self.root))
         return bool(self.rank > 0 and self.scale <= _NEGLIGIBLE * size)
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
@@ -129,6 +147,11 @@ class RowSpace:
         Rows that are not identifiable get the posterior mean under the prior, a row without entries the centre. The
         residuals are returned where `residual` asks for them, the mask of those beyond a `threshold` where it is given.
         """
+        if self.units is not None:
+            fit = self.evened.regress(
+                entries.divided(self.units), n_jobs=n_jobs, residual=residual, threshold=threshold, thorough=thorough
+            )
+            return replace(fit, residual=self.residual(entries, fit.factors)) if residual else fit
         idle = self._idle(entries)
         if idle is not None:
             fit = self.regress(entries.subset(~idle), n_jobs=n_jobs, thorough=thorough)

@@ -173,6 +173,14 @@ class Options:
         )
 
     @property
+    def unseen(self) -> Options:
+        """Options of a fit to other values than the data: callbacks are told its steps, and given no estimator."""
+        report = self.report
+        if report is None:
+            return self
+        return replace(self, report=lambda problem, whole, masks: report(problem, False, masks))
+
+    @property
     def is_told(self) -> bool:
         """Whether a rank was asked for."""
         return self.rank is not None and not self.rank_is_loose

@@ -1,0 +1,57 @@
+"""Estimates beyond what is seen of their columns: those that are there beyond doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._operators.observed import Entries
+from .space import ModelSpace
+from .uncertainty import spread
+
+# Standard errors beyond the range that is seen from which an estimate is believed. Held to the range, the errors of
+# hidden entries of 13 tables of spectra are 1.4 times as large (geometric mean of 130 fits; up to 33 times); 3 and 12
+# give the same to 0.01. Of nine other tables 1 of 160,000 estimates is that far beyond, 35 are by two standard errors.
+_BEYOND_DOUBT = 5.0
+
+
+def held(
+    space: ModelSpace,
+    entries: Entries,
+    estimates: np.ndarray,
+    within: np.ndarray,
+    *,
+    places: Entries | None = None,
+    rows: np.ndarray | None = None,
+    among: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Estimates of rows, regressed on `entries`, `within` their limits, but as they are where these are too far away.
+
+    They are those of all entries, or those at some places, in the order of these; of some `rows` alone (None: all), and
+    those `among` a mask count (None: all).
+    """
+    moved = within != estimates if among is None else (within != estimates) & among
+    if places is None:
+        indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(moved, axis=1))])
+        places = Entries.of(indptr, np.nonzero(moved)[1].astype(np.int32), estimates[moved], estimates.shape)
+    else:
+        places = places.with_values(estimates).subset(moved)
+    some = np.flatnonzero(np.diff(places.indptr))
+    if not len(some):
+        return within
+    index = some if rows is None else rows[some]
+    part = entries.taken(index, None if entries.row_weight is None else entries.row_weight[index])
+    places = places.taken(some, None)
+    error = spread(space, part, places, n_jobs=n_jobs).error
+    sure = _are_like_others(space, part)[places.rows] & (np.abs(places.y - within[moved]) > _BEYOND_DOUBT * error)
+    out = within.copy()
+    out[moved] = np.where(sure, places.y, within[moved])
+    return out
+
+
+def _are_like_others(space: ModelSpace, entries: Entries) -> np.ndarray:
+    """Mask of the rows most of whose entries are in the range of their column."""
+    entries = space.measured(entries)
+    low, high = space.seen_range
+    inside = (entries.y >= low[entries.cols]) & (entries.y <= high[entries.cols])
+    return 2 * np.bincount(entries.rows[inside], minlength=entries.shape[0]) > np.diff(entries.indptr)
