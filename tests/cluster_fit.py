@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster
 
 from sklearn_robustlr import RobustMatrixCompletion
 
-N, P = 9_000, 30
+N, P = 4_200, 60
 LOOPBACK = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
 
 
@@ -52,7 +52,7 @@ if __name__ == "__main__":
     rng = np.random.RandomState(0)
     data = rng.standard_normal((N, 3)) @ rng.standard_normal((3, P)) + 0.1 * rng.standard_normal((N, P))
     data[rng.uniform(size=data.shape) < 0.2] = np.nan
-    whole = da.from_array(data, chunks=(3_000, P))
+    whole = da.from_array(data, chunks=(1_400, P))
     with dask.config.set(scheduler="threads"):
         alone = RobustMatrixCompletion(replace="all").fit(whole)
     estimates = by_processes() if sys.argv[1] == "processes" else by_a_cluster(os.path.join(sys.argv[2], "died"))

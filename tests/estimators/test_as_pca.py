@@ -287,7 +287,7 @@ def test_a_direction_without_variance_has_none_in_the_covariance():
 def test_a_table_of_few_rows_and_many_columns():
     """Its components are those of PCA, and no products of all columns with one another are stored."""
     rng = np.random.RandomState(0)
-    n, p = 20, 4000
+    n, p = 12, 2000
     X = rng.standard_normal((n, n)) / np.arange(1, n + 1) @ rng.standard_normal((n, p)) + 0.1 * rng.standard_normal(
         (n, p)
     )

@@ -87,7 +87,7 @@ def test_predict_entries_refuses_what_is_outside(completion):
 
 
 def test_grid_search_over_init_scale_and_replace(noisy):
-    grid = {"init_scale": [1e-3, 1e-2], "rank": [1, 2]}
+    grid = [{"rank": [1, 2]}, {"init_scale": [1e-2], "rank": [2]}]
     search = GridSearchCV(RobustMatrixCompletion(), grid, cv=2, error_score="raise")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

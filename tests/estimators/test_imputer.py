@@ -42,9 +42,16 @@ def test_a_marker_of_missing_values(table, repaired, marker):
     assert list(found.columns) == list("abcd")
 
 
-@pytest.mark.parametrize("kind", ["text", "bytes", "list", "column of texts", "masked"])
-def test_a_marker_in_numbers_that_are_written_as_text(table, kind):
+@pytest.fixture(scope="module")
+def whole_numbers(table):
+    """Integers with a marker, and the repaired ones."""
     whole = np.where(np.isnan(table), -999, 10 * table).round().astype(int)
+    return whole, RobustMatrixCompletion(missing_values=-999).fit_transform(whole)
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "list", "column of texts", "masked"])
+def test_a_marker_in_numbers_that_are_written_as_text(whole_numbers, kind):
+    whole, expected = whole_numbers
     text = whole.astype(str)
     forms = {
         "text": text,
@@ -54,7 +61,7 @@ def test_a_marker_in_numbers_that_are_written_as_text(table, kind):
         "masked": np.ma.masked_array(np.where(whole == -999, 5, whole).astype(object), whole == -999),
     }
     found = RobustMatrixCompletion(missing_values=-999).fit_transform(forms[kind])
-    np.testing.assert_array_equal(found, RobustMatrixCompletion(missing_values=-999).fit_transform(whole))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_false_as_a_marker_is_the_same_in_arrays_and_frames():
@@ -64,9 +71,8 @@ def test_false_as_a_marker_is_the_same_in_arrays_and_frames():
         np.testing.assert_allclose(model.fit_transform(form), 1.0)
 
 
-def test_integers_with_a_marker(table):
-    whole = np.where(np.isnan(table), -1, 10 * table).round().astype(int)
-    found = RobustMatrixCompletion(missing_values=-1).fit_transform(whole)
+def test_integers_with_a_marker(table, whole_numbers):
+    whole, found = whole_numbers
     expected = RobustMatrixCompletion().fit_transform(np.where(np.isnan(table), np.nan, whole))
     np.testing.assert_array_equal(found, expected)
 

@@ -174,7 +174,7 @@ def test_weights_reach_the_steps_of_a_pipeline():
         pipeline.fit(X, sample_weight=weight)
         alone = RobustPCA(2).fit(StandardScaler().fit_transform(X), sample_weight=weight)
         np.testing.assert_array_equal(pipeline[-1].components_, alone.components_)
-        search = GridSearchCV(step, {"n_components": [1, 2]}, cv=2).fit(X, sample_weight=weight)
+        search = GridSearchCV(step, {"n_components": [2]}, cv=2, refit=False).fit(X, sample_weight=weight)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 

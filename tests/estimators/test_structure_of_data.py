@@ -187,10 +187,9 @@ def units(rng):
 
 
 @pytest.mark.parametrize(("table", "missing"), [(votes, 0.05), (votes, 0.15), (incomes, 0.15), (units, 0.1)])
-@pytest.mark.parametrize("seed", range(2))
-def test_sums_and_copies_of_columns_are_no_errors(table, missing, seed):
+def test_sums_and_copies_of_columns_are_no_errors(table, missing):
     """A fit of fewer directions meets most entries exactly, and takes others, which are right, for errors."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(0)
     truth = table(rng).astype(np.float64)
     hidden = rng.uniform(size=truth.shape) < missing
     data = np.where(hidden, np.nan, truth)

@@ -21,7 +21,7 @@ def drawn(seed, share, shape=(400, 14)):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_tenth_and_a_fifth_of_them_are_found_and_repaired(seed, share):
     clean, data, wrong = drawn(seed, share)
     model = RobustMatrixCompletion()
@@ -32,7 +32,7 @@ def test_a_tenth_and_a_fifth_of_them_are_found_and_repaired(seed, share):
     assert np.mean(abs(repaired - clean)[far]) < 0.5 * np.mean(abs(data - clean)[far])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_without_any_nothing_is_flagged(seed):
     _, data, _ = drawn(seed, 0.0)
     assert RobustMatrixCompletion().fit(data).outliers_.mean() < 0.01

@@ -33,18 +33,26 @@ def test_missing_values_that_are_coded_as_zero_are_seen_through(share, mean):
     assert_allclose(model.transform(data[:7]), clean[:7], atol=1e-8)
 
 
-def test_they_are_with_noise_in_streams_and_by_components():
+@pytest.fixture(scope="module")
+def half_coded():
+    """Noise, and half of the entries a code: the truth, the data, where the code is, a fit, and its estimates."""
     clean, data, missing = coded(0.5, noise=0.1)
-    told = RobustMatrixCompletion(replace="all").fit(np.where(missing, np.nan, data))
-    best = np.sqrt(np.mean((told.transform(np.where(missing, np.nan, data)) - clean) ** 2))
+    model = RobustMatrixCompletion(replace="all")
+    estimate = model.fit_transform(data)
+    return clean, data, missing, model, estimate
+
+
+def test_they_are_with_noise_in_streams_and_by_components(half_coded):
+    clean, data, missing, model, estimate = half_coded
+    told = RobustMatrixCompletion(replace="all").fit_transform(np.where(missing, np.nan, data))
+    best = np.sqrt(np.mean((told - clean) ** 2))
     stream = RobustMatrixCompletion(replace="all").partial_fit(data[:110]).partial_fit(data[110:])
-    for model in (RobustMatrixCompletion(replace="all").fit(data), stream):
-        assert model.stop_reason_ == "noisy"
-        assert np.sqrt(np.mean((model.transform(data) - clean) ** 2)) < 1.05 * best
-    model = RobustMatrixCompletion().fit(data)
+    for one in (model, stream):
+        assert one.stop_reason_ == "noisy"
+        assert np.sqrt(np.mean((one.transform(data) - clean) ** 2)) < 1.05 * best
     assert model.outliers_[missing].all() and model.outliers_[~missing].mean() < 0.01
-    assert_array_equal(RobustMatrixCompletion().fit_transform(data), model.transform(data))
-    estimate, deviation = model.set_params(replace="all").transform(data, return_std=True)
+    again, deviation = model.transform(data, return_std=True)
+    assert_array_equal(again, estimate)
     assert 0.85 < np.mean(np.abs(estimate - clean) < 1.645 * deviation) < 0.95
     pca, best = RobustPCA(RANK).fit(data), PCA(RANK).fit(clean)
     assert np.linalg.svd(pca.components_ @ best.components_.T)[1].min() > 0.999
@@ -70,9 +78,8 @@ def test_codes_tell_no_more_of_the_uncertainty_than_missing_values():
     assert_allclose(deviations[0], deviations[1], rtol=1e-6)
 
 
-def test_a_stored_model_knows_the_code(tmp_path):
-    clean, data, _ = coded(0.5, noise=0.1)
-    model = RobustMatrixCompletion(replace="all").fit(data)
+def test_a_stored_model_knows_the_code(half_coded, tmp_path):
+    clean, data, _, model, _ = half_coded
     path = tmp_path / "model.npz"
     compression.compress(model, allow_loss=True).save(path)
     assert np.sqrt(np.mean((compression.load(path).transform(data) - clean) ** 2)) < 0.1
@@ -271,9 +278,8 @@ def test_a_switch_beside_a_sensor_log_with_spikes_is_left_alone():
     assert model.outliers_[:, :-1][spikes & np.isfinite(data[:, :-1])].mean() > 0.99
 
 
-@pytest.mark.parametrize("share", [0.05, 0.1])
-@pytest.mark.parametrize("kind", ["one value", "many values"])
-def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
+@pytest.mark.parametrize(("kind", "share"), [("one value", 0.1), ("many values", 0.05)])
+def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(kind, share):
     """They were the noise of these pixels, and the leading components of all."""
     X = load_digits().data[:300]
     rng = np.random.RandomState(0)
@@ -286,7 +292,7 @@ def test_errors_in_pixels_that_hardly_ever_have_ink_are_found(share, kind):
     assert held > 0.95
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+@pytest.mark.parametrize("share", [0.01, 0.1])
 def test_rare_switches_are_no_errors_where_errors_are_as_rare(share):
     """Errors come about as often in all columns, but none of the others have this value."""
     X = load_breast_cancer().data[:300, :20]

@@ -37,7 +37,7 @@ TASKS = {
 }
 SEARCHES = {
     "grid": GridSearchCV,
-    "randomised": partial(RandomizedSearchCV, n_iter=4, random_state=0),
+    "randomised": partial(RandomizedSearchCV, n_iter=3, random_state=0),
     "halving": partial(HalvingGridSearchCV, random_state=0, resource="max_iter", max_resources=400, min_resources=100),
 }
 
@@ -46,7 +46,7 @@ def grid_of(model, piped):
     """Grids over the parameters that matter, named as where they are."""
     inner = model.estimator if isinstance(model, EntryRegressor) else model
     rank = "n_components" if isinstance(inner, RobustPCA) else "rank"
-    grids = [{"init_scale": [1e-3, 1.0], rank: [2, 4]}, {rank: [4], "step_size": ["constant"]}]
+    grids = [{"init_scale": [1e-3, 1.0], rank: [2]}, {rank: [4], "step_size": ["constant"]}]
     prefix = "estimator__" if inner is not model else ""
     if piped:
         prefix = f"{type(model).__name__.lower()}__{prefix}"
