@@ -38,8 +38,9 @@ _FAINT, _NEAR = 2.0, 5.0
 # of 36 damaged real tables (up to 10 % errors) one is above it.
 _MOST_ERRORS = 0.25
 # Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
-# searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds.
-_GOOD = 0.25
+# searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds. And the share
+# beside which no long search is worth its time (see `_MOST_WORK` of the ranks).
+_GOOD, _MOST_SAVED = 0.25, 0.8
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
@@ -173,6 +174,11 @@ class LazyModel:
     def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians."""
         return self._first is not None and self._first.errors.gained > _GOOD
+
+    def saves_most(self) -> bool:
+        """Whether it is known to save most of the errors of the medians: not before something else was asked of it."""
+        first = vars(self).get("_first")
+        return first is not None and first.errors.gained > _MOST_SAVED
 
     @cached_property
     def _likeliest(self) -> Factors | None:

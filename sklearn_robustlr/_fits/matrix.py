@@ -34,9 +34,14 @@ _MOST_NUMBERS = 10_000_000
 _LOST = 0.005
 
 
-def fit_matrix(entries: Entries, options: Options, start: Factors | None = None) -> MatrixFit:
-    """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data."""
-    units = far_units(entries) if options.polish else None
+def fit_matrix(
+    entries: Entries, options: Options, start: Factors | None = None, *, are_even: bool = False
+) -> MatrixFit:
+    """Fit the observed entries of a matrix; `start`: factors of a fit to nearly the same data.
+
+    If they `are_even`, they are in units of their columns already.
+    """
+    units = far_units(entries) if options.polish and not are_even else None
     if units is not None:
         return _fit_in_units(entries, units, options, start)
     shift = far_medians(entries)
@@ -96,7 +101,7 @@ def _fit_in_units(entries: Entries, units: np.ndarray, options: Options, start: 
     """Fit the entries in these units of the columns; it is told in those that they have."""
     even = entries.divided(units)
     start = None if start is None else Factors(start.left, start.right / units[:, None])
-    found = fit_matrix(even, options.unseen, start)
+    found = fit_matrix(even, options.unseen, start, are_even=True)
     tells = found.fit.verdict.code not in (StopReason.EXACT, StopReason.UNDETERMINED)
     # where there is noise, it has the units of the columns too
     refined = refined_columns(even, found.fit) if tells and isinstance(found.space, RowSpace) else None
@@ -256,7 +261,7 @@ def learn_space(fit: LowRankFit, known: Masks, row_weight: np.ndarray | None) ->
     """Row space and its prior from the factors of the known rows and columns, rows as often as they count."""
     columns = None if known.columns.all() else known.columns
     efficient = not fit.heavy_tailed
-    return RowSpace.learn(
+    space = RowSpace.learn(
         fit.right,
         fit.factors.left,
         known.rows,
@@ -265,6 +270,8 @@ def learn_space(fit: LowRankFit, known: Masks, row_weight: np.ndarray | None) ->
         known=columns,
         row_weight=row_weight,
     )
+    # one that was stopped is what it is: rows that do not meet it cost many times what led to it
+    return replace(space, is_thorough=fit.verdict.code is not StopReason.INTERRUPTED)
 
 
 def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:
@@ -283,7 +290,7 @@ def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         space = RowSpace.learn(left, right, cols, scale, known=rows)
         lost = entries.part(np.ones_like(rows), ~cols).transposed()
         right = right.astype(np.float64)
-        found = space.regress(lost, n_jobs=options.n_jobs)
+        found = space.regress(lost, n_jobs=options.n_jobs, thorough=fit.verdict.code is not StopReason.INTERRUPTED)
         right[~cols] = found.factors
         cols[~cols] = space.is_clean & space.is_identifiable(found.met)
         fit = fit.with_factors(left, right)

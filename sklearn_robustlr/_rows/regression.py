@@ -70,6 +70,8 @@ class RowSpace:
     repeated: np.ndarray | None = None
     seen_range: tuple[np.ndarray, np.ndarray] | None = None
     units: np.ndarray | None = None
+    #: Rows that meet less than half of their entries are begun at random starts, too.
+    is_thorough: bool = True
 
     #: Its rank is sharp.
     is_sharp = True
@@ -163,7 +165,7 @@ class RowSpace:
         met = np.zeros(n_rows, dtype=np.int64)
         out = np.empty(len(entries.y) if residual else 0, dtype=entries.dtype)
         beyond = np.empty(0 if threshold is None else len(entries.y), dtype=bool)
-        regressor = _Regressor(self, thorough)
+        regressor = _Regressor(self, thorough and self.is_thorough)
 
         def block(lo: int, hi: int) -> None:
             where = slice(entries.indptr[lo], entries.indptr[hi])

@@ -20,6 +20,10 @@ from .evidence import EDGES, LEAST_EDGES, gain, is_better, left_over
 # Fits, none of them exact, after which a brief search is given up. Of 136 matrices of a sharp rank the search of one
 # makes more.
 _PATIENCE = 6
+# Entries times squared ranks of fits, none of them exact, after which a search is given up beside a model that predicts
+# well: one of 600 x 200 pixels went through 45 fits in 30 s. Of 200 sharp matrices (50 to 600 rows) all have the same
+# fit; with six fits in place of so much work one of 60 is lost.
+_MOST_WORK = 6e7
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank. With one at a time two of 100 doubtful problems are lost.
 _FURTHER = 3
@@ -56,7 +60,7 @@ class Ranks:
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = self.is_spent = False
         self._is_brief = options.screening or options.only_sharp
-        self._n_made = 0
+        self._n_made, self._work = 0, 0.0
         self._left_over: dict[int, tuple[Fit, float]] = {}
         self._reduced: dict[int, Fit] = {}
 
@@ -79,6 +83,7 @@ class Ranks:
     def _keep(self, k: int, fit: Fit, *, made: int = 1) -> None:
         """Keep a fit where it is better than that of the same rank; tell callbacks, one of which may ask for an end."""
         self._n_made += made
+        self._work += made * float(self._problem.base.size) * k**2
         if k in self.fits and not improves(fit, self.fits[k]):
             return
         self.fits[k] = fit
@@ -93,7 +98,9 @@ class Ranks:
 
     def must_end(self) -> bool:
         """Whether the search is to end: it was asked to, or has made all the fits or iterations it may, none exact."""
-        self.gave_up = self._is_brief and not self._few and self._n_made >= _PATIENCE
+        rival = self._options.rival
+        is_long = self._work >= _MOST_WORK and rival is not None and rival.saves_most()
+        self.gave_up = not self._few and (is_long or (self._is_brief and self._n_made >= _PATIENCE))
         self.is_spent = not self._few and self._options.meter.is_spent
         return self.gave_up or self.stopped or self.is_spent
 

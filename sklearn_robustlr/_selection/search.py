@@ -124,7 +124,7 @@ def _solve(problem: Problem, options: Options, start: Factors | None, watch: Wat
         return _zero_solution(problem.base, Verdict(StopReason.EXACT))
     if start is not None and options.polish:
         solution = _solve_warm(problem, options, start, watch)
-        if solution.converged:
+        if solution.converged or (options.rival is not None and options.rival.saves_most()):
             return solution
     if start is not None and not options.polish:
         begin = begin_at(problem, options, start)

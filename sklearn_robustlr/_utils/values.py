@@ -206,6 +206,10 @@ class Rival(Protocol):
         """Rank at the widest gap between what stands out of the noise, and the ratio of the values on both sides."""
         ...
 
+    def saves_most(self) -> bool:
+        """Whether it is known to be so good that a long search is not worth its time."""
+        ...
+
     def is_good(self) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...

@@ -116,3 +116,12 @@ def test_components_are_those_of_the_matrix():
     assert ours.stop_reason_ == "exact"
     assert_allclose(ours.explained_variance_, clean.explained_variance_, rtol=1e-9)
     assert_allclose(np.abs(ours.components_), np.abs(clean.components_), atol=1e-8)
+
+
+def test_units_that_only_some_rows_have():
+    """Every third row is in units of its own, by column; the rows that are looked at first are such."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((450, 2)) @ rng.standard_normal((2, 8)) + 0.1 * rng.standard_normal((450, 8))
+    X[::3] *= 10.0 ** np.linspace(0, 6, 8)
+    model = RobustMatrixCompletion().fit(X)
+    assert np.isfinite(model.transform(X)).all()
