@@ -22,28 +22,39 @@ _BESIDE, _LOOKED_AT, _COLUMNS = 100.0, 200, 100
 _APART, _FEWEST = 1e4, 8
 
 
-class _Spreads(NamedTuple):
-    """Interquartile range of each column, its size, and the number of its entries."""
+class Spreads(NamedTuple):
+    """Interquartile range and size of each column, the number of its entries, and the median size of all entries.
+
+    They are in units of the largest entry: sums of extremes overflow.
+    """
 
     width: np.ndarray
     size: np.ndarray
     seen: np.ndarray
+    typical: float
 
     @classmethod
-    def of(cls, entries: Entries) -> _Spreads:
-        """Those of the columns of a matrix; zero where there is no entry."""
+    def of_some(cls, entries: Entries) -> Spreads:
+        """Those of some rows and columns of a matrix."""
+        n, p = entries.shape
+        some = (np.arange(size) % -(-size // most) == 0 for size, most in ((n, _LOOKED_AT), (p, _COLUMNS)))
+        return cls.of(entries.part(*some))
+
+    @classmethod
+    def of(cls, entries: Entries) -> Spreads:
+        """Those of a matrix; zero where there is no entry."""
         p = entries.shape[1]
-        order = np.lexsort((entries.y, entries.cols))
+        y = entries.y / (np.abs(entries.y).max(initial=0.0) or 1.0)
+        order = np.lexsort((y, entries.cols))
         count = np.bincount(entries.cols, minlength=p)
         seen = count > 0
         begin, own = (np.cumsum(count) - count)[seen], count[seen]
         low, middle, high = (
-            entries.y[order[begin + np.round(q * (own - 1)).astype(np.int64)]].astype(np.float64)
-            for q in (0.25, 0.5, 0.75)
+            y[order[begin + np.round(q * (own - 1)).astype(np.int64)]].astype(np.float64) for q in (0.25, 0.5, 0.75)
         )
         width, size = np.zeros((2, p))
         width[seen], size[seen] = high - low, np.max(np.abs([low, middle, high]), axis=0)
-        return cls(width, size, count)
+        return cls(width, size, count, float(np.median(np.abs(y))) if len(y) else 0.0)
 
     def units(self, least: float) -> np.ndarray:
         """Units of the columns; one where it is not known.
@@ -60,40 +71,29 @@ class _Spreads(NamedTuple):
         return np.exp2(np.round(np.log2(np.where(told, self.width / typical, 1.0))))
 
 
-def far_medians(entries: Entries) -> np.ndarray | None:
-    """Medians of the columns, where most are so large that what is exact beside them is not in itself; else None."""
-    first = _some(entries)
-    top = np.abs(first.y).max(initial=0.0)
-    if not top > 0.0:
-        return None
-    first = first.with_values(first.y / top)  # sums of extremes overflow
-    size = float(np.median(np.abs(first.y)))
-    found = _Spreads.of(first)
-    spread = float(np.median(found.width[found.seen > 0]))
-    if not 0.0 < spread < _BESIDE * exact_tolerance(entries.dtype) * size:
+def far_medians(entries: Entries, some: Spreads) -> np.ndarray | None:
+    """Medians of the columns, where most are so large that what is exact beside them is not in itself; else None.
+
+    `some` are the spreads of some of the entries.
+    """
+    width = some.width[some.seen > 0]
+    if not len(width) or not 0.0 < np.median(width) < _BESIDE * exact_tolerance(entries.dtype) * some.typical:
         return None
     return Units.of(entries).shift.astype(entries.dtype)
 
 
-def far_units(entries: Entries) -> np.ndarray | None:
-    """Units of the columns where they are so far apart that small ones are rounding beside large ones; else None."""
+def far_units(entries: Entries, some: Spreads) -> np.ndarray | None:
+    """Units of the columns where they are so far apart that small ones are rounding beside large ones; else None.
+
+    `some` are the spreads of some of the entries.
+    """
     least = rounding_share(entries.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # of extreme values
-        some = _Spreads.of(_some(entries)).units(least)
-    if not some.max() > _APART * some.min():
+    told = some.units(least)
+    if not told.max() > _APART * told.min():
         return None
     if np.abs(entries.y).max() > np.sqrt(np.finfo(entries.dtype).max):
         return None  # products of such sizes are no numbers
-    return _Spreads.of(entries).units(least)
-
-
-def _some(entries: Entries) -> Entries:
-    """The entries of some rows and columns."""
-    rows, cols = (
-        np.arange(size) % -(-size // most) == 0
-        for size, most in zip(entries.shape, (_LOOKED_AT, _COLUMNS), strict=True)
-    )
-    return entries.part(rows, cols)
+    return Spreads.of(entries).units(least)
 
 
 def fit_location(entries: Entries, n_init: int) -> LowRankFit:

@@ -22,7 +22,7 @@ from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
 from .approximate import Approximation, LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
-from .location import far_medians, far_units, fit_location
+from .location import Spreads, far_medians, far_units, fit_location
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
 from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
@@ -41,10 +41,11 @@ def fit_matrix(
 
     If they `are_even`, they are in units of their columns already.
     """
-    units = far_units(entries) if options.polish and not are_even else None
+    some = Spreads.of_some(entries)
+    units = far_units(entries, some) if options.polish and not are_even else None
     if units is not None:
         return _fit_in_units(entries, units, options, start)
-    shift = far_medians(entries)
+    shift = far_medians(entries, some)
     if shift is not None:
         return _fit_beside(entries, shift, options)
     model = LazyModel(entries, options)

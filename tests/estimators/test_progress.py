@@ -144,3 +144,13 @@ def test_verbose_says_what_is_wrong(capsys):
     with pytest.warns(ConvergenceWarning):
         RobustLowRankRecovery(shape=(20, 20), verbose=1).fit(few.data, few.target)
     assert ", not converged (undetermined: too few inliers: about " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("far", ["units", "medians"])
+def test_no_estimator_of_a_fit_in_other_units_or_beside_medians_is_shown(far):
+    """It would predict in these, or what is left beside them."""
+    X = MATRIX.data + 1e9 if far == "medians" else MATRIX.data * 10.0 ** np.linspace(-6, 6, MATRIX.data.shape[1])
+    shown = []
+    recorder = Recorder(look=lambda task, model: shown.append(model))
+    RobustMatrixCompletion().set_callbacks(recorder).fit(X)
+    assert shown and all(model is None for model in shown)
