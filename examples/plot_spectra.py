@@ -9,10 +9,11 @@ tenth of the values are not recorded.
 
 What to look at: the spikes are found without a window or a threshold to set, and their replacements come from the other
 samples, not from the neighbouring wavelengths. Fat content is then predicted as well as from the spectra without
-spikes. What failed: by default, estimates stay in the range that was seen in a column. Here this cuts off the missing
-values of the darkest and the brightest samples ("in the range seen" below); ``min_value`` and ``max_value`` change it.
-A running median needs a width of 11 or more here, because missing values next to a spike, and spikes side by side,
-make wrong stretches of up to six wavelengths. With 13 it does not do badly either; with 9 or less it is useless.
+spikes. Estimates are held to the range that was seen at each wavelength, unless they are beyond it beyond doubt. This
+is so for missing values of the darkest and the brightest samples, which the rest of the spectrum tells nearly without
+error ("in the range seen" below shows what it would cost to hold them). What failed: a running median needs a width of
+11 or more here, because missing values next to a spike, and spikes side by side, make wrong stretches of up to six
+wavelengths. With 13 it does not do badly either; with 9 or less it is useless.
 """
 
 # %%
@@ -44,17 +45,15 @@ print(f"{hit.sum() / (~lost).sum():.1%} of the recorded values are on a spike, {
 # The repair, and two others
 # --------------------------
 # A running median along the wavelengths is the usual remedy. Missing values are interpolated along the wavelengths
-# first. By default, the estimates of this package stay within the range that was seen at each wavelength. Here the
-# limits are lifted, which can be done after the fit, because the darkest sample may be the one whose value is missing.
+# first.
 model = RobustMatrixCompletion().fit(damaged)
-in_range = model.transform(damaged)
-model.set_params(min_value=-np.inf, max_value=np.inf)
+by_model, inliers = model.transform(damaged), np.where(model.outliers_, np.nan, damaged)
 interpolated = np.array(
     [np.interp(range(100), np.flatnonzero(~gap), row[~gap]) for row, gap in zip(damaged, lost, strict=True)]
 )
 repaired = {
-    "this package": model.transform(damaged),
-    "in the range seen": in_range,
+    "this package": by_model,
+    "in the range seen": np.clip(by_model, np.nanmin(inliers, axis=0), np.nanmax(inliers, axis=0)),
     **{f"running median of {width}": median_filter(interpolated, (1, width)) for width in (5, 9, 11, 13)},
     "as they are": interpolated,
 }
