@@ -12,10 +12,10 @@ from .._utils.rules import exact_tolerance, rounding_share
 from .._utils.values import StopReason, Verdict
 from .measurements import LowRankFit, check_size
 
-# Spreads of columns, in units of the residual that counts as none, below which nothing is exact; rows and columns, at
-# most, that are looked at for that.
+# Interquartile ranges of columns, in units of the residual that counts as none, below which nothing is exact; rows and
+# columns, at most, that are looked at for that.
 _BESIDE, _LOOKED_AT, _COLUMNS = 100.0, 200, 100
-# Ratio of the spreads of columns from which each counts in a unit of its own, and fewest entries that tell
+# Ratio of the interquartile ranges of columns from which each counts in a unit of its own, and fewest entries that tell
 # one. In the units of the data 16 of 60 exact matrices are found whose columns are in units of 1e-6 to 1e6, and 55 with
 # 1e-3 to 1e3; all are in units of their own. From a ratio of 100 on, noise that is the same in all columns, some of
 # which have next to no signal, would be taken for theirs (``asv_bench/studies/unlike.py --row apart``).
@@ -23,9 +23,9 @@ _APART, _FEWEST = 1e4, 8
 
 
 class Spreads(NamedTuple):
-    """Width of the shortest half and median size of each column, the number of its entries, the median size of all.
+    """Interquartile range and size of each column, the number of its entries, and the median size of all entries.
 
-    Up to half of a column may be errors. They are in units of the largest entry: sums of extremes overflow.
+    They are in units of the largest entry: sums of extremes overflow.
     """
 
     width: np.ndarray
@@ -44,28 +44,30 @@ class Spreads(NamedTuple):
     def of(cls, entries: Entries) -> Spreads:
         """Those of a matrix; zero where there is no entry."""
         p = entries.shape[1]
-        y = (entries.y / (np.abs(entries.y).max(initial=0.0) or 1.0)).astype(np.float64)
+        y = entries.y / (np.abs(entries.y).max(initial=0.0) or 1.0)
         order = np.lexsort((y, entries.cols))
-        y, cols, seen = y[order], entries.cols[order], np.bincount(entries.cols, minlength=p)
-        begin, half = np.cumsum(seen) - seen, seen // 2
-        size, width = np.zeros(p), np.where(seen > 0, np.inf, 0.0)
-        size[seen > 0] = np.abs(y[(begin + half)[seen > 0]])
-        first = np.arange(len(y))
-        first = first[first + half[cols] < (begin + seen)[cols]]  # those with half of the column from there on
-        np.minimum.at(width, cols[first], y[first + half[cols[first]]] - y[first])
-        return cls(width, size, seen, float(np.median(np.abs(y))) if len(y) else 0.0)
+        count = np.bincount(entries.cols, minlength=p)
+        seen = count > 0
+        begin, own = (np.cumsum(count) - count)[seen], count[seen]
+        low, middle, high = (
+            y[order[begin + np.round(q * (own - 1)).astype(np.int64)]].astype(np.float64) for q in (0.25, 0.5, 0.75)
+        )
+        width, size = np.zeros((2, p))
+        width[seen], size[seen] = high - low, np.max(np.abs([low, middle, high]), axis=0)
+        return cls(width, size, count, float(np.median(np.abs(y))) if len(y) else 0.0)
 
     def units(self, least: float) -> np.ndarray:
         """Units of the columns; one where it is not known.
 
         They are powers of two, so that nothing is rounded, and that of the typical column is one. What varies by less
-        than rounding, the share `least`, of its size or of the typical column has the unit of that.
+        than rounding, the share `least`, of its size or of the typical column has the unit of that, and so has what
+        varies by as much more: its values are errors.
         """
         told = (self.seen >= _FEWEST) & (self.width > least * self.size)
         if not told.any():
             return np.ones(len(told))
         typical = float(np.median(self.width[told]))
-        told &= self.width > least * typical
+        told &= (self.width > least * typical) & (self.width < typical / least)
         return np.exp2(np.round(np.log2(np.where(told, self.width / typical, 1.0))))
 
 
