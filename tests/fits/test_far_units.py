@@ -118,6 +118,20 @@ def test_components_are_those_of_the_matrix():
     assert_allclose(np.abs(ours.components_), np.abs(clean.components_), atol=1e-8)
 
 
+@pytest.mark.parametrize(("size", "tolerance"), [(1e6, 1e-8), (1e11, 1e-12)])
+def test_errors_of_a_column_are_no_unit(size, tolerance):
+    """Two fifths of one column are huge, all to one side: the others are met, and the larger the errors the better."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((120, 3)) @ rng.standard_normal((3, 20))
+    wrong = rng.uniform(size=120) < 0.4
+    data = X.copy()
+    data[wrong, 5] += size
+    model = RobustMatrixCompletion(replace="all").fit(data)
+    assert model.stop_reason_ == "exact"
+    assert_array_equal(model.outliers_[:, 5], wrong)
+    assert_allclose(model.transform(data), X, atol=tolerance)
+
+
 def test_units_that_only_some_rows_have():
     """Every third row is in units of its own, by column; the rows that are looked at first are such."""
     rng = np.random.RandomState(0)
