@@ -21,7 +21,7 @@ from .evidence import EDGES, LEAST_EDGES, gain, is_better, left_over
 # makes more.
 _PATIENCE = 6
 # Entries times squared ranks of fits, none of them exact, after which a search is given up beside a model that predicts
-# well: one of 600 x 200 pixels went through 45 fits in 30 s. Of 200 sharp matrices (50 to 600 rows) all have the same
+# well: one of 600 x 200 pixels went through 45 fits in 30 s. Of 100 sharp matrices (50 to 600 rows) all have the same
 # fit; with six fits in place of so much work one of 60 is lost.
 _MOST_WORK = 6e7
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
