@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .._solvers.starts import bounded_targets, clipped_targets, spectral_start
 from .._solvers.subgradient import Descent, History
 from .._utils.linalg import degrees_of_freedom, product_svd
 from .._utils.ranks import Gap, find_gap, largest_rank
-from .._utils.rules import SMALL_LEVEL, scale_floor
+from .._utils.rules import SMALL_GAP, SMALL_LEVEL, scale_floor
 from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .evidence import COMMON
@@ -101,10 +102,11 @@ class Candidates:
             return None
         return self.choose(ranks, k, most=k)
 
-    def from_small_targets(self, *, only_sharp: bool = False) -> Solution | None:
-        """Fit all from the targets of less than median size, for errors are large; None without a result.
+    @cached_property
+    def _small_targets(self) -> tuple[Ranks, Gap, int] | None:
+        """Fits of the targets of less than median size, for errors are large: where they begin, and their largest rank.
 
-        If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with.
+        None where such targets tell nothing.
         """
         problem, options = self._problem, self._options
         size = np.abs(problem.base.y)
@@ -114,10 +116,23 @@ class Candidates:
             return None
         within = Candidates(part, replace(options, rival=None))
         descended = descend_from_tiny(part, replace(options, rank=None))
-        if descended is None:
+        return None if descended is None else (*within.ranks_of(descended), within.limit)
+
+    def from_small_targets(self, *, only_sharp: bool = False, at_gap: bool = False) -> Solution | None:
+        """Fit all from the fit of small targets; None without a result.
+
+        If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with; if `at_gap`, one
+        that is not exact at the first gap of their spectrum. That of a block, which is but a start, may leave noise.
+        """
+        if self._small_targets is None:
             return None
-        ranks, (guess, _) = within.ranks_of(descended)
-        k = ranks.choose(guess, within.limit)
+        ranks, (guess, gap), limit = self._small_targets
+        k = min(guess, limit)
+        if at_gap and (
+            gap < SMALL_GAP or not (is_exact(ranks.fit(k)) or (self._options.screening and ranks.leaves_noise(k)))
+        ):
+            return None
+        k = ranks.choose(guess, limit)
         fit = ranks.fit(k)
         if fit.heavy_tailed or (only_sharp and not (is_exact(fit) or ranks.leaves_noise(k))):
             return None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import Recorder
 from found_problems import columns_of_zeros
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
@@ -105,3 +106,20 @@ def test_columns_of_zeros_are_not_interpolated_by_their_errors():
     model = RobustMatrixCompletion(replace="all")
     assert relative_recovery_error(clean, model.fit_transform(data)) < 1e-9
     assert model.n_iter_ < 300
+
+
+@pytest.mark.parametrize("size", [200, 520], ids=["the whole", "a block"])
+def test_huge_errors_of_an_exact_rank_need_no_other_model(size):
+    """They hide its gap from the sub-gradient method, but not where targets are small: that is ten times as fast."""
+    problem = make_corrupted_matrix((size, size), rank=5, observed=0.3, outliers=0.3, random_state=0)
+    recorder = Recorder()
+    model = RobustMatrixCompletion(replace="all").set_callbacks(recorder)
+    assert relative_recovery_error(problem.clean, model.fit_transform(problem.data)) < 1e-10
+    assert model.stop_reason_ == "exact" and "subgradient" in recorder.tasks and "model" not in recorder.tasks
+
+
+def test_a_block_with_noise_and_huge_errors_needs_no_other_model():
+    problem = make_corrupted_matrix((520, 520), rank=5, observed=0.3, outliers=0.3, noise=0.05, random_state=0)
+    recorder = Recorder()
+    model = RobustMatrixCompletion().set_callbacks(recorder).fit(problem.data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 5 and "model" not in recorder.tasks
