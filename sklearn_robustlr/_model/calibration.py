@@ -72,7 +72,9 @@ class ScoresOfColumns:
             signed, mass = np.append(scores, self.scores[own]), np.append(weights, self.weights[own])
             order = np.argsort(signed, kind="stable")
             mass = mass[order]
-            yield int(j), _SignedLaw(signed[order], ndtri((np.cumsum(mass) - 0.5 * mass) / mass.sum()))
+            normal = ndtri((np.cumsum(mass) - 0.5 * mass) / mass.sum())
+            tells = np.isfinite(normal)  # a gross error at an end has next to no weight
+            yield int(j), _SignedLaw(signed[order][tells], normal[tells])
 
 
 def _unlike(event: np.ndarray, weights: np.ndarray, cols: np.ndarray) -> float:

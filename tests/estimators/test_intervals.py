@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import norm
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion
@@ -483,3 +483,20 @@ def test_intervals_of_rare_indicators_beside_numbers():
     numbers, rare = np.mean(inside, axis=0)
     assert 0.42 < numbers < 0.6
     assert rare < 0.75
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_gross_errors_leave_draws_and_intervals_that_are_numbers(seed):
+    """Those that were held out say nothing of columns that have laws of their own, be they the largest of all."""
+    X = load_diabetes().data
+    X = X / X.std(axis=0)
+    rng = np.random.RandomState(seed)
+    missing, wrong = rng.uniform(size=X.shape) < 0.2, rng.uniform(size=X.shape) < 0.1
+    data = np.where(wrong, X + rng.uniform(7, 20, X.shape) * rng.choice([-1, 1], X.shape), X)
+    data[missing] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    drawn = model.sample_imputations(data, 20, random_state=0)[:, missing]
+    assert np.isfinite(drawn).all()
+    inner, outer = (model.predict_interval(data, coverage) for coverage in (0.9, 0.9999))
+    assert (np.diff([outer[0], inner[0], inner[1], outer[1]], axis=0) >= 0).all()
+    assert np.mean((outer[0] <= X) & (outer[1] >= X), where=missing) > 0.95
