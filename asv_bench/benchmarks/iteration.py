@@ -124,7 +124,7 @@ class Weights:
     def peakmem_update(self):
         self.mixture.update(self.residual)
 
-    def track_scale_error(self):
+    def track_scale_deviation(self):
         """Relative error of the scale of the noise."""
         return abs(self.mixture.scale / 0.1 - 1.0)
 

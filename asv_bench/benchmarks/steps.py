@@ -64,7 +64,7 @@ class Sample:
     def peakmem_draw(self):
         Samples.of(self.entries, 20)
 
-    def track_scale_error(self):
+    def track_scale_deviation(self):
         """Largest relative difference of the scale of a column from its standard deviation."""
         data, scale = self.entries, Samples.of(self.entries, 20).units.scale
         exact = np.array([np.std(data.y[data.cols == j]) for j in range(50)])
@@ -83,6 +83,7 @@ class Stuck:
         data[wrong] = 0.25
         self.entries, self.wrong = Entries(data), wrong.ravel()
         self.table = plain(self.entries)
+        find_stuck_values(self.entries, self.table, 8)
 
     def time_find(self):
         find_stuck_values(self.entries, self.table, 8)

@@ -63,7 +63,7 @@ class Uncertainty:
         lower, upper = self.model.predict_interval(self.data, coverage=0.9)
         return float(np.mean(((lower <= self.truth) & (self.truth <= upper))[self.hidden]))
 
-    def track_draw_error(self, spectrum):
+    def track_draw_deviation(self, spectrum):
         """Relative difference of the spread of draws from that of the hidden values around their estimates."""
         estimate, draws = self.model.transform(self.data), self.model.sample_imputations(self.data, 5, random_state=0)
         spread = np.mean([np.mean((draw - estimate)[self.hidden] ** 2) for draw in draws])
@@ -84,7 +84,7 @@ class OfMeasurements:
     def peakmem_standard_errors(self):
         self.model.predict(self.X, return_std=True)
 
-    def track_standard_error_error(self):
+    def track_standard_error_deviation(self):
         """Relative difference of the errors from what they are claimed to be, root mean square."""
         estimate, error = self.model.predict(self.X, return_std=True)
         return float(abs(np.sqrt(np.mean(((estimate - self.true) / error) ** 2)) - 1.0))
