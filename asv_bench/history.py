@@ -21,8 +21,8 @@ from judge import COVERAGE, read
 
 PLAN = Path(__file__).with_name("history.toml")
 STORED = Path(__file__).with_name("history.json")
-# What is kept: the start of a name of asv, and the digits that mean something.
-KINDS = {"time": ("time_", 3), "memory": ("peakmem_", 3), "error": ("track_", 2)}
+# What is kept, and with how many digits.
+DIGITS = {"time": 3, "memory": 3, "error": 2}
 
 
 def load_plan(path=PLAN):
@@ -105,7 +105,7 @@ def collect(plan, folder):
                     value = min(samples[name])
                 if "coverage" in name and value is not None:
                     value = abs(value - COVERAGE)
-                kept[kind].append(_rounded(value, KINDS[kind][1]))
+                kept[kind].append(_rounded(value, DIGITS[kind]))
     versions = {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy", "numba")}}
     return {"machine": plan["machine"], "versions": versions, "commits": plan["commits"], "benchmarks": benchmarks}
 
@@ -122,19 +122,24 @@ def missing():
     for path in sorted(Path(__file__).with_name("benchmarks").glob("[!_]*.py")):
         try:
             importlib.import_module(f"benchmarks.{path.stem}")
-        except ImportError:
+        except Exception:  # whatever an old package lacks
             found.append(path.stem)
     return found
 
 
 def _rounded(value, digits):
     """The same with so many digits; None for what is no number."""
-    return None if value is None or value != value else float(f"{value:.{digits}g}")
+    if value is None or value != value:
+        return None
+    kept = float(f"{value:.{digits}g}")
+    return int(kept) if kept.is_integer() else kept
 
 
 def _text(kept):
     """JSON with one line for a list of figures."""
-    return re.sub(r"\[[^\[\]{}]+\]", lambda found: " ".join(found[0].split()), json.dumps(kept, indent=1))
+    return re.sub(
+        r"\[\s+([^\[\]{}]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", json.dumps(kept, indent=1)
+    )
 
 
 def main(task, *arguments):

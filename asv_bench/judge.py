@@ -59,14 +59,14 @@ def is_clearly_worse(name, before, after):
     name : str
         The benchmark. Others than those of accuracy are never worse.
     before, after : float
-        Its values. NaN is worse than any number.
+        Its values. NaN after a number is worse.
 
     Returns
     -------
     worse : bool
     """
     method = name.split("(")[0].split(".")[-1]
-    if not method.startswith("track_") or math.isnan(before):
+    if not method.startswith("track_"):
         return False
     if "error" in method or "difference" in method:
         return not after <= max(EXACT, CLEARLY * before)
@@ -93,13 +93,18 @@ def judge(before, after):
     complaints = []
     for name, old in sorted(before.items()):
         new = after.get(name)
-        if old is None:
+        if not _has_run(old):
             continue
         if new is None:
             complaints.append(f"{name} fails")
         elif is_clearly_worse(name, old, new):
             complaints.append(f"{name} was {old:.3g} and is {new:.3g}")
     return complaints
+
+
+def _has_run(value):
+    """Whether a benchmark gave a number."""
+    return value is not None and not math.isnan(value)
 
 
 def main(before, after):
@@ -116,7 +121,7 @@ def main(before, after):
         1 if anything is worse, or if nothing was compared.
     """
     before, after = read(before), read(after)
-    both = [name for name in before if before[name] is not None and after.get(name) is not None]
+    both = [name for name in before if _has_run(before[name]) and _has_run(after.get(name))]
     complaints = judge(before, after)
     for complaint in complaints:
         print(f"worse: {complaint}")
