@@ -12,6 +12,7 @@ sys.path.insert(0, str(HERE))
 import architecture
 import gallery_order
 import matplotlib
+import over_time
 
 from sklearn_robustlr import RobustMatrixCompletion, __version__
 from sklearn_robustlr.datasets import fetch_street_camera, make_corrupted_matrix
@@ -88,11 +89,13 @@ sphinx_gallery_conf = {
 
 
 def generate(app):
-    """Write what the developer page shows of the code."""
+    """Write what the pages on development and on benchmarks show."""
     target = HERE / "generated"
     target.mkdir(exist_ok=True)
     architecture.draw(HERE.parent / "sklearn_robustlr", target / "architecture.svg")
     architecture.table(HERE.parent / "sklearn_robustlr", target / "modules.rst")
+    over_time.draw(HERE.parent / "asv_bench" / "history.json", target / "over_time.svg")
+    over_time.tables(HERE.parent / "asv_bench" / "history.json", target / "over_time.rst")
 
 
 def one_place_each(app, docname, source):
