@@ -500,3 +500,22 @@ def test_gross_errors_leave_draws_and_intervals_that_are_numbers(seed):
     inner, outer = (model.predict_interval(data, coverage) for coverage in (0.9, 0.9999))
     assert (np.diff([outer[0], inner[0], inner[1], outer[1]], axis=0) >= 0).all()
     assert np.mean((outer[0] <= X) & (outer[1] >= X), where=missing) > 0.95
+
+
+def test_standard_errors_hold_the_directions_that_few_entries_do_not_tell():
+    """One direction stands out of a spectrum that falls as j^-1.5 beside errors; those after it count as noise."""
+    held = []
+    for seed in (1, 2):
+        rng = np.random.RandomState(seed)
+        truth = rng.standard_normal((120, 80)) * np.arange(1, 81) ** -1.5
+        truth = truth @ np.linalg.qr(rng.standard_normal((80, 80)))[0]
+        truth /= truth.std()
+        data = truth + 0.2 * rng.standard_normal(truth.shape)
+        wrong = rng.uniform(size=truth.shape) < 0.2
+        data[wrong] += 3.0 * rng.choice([-1, 1], wrong.sum())
+        data[rng.uniform(size=truth.shape) > 0.155] = np.nan
+        model = RobustMatrixCompletion(replace="all").fit(data)
+        assert model.rank_ == 1
+        estimate, error = model.transform(data, return_std=True)
+        held.append(np.mean(np.abs(estimate - truth) < norm.ppf(0.95) * error))
+    assert 0.6 < np.mean(held) < 0.95

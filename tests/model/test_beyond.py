@@ -21,8 +21,14 @@ def test_a_sharp_rank_leaves_nothing(k):
 @pytest.mark.parametrize("fall", [2.0, 3.0])
 def test_a_spectrum_that_comes_down_to_the_noise_goes_on(fall):
     power = np.arange(1.0, 200.0) ** -fall
-    power = power[power > 1.5 * EDGE]
+    power = power[power > 1.2 * EDGE]
     assert share_beyond(power, EDGE, 0.2) == 0.2
+
+
+def test_the_less_as_the_next_direction_would_have_been_seen():
+    """Two of the same power are followed by a third one, of one direction a quarter is next."""
+    left = [share_beyond(np.array([4.0 * times * EDGE]), EDGE, 0.2) for times in (2.9, 4.0, 5.5, 8.0, 10.1)]
+    assert left[0] == pytest.approx(2.9 * EDGE) and left[1] > left[2] > left[3] > left[4] == 0.0
 
 
 @pytest.mark.parametrize("power", [[], [0.0, 0.0], [2.0 * EDGE]])
