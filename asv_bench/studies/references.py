@@ -122,7 +122,8 @@ def _regress(basis, weight, values):
     k = basis.shape[1]
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
     gram = (weight @ products).reshape(-1, k, k)
-    gram += 1e-14 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(k)
+    ridge = 1e-14 * np.trace(gram, axis1=1, axis2=2) + np.finfo(float).tiny  # a row without entries gets zeros
+    gram += ridge[:, None, None] * np.eye(k)
     return np.linalg.solve(gram, ((weight * values) @ basis)[:, :, None])[:, :, 0]
 
 
