@@ -183,12 +183,17 @@ def spoil(X, kind, seed):
     return Y, missing
 
 
-def run(name, kind, seed, low_rank=False):
-    """Root mean square errors and seconds of ours and of each peer; whether ours has converged."""
+def damaged(name, kind, seed):
+    """A damaged table, scaled robustly by what is observed; its truth, the unit of each column, and what is missing."""
     X = load(name)
     Y, missing = spoil(X, kind, seed)
     shift, scale = np.nanmedian(Y, axis=0), spread(Y)
-    Y, truth, unit = (Y - shift) / scale, (X - shift) / scale, spread(X) / scale
+    return (Y - shift) / scale, (X - shift) / scale, spread(X) / scale, missing
+
+
+def run(name, kind, seed, low_rank=False):
+    """Root mean square errors and seconds of ours and of each peer; whether ours has converged."""
+    Y, truth, unit, missing = damaged(name, kind, seed)
     model = RobustMatrixCompletion(replace="all")
     errors, seconds = {}, {}
     for label, impute in {"ours": model.fit_transform, **installed(low_rank)}.items():

@@ -37,7 +37,7 @@ import numpy as np
 from harness import Arguments, Table, over_processes, quiet, write_json
 from scipy import sparse
 from scipy.stats import norm, t
-from tables import KINDS, PROBABILISTIC, TABLES, load, spoil, spread
+from tables import KINDS, PROBABILISTIC, TABLES, damaged
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 
@@ -189,10 +189,7 @@ def log_loss(missed, deviation):
 
 
 def run_table(name, kind, seed):
-    X = load(name)
-    Y, missing = spoil(X, kind, seed)
-    shift, scale = np.nanmedian(Y, axis=0), spread(Y)
-    Y, truth = (Y - shift) / scale, (X - shift) / scale
+    Y, truth, _, missing = damaged(name, kind, seed)
     model = RobustMatrixCompletion(replace="all")
     with quiet():
         estimate = model.fit_transform(Y)
