@@ -1,10 +1,12 @@
 """A few problems of the studies, so that no change loses one of them unseen, and what the studies refuse."""
 
+import hidden_entries
 import imputers
 import numpy as np
 import pytest
 import recovery
 import selection
+import speed_profiles
 import structure
 import verdict
 from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
@@ -104,3 +106,25 @@ def test_imputer_study_spoils_as_it_says(kind, rng):
         assert moved.min() > 4.9
     elif kind != "none":
         assert np.median(moved) < 2
+
+
+def test_profiles_of_hidden_entries_count_who_reaches_the_target():
+    workloads = [("tables", "iris", "gross"), ("spectra", ("1 / k", 60, 12), "gross")]
+    times, errors = hidden_entries.measure_hidden([5], workloads)
+    untold = [name for name in hidden_entries.UNTOLD if name != "median"]
+    for w in range(len(workloads)):
+        least = min(untold, key=lambda name: errors[name][w])
+        for factor, named in times.items():
+            assert np.isfinite(named[least][w])
+            reached = {name for name in errors if errors[name][w] <= factor * errors[least][w]}
+            assert reached == {name for name in errors if np.isfinite(named[name][w])}
+        assert times[1.1]["median"][w] == np.inf
+        assert times[1.3][hidden_entries.CAUCHY.name][w] <= times[1.1][hidden_entries.CAUCHY.name][w]
+    assert np.isfinite(times[1.3][hidden_entries.OURS]).all()
+
+
+def test_profiles_score_the_range_of_tau():
+    ratio = np.array([1.0, 2.5, 8.0, 64.0, np.inf])
+    assert speed_profiles.score(ratio) == pytest.approx(1.5 / 5)
+    assert speed_profiles.score(ratio[[0, 2, 3, 4]], speed_profiles.SIXTY_FOUR) == pytest.approx(1.5 / 4)
+    assert speed_profiles.share_within(ratio, 8.0) == 0.6
