@@ -71,10 +71,22 @@ class ScoresOfColumns:
             own = self.cols == j
             signed, mass = np.append(scores, self.scores[own]), np.append(weights, self.weights[own])
             order = np.argsort(signed, kind="stable")
-            mass = mass[order]
-            normal = ndtri((np.cumsum(mass) - 0.5 * mass) / mass.sum())
-            tells = np.isfinite(normal)  # a gross error at an end has next to no weight
-            yield int(j), _SignedLaw(signed[order][tells], normal[tells])
+            ends = ndtri(_ends(mass[order]) / mass.sum())
+            tells = np.isfinite(ends)  # a gross error at an end has next to no weight
+            yield int(j), _SignedLaw(np.repeat(signed[order], 2)[tells], ends[tells])
+
+
+def _ends(weights: np.ndarray) -> np.ndarray:
+    """Both ends, one after the other, of the mass that each of some sorted numbers has alone, (2 n).
+
+    From the end of one to the beginning of the next a quantile moves from the one number to the other. That is half of
+    the smaller weight of the two on either side: of equal weights each number has the middle of its mass alone, and one
+    of next to no weight, as that of a gross error, moves no quantile but those next to it.
+    """
+    mass = np.cumsum(weights)
+    half = 0.5 * np.minimum(weights, np.append(weights[1:], weights[-1:]))
+    first = 0.5 * weights[:1]
+    return np.column_stack([np.append(first, mass[:-1] + half[:-1]), mass - half]).ravel()
 
 
 def _unlike(event: np.ndarray, weights: np.ndarray, cols: np.ndarray) -> float:
@@ -149,9 +161,10 @@ class Calibration:
     def sizes(self, normal: np.ndarray | float) -> np.ndarray:
         """Sizes that are as rarely exceeded as these are by standard normal ones; beyond the largest a normal tail."""
         total = float(self.weights.sum())
-        mass = np.cumsum(self.weights) - 0.5 * self.weights
+        mass = _ends(self.weights)
         end = ndtri(0.5 + 0.5 * float(mass[-1]) / total)
-        inside = np.interp((2.0 * ndtr(normal) - 1.0) * total, np.append(0.0, mass), np.append(0.0, self.scores))
+        scores = np.append(0.0, np.repeat(self.scores, 2))
+        inside = np.interp((2.0 * ndtr(normal) - 1.0) * total, np.append(0.0, mass), scores)
         return np.where(normal > end, self.scores[-1] * np.asarray(normal) / end, inside)
 
     @property

@@ -251,7 +251,7 @@ class ModelSpace:
                 means.append(member.rows.means)
                 chance += weight * member.gross(table)
             stacked[lo:hi] = np.hstack(means)
-            gross[entries.indptr[lo] : entries.indptr[hi]] = chance
+            gross[entries.indptr[lo] : entries.indptr[hi]] = np.minimum(chance, 1.0)  # weights add up but for rounding
             noise_of_rows[lo:hi] = self.noise_of_rows(posteriors)
 
         pairs = list(pairwise(entries.bounds()))
@@ -333,6 +333,12 @@ class ModelSpace:
         low, high = self.low.copy(), self.high.copy()
         low[lost] = high[lost] = medians
         return replace(self.blind(lost), low=low, high=high)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Mask of the columns of which one value alone was seen, by a model that is not of a sharp rank."""
+        known = np.ones(len(self.low), dtype=bool) if self.known is None else self.known
+        return known & (self.low == self.high) & (not self.is_sharp)
 
     def unknown(self, entries: Entries) -> np.ndarray:
         """Mask of the columns without an entry, and, beside no sharp rank, of those whose units one entry tells."""

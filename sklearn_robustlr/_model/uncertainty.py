@@ -67,6 +67,8 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     value = np.hypot(error, noise)
     error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
     error *= slopes
+    varied = ~space.constant[cols]  # the noise of the others is not that of a column of one value
+    error, value = error * varied, value * varied
     if space.doubt is not None:
         error, value = space.doubt[cols] * error, space.doubt[cols] * value
     return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))
@@ -79,7 +81,8 @@ def ends_of(
     low, high = reach
     if space is None:
         return estimate + low, estimate + high
-    return space.moved(estimate, low, cols), space.moved(estimate, high, cols)
+    ends = space.moved(estimate, low, cols), space.moved(estimate, high, cols)
+    return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)  # bent units and back are off by rounding
 
 
 def draws(

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import norm
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion
@@ -519,3 +519,30 @@ def test_standard_errors_hold_the_directions_that_few_entries_do_not_tell():
         estimate, error = model.transform(data, return_std=True)
         held.append(np.mean(np.abs(estimate - truth) < norm.ppf(0.95) * error))
     assert 0.6 < np.mean(held) < 0.95
+
+
+@pytest.mark.parametrize("value", [0.0, 5e6])
+def test_a_column_of_one_value_is_sure(value):
+    rng = np.random.RandomState(0)
+    rest = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 6)) + 0.3 * rng.standard_normal((100, 6))
+    data = np.column_stack([rest, np.full(100, value)])
+    hidden = rng.uniform(size=data.shape) < 0.2
+    data[hidden] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "approximate"
+    estimate, error = model.transform(data, return_std=True)
+    ends = model.predict_interval(data)
+    drawn = model.sample_imputations(data, 5, random_state=0)
+    for found in (estimate, ends[0], ends[1], *drawn):
+        assert_allclose(found[:, 6], value, rtol=1e-9, atol=1e-9)
+    assert not error[:, 6].any() and (error[:, :6][hidden[:, :6]] > 0).all()
+
+
+def test_probabilities_of_errors_are_probabilities():
+    """Weights of the noise laws add up to one but for rounding."""
+    X = load_wine().data / load_wine().data.std(axis=0)
+    rng = np.random.RandomState(0)
+    wrong = rng.uniform(size=X.shape) < 0.1
+    data = np.where(wrong, X + rng.uniform(7, 20, X.shape) * rng.choice([-1, 1], X.shape), X)
+    chances = RobustMatrixCompletion().fit(data).outlier_probability(data)
+    assert chances.min() >= 0.0 and chances.max() <= 1.0 and chances[wrong].mean() > 0.9

@@ -29,6 +29,19 @@ def test_probable_errors_do_not_count():
     assert spoilt.factor == pytest.approx(clean.factor, rel=1e-6)
 
 
+@pytest.mark.parametrize("unlike", [False, True], ids=["all columns", "columns of their own"])
+def test_improbable_inliers_are_not_the_tails(unlike):
+    """The last of the inliers is, to the end of its own mass: gross errors of a ten thousandth begin there."""
+    rng = np.random.RandomState(0)
+    errors, gross = rng.uniform(-1.0, 1.0, 400), np.arange(400) % 10 == 0
+    cols = np.arange(400) % 2 if unlike else None
+    errors = np.where(gross, np.sign(errors) * 30.0, errors if cols is None else errors * 3.0**cols)
+    calibration = Calibration.of(errors, np.ones(400), np.where(gross, 1e-4, 1.0), cols)
+    assert (calibration.of_columns is not None) == unlike
+    for coverage in (0.99, 0.995, 0.999):
+        assert np.abs(calibration.ends(coverage, 2)).max() < 3.5
+
+
 def test_without_errors_it_is_the_normal_law():
     calibration = Calibration.of(np.zeros(0), np.zeros(0), np.zeros(0))
     assert calibration.width(0.5) == pytest.approx(0.6745, abs=0.02)
