@@ -35,8 +35,10 @@ ENOUGH = 1.3
 # are no better, and take longer.
 _BETWEEN, _FREE = 15, 5
 # The study of all that follow is asv_bench/studies/decaying.py.
-# Most directions that a model may grow to, and most degrees of freedom, as a share of the entries: bounds on time.
-_MOST_DIRECTIONS, _MOST_FREE = 100, 0.6
+# Most directions that a model may grow to, a bound on time, and most degrees of freedom, as a share of the entries.
+# With 0.6 the error of exponential spectra without noise (600 x 60 and 1000 x 100, 20 % missing) is 1.15 and 1.33 times
+# as large; nine real tables with five kinds of damage, and 130 cases of 26 others, are the same.
+_MOST_DIRECTIONS, _MOST_FREE = 100, 0.9
 # Sweeps before and after directions are added, and those at the end. Until they have settled, each time, growth takes
 # twice as long to the same error.
 _FIRST, _LAST = 8, 30
