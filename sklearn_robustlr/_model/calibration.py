@@ -71,12 +71,12 @@ class ScoresOfColumns:
             own = self.cols == j
             signed, mass = np.append(scores, self.scores[own]), np.append(weights, self.weights[own])
             order = np.argsort(signed, kind="stable")
-            ends = ndtri(_ends(mass[order]) / mass.sum())
+            ends = ndtri(_ends_of_mass(mass[order]) / mass.sum())
             tells = np.isfinite(ends)  # a gross error at an end has next to no weight
             yield int(j), _SignedLaw(np.repeat(signed[order], 2)[tells], ends[tells])
 
 
-def _ends(weights: np.ndarray) -> np.ndarray:
+def _ends_of_mass(weights: np.ndarray) -> np.ndarray:
     """Both ends, one after the other, of the mass that each of some sorted numbers has alone, (2 n).
 
     From the end of one to the beginning of the next a quantile moves from the one number to the other. That is half of
@@ -161,7 +161,7 @@ class Calibration:
     def sizes(self, normal: np.ndarray | float) -> np.ndarray:
         """Sizes that are as rarely exceeded as these are by standard normal ones; beyond the largest a normal tail."""
         total = float(self.weights.sum())
-        mass = _ends(self.weights)
+        mass = _ends_of_mass(self.weights)
         end = ndtri(0.5 + 0.5 * float(mass[-1]) / total)
         scores = np.append(0.0, np.repeat(self.scores, 2))
         inside = np.interp((2.0 * ndtr(normal) - 1.0) * total, np.append(0.0, mass), scores)
