@@ -334,12 +334,6 @@ class ModelSpace:
         low[lost] = high[lost] = medians
         return replace(self.blind(lost), low=low, high=high)
 
-    @property
-    def constant(self) -> np.ndarray:
-        """Mask of the columns of which one value alone was seen, by a model that is not of a sharp rank."""
-        known = np.ones(len(self.low), dtype=bool) if self.known is None else self.known
-        return known & (self.low == self.high) & (not self.is_sharp)
-
     def unknown(self, entries: Entries) -> np.ndarray:
         """Mask of the columns without an entry, and, beside no sharp rank, of those whose units one entry tells."""
         return entries.seen().columns < (1 if self.is_sharp else 2)

@@ -67,8 +67,6 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
     value = np.hypot(error, noise)
     error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
     error *= slopes
-    varied = ~space.constant[cols]  # the noise of the others is not that of a column of one value
-    error, value = error * varied, value * varied
     if space.doubt is not None:
         error, value = space.doubt[cols] * error, space.doubt[cols] * value
     return Spread(error, value) if places is not None else Spread(error.reshape(n, p), value.reshape(n, p))

@@ -521,23 +521,6 @@ def test_standard_errors_hold_the_directions_that_few_entries_do_not_tell():
     assert 0.6 < np.mean(held) < 0.95
 
 
-@pytest.mark.parametrize("value", [0.0, 5e6])
-def test_a_column_of_one_value_is_sure(value):
-    rng = np.random.RandomState(0)
-    rest = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 6)) + 0.3 * rng.standard_normal((100, 6))
-    data = np.column_stack([rest, np.full(100, value)])
-    hidden = rng.uniform(size=data.shape) < 0.2
-    data[hidden] = np.nan
-    model = RobustMatrixCompletion().fit(data)
-    assert model.stop_reason_ == "approximate"
-    estimate, error = model.transform(data, return_std=True)
-    ends = model.predict_interval(data)
-    drawn = model.sample_imputations(data, 5, random_state=0)
-    for found in (estimate, ends[0], ends[1], *drawn):
-        assert_allclose(found[:, 6], value, rtol=1e-9, atol=1e-9)
-    assert not error[:, 6].any() and (error[:, :6][hidden[:, :6]] > 0).all()
-
-
 def test_probabilities_of_errors_are_probabilities():
     """Weights of the noise laws add up to one but for rounding."""
     X = load_wine().data / load_wine().data.std(axis=0)
