@@ -154,12 +154,9 @@ class LazyModel:
         first = self._first
         if first is None or not first.errors.are_small or first.error_share > _MOST_ERRORS:
             return False
-        signal = first.signal
-        seen = int(np.count_nonzero(signal > 1.0))
+        seen = int(np.count_nonzero(first.signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
-        last = signal[max(seen - 2, 0) : seen]  # one alone may be an error
-        faint = seen > 0 and (last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
-        return (first.has_no_end or bool(faint)) and not shown
+        return seen > 0 and not shown and (first.has_no_end or _is_faint(first.signal, strict=strict))
 
     def ends(self) -> tuple[int, ...]:
         """Ranks at which its spectrum may end: that of the directions that stand out, and one more for the mean."""
@@ -174,6 +171,13 @@ class LazyModel:
     def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians."""
         return self._first is not None and self._first.errors.gained > _GOOD
+
+    def leaves_little_to_search(self) -> bool:
+        """Whether it is known to save most, or to see nothing but directions that come down to the noise."""
+        first = vars(self).get("_first")
+        return self.saves_most() or (
+            first is not None and first.error_share <= _MOST_ERRORS and _is_faint(first.signal, strict=True)
+        )
 
     def saves_most(self) -> bool:
         """Whether it is known to save most of the errors of the medians: not before something else was asked of it."""
@@ -291,6 +295,14 @@ class LazyModel:
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
         return rest is None or others.are_less_than(rest, by=_BETTER)
+
+
+def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
+    """Whether powers of directions come down to the noise, if not `strict` near to it; none may stand out of it."""
+    last = signal[signal > 1.0][-2:]  # one alone may be an error
+    if not len(last):
+        return True
+    return bool(last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
 
 
 def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._model.growth import beyond_noise
+from .._model.growth import is_beyond_noise
 from .._model.space import ModelSpace
 from .._model.sums import TableSums, refine, sum_rows
 from .._operators.observed import Entries
@@ -318,4 +318,4 @@ def _is_other(running: RunningFit, rows: Entries, are_new: bool) -> bool:
     columns, table, posterior = space.posteriors(table)[int(np.argmax(space.weights))]
     fitted = np.einsum("pk,pk->p", posterior.means[table.rows], columns.loadings[table.cols])
     rest = table.values - columns.mean[table.cols] - fitted
-    return len(beyond_noise(table, columns.law, rest, 1).columns.T) > 0
+    return is_beyond_noise(table, columns.law, rest)

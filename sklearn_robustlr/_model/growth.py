@@ -39,6 +39,9 @@ _BETWEEN, _FREE = 15, 5
 # With 0.6 the error of exponential spectra without noise (600 x 60 and 1000 x 100, 20 % missing) is 1.15 and 1.33 times
 # as large; nine real tables with five kinds of damage, and 130 cases of 26 others, are the same.
 _MOST_DIRECTIONS, _MOST_FREE = 100, 0.9
+# Standard deviations of the largest squared singular value of noise, by which that of residuals is beyond it: those of
+# the 99 % quantile of the Tracy-Widom law (I. M. Johnstone, Annals of Statistics 29, 2001, theorem 1.1).
+_BY_CHANCE = 2.0
 # Sweeps before and after directions are added, and those at the end. Until they have settled, each time, growth takes
 # twice as long to the same error.
 _FIRST, _LAST = 8, 30
@@ -92,7 +95,7 @@ def grow(table: Table, columns: Columns, n_threads: int = 1) -> Columns:
     state = _sweep(table, state, n_threads, _FIRST)
     grown = False
     while state.rank < most:
-        more = beyond_noise(table, state.law, state.rest, min(most - state.rank, 2 * state.rank))
+        more = _leading_directions(table, state.law, state.rest, min(most - state.rank, 2 * state.rank)).beyond_chance
         if len(more.columns.T) < _LEAST * state.rank:
             break
         grown = True
@@ -104,11 +107,24 @@ def grow(table: Table, columns: Columns, n_threads: int = 1) -> Columns:
 
 
 class _Directions(NamedTuple):
-    """Coefficients of rows (n, m), loadings of columns (p, m), and powers in units of the most that noise has."""
+    """Coefficients of rows (n, m), loadings of columns (p, m), and powers in units of the most that noise has.
+
+    `chance` is the power that a direction of noise of the size of the residuals may have by chance.
+    """
 
     rows: np.ndarray
     columns: np.ndarray
     powers: np.ndarray
+    chance: float
+
+    @property
+    def beyond_chance(self) -> _Directions:
+        """Those of more power than a direction of noise of the size of the residuals may have.
+
+        What the directions that there are draw to themselves is no part of the residuals, but is of the noise law.
+        """
+        m = int(np.count_nonzero(self.powers > self.chance))
+        return self._replace(rows=self.rows[:, :m], columns=self.columns[:, :m], powers=self.powers[:m])
 
 
 def robust_columns(table: Table, most: int) -> Iterator[Columns]:
@@ -137,11 +153,9 @@ def _with_more(table: Table, columns: Columns, m: int) -> Columns:
     return replace(columns, loadings=loadings, covariances=np.zeros((p, k * (k + 1) // 2)))
 
 
-def beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray, most: int) -> _Directions:
-    """Directions of residuals, up to `most`, that have more power than any direction of noise."""
-    found = _leading_directions(table, law, rest, most)
-    m = int(np.count_nonzero(found.powers > 1.0))
-    return _Directions(found.rows[:, :m], found.columns[:, :m], found.powers[:m])
+def is_beyond_noise(table: Table, law: NoiseLaw, rest: np.ndarray) -> bool:
+    """Whether a direction of residuals has more power than any direction of noise."""
+    return bool(_leading_directions(table, law, rest, 1).powers[0] > 1.0)
 
 
 def _leading_directions(table: Table, law: NoiseLaw, rest: np.ndarray, m: int) -> _Directions:
@@ -151,8 +165,10 @@ def _leading_directions(table: Table, law: NoiseLaw, rest: np.ndarray, m: int) -
     inlier = table.weigh(law, rest**2).effective * table.root_weight * rest / deviation[table.cols]
     u, s, v = truncated_svd(table.with_values(inlier).sparse(), m)
     density = len(table.values) / (n * p)
-    powers = s**2 / (density * np.sum(np.sqrt([n, p])) ** 2)
-    return _Directions(u * np.sqrt(n), deviation[:, None] * v * (s / (np.sqrt(n) * density)), powers)
+    roots = np.sqrt([n, p])
+    powers = s**2 / (density * np.sum(roots) ** 2)
+    chance = float(np.mean(inlier**2) * (1.0 + _BY_CHANCE * np.sum(1.0 / roots) ** (1.0 / 3.0) / np.sum(roots)))
+    return _Directions(u * roots[0], deviation[:, None] * v * (s / (roots[0] * density)), powers, chance)
 
 
 def _sweep(table: Table, state: _State, n_threads: int, n_sweeps: int, *, shrink: bool = True) -> _State:

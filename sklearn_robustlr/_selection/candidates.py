@@ -114,7 +114,7 @@ class Candidates:
         # squares of targets must not vanish
         if not np.abs(part.base.y).max(initial=0.0) > np.finfo(part.base.dtype).eps ** 2:
             return None
-        within = Candidates(part, replace(options, rival=None))
+        within = Candidates(part, options)
         descended = descend_from_tiny(part, replace(options, rank=None))
         return None if descended is None else (*within.ranks_of(descended), within.limit)
 

@@ -210,6 +210,10 @@ class Rival(Protocol):
         """Whether it is known to be so good that a long search is not worth its time."""
         ...
 
+    def leaves_little_to_search(self) -> bool:
+        """Whether that is so, or it is known to see no direction that stands out of the noise for good."""
+        ...
+
     def is_good(self) -> bool:
         """Whether it approximates the data so well that what else there is need not be looked for."""
         ...

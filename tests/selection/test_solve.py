@@ -123,3 +123,13 @@ def test_a_block_with_noise_and_huge_errors_needs_no_other_model():
     recorder = Recorder()
     model = RobustMatrixCompletion().set_callbacks(recorder).fit(problem.data)
     assert model.stop_reason_ == "noisy" and model.rank_ == 5 and "model" not in recorder.tasks
+
+
+def test_no_long_search_where_next_to_nothing_stands_out_of_the_noise():
+    """Ranks 17 to 1 were gone through three times, in 5000 iterations and 14 s."""
+    rng = np.random.RandomState(31007)
+    right = np.linalg.qr(rng.standard_normal((200, 200)))[0]
+    decaying = rng.standard_normal((1500, 200)) * 10.0 ** (-3.0 * np.arange(200) / 199) @ right.T
+    data = decaying / decaying.std() + rng.standard_normal(decaying.shape)
+    data[rng.uniform(size=data.shape) < 0.2] = np.nan
+    assert RobustMatrixCompletion().fit(data).n_iter_ < 2500
