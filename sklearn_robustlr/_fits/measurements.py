@@ -146,7 +146,7 @@ def fit_measurements(
     all of the data, but for rows and columns of too few entries: callbacks are then given estimators that can predict.
     `masks` are the rows and columns that they measure (None: all).
     """
-    problem = make_problem(measurements)
+    problem = make_problem(measurements, symmetric=options.symmetric)
     progress = None if options.report is None else options.report(problem, whole, masks)
     begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
     best, scores = run_starts(problem, options, start=begin, progress=progress)

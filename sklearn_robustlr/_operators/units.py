@@ -192,8 +192,11 @@ def target_scale(y: np.ndarray) -> float:
     return scale
 
 
-def make_problem(measurements: Measurements) -> Problem:
-    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles."""
+def make_problem(measurements: Measurements, *, symmetric: bool = False) -> Problem:
+    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles.
+
+    A symmetric X stays so: rows and columns have the same units.
+    """
     measurements, units = measurements.in_units()
     scale = target_scale(measurements.y)
     limit = _LARGEST[measurements.dtype.char]
@@ -203,18 +206,23 @@ def make_problem(measurements: Measurements) -> Problem:
         )
     if isinstance(measurements, EntryMeasurements):
         p, q = _equilibrate(measurements)
+        if symmetric:
+            p = q = np.sqrt(p) * np.sqrt(q)  # products of extremes overflow
         even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
         work = measurements if even else measurements.rescaled(p, q)
         return Problem(measurements, work, p, q, None, scale, units)
     rows, cols = measurements.second_moments()
-    white_rows, white_cols = _inverse_root(rows), _inverse_root(cols)
+    if symmetric:
+        rows = cols = (rows + cols) / 2.0
+    white = [_inverse_root(moment) for moment in (rows, cols)]
     final = None
     size = np.trace(rows) / len(rows)
-    if white_rows is not None or white_cols is not None or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
-        p = np.eye(len(rows)) / np.sqrt(size) if white_rows is None else white_rows
-        q = np.eye(len(cols)) if white_cols is None else white_cols
-        # each of the two carries the overall size: take it out of one
-        q = q * np.sqrt(size) if white_cols is not None else q
+    if any(root is not None for root in white) or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
+        # each root carries the overall size: take it out of one, by halves
+        p, q = (
+            (np.eye(n) / np.sqrt(size) if root is None else root) * size**0.25
+            for root, n in zip(white, measurements.shape, strict=True)
+        )
         dtype = measurements.dtype
         final = (p.astype(dtype), q.astype(dtype))
         measurements = Preconditioned(measurements, *final)

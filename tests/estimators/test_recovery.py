@@ -319,3 +319,47 @@ def test_normal_equations_that_are_singular_to_rounding():
             warnings.simplefilter("ignore")
             model = RobustLowRankRecovery(measurements="entries", shape=Y.shape)
             assert np.isfinite(model.fit(np.argwhere(np.isfinite(Y)), Y[np.isfinite(Y)]).matrix_).all()
+
+
+def drawn_unevenly(kind, rng):
+    """Measurement matrices that are not symmetric, and a positive semidefinite matrix of rank 2."""
+    root = rng.standard_normal((12, 2))
+    X = rng.standard_normal((400, 12, 12))
+    if kind == "columns in units of 1 to 10":
+        X *= np.geomspace(1, 10, 12)
+    elif kind == "upper triangles":
+        X *= np.triu(np.ones((12, 12)))
+    else:
+        X = rng.standard_normal((400, 12, 1)) * (1.0 + rng.standard_normal((400, 1, 12)))
+    return X.reshape(400, -1), root @ root.T
+
+
+@pytest.mark.parametrize("kind", ["columns in units of 1 to 10", "upper triangles", "products of unlike vectors"])
+def test_a_symmetric_matrix_by_measurements_that_are_not(kind, rng):
+    """Rows and columns were brought to units of their own, in which it is not symmetric: errors of 0.3 to 0.9."""
+    X, matrix = drawn_unevenly(kind, rng)
+    model = RobustLowRankRecovery(shape=(12, 12), symmetric=True).fit(X, X @ matrix.ravel())
+    assert model.stop_reason_ == "exact"
+    assert_allclose(model.matrix_, matrix, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 6, 11, 13])
+def test_the_upper_triangle_of_a_symmetric_matrix_with_rows_of_uneven_size(seed):
+    """Fits were "exact" and wrong by 0.1 to 0.5."""
+    rng = np.random.RandomState(seed)
+    root = rng.standard_normal((30, 2)) * np.exp(rng.standard_normal(30))[:, None]
+    matrix = root @ root.T
+    X = np.argwhere(np.triu(rng.uniform(size=(30, 30)) < 0.8))
+    model = RobustLowRankRecovery(measurements="entries", shape=(30, 30), symmetric=True).fit(X, matrix[tuple(X.T)])
+    assert model.stop_reason_ == "exact"
+    assert relative_recovery_error(matrix, model.matrix_) < 1e-8
+
+
+@pytest.mark.parametrize("shape", [(1, 31), (31, 1), (2, 5), (3, 3)])
+def test_a_matrix_of_full_rank(shape, rng):
+    """The rank stops there because there are no more: measurements did not do for it, they said."""
+    X, matrix = rng.standard_normal((400, np.prod(shape))), rng.standard_normal(np.prod(shape))
+    model = RobustLowRankRecovery(shape=shape).fit(X, X @ matrix + 0.05 * rng.standard_normal(400))
+    assert model.converged_ and model.rank_ == min(shape)
+    assert_allclose(model.coef_, np.linalg.lstsq(X, X @ matrix)[0], atol=0.02)
+    assert np.isfinite(model.predict(X, return_std=True)[1]).all()
