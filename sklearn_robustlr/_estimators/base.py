@@ -138,3 +138,25 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
+
+
+def warn_of_open(
+    rows: np.ndarray,
+    columns: np.ndarray,
+    *,
+    names: tuple[np.ndarray | None, np.ndarray | None],
+    of: str,
+    because: str,
+    stacklevel: int = USER,
+) -> None:
+    """Warn of rows and columns that are not identifiable, given by index, by their names where they have any."""
+    for kind, index, own in zip(("rows", "columns"), (rows, columns), names, strict=True):
+        if len(index):
+            shown = index[:5] if own is None else own[index[:5]]
+            listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
+            subject = f"{len(index)} {kind} of {of} are" if len(index) > 1 else f"1 {kind[:-1]} of {of} is"
+            warnings.warn(
+                f"{subject} not identifiable ({listed}): {because.format(kind=kind)}: see undetermined_{kind}_.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )

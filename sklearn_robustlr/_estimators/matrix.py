@@ -18,7 +18,7 @@ from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Masks, Options, StopReason
 from ..metrics import check_weights, robust_r2_score
 from . import memory
-from .base import USER, FitMixin
+from .base import USER, FitMixin, warn_of_open
 from .sample_weight import Copies, in_units_of
 from .validation import check_choice, check_entry_weight, check_init, check_jobs, check_numeric, with_nan
 
@@ -26,6 +26,10 @@ from .validation import check_choice, check_entry_weight, check_init, check_jobs
 ABSENT = ("missing", "zero")
 # Share of a row that `score` hides at a time.
 _FOLDS = 5
+_NOT_IDENTIFIABLE = (
+    "no observed value, too few inliers, nothing in common with the others, or as many entries of the other sign as of "
+    "one. The estimates are from what values there are, and from the other {kind}"
+)
 
 
 class Judged(NamedTuple):
@@ -306,20 +310,10 @@ def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entr
 
 
 def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
-    """Warn of rows and columns that are not identifiable, these by their names where they have any."""
-    undetermined = {"rows": result.undetermined_rows, "columns": result.undetermined_columns}
-    for name, index in undetermined.items():
-        if len(index) and result.has_core:  # without a core all are, and that has been said
-            shown = index[:5] if name == "rows" or names is None else names[index[:5]]
-            listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
-            subject = f"{len(index)} {name} of X are" if len(index) > 1 else f"1 {name[:-1]} of X is"
-            warnings.warn(
-                f"{subject} not identifiable ({listed}): no observed value, too few inliers, nothing in common with "
-                f"the others, or as many entries of the other sign as of one. The estimates are from what values there "
-                f"are, and from the other {name}: see undetermined_{name}_.",
-                UserWarning,
-                stacklevel=USER + 1,
-            )
+    """Warn of rows and columns that are not identifiable: without a core all are, and that has been said."""
+    if result.has_core:
+        lost, of = (result.undetermined_rows, result.undetermined_columns), (None, names)
+        warn_of_open(*lost, names=of, of="X", because=_NOT_IDENTIFIABLE, stacklevel=USER + 2)
 
 
 def _warn_of_one_value(entries: Entries) -> None:

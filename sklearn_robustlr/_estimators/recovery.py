@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._fits.matrix import start_from_block
 from .._fits.measurements import fit_measurements
 from .._fits.shrinkage import shrunk
-from .._fits.tangent_errors import tangent_errors
+from .._fits.tangent_errors import Determined
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
 from ..metrics import robust_r2_score
-from .base import FitMixin
+from .base import FitMixin, warn_of_open
 from .docs import documented
 from .ids import Ids, take
 from .seen import SeenMeasurements
@@ -93,6 +93,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     row_ids_, column_ids_ : ndarray of int64, shapes (d1,) and (d2,), or None
         For "entries" without a `shape`, the ids of the rows of `left_` and of `right_`: those that occur in X, sorted
         (with `symmetric`, those that occur in either column of X). Otherwise None.
+    undetermined_rows_, undetermined_columns_ : ndarray of int
+        Indices of the rows and columns of the matrix of which the inliers leave most entries open, and no noise.
     outliers_ : ndarray of bool, shape (n_samples,)
         True for measurements flagged as gross errors: their residual is beyond `threshold_`.
     {scale_}
@@ -221,37 +223,35 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Warns
         -----
         {fit_warnings}
+        UserWarning
+            If the measurements leave most entries of some rows or columns of the matrix open.
         """
         X, y = self._validate(X, y=y, reset=True)
         symmetric = check_flag("symmetric", self.symmetric)
         shape = resolve_shape(self.shape, X.shape[1], self.measurements)
-        seen = SeenMeasurements.of(X, y, shape, self.measurements, shared=symmetric, sample_weight=sample_weight)
-        operator, _, weight, ids = seen
-        if symmetric and operator.shape[0] != operator.shape[1]:
-            raise ValueError(f"symmetric=True needs a square matrix, but its shape is {operator.shape}.")
+        seen = SeenMeasurements.of(X, y, shape, self.measurements, symmetric=symmetric, sample_weight=sample_weight)
+        operator, weight, names = seen.operator, seen.weight, seen.ids or (None, None)
         options = self._options(operator.shape, operator.size, symmetric=symmetric)
-        start = None
-        if init is not None:
-            start = check_init(init, operator.shape, operator.dtype)
-        elif self.warm_start and getattr(self, "shape_", None) == operator.shape and self._has_ids(ids):
+        start = None if init is None else check_init(init, operator.shape, operator.dtype)
+        again = init is None and self.warm_start and getattr(self, "shape_", None) == operator.shape
+        if again and all(map(np.array_equal, (self.row_ids_, self.column_ids_), names)):  # type: ignore[arg-type]
             start = Factors(self.left_ * self.singular_values_, self.right_)
         self.shape_ = operator.shape
-        self.row_ids_, self.column_ids_ = ids or (None, None)
+        self.row_ids_, self.column_ids_ = names
         with self._listening(options, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            fit = shrunk(operator, fit_measurements(operator, options, start), weight)
-            errors = tangent_errors(operator, fit, symmetric=symmetric, weight=weight)
-            self._set_fitted(fit, left_=fit.left, right_=fit.right, _errors=errors)
+            found = shrunk(operator, fit_measurements(operator, options, start), weight)
+            fit, errors, *lost = Determined.of(operator, found, symmetric=symmetric, weight=weight)
+            own: dict[str, Any] = {"left_": fit.left, "right_": fit.right, "_errors": errors}
+            own |= {"undetermined_rows_": lost[0], "undetermined_columns_": lost[1]}
+            self._set_fitted(fit, **own)
         fewer = len(seen.sample) < len(y)  # than there are
         self.outliers_ = np.abs(self._predicted(X) - y) > fit.threshold if fewer else np.empty(len(y), dtype=bool)
         self.outliers_[seen.sample] = fit.outliers
+        because = "too few inliers tell of most entries, which have infinite standard errors"
+        warn_of_open(*lost, names=names, of="the matrix", because=because)
         return self
-
-    def _has_ids(self, ids: Ids | None) -> bool:
-        """Whether the last fit was of rows and columns of these ids."""
-        rows, columns = ids or (None, None)
-        return np.array_equal(self.row_ids_, rows) and np.array_equal(self.column_ids_, columns)  # type: ignore[arg-type]
 
     def _snapshot(self, left, s, right, seen=None):
         """Attributes of an estimator that predicts from these singular triplets."""

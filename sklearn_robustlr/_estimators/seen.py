@@ -24,17 +24,22 @@ class SeenMeasurements(NamedTuple):
 
     @classmethod
     def of(
-        cls, X: Any, y: np.ndarray, shape: tuple[int, int] | None, kind: str, *, shared: bool, sample_weight: Any
+        cls, X: Any, y: np.ndarray, shape: tuple[int, int] | None, kind: str, *, symmetric: bool, sample_weight: Any
     ) -> SeenMeasurements:
-        """Those of checked samples; where no `shape` is given, rows and columns have ids, `shared` by both or not."""
+        """Those of checked samples of a symmetric matrix or another one.
+
+        Where no `shape` is given rows and columns have ids, those of a symmetric one the same.
+        """
         copies = Copies.of_measurements(X, y, sample_weight)
         index = np.arange(X.shape[0]) if copies is None else copies.index
         if copies is not None:
             X, y = X[index], y[index]
         ids = None
         if shape is None:
-            ids = Ids.of(X, shared=shared)
+            ids = Ids.of(X, shared=symmetric)
             shape = ids.shape
+        if symmetric and shape[0] != shape[1]:
+            raise ValueError(f"symmetric=True needs a square matrix, but its shape is {shape}.")
         what = "sparse" if sparse.issparse(X) else kind
         memory.require(memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize))
         operator, order = make_measurements_object(X if ids is None else ids.places(X), y, shape, kind)

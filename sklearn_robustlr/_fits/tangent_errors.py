@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -13,7 +13,7 @@ from .._model.beyond import edge_power, share_beyond
 from .._operators.base import Measurements, evaluate
 from .._operators.entries import EntryMeasurements
 from .._utils.linalg import degrees_of_freedom
-from .._utils.values import StopReason
+from .._utils.values import Masks, StopReason, Verdict
 from .measurements import LowRankFit
 
 # Most degrees of freedom whose covariance is computed as a whole; beyond, rows of factors are taken as independent.
@@ -22,6 +22,9 @@ _MOST_UNKNOWNS = 1500
 _MOST_WORK = 2e9
 # Numbers of derivatives that are held at a time.
 _BLOCK = 500_000
+# Random vectors that show directions which no measurement tells of.
+_PROBES = 8
+_OPEN = Verdict(StopReason.UNDETERMINED, "the inliers leave most of the matrix open, some of them tell the same")
 # Precision of directions that no measurement tells of, in units of the mean one, and share of such a direction in a
 # measurement from which nothing is known of that.
 _FLAT, _UNKNOWN = 1e-9, 1e-4
@@ -61,6 +64,26 @@ class TangentErrors:
             out[lo : lo + step] = power + self.share_beyond / self.usual * size
         return np.where(known, self.scale * np.sqrt(out), np.inf)
 
+    def open_lines(self) -> Masks:
+        """Masks of the rows and columns of the matrix of which the measurements leave most entries open.
+
+        Random vectors, solved for, are next to nothing but directions that no measurement tells of. Those that change
+        the factors and not the matrix do not move its entries; any other does.
+        """
+        d1, d2, k = len(self.left), len(self.right), self.left.shape[1]
+        drawn = np.random.RandomState(0).standard_normal((*self.root.shape[:-1], _PROBES))
+        sizes = [np.sum(factor**2, axis=1) for factor in (self.left, self.right)]
+        if self.root.ndim == 2:
+            solved = self.least * linalg.cho_solve((self.root, True), drawn).reshape(-1, k, _PROBES)
+            moved = np.einsum("ikm,jk->ijm", solved[:d1], self.right, optimize=True)
+            moved += np.einsum("ik,jkm->ijm", self.left, solved[-d2:], optimize=True)  # with `symmetric`, both are one
+            is_open = np.mean(moved**2, axis=2) > _UNKNOWN * (sizes[0][:, None] + sizes[1])
+            return Masks(np.mean(is_open, axis=1) > 0.5, np.mean(is_open, axis=0) > 0.5)
+        solved = self.least * np.linalg.solve(self.root.mT, np.linalg.solve(self.root, drawn))
+        sides = (solved[:d1], self.right, sizes[1]), (solved[-d2:], self.left, sizes[0])  # each row apart
+        moved_of = (np.einsum("ikm,kl,ilm->i", own, f.T @ f, own, optimize=True) / _PROBES for own, f, _ in sides)
+        return Masks(*(moved > _UNKNOWN * size.sum() for moved, (_, _, size) in zip(moved_of, sides, strict=True)))
+
     def _powers(self, measurements: Measurements) -> tuple[np.ndarray, np.ndarray]:
         """Variances of measurements in units of the noise, and sums of squares of their derivatives."""
         rows = _in_full(_gradients(measurements, self.left, self.right, self.symmetric))
@@ -80,6 +103,34 @@ class TangentErrors:
             power += np.einsum("ij,ij->i", moved, moved)
             size += np.einsum("ij,ij->i", slope, slope)
         return power, size
+
+
+class Determined(NamedTuple):
+    """A fit, its errors (None: it tells nothing), and the rows and columns of the matrix that are left open, by index.
+
+    Where most are, as by few measurements that were repeated, the fit is not determined. Rows and columns of entries
+    with noise are drawn to the others instead.
+    """
+
+    fit: LowRankFit
+    errors: TangentErrors | None
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @classmethod
+    def of(
+        cls, measurements: Measurements, fit: LowRankFit, *, symmetric: bool, weight: np.ndarray | None = None
+    ) -> Determined:
+        """Judge a fit of measurements that count so often."""
+        errors, none = tangent_errors(measurements, fit, symmetric=symmetric, weight=weight), np.zeros(0, dtype=np.intp)
+        if errors is None:
+            return cls(fit, None, none, none)
+        lines = errors.open_lines()
+        if max(mask.mean() for mask in lines) > 0.5:
+            return cls(replace(fit, verdict=_OPEN) if fit.converged else fit, None, none, none)
+        if isinstance(measurements, EntryMeasurements) and fit.verdict.code is not StopReason.EXACT:
+            return cls(fit, errors, none, none)
+        return cls(fit, errors, *(np.flatnonzero(mask) for mask in lines))
 
 
 def tangent_errors(

@@ -63,7 +63,6 @@ def run_starts(
     converges, no other start is made. The scores of starts that were not made are NaN.
     """
     n_init, n_jobs = options.n_init, options.n_jobs
-    seeds = check_random_state(options.random_state).randint(np.iinfo(np.int32).max, size=n_init)
     scores = np.full(n_init, np.nan)
     problem = problem.with_threads(count_threads(n_jobs))
     if n_init == 1 or start is not None or options.screening:
@@ -74,6 +73,7 @@ def run_starts(
         if n_init == 1 or options.screening or solution.converged:
             scores[0] = -quantile(np.abs(solution.fit.residual), LOSS_LEVEL) * problem.scale
             return solution, scores
+    seeds = check_random_state(options.random_state).randint(np.iinfo(np.int32).max, size=n_init)
     return _race(problem, options, seeds, progress)
 
 

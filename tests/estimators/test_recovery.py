@@ -363,3 +363,62 @@ def test_a_matrix_of_full_rank(shape, rng):
     assert model.converged_ and model.rank_ == min(shape)
     assert_allclose(model.coef_, np.linalg.lstsq(X, X @ matrix)[0], atol=0.02)
     assert np.isfinite(model.predict(X, return_std=True)[1]).all()
+
+
+def measured(seed, n, noise=0.0):
+    """Measurements of a 12 x 10 matrix of rank 2, and the matrix."""
+    problem = make_measurements(n, (12, 10), 2, noise=noise, random_state=seed)
+    return problem.data, problem.target, problem.coef
+
+
+@pytest.mark.parametrize("n", [10, 36])
+def test_few_measurements_that_are_repeated_do_not_determine_a_matrix(n):
+    """Each counts as new: fits were "noisy" and all wrong, although all standard errors were infinite."""
+    X, y, _ = measured(0, n)
+    X, y = np.repeat(X, 20, axis=0), np.repeat(y, 20)
+    y += 0.05 * y.std() * np.random.RandomState(0).standard_normal(len(y))
+    with pytest.warns(ConvergenceWarning, match="leave most of the matrix open"):
+        model = RobustLowRankRecovery(shape=(12, 10)).fit(X, y)
+    assert model.stop_reason_ == "undetermined"
+    assert np.isinf(model.predict(X, return_std=True)[1]).all()
+
+
+def test_measurements_that_are_repeated_and_enough_determine_a_matrix():
+    X, y, matrix = measured(0, 160)
+    X, y = np.repeat(X, 5, axis=0), np.repeat(y, 5)
+    y += 0.05 * y.std() * np.random.RandomState(0).standard_normal(len(y))
+    model = RobustLowRankRecovery(shape=(12, 10)).fit(X, y)
+    assert model.converged_ and not len(model.undetermined_rows_) and not len(model.undetermined_columns_)
+    assert relative_recovery_error(matrix, model.matrix_) < 0.05
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_row_that_nothing_is_measured_of_is_not_identifiable(noise, symmetric, rng):
+    """Fits were "exact" without a word, and infinite standard errors the only sign."""
+    left, right = rng.standard_normal((12, 2)), rng.standard_normal((10, 2))
+    matrix = left @ (left if symmetric else right).T
+    X = rng.standard_normal((300, *matrix.shape))
+    X[:, 3] = 0.0
+    if symmetric:
+        X[:, :, 3] = 0.0
+    y = np.einsum("mij,ij->m", X, matrix)
+    y += noise * y.std() * rng.standard_normal(300)
+    X = X.reshape(300, -1)
+    with pytest.warns(UserWarning, match=r"of the matrix is not identifiable \(3\)"):
+        model = RobustLowRankRecovery(shape=matrix.shape, symmetric=symmetric).fit(X, y)
+    assert model.converged_
+    assert_array_equal(model.undetermined_rows_, [3])
+    assert_array_equal(model.undetermined_columns_, [3] if symmetric else [])
+    known = np.arange(12) != 3
+    assert relative_recovery_error(matrix[known][:, :3], model.matrix_[known][:, :3]) < max(2 * noise, 1e-8)
+
+
+def test_a_row_of_one_entry_is_not_identifiable(rng):
+    matrix = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 20))
+    seen = rng.uniform(size=matrix.shape) < 0.6
+    seen[0] = np.arange(20) == 3
+    with pytest.warns(UserWarning, match=r"1 row of the matrix is not identifiable \(0\)"):
+        model = RobustLowRankRecovery(measurements="entries").fit(np.argwhere(seen), matrix[seen])
+    assert model.stop_reason_ == "exact"
+    assert_array_equal(model.undetermined_rows_, [0])

@@ -169,3 +169,10 @@ def test_blas_is_held_to_one_thread_from_the_first_step_to_the_last(case, monkey
         fitted(case)
     assert {name for name, _ in seen} >= {"svd", "eigh"}
     assert all(threads == {1} for _, threads in seen)
+
+
+def test_a_single_start_draws_nothing():
+    """It moved the generator that it was given, and that of NumPy."""
+    problem, rng = make_measurements(200, (10, 8), 2, random_state=0), np.random.RandomState(0)
+    RobustLowRankRecovery(shape=(10, 8), random_state=rng).fit(problem.data, problem.target)
+    assert rng.uniform() == np.random.RandomState(0).uniform()
