@@ -82,6 +82,7 @@ def weighted_fit(y, basis, weight, gram, x, buffer):
     """Fit y to `basis` by weighted least squares, into x; the basis is k x n, so that loops vectorise.
 
     Sums are taken over some entries at a time, which stay in the fastest cache. `gram` is left with its Cholesky root.
+    No loop both stores and adds up: those are vectorised only where the arrays are found apart, by their addresses.
     """
     k, n = basis.shape
     gram[:] = 0.0
@@ -93,6 +94,7 @@ def weighted_fit(y, basis, weight, gram, x, buffer):
             own, total = basis[c, lo:hi], 0.0
             for p in range(hi - lo):
                 weighted[p] = some_weight[p] * own[p]
+            for p in range(hi - lo):
                 total += weighted[p] * some_y[p]
             x[c] += total
             for d in range(c + 1):

@@ -141,14 +141,18 @@ def start_work(length, rank):
 
 @jit(fastmath=REASSOCIATE)
 def _bisquare(residual, width, weight):
-    """Bisquare weights w of residuals r; returns the sum of w, and that of the slopes of r w."""
+    """Bisquare weights w of residuals r; returns the sum of w, and that of the slopes of r w.
+
+    No loop both stores and adds up: its sums would depend on the addresses of the arrays.
+    """
     total = slope = 0.0
     for p in range(residual.shape[0]):
         square = min((residual[p] / width) ** 2, 1.0)  # beyond it may overflow
-        root = 1.0 - square
-        weight[p] = root * root
-        total += root * root
-        slope += root * (1.0 - 5.0 * square)
+        total += (1.0 - square) ** 2
+        slope += (1.0 - square) * (1.0 - 5.0 * square)
+    for p in range(residual.shape[0]):
+        square = min((residual[p] / width) ** 2, 1.0)
+        weight[p] = (1.0 - square) ** 2
     return total, slope
 
 

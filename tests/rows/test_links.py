@@ -64,7 +64,8 @@ def test_entries_of_an_exact_fit_of_which_nothing_is_known():
     seen[5:8] = False
     seen[6, 3] = seen[7, 1] = seen[7, 2] = True
     X = np.argwhere(seen)
-    model = RobustLowRankRecovery(measurements="entries", shape=truth.shape).fit(X, truth[seen])
+    with pytest.warns(UserWarning, match=r"3 rows of the matrix are not identifiable \(5, 6, 7\)"):
+        model = RobustLowRankRecovery(measurements="entries", shape=truth.shape).fit(X, truth[seen])
     assert model.stop_reason_ == "exact"
     value, error = model.predict([[5, 0], [6, 0], [7, 0], [8, 0]], return_std=True)
     assert np.isinf(error).tolist() == [True, True, True, False]
@@ -77,7 +78,8 @@ def test_measurements_that_tell_nothing_of_a_row():
     A = rng.standard_normal((300, 12, 10))
     A[:, 3] = 0.0
     y = np.sum(A * truth, axis=(1, 2))
-    model = RobustLowRankRecovery(shape=truth.shape).fit(A.reshape(300, -1), y)
+    with pytest.warns(UserWarning, match="1 row of the matrix is not identifiable"):
+        model = RobustLowRankRecovery(shape=truth.shape).fit(A.reshape(300, -1), y)
     single = np.zeros((2, 12, 10))
     single[0, 3, 0] = single[1, 4, 0] = 1.0
     value, error = model.predict(single.reshape(2, -1), return_std=True)
