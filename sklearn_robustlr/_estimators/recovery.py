@@ -94,7 +94,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         For "entries" without a `shape`, the ids of the rows of `left_` and of `right_`: those that occur in X, sorted
         (with `symmetric`, those that occur in either column of X). Otherwise None.
     undetermined_rows_, undetermined_columns_ : ndarray of int
-        Indices of the rows and columns of the matrix of which the inliers leave most entries open, and no noise.
+        Indices of rows and columns of which the inliers leave most entries open (of "entries": where the fit is exact).
     outliers_ : ndarray of bool, shape (n_samples,)
         True for measurements flagged as gross errors: their residual is beyond `threshold_`.
     {scale_}

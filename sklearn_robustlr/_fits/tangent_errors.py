@@ -22,9 +22,10 @@ _MOST_UNKNOWNS = 1500
 _MOST_WORK = 2e9
 # Numbers of derivatives that are held at a time.
 _BLOCK = 500_000
-# Random vectors that show directions which no measurement tells of.
+# Random vectors that show directions which no measurement tells of: the mean of the squares of so many is less than a
+# hundredth of what is expected once in ten million (chi-squared law).
 _PROBES = 8
-_OPEN = Verdict(StopReason.UNDETERMINED, "the inliers leave most of the matrix open, some of them tell the same")
+_OPEN = Verdict(StopReason.UNDETERMINED, "the inliers leave most of the matrix open: many of them tell the same")
 # Precision of directions that no measurement tells of, in units of the mean one, and share of such a direction in a
 # measurement from which nothing is known of that.
 _FLAT, _UNKNOWN = 1e-9, 1e-4
