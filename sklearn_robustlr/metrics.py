@@ -11,6 +11,8 @@ from sklearn.metrics import make_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from ._utils.stats import median
+
 __all__ = [
     "log_likelihood_scorer",
     "outlier_precision_recall",
@@ -139,17 +141,6 @@ def check_weights(sample_weight, n_samples):
     if not weight.any():
         raise ValueError("sample_weight must not be zero for all samples.")
     return np.where(weight > 0.0, np.clip(weight, *_WEIGHTS), 0.0)
-
-
-def median(values, weight=None):
-    """Median of values that count so often (None: once); the mean of both where it lies between two."""
-    if weight is None:
-        return float(np.median(values))
-    order = np.argsort(values)
-    mass = np.cumsum(weight[order])
-    reach = len(mass) * np.finfo(np.float64).eps  # of the rounding of sums
-    low, high = (np.searchsorted(mass, (0.5 + away) * mass[-1]) for away in (-reach, reach))
-    return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
 
 
 #: Scorer for ``GridSearchCV(scoring=...)`` that judges by :func:`robust_r2_score`, so that held-out targets may be

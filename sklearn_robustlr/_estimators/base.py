@@ -65,11 +65,11 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         return hasattr(self, "singular_values_")
 
     @contextmanager
-    def _listening(self, options: Options, **data: Any) -> Iterator[Options]:
+    def _listening(self, options: Options, *, known: dict[str, Any] | None = None, **data: Any) -> Iterator[Options]:
         """Tell callbacks where the fit of X (and y) begins and ends, and hold BLAS to one thread in between.
 
         With more its sums depend on what other threads, which may fit too, hold it to. Yields the options of the fit,
-        with its checkpoint and what reports to callbacks.
+        with its checkpoint and what reports to callbacks. `known` are attributes that its result will have.
         """
         checkpoint = None
         folder = check_folder("checkpoint", self.checkpoint)
@@ -90,7 +90,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
                 left, s, right = problem.to_user_units(left, right)
                 if masks is not None:
                     left, right = masks.filled(left, right)
-                return self._snapshot(left, s, right, masks)
+                return {**(known or {}), **self._snapshot(left, s, right, masks)}
 
             return Progress(self, context, data, snapshot, lambda solution: describe(problem, solution, whole))
 
@@ -118,8 +118,8 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         shared = {
             "rank_": fit.rank,
             "singular_values_": fit.singular_values,
-            "scale_": fit.scale,
-            "threshold_": fit.threshold,
+            "scale_": float(fit.scale),
+            "threshold_": float(fit.threshold),
             "converged_": fit.converged,
             # a plain string: a pickled member would name the module that it is defined in
             "stop_reason_": fit.verdict.code.value,

@@ -106,7 +106,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     {history_}
     {restart_scores_}
     indicator_features_ : ndarray of int
-        Columns of X that have an indicator column with `add_indicator`: those in which `fit` replaced an entry.
+        Columns of X that have an indicator column with `add_indicator`: those in which `fit` replaced an entry; after
+        :meth:`partial_fit` or of a dask array all that `transform` keeps, for later rows may miss any.
     {n_samples_seen_}
     {features_in}
 

@@ -173,7 +173,9 @@ class FactorModelMixin(MatrixMixin):
         return self.components_.T.astype(np.float64) * np.sqrt(power - noise), noise
 
     def score(self, X, y=None, *, sample_weight=None):
-        """Compute the mean log-likelihood of rows under the model: the mean of :meth:`score_samples`.
+        """Compute the mean of :meth:`score_samples`, the log-likelihood of rows under the model.
+
+        Rows without any observed entry do not count.
 
         Parameters
         ----------
@@ -205,8 +207,8 @@ class FactorModelMixin(MatrixMixin):
         True
         """
         scores = self.score_samples(X)
-        if not np.any(scores):
+        seen = scores != 0.0  # of a row without entries it is zero
+        if not seen.any():
             raise ValueError("X has no observed entry to score on.")
-        if sample_weight is None:
-            return float(np.mean(scores))
-        return float(np.average(scores, weights=check_weights(sample_weight, len(scores))))
+        weight = None if sample_weight is None else check_weights(sample_weight, len(scores))[seen]
+        return float(np.average(scores[seen], weights=weight))

@@ -11,7 +11,6 @@ from scipy import sparse
 from .._operators.observed import Entries
 from .._utils.values import Masks
 from .limits import LimitsMixin
-from .validation import check_flag
 
 
 class ImputerMixin(LimitsMixin):
@@ -40,8 +39,6 @@ class ImputerMixin(LimitsMixin):
 
     def _columns_of(self, entries: Entries, outliers: np.ndarray | sparse.csr_matrix) -> dict[str, Any]:
         """Attributes of the columns of fitted entries: which are empty, in which something is replaced."""
-        check_flag("add_indicator", self.add_indicator)
-        check_flag("keep_empty_features", self.keep_empty_features)
         n, p = entries.shape
         count = np.bincount(entries.cols, minlength=p)
         replaced = count < n

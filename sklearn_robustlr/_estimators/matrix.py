@@ -83,6 +83,7 @@ class MatrixMixin(FitMixin):
         tags = super().__sklearn_tags__()  # type: ignore[misc]  # of BaseEstimator
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def _entries(self, X: Any, *, reset: bool, entry_weight: Any = None) -> tuple[Any, Entries]:

@@ -31,7 +31,7 @@ _FEWEST_ROWS = 2
 
 
 @documented
-class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, FactorModelMixin, BaseEstimator):
+class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, TransformerMixin, BaseEstimator):
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
     The low-rank part of the matrix, with its mean, is found first, as by :class:`RobustMatrixCompletion` [1]_. Its
@@ -287,7 +287,6 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
                     fit.left,
                     fit.singular_values,
                     space,
-                    rank=fit.rank,
                     scale=fit.scale,
                     density=result.n_observed / np.prod(seen.shape, dtype=float),
                     n_components=n_components,
@@ -304,7 +303,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, F
         n_components = check_components(self.n_components, (len(left), len(right)))
         kept = {"n_components": n_components, "center": self.center}
         left = left if seen is None else left[seen.rows]
-        return {**snapshot, **_attributes(principal_components(left, s, snapshot["_space"], rank=len(s), **kept))}
+        return {**snapshot, **_attributes(principal_components(left, s, snapshot["_space"], **kept))}
 
     @property
     def _n_features_out(self):

@@ -173,6 +173,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.measurements == "matrix"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def _validate(self, X, *, y=None, reset=False):
@@ -236,14 +237,13 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         again = init is None and self.warm_start and getattr(self, "shape_", None) == operator.shape
         if again and all(map(np.array_equal, (self.row_ids_, self.column_ids_), names)):  # type: ignore[arg-type]
             start = Factors(self.left_ * self.singular_values_, self.right_)
-        self.shape_ = operator.shape
-        self.row_ids_, self.column_ids_ = names
-        with self._listening(options, X=X, y=y) as options:
+        known: dict[str, Any] = {"shape_": operator.shape, "row_ids_": names[0], "column_ids_": names[1]}
+        with self._listening(options, known=known, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
             found = shrunk(operator, fit_measurements(operator, options, start), weight)
             fit, errors, *lost = Determined.of(operator, found, symmetric=symmetric, weight=weight)
-            own: dict[str, Any] = {"left_": fit.left, "right_": fit.right, "_errors": errors}
+            own = known | {"left_": fit.left, "right_": fit.right, "_errors": errors}
             own |= {"undetermined_rows_": lost[0], "undetermined_columns_": lost[1]}
             self._set_fitted(fit, **own)
         fewer = len(seen.sample) < len(y)  # than there are

@@ -125,11 +125,12 @@ def check_numeric(X: Any, name: str = "X") -> None:
     if columns is None or types is None:
         _check_values(X, name)
         return
-    wrong = [str(name) for j, (name, kind) in enumerate(zip(columns, types, strict=False)) if _is_no_number(kind, X, j)]
+    kinds = enumerate(zip(columns, types, strict=False))
+    wrong = [str(column) for j, (column, kind) in kinds if _is_no_number(kind, X, j)]
     if wrong:
         listed = ", ".join(repr(name) for name in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         raise ValueError(
-            f"X has columns that are not numbers: {listed}. Encode them first (OneHotEncoder, OrdinalEncoder), or "
+            f"{name} has columns that are not numbers: {listed}. Encode them first (OneHotEncoder, OrdinalEncoder), or "
             f"leave them out of this step with a ColumnTransformer."
         )
 

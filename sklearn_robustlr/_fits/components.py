@@ -22,9 +22,9 @@ from .._utils.linalg import product_svd
 from .._utils.rules import SMALL_GAP, rounding_share
 from .matrix_fit import MatrixFit
 
-# Rounds of subspace iteration. Of tables of 30 and 60 rows, 200 columns and rank 10, half of the entries missing, the
 # Directions that are alike are a third of those that are left at most: the last ones of noise differ by such gaps.
 _ALIKE = 3
+# Rounds of subspace iteration. Of tables of 30 and 60 rows, 200 columns and rank 10, half of the entries missing, the
 # ten leading variances are then exact to rounding (with one round to 3e-6), those of the noise to 9 %.
 _ROUNDS = 8
 
@@ -50,7 +50,6 @@ def principal_components(
     s: np.ndarray,
     space: RowSpace | ModelSpace,
     *,
-    rank: int,
     n_components: float | None = None,
     center: bool = True,
     scale: float = 0.0,
@@ -60,8 +59,8 @@ def principal_components(
 ) -> Components:
     """Principal components of the matrix with left singular vectors `left`, values `s`, and the row space `space`.
 
-    `rank` is that of the matrix, `scale` the noise scale, `density` the share of the entries that are observed,
-    `row_weight` how often each row counts. The rows `lost`, which are not identifiable, spread as the others do.
+    `scale` is the noise scale, `density` the share of the entries that are observed, `row_weight` how often each row
+    counts. The rows `lost`, which are not identifiable, spread as the others do.
     """
     n, d = count_rows(len(left), row_weight), len(space.basis)
     dtype = left.dtype

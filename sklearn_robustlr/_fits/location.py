@@ -8,6 +8,7 @@ import numpy as np
 
 from .._model.samples import Units
 from .._operators.observed import Entries
+from .._utils.arrays import sorted_within
 from .._utils.rules import exact_tolerance, rounding_share
 from .._utils.values import StopReason, Verdict
 from .measurements import LowRankFit, check_size
@@ -45,7 +46,7 @@ class Spreads(NamedTuple):
         """Those of a matrix; zero where there is no entry."""
         p = entries.shape[1]
         y = entries.y / (np.abs(entries.y).max(initial=0.0) or 1.0)
-        order = np.lexsort((y, entries.cols))
+        order = sorted_within(entries.cols, y, p)
         count = np.bincount(entries.cols, minlength=p)
         seen = count > 0
         begin, own = (np.cumsum(count) - count)[seen], count[seen]

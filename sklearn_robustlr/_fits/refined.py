@@ -86,7 +86,7 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
         return Refinable(fit)
     own = OwnNoise.of(entries, fit)
     refined = None if own is None else refined_columns(entries, fit, own)
-    if fit.converged and ((own is not None and not own.of_rows) or has_column_apart(fit)):
+    if (own is not None and not own.of_rows) or has_column_apart(fit):
         alike = _in_units_of_noise(entries, kept, fit, refined, model, options)
         if alike is not None:
             return alike
@@ -146,7 +146,7 @@ def _in_units_of_noise(
     size = model.averaged.space.noise
     size = size / np.sqrt(np.mean(size**2))
     found = _again(entries, kept, fit, np.ones(entries.shape[0]), size, options)
-    if found is None:
+    if found is None or not (fit.converged or found.sharp):
         return None
     own = OwnNoise.of(*divided(entries, found, size))
     variances, of_rows = (np.ones(len(size)), False) if own is None else own

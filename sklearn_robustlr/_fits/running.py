@@ -199,7 +199,6 @@ class RunningFit:
             (rows / top).astype(self.dtype),
             np.full(k, top),
             replace(self.space, center=middle),
-            rank=self.sample.rank,
             scale=self.scale,
             density=float(self.sums.seen.sum() / (n * len(self.sums.seen))),
             n_components=n_components,

@@ -18,6 +18,7 @@ from .._model.table import Table
 from .._operators.observed import Entries
 from .._selection.evidence import least_value
 from .._solvers.mending import broken
+from .._utils.arrays import sorted_within
 from .._utils.linalg import product_svd, unpack
 from .._utils.ranks import may_be_part
 from .._utils.rules import LEAST_FREE
@@ -244,8 +245,7 @@ class Explained(NamedTuple):
         cols, y, rest, alone = (getattr(_Looked.at(entries, fit), name) for name in ("cols", "y", "rest", "alone"))
         p = entries.shape[1]
         seen = np.bincount(cols, minlength=p)
-
-        order = np.lexsort((y, cols))
+        order = sorted_within(cols, y, p)
         middle = y[order[np.minimum(np.cumsum(seen) - seen + seen // 2, len(order) - 1)]]
         reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):

@@ -66,11 +66,11 @@ def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
 
 
 def _is_fine(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
-    """Mask of the columns whose inliers have values less than a noise scale apart."""
-    order, bounds = table.by_column, table.column_bounds
-    fine = np.zeros(table.shape[1], dtype=bool)
-    for j in range(len(fine)):
-        own = order[bounds[j] : bounds[j + 1]]
-        step = np.diff(np.unique(table.values[own[size[own] < _NEAR]]))
-        fine[j] = len(step) > 0 and float(np.median(step)) < np.sqrt(law.variances[j])
-    return fine
+    """Mask of the columns whose inliers mostly have values less than a noise scale apart, but for equal ones."""
+    order = table.by_value
+    order = order[size[order] < _NEAR]
+    cols, step = table.cols[order], np.diff(table.values[order])
+    differ = (cols[1:] == cols[:-1]) & (step > 0.0)
+    cols, step = cols[1:][differ], step[differ]
+    small = step < np.sqrt(law.variances)[cols]
+    return np.bincount(cols, np.where(small, 1.0, -1.0), minlength=table.shape[1]) > 0.0

@@ -181,7 +181,8 @@ class NoiseLaw:
         own = np.full_like(power, common)
         if not self.common:
             each = np.sqrt((power + common) / (count + 1.0))
-            usual = float(np.mean(each[count > 0.0])) ** 2 if count.any() else common
+            seen = count > 0.0
+            usual = (float(each @ seen) / np.count_nonzero(seen)) ** 2 if seen.any() else common
             own = (power + _COMMON * usual) / (count + _COMMON)
         is_sharp = self.common or (self.robust and not self.shares[1])
         law = replace(self, variances=np.maximum(own, _LEAST_COMMON if is_sharp else _LEAST_VARIANCE))

@@ -187,38 +187,37 @@ def regress_all(table: Table, columns: Columns) -> RowPosterior:
     at least, agree with one another, what they say without the prior leads to a likelier posterior. Rows with noise of
     their own have such a prior already.
     """
-    rows = regress(table, columns)
+    rows = regress_alone(table, columns)
     seen = np.diff(table.indptr)
     lost = (seen >= max(2 * columns.rank, 2)) & (2.0 * np.bincount(table.rows, rows.gross, len(seen)) >= seen)
     if not (columns.law.robust and lost.any()) or np.isfinite(columns.law.freedom):
         return rows
     part = table.of_rows(lost)
-    again = regress(part, columns, are_far=True)
+    again = regress_alone(part, columns, are_far=True)
     before = replace(rows, **{name: part[lost] for name, part in rows.of_rows().items()})
     rows.adopt(table, lost, again, part, _evidence(part, columns, again) > _evidence(part, columns, before))
     return rows
 
 
+def regress_alone(table: Table, columns: Columns, *, are_far: bool = False) -> RowPosterior:
+    """What :func:`regress` returns, how a row is computed depending on that row alone: its bits, but for the last."""
+    whole = np.diff(table.indptr) >= WHOLE * table.shape[1]
+    if not whole.any() or whole.all():
+        return regress(table, columns, are_far=are_far)
+    parts = [(kept, regress(table.of_rows(kept), columns, are_far=are_far)) for kept in (whole, ~whole)]
+    return RowPosterior.joined(table, parts)
+
+
 def regress(
     table: Table, columns: Columns, *, n_cooling: int = _COOLING, n_sweeps: int = 3, are_far: bool = False
 ) -> RowPosterior:
-    """Posterior of the rows of a table, each alone, from the prior and its own entries.
+    """Posterior of the rows of a table, from the prior and the entries of each.
 
     A robust law begins at the spread of the prior prediction and is cooled to its own noise: begun at that, it would
     take all entries of a row for gross, for the prior mean is far from them. Rows that `are_far`, beyond that spread,
     begin at their largest residual, and without the prior. The weights are found by conjugate gradients; the posterior
     that they speak for is exact.
     """
-    whole = np.diff(table.indptr) >= WHOLE * table.shape[1]
-    if whole.any() and not whole.all():  # how a row is computed depends on that row alone
-        parts = [(kept, table.of_rows(kept)) for kept in (whole, ~whole)]
-        return RowPosterior.joined(
-            table,
-            [
-                (kept, regress(part, columns, n_cooling=n_cooling, n_sweeps=n_sweeps, are_far=are_far))
-                for kept, part in parts
-            ],
-        )
     n, k = table.shape[0], columns.rank
     law, loadings, cols, rows = columns.law, columns.loadings, table.cols, table.rows
     passes = row_passes(table.indptr, cols, table.shape[1])
@@ -317,7 +316,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
         u = passes.rows(away, precise, v, np.ones(len(precision)))
         if pull is not None:
             u = Gaussian(u.mean, u.covariance / pull[:, None])
-        pull = law.precision_of_rows(u.mean, packed_diagonals(u.covariance))
+            pull = law.precision_of_rows(u.mean, packed_diagonals(u.covariance))
         u = u if center is None else Gaussian(u.mean + center, u.covariance)
         precise = table.count(weights.precision)
         v = passes.columns(target, precise, u, precision if shrink else np.full(len(precision), FLAT))
@@ -348,7 +347,8 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:
     """Mean over rows, as often as they count."""
-    return np.average(values, axis=0, weights=row_weight)
+    counts = np.ones(len(values)) if row_weight is None else row_weight
+    return (counts / counts.sum()) @ values
 
 
 def mean_moments(means: np.ndarray, covariance: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class RowPasses(ABC):
     def placed(self, values: np.ndarray) -> np.ndarray:
         """Values of entries in the layout in which the other methods take targets and weights."""
 
+    @property
     @abstractmethod
     def _bounds(self) -> np.ndarray:
         """Number of entries before each unit, a row or as many as are multiplied at a time, and that of all entries."""
@@ -116,7 +118,9 @@ class RowPasses(ABC):
 
     def _run(self, compute: Callable[[int, int], None], n_threads: int) -> None:
         """Compute parts of about as many entries each, side by side; none where there are no rows."""
-        bounds, n_parts = self._bounds(), self._n_parts if n_threads == 1 else max(_PARTS * n_threads, self._n_parts)
+        bounds, n_parts = self._bounds, self._n_parts if n_threads == 1 else max(_PARTS * n_threads, self._n_parts)
+        if n_parts == 1:
+            return compute(0, len(bounds) - 1)
         inner = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_parts + 1)[1:-1])
         ends = np.unique(np.concatenate([[0], inner, [len(bounds) - 1]])).tolist()
         run_parts(lambda i: compute(ends[i], ends[i + 1]), len(ends) - 1, n_threads)
@@ -128,6 +132,7 @@ class _Entries(RowPasses):
     def placed(self, values: np.ndarray) -> np.ndarray:
         return values
 
+    @property
     def _bounds(self) -> np.ndarray:
         return self._indptr
 
@@ -160,6 +165,7 @@ class _WholeRows(RowPasses):
         whole.ravel()[self._places] = values
         return whole
 
+    @cached_property
     def _bounds(self) -> np.ndarray:
         return self._indptr[np.minimum(np.arange(self._shape[0] + 1) * _SLAB, self._n)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -11,8 +12,7 @@ from scipy.special import bdtrc, pdtr
 
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.stats import own_random
-from ..metrics import median
+from .._utils.stats import median, own_random
 from .growth import ENOUGH
 from .posterior import Columns, most_errors, regress
 from .stuck import StuckValues, find_stuck_values
@@ -66,19 +66,15 @@ class Units(NamedTuple):
         """Those of the columns of a matrix."""
         p = entries.shape[1]
         shift, scale, low, high = np.zeros(p), np.ones(p), np.zeros(p), np.zeros(p)
-        order = np.argsort(entries.cols, kind="stable")
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=p))])
-        values = entries.y[order].astype(np.float64)
-        weight = None if entries.row_weight is None else entries.row_weight[entries.rows[order]]
-        told = _tell_scales(entries)
-        for j in np.flatnonzero(np.diff(bounds)):
-            column = values[bounds[j] : bounds[j + 1]]
-            own = None if weight is None else weight[bounds[j] : bounds[j + 1]]
+        told, eps = _tell_scales(entries), np.finfo(np.float64).eps
+        for j, column, own in _columns(entries):
             shift[j] = median(column, own)
             away = column - shift[j]
             top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            robust, usual = _scale(away, own), _deviation(away / top, own) * top
-            scale[j] = (robust if told or robust < np.finfo(float).eps * usual else usual) or usual or abs(shift[j])
+            scale[j] = robust = _scale(away, own)
+            if not (told and robust):
+                usual = _deviation(away / top, own) * top
+                scale[j] = (robust if robust < eps * usual else usual) or usual or abs(shift[j])
             low[j], high[j] = column.min(), column.max()
         told_by_others = scale == 0.0  # all values are zero
         scale[told_by_others] = np.median(scale[~told_by_others]) if not told_by_others.all() else 1.0
@@ -114,6 +110,17 @@ class Units(NamedTuple):
     def straight(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Values in even units in scales from the median."""
         return values if self.long is None else straighten(values, self.long[cols])
+
+
+def _columns(entries: Entries) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Yield the columns that have entries: their number, values, and how often each counts (None: once)."""
+    order = np.argsort(entries.cols, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=entries.shape[1]))])
+    values = entries.y[order].astype(np.float64)
+    weight = None if entries.row_weight is None else entries.row_weight[entries.rows[order]]
+    for j in np.flatnonzero(np.diff(bounds)).tolist():
+        own = slice(bounds[j], bounds[j + 1])
+        yield j, values[own], None if weight is None else weight[own]
 
 
 def _tell_scales(entries: Entries) -> bool:
@@ -253,17 +260,17 @@ class Samples:
     @property
     def train_medians(self) -> np.ndarray:
         """Medians of the columns of those that are not held out, in even units; 0 of an empty one."""
-        train = self.entries.subset(~self.held)
-        seen = np.bincount(train.cols, minlength=train.shape[1]) > 0
-        medians = (Units.of(train).shift - self.units.shift) / self.units.scale
-        return np.where(seen, self.units.bent(medians, np.arange(len(medians))), 0.0)
+        medians = self.units.shift.copy()
+        for j, column, own in _columns(self.entries.subset(~self.held)):
+            medians[j] = median(column, own)
+        return self.units.bent((medians - self.units.shift) / self.units.scale, np.arange(len(medians)))
 
     @property
     def medians_of_others(self) -> np.ndarray:
         """For each held-out entry the median of all others of its column, in even units; 0 where there is none."""
         table = self.table
         n = np.diff(table.column_bounds)[table.cols]
-        order = np.lexsort((table.values, table.cols))
+        order = table.by_value
         place = np.empty(len(order), dtype=np.int64)  # of each entry in its column, by size
         place[order] = np.arange(len(order)) - table.column_bounds[table.cols[order]]
         first, n, place = (part[self.held] for part in (table.column_bounds[table.cols], n, place))

@@ -18,7 +18,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .noise import NoiseLaw
-from .posterior import Columns, RowPosterior, moments, regress, regress_all
+from .posterior import Columns, RowPosterior, moments, regress, regress_all, regress_alone
 from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
@@ -57,7 +57,7 @@ class Screen:
         outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
         if not outside.any():
             return outside
-        return outside & (regress(table, self.columns).gross > 0.5)
+        return outside & (regress_alone(table, self.columns).gross > 0.5)
 
 
 class MemberRows(NamedTuple):

@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.special import gammaln
 
 from .._operators.observed import Entries
+from .._utils.arrays import sorted_within
 from .noise import NoiseLaw, Weights
 from .tails import bend
 
@@ -181,6 +182,11 @@ class Table:
     def by_column(self) -> np.ndarray:
         """Order of the entries by columns."""
         return np.argsort(self.cols, kind="stable")
+
+    @cached_property
+    def by_value(self) -> np.ndarray:
+        """Order of the entries by columns, and by values in each."""
+        return sorted_within(self.cols, self.values, self.shape[1])
 
     @cached_property
     def column_bounds(self) -> np.ndarray:

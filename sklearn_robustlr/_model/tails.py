@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._utils.arrays import sorted_within
+
 # Tail from which a column counts so, in scales: 80 % of the values of an exponential law are within as much of its
 # median, 1.28 of a normal law. Of 61 damaged real tables that have such columns, hidden values are missed by 0.91 of
 # what they are missed by without. The mean tail of 28 is longer than this: there by 0.82; of the others by 0.995.
@@ -18,7 +20,7 @@ def are_long(values: np.ndarray, cols: np.ndarray, scale: np.ndarray) -> np.ndar
     The tail of a column is the larger distance of its 10 % and 90 % quantile from the median: gross errors, if they are
     fewer than some fifth of the values, do not make it a long one.
     """
-    order = np.lexsort((values, cols))
+    order = sorted_within(cols, values, len(scale))
     count = np.bincount(cols, minlength=len(scale))
     first = np.cumsum(count) - count
     some = count > 0

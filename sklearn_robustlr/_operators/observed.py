@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from .._kernels.entries import count_flags, count_full_flags, spread_flags
-from .._utils.arrays import index32, read_only
+from .._utils.arrays import check_count, index32, read_only
 from .._utils.values import Masks
 
 # Entries of a block of rows: large enough to hide the cost of a thread, small enough to stay in cache.
@@ -63,11 +63,13 @@ class Entries:
             is_full = np.isfinite(X.sum())  # at half of the price of a mask
         seen = None if is_full else np.isfinite(X)
         if seen is None or seen.all():
+            check_count(X.size)
             self.full = np.ascontiguousarray(X)
             self.y = self.full.reshape(-1)
             self.indptr = np.arange(X.shape[0] + 1, dtype=np.int32) * np.int32(X.shape[1])
             return
         count = np.count_nonzero(seen, axis=1)
+        check_count(int(count.sum()))
         self.indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
         where = np.flatnonzero(seen)
         self.y = X.reshape(-1)[where]

@@ -75,7 +75,7 @@ class Candidates:
 
     def as_it_is(self, fit: Fit) -> Solution:
         """A sharp fit that is compared with no other rank, judged by its noise alone."""
-        hidden = None if self._options.is_told else judge_noise(fit, self._problem.base)
+        hidden = None if self._options.is_told else judge_noise(fit)
         return self._judged(fit, hidden or Verdict(StopReason.NOISY), sharp=True)
 
     def from_fit(self, start: Factors, residual: np.ndarray) -> Solution:

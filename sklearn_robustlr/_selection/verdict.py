@@ -57,6 +57,9 @@ _MOVED = 1.0
 _CLEAR_SHARE = 0.25
 # Share of dense measurements below which what is met may as well be what has the wrong sign.
 _HALF = 0.56
+# Share of the largest singular value of the absolute values of a fit below which one is not theirs. Of 36 matrices with
+# random signs (u v^T, 40 x 30 to 120 x 80) it is below 0.004; of fits of random factors of rank two it is above 0.2.
+_SIZES = 0.05
 # Share of the measurements that are met beyond which they may all be a few values: no fit of 600 problems changes
 # without it, but noisy ones of 300,000 entries take a tenth longer.
 _MOST = 0.75
@@ -107,7 +110,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     gained = ranks.gain(k + 1) if k < limit and k + 1 in ranks.fits else 0.0
     wrong = _judge_rank(ranks, k, problem, options, more=k < limit)
     # where a rank was asked for, more structure than that may be left
-    wrong = wrong or (None if options.is_told else judge_noise(fit, problem.base))
+    wrong = wrong or (None if options.is_told else judge_noise(fit))
     if wrong is not None:
         return wrong
     met = np.abs(fit.residual) <= FLAG_WIDTH * fit.scale
@@ -149,7 +152,7 @@ def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, mor
     return None
 
 
-def judge_noise(fit: Fit, base: Measurements) -> Verdict | None:
+def judge_noise(fit: Fit) -> Verdict | None:
     """Distrust a fit whose noise is so large that it may hide structure; None where it is not."""
     if fit.heavy_tailed and fit.scale > _MOST_HEAVY:
         return Verdict(
@@ -219,30 +222,52 @@ def _are_ties(fit: Fit, base: Measurements, met: np.ndarray) -> bool:
     told = slice(None) if fit.informative is None else fit.informative
     y, met = base.y[told], met[told]
     y = np.round(y / exact_tolerance(y.dtype))
-    _, index, count = np.unique(y, return_inverse=True, return_counts=True)
-    n, share, n_missed = len(y), float(np.mean(met)), len(np.unique(y[~met]))
+    n, share, n_missed = len(y), float(np.mean(met)), _count_values(y[~met])
     if share >= _MOST and n_missed >= 0.5 * np.count_nonzero(~met):
         return False
     which = sum(-q * np.log2(q) for q in (share, 1.0 - share) if q > 0.0)
+    to_fit = n * which + 0.5 * np.log2(n) * fit.dof
+    if _count_values(y) == n:  # none comes back
+        return bool(np.log2(n) * np.count_nonzero(met) < to_fit)
+    _, index, count = np.unique(y, return_inverse=True, return_counts=True)
     saved, in_lines = np.log2(n / count[index]), np.zeros(n)
     for line in (base.rows[told], base.cols[told]) if isinstance(base, EntryMeasurements) else ():
         _, own, alike = np.unique(np.int64(len(count)) * line + index, return_inverse=True, return_counts=True)
         alone = saved - np.log2(np.bincount(line)[line] / alike[own])
         in_lines = np.maximum(in_lines, np.where(alike[own] > 1, alone, 0.0))
-    by_fit = float(np.sum(saved[met])) - n * which - 0.5 * np.log2(n) * fit.dof
+    by_fit = float(np.sum(saved[met])) - to_fit
     return by_fit < max((_NEARLY_ALL if share >= _MOST else 1.0) * float(np.sum(in_lines[met])), 0.0)
+
+
+def _count_values(values: np.ndarray) -> int:
+    """Number of distinct values."""
+    ordered = np.sort(values)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(len(values), 1)
 
 
 def _signs_are_open(fit: Fit, base: Measurements, tolerance: float) -> bool:
     """Whether what is not met agrees but for the sign, and no more is met than random signs might be, or about half."""
     clear = np.abs(base.y) > tolerance
     met = (np.abs(fit.residual) <= tolerance)[clear]
-    chance = 0.5 + 0.5 * sum(np.sqrt(base.shape)) / np.sqrt(max(len(met), 1)) if base.entrywise else _HALF
     # few that are clear say little of the others, and any few can be met by some signs
-    if np.mean(clear) < _CLEAR_SHARE or met.all() or np.mean(met) >= chance or chance >= 1.0:
+    if np.mean(clear) < _CLEAR_SHARE or met.all():
         return False
     turned = (np.abs(0.5 * fit.residual + base.y) <= 0.5 * tolerance)[clear]
-    return bool(np.mean(turned[~met]) > 0.9)
+    if not np.mean(turned[~met]) > 0.9:
+        return False
+    chance = 0.5 + 0.5 * _largest_of_signs(fit) / np.sqrt(len(met)) if base.entrywise else _HALF
+    return bool(np.mean(met) < chance < 1.0)
+
+
+def _largest_of_signs(fit: Fit) -> float:
+    """Norm of random signs in the directions that a fit has for them.
+
+    Where its absolute values are of lower rank than the fit (those of random signs times one column and one row are of
+    rank one), each of their directions has several of signs.
+    """
+    sizes = np.linalg.svd(np.abs((fit.u * fit.s) @ fit.v.T), compute_uv=False)
+    n_signs = max(len(fit.s) / np.count_nonzero(sizes >= _SIZES * sizes[0]), 1.0)
+    return float(np.sqrt(n_signs) * sum(np.sqrt([len(fit.u), len(fit.v)])))
 
 
 def _moves(fit: Fit, problem: Problem, options: Options) -> float:

@@ -299,6 +299,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
                 f"estimator must fill a matrix (fit_transform or predict_entries), as imputers and RobustPCA do, got "
                 f"{type(self.estimator).__name__}. For a search, search over EntryRegressor itself."
             )
+        self.__dict__.pop("filled_", None)  # by the estimator of another fit
         if hasattr(self.estimator_, "predict_entries"):
             if getattr(self.estimator_, "absent", None) == "zero":  # here, what is not given is not known
                 self.estimator_.set_params(absent="missing")

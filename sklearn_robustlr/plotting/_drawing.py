@@ -14,7 +14,7 @@ def axes(ax):
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "sklearn_robustlr.plotting needs matplotlib: python -m pip install 'sklearn_robustlr[plot]'."
+            "sklearn_robustlr.plotting needs matplotlib: python -m pip install 'sklearn-robustlr[plot]'."
         ) from error
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 

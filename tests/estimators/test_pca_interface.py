@@ -175,3 +175,13 @@ def test_a_few_numbers_tell_no_noise():
     with pytest.warns(ConvergenceWarning):
         model = RobustPCA().fit(X)
     assert model.score(X) > -100.0
+
+
+def test_rows_without_entries_do_not_count_in_the_score():
+    """They counted as rows of likelihood one."""
+    X = make_corrupted_matrix((60, 12), rank=2, outliers=0.0, noise=0.1, random_state=0).data
+    model = RobustPCA().fit(X)
+    more = np.vstack([X, np.full_like(X, np.nan)])
+    assert_allclose(model.score(more), model.score(X), rtol=1e-12)
+    weight = np.r_[np.arange(60.0), np.full(60, 5.0)]
+    assert_allclose(model.score(more, sample_weight=weight), model.score(X, sample_weight=weight[:60]), rtol=1e-12)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
-from sklearn_robustlr.datasets import make_corrupted_matrix
+from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
 
@@ -128,3 +128,33 @@ def test_without_other_stages_the_budget_is_that_of_the_first():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(SENSING.data, SENSING.target)
         assert max_iter - 10 < model.n_iter_ <= max_iter
+
+
+def entries_of(seed, first):
+    """Entries of a matrix whose rows have ids from a first one on."""
+    problem = make_corrupted_matrix((30, 20), rank=2, observed=0.8, mean=2.0, random_state=seed)
+    rows, columns = np.nonzero(problem.observed)
+    return np.column_stack([rows + first, columns]), problem.data[rows, columns]
+
+
+def test_a_second_fit_that_fails_leaves_the_first_one():
+    """The ids of the rows were those of the second fit, the factors those of the first."""
+    X, y = entries_of(0, 0)
+    model = RobustLowRankRecovery(measurements="entries").fit(X, y)
+    before = model.predict(X)
+    with pytest.raises(TypeError, match="checkpoint"):
+        model.set_params(checkpoint=3).fit(*entries_of(1, 10))
+    assert_allclose(model.set_params(checkpoint=None).predict(X), before, rtol=0)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_warm_start_after_a_fit_that_failed(before):
+    """It looked for factors that there are not, or took those of a matrix of another shape."""
+    problem, other = (make_measurements(300, shape, rank=1, random_state=0) for shape in ((8, 6), (7, 5)))
+    model = RobustLowRankRecovery(warm_start=True, shape=other.coef.shape)
+    if before:
+        model.fit(other.data, other.target)
+    with pytest.raises(TypeError, match="checkpoint"):
+        model.set_params(shape=(8, 6), checkpoint=3).fit(problem.data, problem.target)
+    model.set_params(checkpoint=None).fit(problem.data, problem.target)
+    assert_allclose(model.matrix_, problem.coef, atol=1e-6)

@@ -99,6 +99,6 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, small_completion):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     display = SpectrumDisplay([0], [[1.0]], rank=1)
-    with pytest.raises(ImportError, match=r"sklearn_robustlr\[plot\]"):
+    with pytest.raises(ImportError, match=r"sklearn-robustlr\[plot\]"):
         display.plot()
     monkeypatch.undo()  # the fixture that closes figures needs it

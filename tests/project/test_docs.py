@@ -57,6 +57,26 @@ def test_quoted_code_exists():
         assert re.search(rf"^(class|def) {name}\b", source, re.M), (path, name)
 
 
+def messages():
+    """All strings of the package, with an ellipsis for each value that is formatted into one."""
+    for path in (ROOT / "sklearn_robustlr").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_messages_that_troubleshooting_quotes_exist():
+    """Three rows of the tables were about messages that had been rewritten."""
+    text, said = (ROOT / "doc" / "troubleshooting.rst").read_text(), list(messages())
+    quoted = re.findall(r'^   \* - (".*")$', text, re.M)
+    assert len(quoted) > 15
+    for quote in re.findall(r'"(.+?)"', "\n".join(quoted)):
+        for part in filter(None, (part.strip(" ,") for part in quote.split("..."))):
+            assert any(part in message for message in said), part
+
+
 @pytest.mark.parametrize("code", CODE)
 def test_code_runs_and_prints_what_it_says(code, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -82,7 +102,7 @@ def test_commands_name_what_there_is():
     named, scripts = set(), set()
     for page in PAGES:
         text = page.read_text()
-        named |= set(re.findall(r"(?:sklearn_robustlr|\.)\[(\w+)\]", text))
+        named |= set(re.findall(r"(?:sklearn-robustlr|\.)\[(\w+)\]", text))
         scripts |= set(re.findall(r"python (\w[\w/]*(?:\.py)?)", text)) - {"setup"}
         scripts |= set(re.findall(r"``((?:asv_bench|examples|doc|tests)/[\w/]+\.py)``", text))
     assert named == set(extras) - {"lint", "bench", "coverage"}

@@ -33,6 +33,18 @@ def test_signs_that_cannot_be_told_are_not_trusted(noise):
     assert not model.converged_
 
 
+@pytest.mark.parametrize(
+    ("shape", "seed"), [((60, 50), 0), ((60, 50), 7), ((120, 80), 2), ((120, 80), 7), ((120, 80), 8)]
+)
+def test_random_signs_are_no_directions(shape, seed):
+    """Two or three directions met 61 to 64 % of the entries, more than random signs of one would: that was "exact"."""
+    rng = np.random.RandomState(seed)
+    signs = np.where(rng.uniform(size=shape) < 0.49, -1, 1)
+    X = signs * np.outer(*(rng.uniform(1, 2, n) for n in shape))
+    with pytest.warns(ConvergenceWarning):
+        assert not RobustMatrixCompletion().fit(X).converged_
+
+
 @pytest.mark.parametrize(("clear", "open_"), [(1.0, True), (0.4, True), (0.1, False)])
 def test_signs_are_told_by_the_entries_that_stand_out_of_the_noise(rng, clear, open_):
     """Where those are few, that most of them have the other sign may be chance, and says nothing of the others."""

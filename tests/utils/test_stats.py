@@ -21,7 +21,7 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-@given(seed=st.integers(0, 1000), n=st.sampled_from([1, 2, 100, 2500, 12_345]), q=st.floats(0.0, 1.0))
+@given(seed=st.integers(0, 1000), n=st.sampled_from([1, 2, 100, 2500, 23_456]), q=st.floats(0.0, 1.0))
 def test_quantiles_are_values_of_the_array(kind, seed, n, q):
     values = DRAWS[kind](np.random.RandomState(seed), n)
     expected = np.sort(values)[min(int(q * n), n - 1)]
@@ -61,8 +61,8 @@ def test_few_values_tell_no_sign(values):
 
 
 def test_values_that_are_no_numbers_come_last():
-    values = np.r_[np.full(3000, np.nan), np.arange(5000.0)]
-    assert_allclose(quantile(values, 0.5), 4000.0)
+    values = np.r_[np.full(30_000, np.nan), np.arange(50_000.0)]
+    assert_allclose(quantile(values, 0.5), 40_000.0)
 
 
 @pytest.mark.parametrize("n", [1, 100, 101, 150, 10_000])
