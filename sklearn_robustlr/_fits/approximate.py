@@ -125,7 +125,7 @@ class LazyModel:
     def _regress(self, averaged: Averaged) -> _Regressed:
         """All rows on the space of a model."""
         entries, space = self._entries, averaged.space
-        space = space.blind(space.unknown(entries))
+        space = space.knowing(entries)
         best = int(np.argmax(space.weights))
         likeliest = np.ones((entries.shape[0], 1 + space.members[best].rank))
 
@@ -325,7 +325,7 @@ def as_fit(
     """
     dtype, noise_of_rows = entries.dtype, np.ones(entries.shape[0])
     if regression is None:
-        space = space.blind(space.unknown(entries))
+        space = space.knowing(entries)
 
         def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
             noise_of_rows[lo:hi] = space.noise_of_rows(members)

@@ -23,7 +23,7 @@ from .posterior import (
     sweep_until_settled,
 )
 from .samples import Samples
-from .space import Screen
+from .screen import Screen
 from .table import Table
 from .turned import Turned, TurnedColumns
 

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.special import bdtrc, pdtr
 
 from .._operators.observed import Entries
-from .._utils.rules import NORMAL_MEDIAN
-from .._utils.stats import median, own_random
+from .._utils.rules import NORMAL_MEDIAN, TELLING
+from .._utils.stats import median
 from .growth import ENOUGH
+from .held_out import FENCE, hold_out
 from .posterior import Columns, most_errors, regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
@@ -21,22 +22,10 @@ from .tails import are_long, bend, straighten
 
 # Entries that laws are fitted to at first, and those that the best of them is then.
 _FIRST, _MORE = 30_000, 250_000
-# Share of the first ones that is held out; of few entries so many, up to a share. Of 600 tables of 48 to 150 cells
-# without structure 4 % are more than a tenth worse than their medians, and 6 % converge; with a tenth of all, 5 and 9 %
-# (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000).
-_HELD_OUT, _ENOUGH, _MOST_HELD = 0.1, 100.0, 0.25
-# Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
-# entries was taken for errors, with eight rows none.
-_FEWEST = 8
 # Median size of the values that differ from the median, times which they are held for a standard deviation. Of 64
 # tables with a column of mostly zeros (0/1, or counts; 999 in 3 to 15 % of its entries) 11 are worse than half as bad
 # again as medians without it, 3 with 30, and the same 3 with 10.
 _REACH = 30.0
-# Scales of its column beyond which a held-out entry may be a gross error, which says nothing of a fit.
-_FENCE = 3.0
-# Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
-# how often they are drawn at most.
-_CHANCE, _DRAWS = 6.0, 4
 # Probability of so few errors in a column, or of so many that are the same, below which that is no chance; that of so
 # few in all such columns together.
 _TOO_FEW, _ALL_TOO_FEW = 1e-3, 1e-9
@@ -125,7 +114,7 @@ def _columns(entries: Entries) -> Iterator[tuple[int, np.ndarray, np.ndarray | N
 
 def _tell_scales(entries: Entries) -> bool:
     """Whether columns have so many entries that their robust scales can be told."""
-    return len(entries.y) >= _FEWEST * int(np.count_nonzero(np.bincount(entries.cols)))
+    return len(entries.y) >= TELLING * int(np.count_nonzero(np.bincount(entries.cols)))
 
 
 def _scale(away: np.ndarray, weight: np.ndarray | None) -> float:
@@ -185,11 +174,14 @@ class Samples:
         units = Units.of(more)
         if not units.have_squares:
             return None
+        vary = units.low < units.high
+        if vary.any():  # the others tell nothing, and are left alone
+            some, more = (part.subset(vary[part.cols]) for part in (some, more))
         stuck = find_stuck_values(some, units.table(some), min(some.shape[0] - 1, some.shape[1] - 1, most) or 1)
         some, more = (part.subset(~stuck.among(part)) if len(stuck.cols) else part for part in (some, more))
         within = columns[some.cols]
         held = np.zeros(len(some.y), dtype=bool)
-        held[within] = _hold_out(units.table(some).values[within])
+        held[within] = hold_out(some, columns, units.table(some).values[within])
         return cls(units, rows, more_rows, columns, some, more, stuck, held)
 
     @cached_property
@@ -224,7 +216,7 @@ class Samples:
     def may_be_right(self) -> np.ndarray:
         """Mask of the held-out ones that are so near to their medians that they are no gross errors."""
         test = self.test
-        return np.abs(self.units.straight(test.values, test.cols)) <= _FENCE
+        return np.abs(self.units.straight(test.values, test.cols)) <= FENCE
 
     @property
     def tell_scales(self) -> bool:
@@ -338,26 +330,6 @@ class Samples:
         if pdtr(np.floor(found[hidden].sum()), share * n[hidden].sum()) >= _ALL_TOO_FEW:
             return self
         return replace(self, errors=np.where(hidden, share, 0.0))
-
-
-def _hold_out(values: np.ndarray) -> np.ndarray:
-    """Mask of the entries, of these values in even units, that are held out; one at least.
-
-    A draw by which far more of them are far from their medians than of the others is no use, and is drawn again (K. L.
-    Morgan and D. B. Rubin, "Rerandomization to improve covariate balance in experiments", Annals of Statistics 40,
-    2012): where errors were drawn by the same numbers, as in a simulation, all of them would be held out.
-    """
-    share = np.clip(_ENOUGH / max(len(values), 1), _HELD_OUT, _MOST_HELD)
-    far = np.abs(values) > _FENCE
-    usual = float(np.mean(far)) if len(far) else 0.0
-    first = np.random.RandomState(0)
-    for seed in range(_DRAWS):
-        draw = own_random(seed).uniform(size=len(values)) if seed else first.uniform(size=len(values))
-        held = draw <= max(share, draw.min(initial=1.0))
-        n = np.count_nonzero(held)
-        if abs(np.count_nonzero(far[held]) - n * usual) <= _CHANCE * np.sqrt(max(n * usual * (1.0 - usual), 1.0)):
-            break
-    return held
 
 
 def _choose(entries: Entries, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,50 +14,18 @@ from scipy.special import ndtri, stdtrit
 from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
 from .._rows.regression import Regression
-from .._utils.rules import FLAG_WIDTH, LEAST_FREE
+from .._utils.rules import FLAG_WIDTH, LEAST_FREE, TELLING
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .noise import NoiseLaw
-from .posterior import Columns, RowPosterior, moments, regress, regress_all, regress_alone
+from .posterior import Columns, RowPosterior, moments, regress_all
+from .screen import Screen, range_without
 from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
 
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
-# How far beyond the range of the inliers of its column, in units of that, a gross error is hidden from a Gaussian law.
-# Of nine real tables with a fifth of the entries missing the error beside the best of twelve peers is 1.015, and 1.014
-# without; it is 1.050 where 3 ranges hide an entry, for what a robust law takes for gross may be structure.
-_FAR_OFF = 8.0
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Hides from a Gaussian law what a robust one takes for gross and what is far beyond the inliers of its column.
-
-    A single such error spoils its row. `low` and `high` are the range of the inliers of each column, in even units.
-    """
-
-    columns: Columns
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def of(cls, table: Table, columns: Columns) -> Screen:
-        """The screen of a robust law, with the ranges of what is no gross error in a table."""
-        inlier = regress(table, columns).gross <= 0.5
-        low, high = np.zeros((2, table.shape[1]))
-        np.minimum.at(low, table.cols[inlier], table.values[inlier])
-        np.maximum.at(high, table.cols[inlier], table.values[inlier])
-        return cls(columns, low, high)
-
-    def hides(self, table: Table) -> np.ndarray:
-        """Mask of the entries that are hidden."""
-        reach = _FAR_OFF * (self.high - self.low)
-        outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
-        if not outside.any():
-            return outside
-        return outside & (regress_alone(table, self.columns).gross > 0.5)
 
 
 class MemberRows(NamedTuple):
@@ -338,6 +306,16 @@ class ModelSpace:
         """Mask of the columns without an entry, and, beside no sharp rank, of those whose units one entry tells."""
         return entries.seen().columns < (1 if self.is_sharp else 2)
 
+    def knowing(self, entries: Entries) -> ModelSpace:
+        """The same space, blind to columns of which too little is known, and to those of one value.
+
+        These tell nothing of the others. Where so many entries have it that scales would be told, the next has it too.
+        """
+        single = self.low == self.high
+        certain = single & (entries.seen().columns >= TELLING)
+        scale = np.where(certain, np.finfo(np.float64).eps, 1.0) * self.scale
+        return replace(self, scale=scale).blind(self.unknown(entries) | single)
+
     def blind(self, columns: np.ndarray) -> ModelSpace:
         """The same space, for which the entries of these columns, a mask, count as missing."""
         if not columns.any():
@@ -377,23 +355,6 @@ class ModelSpace:
     def seen_range(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value that is seen of each column, which its estimates are to stay between."""
         return self.low, self.high
-
-
-def range_without(
-    entries: Entries, gross: np.ndarray, others: tuple[np.ndarray, np.ndarray] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest entry of each column without gross errors, a mask, that are far beyond the others.
-
-    `others` are the least and the largest of entries of other rows: of few rows, all may be errors.
-    """
-    low, high = entries.subset(~gross).extremes()
-    if others is not None:
-        told = others[0] < others[1]
-        low, high = np.minimum(low, others[0], out=low, where=told), np.maximum(high, others[1], out=high, where=told)
-    with np.errstate(over="ignore", invalid="ignore"):
-        reach = np.where(low <= high, _FAR_OFF * (high - low), np.inf)  # nothing is far from no inlier
-        far = (entries.y < (low - reach)[entries.cols]) | (entries.y > (high + reach)[entries.cols])
-    return entries.subset(~(gross & far)).extremes()
 
 
 def _at_entries(entries: Entries, factors: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .noise import NoiseSums
 from .posterior import Columns, RowPosterior, moments
-from .space import MemberRows, ModelSpace, range_without
+from .screen import range_without
+from .space import MemberRows, ModelSpace
 from .table import Table
 
 # Precision of the prior of the mean of a column, in entries.

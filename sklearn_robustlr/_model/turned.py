@@ -10,7 +10,16 @@ import numpy as np
 from .._utils.linalg import pack, unpack
 from .growth import grow, robust_columns
 from .joint import joint_root
-from .posterior import Columns, RowPosterior, mean_moments, mean_of, power_of_directions, regress, sweep_until_settled
+from .posterior import (
+    Columns,
+    RowPosterior,
+    mean_moments,
+    mean_of,
+    power_of_directions,
+    regress,
+    regress_all,
+    sweep_until_settled,
+)
 from .samples import Samples, Units
 from .table import Table, even
 
@@ -106,7 +115,7 @@ class Turned:
         """
         rows, unit, scale = self.units, self.samples.units, self.samples.units.scale[:, None]
         middle = float(np.median(rows.shift))  # what is common to all is apart, for squares of it are rounding
-        found: RowPosterior = regress(table, turned)
+        found: RowPosterior = regress_all(table, turned)  # columns may be far from the others
         coefficients = np.column_stack(
             [rows.shift - middle + rows.scale * turned.mean, rows.scale[:, None] * turned.loadings]
         )

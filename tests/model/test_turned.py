@@ -137,3 +137,21 @@ def test_a_fit_of_few_rows_is_stored_in_a_small_file(tmp_path):
     model = RobustMatrixCompletion(replace="all").fit(X)
     compression.compress(model, "float16").save(tmp_path / "model.npz")
     assert_allclose(compression.load(tmp_path / "model.npz").transform(X), model.transform(X), atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")  # what is below the limit in nearly all samples
+@pytest.mark.parametrize(("shape", "seed"), [(1.5, 4), (0.8, 1), (0.8, 3), (0.8, 4)])
+def test_columns_far_from_the_others_are_no_errors(shape, seed):
+    """Of genes with levels from a gamma law one of the highest was all errors, and replaced by usual values."""
+    rng = np.random.RandomState(seed)
+    level = rng.gamma(shape, 3.0, 400)
+    common = rng.standard_normal((20, 8)) / np.arange(1, 9) @ rng.standard_normal((8, 400))
+    right = level + common + 0.3 * rng.standard_normal((20, 400))
+    wrong = rng.uniform(size=right.shape) < 0.08
+    moved = right + rng.choice([-1.0, 1.0], right.shape) * rng.uniform(5.0, 15.0, right.shape)
+    data = np.where(wrong, moved, right)
+    data[right < np.quantile(right, 0.3)] = np.nan
+    told = np.isfinite(data) & ~wrong
+    model = RobustMatrixCompletion(keep_empty_features=True).fit(data)
+    flagged = np.sum(model.outliers_ & told, axis=0) / np.maximum(told.sum(axis=0), 1)
+    assert flagged[told.sum(axis=0) > 5].max() < 0.5 and np.mean(model.outliers_[told]) < 0.01
