@@ -175,8 +175,12 @@ def _with_prior(
     if not fit.converged and model.predicts_worse(refined, fit):
         return None
     judged = _refined(entries, found, refined, options)
-    fewer = np.sum(judged.fit.outliers) > np.sum(fit.outliers) + _LOST * np.sum(~fit.outliers)
-    return None if fewer else judged
+    after, before = judged.fit.outliers, np.asarray(found.outliers[entries.rows, entries.cols]).ravel()
+    seen, wrong, few = np.diff(entries.indptr), entries.counts(before)[0], 2 * fit.rank
+    compared = (2 * wrong < seen) | (seen - wrong > few) | (seen <= few)  # others are met by chance, as errors are
+    compared[found.undetermined_rows] = False
+    after, before = after[compared[entries.rows]], before[compared[entries.rows]]
+    return None if np.sum(after) > np.sum(before) + _LOST * np.sum(~before) else judged
 
 
 def _refined(entries: Entries, found: MatrixFit, refined: SharpColumns, options: Options) -> MatrixFit:
@@ -184,12 +188,13 @@ def _refined(entries: Entries, found: MatrixFit, refined: SharpColumns, options:
     unknown = np.isin(np.arange(entries.shape[1]), found.undetermined_columns)
     approximation = as_refined(entries, found.fit, refined, options, unknown)
     judged = _judge_approximation(entries, approximation)
-    among = np.isin(entries.rows, found.undetermined_rows)
+    _, space, regression = approximation
+    lost = np.union1d(found.undetermined_rows, np.flatnonzero(~space.is_identifiable(regression.met)))
     return replace(
         judged,
         space=judged.space.holding(unknown | _is_in_doubt(found.fit, options), entries),
-        outliers=entries.mask(approximation.regression.beyond & ~among),
-        undetermined_rows=found.undetermined_rows,
+        outliers=entries.mask(space.gross(entries, regression) & ~np.isin(entries.rows, found.undetermined_rows)),
+        undetermined_rows=lost,
         undetermined_columns=found.undetermined_columns,
     )
 
@@ -347,9 +352,9 @@ def _spanned(entries: Entries, fit: LowRankFit, regression: Regression) -> np.nd
 def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     """Outliers and location of an approximate fit.
 
-    Rows without an entry are not identifiable, nor are columns of which not even the units are known, by one entry.
+    Rows without an inlier are not identifiable, nor are columns of which not even the units are known, by one entry.
     """
-    rows, cols = entries.seen()
+    cols = entries.seen().columns
     decays, space = found.fit.verdict.code is StopReason.APPROXIMATE, found.space
     errors = space.column_errors if decays else found.fit.expected_errors(space.noise)
     if space.doubt is not None:
@@ -359,7 +364,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
         space=found.space,
         outliers=entries.mask(found.space.gross(entries, found.regression)),
         location=found.space.predict(found.space.center[None])[0].astype(entries.dtype),
-        undetermined_rows=np.flatnonzero(rows == 0),
+        undetermined_rows=np.flatnonzero(entries.counts(~found.regression.beyond)[0] == 0),
         undetermined_columns=np.flatnonzero(space.unknown(entries)),
         n_observed=len(entries.y),
         expected_error=errors,

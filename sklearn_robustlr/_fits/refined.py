@@ -156,7 +156,7 @@ def _in_units_of_noise(
         return None
     if before is not None and sign_of_mean(again.log_density(entries) - before.log_density(entries)) <= 0:
         return None
-    doubted = model.is_better_than(again, trusted=True)
+    doubted = model.is_better_than(again, trusted=fit.converged)
     return Refinable(replace(fit, verdict=DOUBTFUL)) if doubted else Refinable(found, again)
 
 

@@ -40,6 +40,10 @@ _BY_CHANCE = 3.0
 # is 1.38 of that of IterativeImputer that is told the errors without such rows, 1.20 with them, and of the right
 # entries 0.4 and 0.2 % are flagged.
 _TAILS = 3.0
+# Probability of a row to be all errors before anything is seen of it. Of 60 cases of 30 real tables with gross or
+# swapped values the error is 1.000 of that without such rows; with the share of errors, 1.018 and 1.008. With 1e-3 a row
+# of 8 entries, of which four are errors as happens by chance, is lost; rows of 8 channels that failed are a tenth nearer.
+_ALL_WRONG = 1e-5
 # What a posterior of rows has of each entry.
 _OF_ENTRIES = ("precision", "gross")
 #: Precision of the prior while directions are free.
@@ -181,22 +185,39 @@ class RowPosterior:
 
 
 def regress_all(table: Table, columns: Columns) -> RowPosterior:
-    """Posterior of the rows of a table, those that are far from the others among them.
+    """Posterior of the rows of a table, those that are far from the others among them, and those that are all errors.
 
     A row half of which is gross under a robust law may be far away instead: where its entries, two for each coefficient
-    at least, agree with one another, what they say without the prior leads to a likelier posterior. Rows with noise of
-    their own have such a prior already.
+    at least, agree with one another, what they say without the prior leads to a likelier posterior. Or all of it is
+    wrong, as a scan that failed: then nothing is known of it but the prior. Rows with noise of their own have a prior
+    for that already.
     """
     rows = regress_alone(table, columns)
     seen = np.diff(table.indptr)
-    lost = (seen >= max(2 * columns.rank, 2)) & (2.0 * np.bincount(table.rows, rows.gross, len(seen)) >= seen)
+    lost = (seen > 0) & (2.0 * np.bincount(table.rows, rows.gross, len(seen)) >= seen)
     if not (columns.law.robust and lost.any()) or np.isfinite(columns.law.freedom):
         return rows
     part = table.of_rows(lost)
-    again = regress_alone(part, columns, are_far=True)
+    far, wrong = regress_alone(part, columns, are_far=True), _all_errors(part, columns)
     before = replace(rows, **{name: part[lost] for name, part in rows.of_rows().items()})
-    rows.adopt(table, lost, again, part, _evidence(part, columns, again) > _evidence(part, columns, before))
+    best, others = (_evidence(part, columns, each) for each in (before, far))
+    others[seen[lost] < max(2 * columns.rank, 2)] = -np.inf
+    rows.adopt(table, lost, far, part, others > best)
+    rows.adopt(table, lost, wrong, part, _evidence_of_errors(part, columns) > np.maximum(best, others))
     return rows
+
+
+def _all_errors(table: Table, columns: Columns) -> RowPosterior:
+    """The posterior of rows of which all is wrong: the prior."""
+    (n, m), k = (table.shape[0], len(table.values)), columns.rank
+    means = np.zeros((n, k)) if columns.center is None else np.tile(columns.center, (n, 1))
+    return RowPosterior(means, np.tile(pack(np.eye(k)), (n, 1)), np.zeros(m), np.ones(m))
+
+
+def _evidence_of_errors(table: Table, columns: Columns) -> np.ndarray:
+    """Logarithm of the evidence that all entries of a row are gross errors, but for the constant of the others'."""
+    law = replace(columns.law, shares=np.array([0.0, 0.0, 1.0]))
+    return np.log(_ALL_WRONG) + _log_density(table, law, table.values - columns.prior_mean[table.cols])
 
 
 def regress_alone(table: Table, columns: Columns, *, are_far: bool = False) -> RowPosterior:
@@ -274,12 +295,17 @@ def _evidence(table: Table, columns: Columns, rows: RowPosterior) -> np.ndarray:
     k = columns.rank
     away = rows.means if columns.center is None else rows.means - columns.center
     fitted = np.einsum("pk,pk->p", rows.means[table.rows], columns.loadings[table.cols]) + columns.mean[table.cols]
-    root = table.root_weight
-    density = root * columns.law.density(root * (table.values - fitted), np.zeros(len(root)), table.cols)
-    likely = np.bincount(table.rows, np.log(np.maximum(density, np.finfo(np.float64).tiny)), table.shape[0])
+    likely = _log_density(table, columns.law, table.values - fitted)
     prior = -0.5 * (_TAILS + k) * np.log1p(np.sum(away**2, axis=1) / _TAILS)
     prior += gammaln(0.5 * (_TAILS + k)) - gammaln(0.5 * _TAILS) - 0.5 * k * np.log(0.5 * _TAILS)
     return likely + prior + 0.5 * np.linalg.slogdet(unpack(rows.covariances))[1]
+
+
+def _log_density(table: Table, law: NoiseLaw, missed: np.ndarray) -> np.ndarray:
+    """Sum over the entries of each row of the logarithm of the density of what they are missed by."""
+    root = table.root_weight
+    density = root * law.density(root * missed, np.zeros(len(root)), table.cols)
+    return np.bincount(table.rows, np.log(np.maximum(density, np.finfo(np.float64).tiny)), table.shape[0])
 
 
 def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndarray, np.ndarray]:

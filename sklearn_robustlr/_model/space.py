@@ -253,8 +253,9 @@ class ModelSpace:
         return self.scale[entries.cols] * (_at_entries(entries, factors[:, 1:], self._directions) - self.even(entries))
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
-        """Mask of the gross errors: in rows that are not identifiable there are none."""
-        return regression.beyond & self.is_identifiable(regression.met)[entries.rows]
+        """Mask of the gross errors: rows that are not identifiable have none, unless most of the row is wrong."""
+        wrong = 2 * entries.counts(regression.beyond)[0] > np.diff(entries.indptr)
+        return regression.beyond & (wrong | self.is_identifiable(regression.met))[entries.rows]
 
     def predict(self, factors: np.ndarray) -> np.ndarray:
         """Estimates of all entries of rows, not held to the range of what is seen."""

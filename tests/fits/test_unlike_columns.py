@@ -254,6 +254,7 @@ def test_noise_of_one_scale_is_told_from_that_of_many():
     assert np.isfinite(deviation).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")  # rows of errors alone
 def test_what_is_far_beyond_a_column_is_no_range_of_its_estimates():
     """A few rows in other units: what was flagged there was replaced by values 82 sd away."""
     rng = np.random.RandomState(0)
