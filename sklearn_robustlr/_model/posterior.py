@@ -41,8 +41,8 @@ _BY_CHANCE = 3.0
 # entries 0.4 and 0.2 % are flagged.
 _TAILS = 3.0
 # Probability of a row to be all errors before anything is seen of it. Of 60 cases of 30 real tables with gross or
-# swapped values the error is 1.000 of that without such rows; with the share of errors, 1.018 and 1.008. With 1e-3 a row
-# of 8 entries, of which four are errors as happens by chance, is lost; rows of 8 channels that failed are a tenth nearer.
+# swapped values the error is 1.000 of that without such rows; with the share of errors, 1.018 and 1.008. With 1e-3 rows
+# of 8 channels that failed are a tenth nearer, but one with four errors by chance is lost.
 _ALL_WRONG = 1e-5
 # What a posterior of rows has of each entry.
 _OF_ENTRIES = ("precision", "gross")
