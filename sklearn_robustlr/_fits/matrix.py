@@ -16,7 +16,6 @@ from .._rows.regression import Regression, RowSpace
 from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
-from .._utils.linalg import product_svd
 from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
@@ -240,17 +239,10 @@ def _met_beyond(entries: Entries, left: np.ndarray, fit: LowRankFit) -> int:
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
     """Fit what is left of the entries beside a value for each column, which is one direction more."""
     found = fit_matrix(entries.with_values(entries.y - shift[entries.cols]), options.unseen)
-    if isinstance(found.space, ModelSpace):  # that has the medians apart
-        approximation = LazyModel(entries, options).instead_of(replace(found.fit, verdict=DECAYS))
-        if approximation is not None:
-            return _judge_approximation(entries, approximation)
-    ones = np.ones((entries.shape[0], 1), entries.dtype)
-    left, right = np.hstack([found.fit.factors.left, ones]), np.column_stack([found.fit.right, shift])
-    u, s, v = product_svd(left.astype(np.float64), right.astype(np.float64))
-    eps = float(np.finfo(entries.dtype).eps)
-    kept = s > eps * sum(entries.shape) * s[0]  # the fit beside it may have the direction of the medians too
-    fit = replace(found.fit.with_factors(u[:, kept] * s[kept], v[:, kept]), rank=int(kept.sum()))
-    rounding = 10.0 * eps * float(np.abs(shift).max())
+    if isinstance(found.space, ModelSpace):
+        return found.beside(shift)
+    fit = found.fit.beside(shift)
+    rounding = 10.0 * float(np.finfo(entries.dtype).eps) * float(np.abs(shift).max())
     fit = replace(fit, threshold=max(fit.threshold, FLAG_WIDTH * rounding))
     return _settle(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
 

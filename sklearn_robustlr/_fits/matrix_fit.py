@@ -34,6 +34,12 @@ class MatrixFit:
     #: That of all rows on `space`, where it does not depend on what is asked of it; else None.
     regression: Regression | None = None
 
+    def beside(self, shift: np.ndarray) -> MatrixFit:
+        """The same beside a value of each column, on a space that has such a value apart."""
+        assert isinstance(self.space, ModelSpace)
+        location = (self.location + shift).astype(self.location.dtype)
+        return replace(self, fit=self.fit.beside(shift), space=self.space.moved_by(shift), location=location)
+
     def in_units(self, units: np.ndarray) -> MatrixFit:
         """The same where columns are in other units, in which the present ones are these."""
         fit, space, before = self.fit.in_units(units), self.space.in_units(units), self.space

@@ -78,6 +78,13 @@ class LowRankFit:
         u, s, v = product_svd(left, right)
         return replace(self, left=u.astype(dtype), singular_values=s.astype(dtype), right=v.astype(dtype))
 
+    def beside(self, shift: np.ndarray) -> LowRankFit:
+        """The same fit beside a value of each column, which is one direction more, if it has not that of these too."""
+        left = np.column_stack([self.factors.left, np.ones(len(self.left))]).astype(np.float64)
+        u, s, v = product_svd(left, np.column_stack([self.right, shift]).astype(np.float64))
+        kept = s > np.finfo(self.left.dtype).eps * (len(u) + len(v)) * s[0]
+        return replace(self.with_factors(u[:, kept] * s[kept], v[:, kept]), rank=int(kept.sum()))
+
     def in_units(self, units: np.ndarray) -> LowRankFit:
         """The same fit where columns are in other units, in which the present ones are these.
 

@@ -284,6 +284,11 @@ class ModelSpace:
         with np.errstate(over="ignore"):  # what is not known is moved to infinity
             return shift + scale * straighten(bend((values - shift) / scale, long) + by / scale, long)
 
+    def moved_by(self, shift: np.ndarray) -> ModelSpace:
+        """The same space beside a value of each column."""
+        each = {name: getattr(self, name) + shift for name in ("shift", "low", "high")}
+        return replace(self, **each, stuck=self.stuck._replace(values=self.stuck.values + shift[self.stuck.cols]))
+
     def in_units(self, units: np.ndarray) -> ModelSpace:
         """The same space where columns are in other units, in which the present ones are these."""
         each = {name: getattr(self, name) * units for name in ("shift", "scale", "low", "high")}

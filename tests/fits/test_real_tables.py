@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
+from sklearn_robustlr.datasets import make_corrupted_matrix
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,21 @@ def test_a_mean_beyond_all_rounding_leads_to_no_confident_wrong_answer(wine):
     hidden = np.isnan(data)
     error = filled(data + 1e9)[hidden] - 1e9 - truth[hidden]
     assert np.sqrt(np.mean(error**2)) < 0.85
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e7])
+def test_a_noisy_rank_beside_a_large_mean_stays_sharp(offset):
+    """It gave way to the model of tables, for the fit beside the medians was not taken for what it is."""
+    problem = make_corrupted_matrix((300, 60), rank=4, observed=0.9, outliers=0.05, noise=0.1, random_state=0)
+    plain, model = RobustMatrixCompletion().fit(problem.data), RobustMatrixCompletion().fit(problem.data + offset)
+    assert plain.stop_reason_ == model.stop_reason_ == "noisy" and plain.rank_ <= model.rank_ <= plain.rank_ + 2
+    assert np.mean(plain.outliers_ != model.outliers_) < 1e-3
+    estimates = plain.transform(problem.data), model.transform(problem.data + offset) - offset
+    errors = [np.sqrt(np.mean((estimate - problem.clean)[~problem.observed] ** 2)) for estimate in estimates]
+    assert errors[1] < 1.05 * errors[0]
+    ends = plain.predict_interval(problem.data), model.predict_interval(problem.data + offset)
+    assert_allclose(*(np.median(high - low) for low, high in ends), rtol=0.05)
+    assert_allclose(*(model.expected_error_.mean() for model in (plain, model)), rtol=0.05)
 
 
 def test_a_sharp_rank_beside_a_huge_mean_is_exact():
