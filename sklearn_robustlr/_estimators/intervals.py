@@ -352,7 +352,7 @@ class IntervalMixin(ImputerMixin):
         The log-likelihood is that of the observed entries under the low-rank model, in which the coefficients of rows
         and the noise of inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean
         of its column: it makes the row less likely, but does not hide the other entries. A row with fewer observed
-        entries has fewer terms; those in `undetermined_columns_` have none.
+        entries has fewer terms; those in `undetermined_columns_`, or in columns of one value, have none.
 
         Parameters
         ----------

@@ -227,10 +227,12 @@ def stored_estimates(space: RowSpace | ModelSpace, entries: Entries, fit: Regres
 
 
 def entries_told(estimator: Any, X: Any) -> Entries:
-    """The entries of X of which a likelihood is known: those in columns that are identifiable, if any is."""
+    """The entries of X of which a likelihood is known: those in columns that tell of others, if any does."""
     _, entries = estimator._entries(X, reset=False)
-    lost = getattr(estimator, "undetermined_columns_", ())  # of a fit on its way nothing is known of that
-    return entries if len(lost) == entries.shape[1] else entries.subset(~np.isin(entries.cols, lost))
+    told = np.ones(entries.shape[1], dtype=bool)
+    told[list(getattr(estimator, "undetermined_columns_", ()))] = False  # of a fit on its way nothing is known of that
+    told &= True if estimator._space.known is None else estimator._space.known
+    return entries.subset(told[entries.cols]) if told.any() else entries
 
 
 def forget_batches(estimator: Any) -> None:

@@ -331,6 +331,7 @@ def _components(
     variance = (values / unit) ** 2 / max(n - 1, 1)
     rest = float(variance[k:].sum() + noise)
     total = float(variance[:k].sum()) + rest
+    rest = rest if rest > np.finfo(np.float64).eps ** 2 * total else 0.0  # a column of one value has rounding alone
     with np.errstate(over="ignore"):  # a variance beyond the largest number is infinite
         explained = (variance[:k] * unit * unit).astype(dtype)
         rest = float(np.float64(rest) * unit * unit)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
 
 def sensors(n_channels, *, seed=0):
@@ -60,6 +60,19 @@ def test_constant_channels_change_nothing_for_the_others(n_constants):
     assert_allclose(widths[1] / widths[0], 1.0, atol=0.1)
     for end in (low, high):
         assert_allclose(end[:, 6:], np.broadcast_to(np.nanmax(constants, axis=0), constants.shape), atol=1e-6)
+
+
+def test_constant_channels_have_no_part_in_likelihoods():
+    """Of a value without noise the density has no end: another one would be infinitely strange."""
+    truth, _ = sensors(6)
+    data = np.hstack([truth, np.full((400, 1), 5.0)])
+    changed = data.copy()
+    changed[:, 6] = 9.0
+    for estimator in (RobustMatrixCompletion, RobustPCA):
+        expected, model = estimator().fit(truth).score_samples(truth), estimator().fit(data)
+        found = model.score_samples(data)
+        assert abs(np.mean(found - expected)) < 0.2 * np.std(expected)
+        assert_allclose(model.score_samples(changed), found)
 
 
 def test_two_values_that_are_the_same_do_not_tell_the_next():
