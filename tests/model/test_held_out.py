@@ -39,7 +39,7 @@ def test_rows_that_end_early_are_held_out_entry_by_entry():
     truth, rng = sensors(8)
     data = np.where(np.arange(8) > np.where(rng.uniform(size=400) < 0.3, 1, 8)[:, None], np.nan, truth)
     model = RobustMatrixCompletion().fit(data)
-    assert model.converged_ and model.expected_error_.max() < 0.9
+    assert model.converged_ and model.expected_error_.mean() < 0.35
 
 
 @pytest.mark.parametrize("n_constants", [1, 6])
