@@ -100,8 +100,10 @@ class IntervalDisplay:
             Fitted estimator.
         X : array-like of shape (n_samples, n_features)
             Rows, seen or new, NaN where an entry is missing.
-        row, column : int or None, default=None
-            Index of the row or of the column to draw. Give one of the two.
+        row : int or None, default=None
+            Index of the row to draw. Give a row or a column.
+        column : int, str or None, default=None
+            Index of the column to draw, or its name, if `fit` has seen names.
         coverage : float, default=0.9
             Coverage of the intervals, above 0 and below 1.
         {ax}
@@ -119,7 +121,7 @@ class IntervalDisplay:
             If not exactly one of `row` and `column` is given, it is not in X, X is sparse, or the estimator is not
             fitted (NotFittedError).
         TypeError
-            If `row` or `column` is not an integer, or the estimator predicts no intervals.
+            If `row` or `column` is not of the types above, or the estimator predicts no intervals.
         {no_matplotlib}
         """
         check_is_fitted(estimator)
@@ -128,6 +130,12 @@ class IntervalDisplay:
         lower, upper, estimate = _completion(estimator)._intervals(_whole(X), coverage)
         axis, index = (0, row) if column is None else (1, column)
         name = "row" if column is None else "column"
+        if isinstance(column, str):
+            names = list(getattr(estimator, "feature_names_in_", []))
+            if column not in names:
+                seen = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "no names"
+                raise ValueError(f"column must be one that fit has seen ({seen}), got {column!r}.")
+            index = names.index(column)
         if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
             raise TypeError(f"{name} must be an integer, got {index!r}.")
         if not -lower.shape[axis] <= index < lower.shape[axis]:

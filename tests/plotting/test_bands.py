@@ -1,6 +1,7 @@
 """Displays of uncertainty: intervals of a row or column, and their coverage."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -30,6 +31,19 @@ def test_the_band_is_that_of_the_intervals(completed, axis, place):
     drawn = display.band_.get_paths()[0].vertices[:, 1]
     assert drawn.min() == pytest.approx(display.lower.min()) and drawn.max() == pytest.approx(display.upper.max())
     assert "80% interval" in [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_a_column_may_be_named(completed):
+    problem, model = completed
+    frame = pd.DataFrame(problem.data).add_prefix("x")
+    named = RobustMatrixCompletion().fit(frame)
+    display = IntervalDisplay.from_estimator(named, frame, column="x3")
+    expected = IntervalDisplay.from_estimator(model, problem.data, column=3)
+    assert_array_equal(display.lower, expected.lower)
+    with pytest.raises(ValueError, match=r"that fit has seen \(x0, x1, x2, x3, x4, \.\.\.\), got 'y'"):
+        IntervalDisplay.from_estimator(named, frame, column="y")
+    with pytest.raises(ValueError, match=r"no names"):
+        IntervalDisplay.from_estimator(model, problem.data, column="x3")
 
 
 def test_a_gross_error_does_not_hide_the_rest(completed):
