@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from .._operators.observed import Entries
+from .._utils.rules import TELLING
 from .._utils.stats import own_random
 
 # Share of the first ones that is held out; of few entries so many, up to a share. Of 600 tables of 48 to 150 cells
@@ -18,9 +19,9 @@ FENCE = 3.0
 # Standard deviations by which the number of these among the held-out ones may differ from what is to be expected, and
 # how often they are drawn at most.
 _CHANCE, _DRAWS = 6.0, 4
-# Rows in which two columns are missing from which that may be no chance; most columns, and multiplications, to count
-# them.
-_FEWEST, _MOST_COLUMNS, _MOST_WORK = 8, 2000, 3e9
+# Most columns, and multiplications, to count where they are missing together: bounds on memory (16 MB for each matrix
+# of pairs) and time (0.1 s).
+_MOST_COLUMNS, _MOST_WORK = 2000, 3e9
 
 
 def hold_out(entries: Entries, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ def _missing_together(entries: Entries, columns: np.ndarray) -> np.ndarray | Non
     """
     seen, rows = np.bincount(entries.cols, minlength=len(columns)), np.diff(entries.indptr) > 0
     n, p = int(rows.sum()), int(columns.sum())
-    among = np.flatnonzero(columns & (n - seen >= _FEWEST))
+    among = np.flatnonzero(columns & (n - seen >= TELLING))
     if not len(among) or len(among) > _MOST_COLUMNS or float(n) * len(among) ** 2 > _MOST_WORK:
         return None
     place = np.full(len(columns), -1)
@@ -72,7 +73,7 @@ def _missing_together(entries: Entries, columns: np.ndarray) -> np.ndarray | Non
     chance = np.outer(count, count / np.float32(n))
     sums = count[:, None] + count
     # 2 both / (sums - both) > 1 + chance / (sums - chance)
-    together = (both >= _FEWEST) & (2.0 * both * (sums - chance) > sums * (sums - both))
+    together = (both >= TELLING) & (2.0 * both * (sums - chance) > sums * (sums - both))
     _, found = connected_components(sparse.csr_matrix(together), directed=False)
     size = np.bincount(found)[found]
     grouped = (size > 1) & (2 * size <= p)

@@ -20,8 +20,8 @@ SMALL_LEVEL = 0.45
 LEAST_FREE = 1e-3
 #: Median absolute value of a standard normal variate.
 NORMAL_MEDIAN = 0.6745
-#: Entries of a column from which its median and scale are told: of noisy 4 x 60 matrices of rank 2 a quarter of the
-# entries was taken for errors, with eight rows none.
+#: Entries of a column that tell its median and scale, or rows that two columns lack: of noisy 4 x 60 matrices of rank 2
+# a quarter of the entries was taken for errors, with eight rows none.
 TELLING = 8
 
 
