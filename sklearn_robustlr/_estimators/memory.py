@@ -71,6 +71,11 @@ def measurements_need(kind: str, shape: tuple[int, int], n_samples: int, n_value
     return n_values * share + 60 * n_samples + 6 * itemsize * np.prod(shape, dtype=float)
 
 
+def copy_need(kind: str, n_values: int, itemsize: int) -> float:
+    """Bytes of a copy of the numbers of measurements, where their sizes are evened."""
+    return n_values * (itemsize + 4 * (kind == "sparse"))
+
+
 def is_there(needed: float) -> bool:
     """Whether so many bytes are available, as far as that can be told."""
     there = None if needed < _LEAST else available()

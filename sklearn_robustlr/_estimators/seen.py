@@ -41,8 +41,11 @@ class SeenMeasurements(NamedTuple):
         if symmetric and shape[0] != shape[1]:
             raise ValueError(f"symmetric=True needs a square matrix, but its shape is {shape}.")
         what = "sparse" if sparse.issparse(X) else kind
-        memory.require(memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize))
+        need = memory.measurements_need(what, shape, X.shape[0], X.size, X.dtype.itemsize)
+        memory.require(need)
         operator, order = make_measurements_object(X if ids is None else ids.places(X), y, shape, kind)
+        if operator.has_unlike_sizes():
+            memory.require(need + memory.copy_need(what, X.size, X.dtype.itemsize))
         weight = None
         if copies is not None and copies.weight is not None:
             weight = in_units_of(copies.weight, copies.weight)

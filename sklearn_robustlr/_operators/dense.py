@@ -82,6 +82,12 @@ class DenseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
+    def sizes(self) -> np.ndarray:
+        return np.sqrt(np.einsum("ij,ij->i", self.data, self.data))
+
+    def divided(self, size: np.ndarray) -> DenseMeasurements:
+        return self._like(DenseMeasurements(self.data / size[:, None], self.y / size, self.shape))
+
     def second_moments(self) -> Moments:
         """Second moments of a few hundred evenly spaced measurements."""
         d1, d2 = self.shape

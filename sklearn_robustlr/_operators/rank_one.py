@@ -70,6 +70,13 @@ class RankOneMeasurements(Measurements):
     def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
+    def sizes(self) -> np.ndarray:
+        return np.sqrt((self.a**2).sum(axis=1)) * np.sqrt((self.b**2).sum(axis=1))
+
+    def divided(self, size: np.ndarray) -> RankOneMeasurements:
+        root = np.sqrt(size)[:, None]
+        return self._like(RankOneMeasurements(self.a / root, self.b / root, self.y / size, self.shape))
+
     def second_moments(self) -> Moments:
         norm_a, norm_b = (self.a**2).sum(axis=1), (self.b**2).sum(axis=1)
         rows = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])

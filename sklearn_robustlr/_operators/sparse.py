@@ -61,6 +61,13 @@ class SparseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
+    def sizes(self) -> np.ndarray:
+        return np.sqrt(np.asarray(self.data.multiply(self.data).sum(axis=1)).ravel())
+
+    def divided(self, size: np.ndarray) -> SparseMeasurements:
+        data = sparse.csr_matrix(self.data.multiply(1.0 / size[:, None]), dtype=self.dtype)
+        return self._like(SparseMeasurements(data, self.y / size, self.shape))
+
     def second_moments(self) -> Moments:
         """Diagonals of the second moments; their other entries would be dense work."""
         square = np.asarray(self.data.multiply(self.data).mean(axis=0)).reshape(self.shape)

@@ -28,6 +28,8 @@ _LARGEST = {"d": 1e30, "f": 1e15}
 # one unit it is 490 at most. Of 18 exact matrices with columns in units of 1e-2 to 1e2, 2 are found without (16
 # "approximate" in ten times the time), all with it; with 1e-1 to 1e1 all are found without.
 _UNLIKE = 1e3
+# Size of a matrix A_i, in units of the median one, below which it is zero but for rounding.
+_SMALLEST = 1e-6
 
 
 class Preconditioned(Measurements):
@@ -127,7 +129,9 @@ class Problem:
 
     @property
     def is_uneven(self) -> bool:
-        """Whether rows or columns of X are in units so unlike that a fit which is exact may not look so in `base`."""
+        """Whether rows or columns of X, or measurements, are so unlike that an exact fit may not look so in `base`."""
+        if not isinstance(self.base, EntryMeasurements):
+            return self.work is not self.base
         return self.work is not self.base and any(scale.max() > _UNLIKE * scale.min() for scale in (self.p, self.q))
 
     @property
@@ -193,7 +197,7 @@ def target_scale(y: np.ndarray) -> float:
 
 
 def make_problem(measurements: Measurements, *, symmetric: bool = False) -> Problem:
-    """Normalise targets, equilibrate entries by rows and columns, precondition uneven ensembles.
+    """Normalise targets, equilibrate entries by rows and columns, even and precondition other measurements.
 
     A symmetric X stays so: rows and columns have the same units.
     """
@@ -209,9 +213,11 @@ def make_problem(measurements: Measurements, *, symmetric: bool = False) -> Prob
         if symmetric:
             p = q = np.sqrt(p) * np.sqrt(q)  # products of extremes overflow
         even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
-        work = measurements if even else measurements.rescaled(p, q)
-        return Problem(measurements, work, p, q, None, scale, units)
-    rows, cols = measurements.second_moments()
+        evened = measurements if even else measurements.rescaled(p, q)
+        return Problem(measurements, evened, p, q, None, scale, units)
+    base: Measurements = measurements
+    work = _evened(measurements, limit)
+    rows, cols = work.second_moments()
     if symmetric:
         rows = cols = (rows + cols) / 2.0
     white = [_inverse_root(moment) for moment in (rows, cols)]
@@ -225,9 +231,25 @@ def make_problem(measurements: Measurements, *, symmetric: bool = False) -> Prob
         )
         dtype = measurements.dtype
         final = (p.astype(dtype), q.astype(dtype))
-        measurements = Preconditioned(measurements, *final)
+        base = Preconditioned(measurements, *final)
+        work = base if work is measurements else Preconditioned(work, *final)
     ones = np.ones(1, measurements.dtype)
-    return Problem(measurements, measurements, ones, ones, final, scale, units)
+    return Problem(base, work, ones, ones, final, scale, units)
+
+
+def _evened(measurements: Measurements, limit: float) -> Measurements:
+    """Measurements of unlike sizes, targets (up to a limit) and matrices divided by that; others as they are.
+
+    The sub-gradient method moves by signs of residuals: large matrices would move the factors, and small ones count for
+    nothing. Of 6 exact problems each whose sizes have a logarithmic sd of 1, 1.5 and 2 (20 x 15, rank 2, 4 for each
+    degree of freedom, 20 % errors) 6, 6 and 6 are found, 5, 0 and 0 without.
+    """
+    if not measurements.has_unlike_sizes():
+        return measurements
+    size = measurements.sizes()
+    size = size / max(quantile(size, 0.5), np.finfo(size.dtype).tiny)
+    even = measurements.divided(np.where(size > _SMALLEST, size, 1.0).astype(measurements.dtype))
+    return even.with_targets(np.clip(even.y, -limit, limit))
 
 
 def _inverse_root(moment: np.ndarray, *, even: float = 4.0, ridge: float = 1e-2) -> np.ndarray | None:

@@ -279,11 +279,13 @@ def _moves(fit: Fit, problem: Problem, options: Options) -> float:
     n_inliers = float(fit.inlier_weight.sum())
     size = np.linalg.norm((fit.residual + problem.base.y) * fit.inlier_weight) / np.sqrt(n_inliers)
     expected = fit.scale / max(size, 1e-10) * np.sqrt(fit.dof / n_inliers)
+    order = np.argsort(problem.base.y)  # the parts are the same in any order of the measurements
     moved: list[float] = []
     for seed in range(3):
         if seed == 2 and (moved[0] > _MOVED) == (moved[1] > _MOVED):
             break
-        held = np.asarray(np.random.RandomState(seed).uniform(size=problem.base.size) < _HELD)
+        held = np.empty(problem.base.size, dtype=bool)
+        held[order] = np.random.RandomState(seed).uniform(size=len(held)) < _HELD
         solver = FixedRank(problem.subset(np.flatnonzero(~held)), options)
         # a descent that is stuck does not speak against the fit, only one that does better
         again = solver.refit_twice(*solver.truncated(u * s, v, fit.rank))

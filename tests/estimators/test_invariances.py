@@ -47,6 +47,21 @@ def test_recovery_in_other_units(kind, exponent):
     assert_allclose(recover(kind, X, factor * y, truth.shape).matrix_ / factor, truth, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", [33, 40, 43, 47])
+def test_measurements_in_another_order_are_judged_alike(seed):
+    """Few beside noise, of which fits to parts are compared."""
+    rng = np.random.RandomState(seed)
+    rank = 1 + seed % 2
+    n = int(rank * (17 - rank) * rng.uniform(3.0, 5.5))
+    problem = make_measurements(n, shape=(9, 8), rank=rank, noise=0.2, outliers=0.1, random_state=seed)
+    first, second = (
+        RobustLowRankRecovery(shape=(9, 8)).fit(problem.data[order], problem.target[order])
+        for order in (np.arange(n), rng.permutation(n))
+    )
+    assert (first.stop_reason_, first.rank_) == (second.stop_reason_, second.rank_)
+
+
 @FEW
 @given(seed=st.integers(0, 10**6))
 def test_pca_of_rows_and_columns_in_another_order(shifted, shifted_pca, seed):

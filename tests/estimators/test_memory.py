@@ -91,6 +91,14 @@ def test_too_large_a_fit_fails_before_it_begins(case, available_memory):
     assert not hasattr(estimator, "rank_")
 
 
+def test_measurements_of_unlike_sizes_are_copied(available_memory):
+    X, y = measurements("gaussian", 8000, (40, 40))
+    X[::2] *= 10.0
+    available_memory(100_000_000)
+    with pytest.raises(MemoryError, match=r"takes about 0\.12\d* GB .* only 0\.1 GB are available"):
+        RobustLowRankRecovery(shape=(40, 40)).fit(X, y)
+
+
 def test_small_fits_and_unknown_systems_are_let_through(available_memory):
     available_memory(None)
     memory.require(1e15)
