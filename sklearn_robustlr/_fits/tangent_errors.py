@@ -29,6 +29,8 @@ _OPEN = Verdict(StopReason.UNDETERMINED, "the inliers leave most of the matrix o
 # Precision of directions that no measurement tells of, in units of the mean one, and share of such a direction in a
 # measurement from which nothing is known of that.
 _FLAT, _UNKNOWN = 1e-9, 1e-4
+# Largest leverage that residuals are corrected for: beyond, they are next to nothing.
+_MOST_LEVERAGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class TangentErrors:
     shape (d1 + d2, k, k), of each apart; `least` is the precision that was added for directions that no measurement
     tells of, `scale` that of the noise. A `share_beyond` of the variance of the noise may be a part of the matrix that
     no direction captures, in measurements whose derivatives have the `usual` sum of squares. With `symmetric`, both
-    factors are one.
+    factors are one. `spread` times derivatives has the variances that residuals speak for as the squares of its columns
+    (None: those of equal noise).
     """
 
     left: np.ndarray
@@ -50,6 +53,7 @@ class TangentErrors:
     share_beyond: float
     usual: float
     symmetric: bool
+    spread: np.ndarray | None = None
 
     def deviations(self, measurements: Measurements) -> np.ndarray:
         """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
@@ -88,7 +92,9 @@ class TangentErrors:
     def _powers(self, measurements: Measurements) -> tuple[np.ndarray, np.ndarray]:
         """Variances of measurements in units of the noise, and sums of squares of their derivatives."""
         rows = _in_full(_gradients(measurements, self.left, self.right, self.symmetric))
-        if self.root.ndim == 2:
+        if self.spread is not None:
+            moved = self.spread @ rows.T
+        elif self.root.ndim == 2:
             moved = linalg.solve_triangular(self.root, rows.T, lower=True)
         else:
             k = self.root.shape[1]
@@ -154,6 +160,8 @@ def tangent_errors(
     left, right, k = fit.left * root, fit.right * root, len(root)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
+    if is_exact and isinstance(measurements, EntryMeasurements):
+        inliers = inliers[_are_confirmed(measurements, inliers, k, symmetric)]
     if isinstance(measurements, EntryMeasurements) and not (symmetric or unknowns <= _MOST_UNKNOWNS):
         some, precise = measurements.subset(inliers), None if weight is None else weight[inliers]
         normal, power = _equations_of_entries(some, left, right, precise, scale)
@@ -162,18 +170,42 @@ def tangent_errors(
             measurements, inliers, left, right, weight, scale, symmetric=symmetric, of_all=is_exact
         )
     diagonal = np.einsum("...ii->...i", normal)
-    usual = float(diagonal.sum()) / (len(inliers) if weight is None else float(weight[inliers].sum())) or 1.0
+    mass = 1.0 if weight is None or not len(inliers) else float(weight[inliers].mean())
+    usual = float(diagonal.sum()) / (mass * len(inliers)) or 1.0
     least = _FLAT * (float(diagonal.mean()) or 1.0)
     diagonal += least
     dof = degrees_of_freedom(measurements.shape, k, symmetric=symmetric)
     free = min(dof / max(len(inliers), 1), 0.5)
     edge = edge_power(max(len(inliers), 1), *measurements.shape)
-    share = share_beyond(power, edge, free / (1.0 - free))
+    share = share_beyond(power, edge, free / (1.0 - free)) / mass  # of the noise of an inlier, which has this weight
     try:
         root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
-    return TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
+    errors = TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
+    if is_exact or root.ndim == 3:
+        return errors
+    return replace(errors, spread=_told_by_residuals(measurements, inliers, fit, weight, errors))
+
+
+def _are_confirmed(entries: EntryMeasurements, met: np.ndarray, k: int, symmetric: bool) -> np.ndarray:
+    """Mask of the entries that are `met`, by index, without those of rows and columns of which no more than k are.
+
+    Whatever these are, they are met: nothing confirms them.
+    """
+    ends = entries.rows[met].astype(np.int64), entries.cols[met].astype(np.int64)
+    if symmetric:
+        ends = np.minimum(*ends), np.maximum(*ends)
+    _, first = np.unique(ends[0] * entries.shape[1] + ends[1], return_index=True)
+    told, counts = np.ones(len(met), dtype=bool), -1
+    while told.sum() != counts:
+        counts = told.sum()
+        each = first[told[first]]
+        seen = [np.bincount(end[each], minlength=n) for end, n in zip(ends, entries.shape, strict=True)]
+        if symmetric:
+            seen = [seen[0] + seen[1]] * 2
+        told &= (seen[0] > k)[ends[0]] & (seen[1] > k)[ends[1]]
+    return told
 
 
 def _normal_equations(
@@ -194,11 +226,7 @@ def _normal_equations(
     """
     k, n = left.shape[1], len(inliers)
     unknowns = left.size if symmetric else left.size + right.size
-    enough = 3 * unknowns
-    stride = 1.0
-    if not (of_all and measurements.entrywise):
-        stride = max(min(n * float(unknowns) ** 2 / _MOST_WORK, n / enough), 1.0)
-    some = inliers[(np.arange(int(n / stride)) * stride).astype(np.int64)]
+    some = inliers if of_all and measurements.entrywise else _standing_for_all(inliers, unknowns)
     whole = unknowns <= _MOST_UNKNOWNS
     normal = np.zeros((unknowns, unknowns) if whole else (unknowns // k, k, k))
     each = 2 * k if whole else unknowns  # numbers of a measurement: derivatives of an entry are sparse
@@ -208,15 +236,56 @@ def _normal_equations(
     for lo in range(0, len(some), step):
         part = some[lo : lo + step]
         rows = _gradients(measurements.subset(part), left, right, symmetric)
-        power += np.sum(_parts_of_directions(rows, left / scale, symmetric) ** 2, axis=0)
         if weight is not None:
             rows = sparse.diags_array(np.sqrt(weight[part])) @ rows
+        power += np.sum(_parts_of_directions(rows, left / scale, symmetric) ** 2, axis=0)
         if whole:
             normal += _in_full(rows.T @ rows)
         else:
             apart = _in_full(rows).reshape(rows.shape[0], -1, k)
             normal += np.einsum("nik,nil->ikl", apart, apart, optimize=True)
     return normal * (n / max(len(some), 1)), power / max(len(some), 1)
+
+
+def _standing_for_all(inliers: np.ndarray, unknowns: int) -> np.ndarray:
+    """Evenly spaced ones that stand for all, of so many that they tell the unknowns."""
+    n = len(inliers)
+    stride = max(min(n * float(unknowns) ** 2 / _MOST_WORK, n / (3 * unknowns)), 1.0)
+    return inliers[(np.arange(int(n / stride)) * stride).astype(np.int64)]
+
+
+def _told_by_residuals(
+    measurements: Measurements,
+    inliers: np.ndarray,
+    fit: LowRankFit,
+    weight: np.ndarray | None,
+    errors: TangentErrors,
+) -> np.ndarray:
+    """The `spread` of errors by residuals, whose noise may be unequal, or not normal.
+
+    The covariance is H^-1 M H^-1, with the normal equations H and the sum M of g g^T r^2 / (1 - h) over the inliers, of
+    their derivatives g, residuals r in units of the noise, and leverages h (H. White, "A heteroskedasticity-consistent
+    covariance matrix estimator", Econometrica 48, 1980; HC2 of J. G. MacKinnon and H. White, Journal of Econometrics
+    29, 1985). Of 16 fits each with noise of equal variance, in proportion to the value, of Student's law, Cauchy's, and
+    Laplace's, 90 % intervals hold 0.89, 0.80, 0.87, 0.87 and 0.87; by H alone 0.89, 0.70, 0.81, 0.79 and 0.80.
+    """
+    some, unknowns = _standing_for_all(inliers, len(errors.root)), len(errors.root)
+    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right).astype(np.float64) / errors.scale
+    if weight is not None:
+        missed = missed * np.sqrt(weight)
+    total, step = np.zeros((unknowns, unknowns)), max(_BLOCK // max(unknowns, int(np.prod(measurements.shape))), 1)
+    for lo in range(0, len(some), step):
+        part = some[lo : lo + step]
+        rows = _in_full(_gradients(measurements.subset(part), errors.left, errors.right, errors.symmetric))
+        if weight is not None:
+            rows = rows * np.sqrt(weight[part])[:, None]
+        rows = linalg.solve_triangular(errors.root, rows.T, lower=True)
+        leverage = np.minimum(np.einsum("ij,ij->j", rows, rows), _MOST_LEVERAGE)
+        rows *= missed[part] / np.sqrt(1.0 - leverage)
+        total += rows @ rows.T
+    values, turn = np.linalg.eigh(total * (len(inliers) / max(len(some), 1)))
+    half = turn * np.sqrt(np.maximum(values, 0.0))
+    return np.ascontiguousarray(linalg.solve_triangular(errors.root, half, lower=True, trans=1).T)
 
 
 def _equations_of_entries(
@@ -228,7 +297,7 @@ def _equations_of_entries(
     mass = count if weight is None else sparse.csr_array((weight, places), shape=entries.shape)
     second = [(part[:, :, None] * part[:, None]).reshape(len(part), -1) for part in (left, right)]
     normal = np.concatenate([mass @ second[1], mass.T @ second[0]]).reshape(-1, k, k)
-    return normal, np.sum((left / scale) ** 2 * (count @ right**2), axis=0) / max(entries.size, 1)
+    return normal, np.sum((left / scale) ** 2 * (mass @ right**2), axis=0) / max(entries.size, 1)
 
 
 def _scale_of_one(measurements: Measurements, fit: LowRankFit, symmetric: bool, weight: np.ndarray) -> float:

@@ -93,7 +93,7 @@ def _slopes(space: ModelSpace, members: list[MemberRows]) -> np.ndarray:
         return np.ones((n, p))
     means = [m.rows.means @ m.columns.loadings.T + m.columns.mean for m in members]
     even = sum(weight * mean for weight, mean in zip(space.weights, means, strict=True))
-    return slope(space.held(even), space.long)
+    return slope(space.bounded(even), space.long)
 
 
 def _variances(block: _Block) -> np.ndarray:

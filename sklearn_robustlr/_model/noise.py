@@ -101,6 +101,11 @@ class NoiseLaw:
         return self.variances * (1.0 - wide + _WIDE * wide)
 
     @property
+    def has_wide(self) -> bool:
+        """Whether it has a wide part."""
+        return self.robust and bool(self.shares[1] > 0.0)
+
+    @property
     def _wide_share(self) -> float:
         """Share of the inliers that is wide."""
         if not self.robust or self.wide_is_errors:

@@ -24,8 +24,20 @@ from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
 
+# Bent units beyond the range of a column that no estimate is believed at: there it is 1e15 times as large.
+_FAR = 70.0
+# Steps between the values of a column by which an interval may end short of one. Of Rasch models (1000 x 40) 95 % ones
+# hold 0.69 at worst without, where ends are at 0.998 instead of 1.
+_SHORT = 0.1
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
+
+
+class Ends(NamedTuple):
+    """Lower and upper ends of intervals."""
+
+    lower: np.ndarray
+    upper: np.ndarray
 
 
 class MemberRows(NamedTuple):
@@ -81,7 +93,8 @@ class ModelSpace:
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
     Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. In
-    even units columns of `long` tails, a mask, are bent (None: there are none). All
+    even units columns of `long` tails, a mask, are bent (None: there are none). Columns of few values have `steps`
+    between these, in even units (0: of many, None: all are). All
     columns are in one unit if the likeliest ones are what the transpose tells, in which they are alike.
     """
 
@@ -102,6 +115,7 @@ class ModelSpace:
     known: np.ndarray | None = None
     doubt: np.ndarray | None = None
     long: np.ndarray | None = None
+    steps: np.ndarray | None = None
     is_in_one_unit: bool = False
 
     #: Entries have noise: none is met exactly.
@@ -244,7 +258,7 @@ class ModelSpace:
         if self.long is None:
             fitted = _at_entries(entries, factors, self.basis)
         else:
-            even = self.held(_at_entries(entries, factors[:, 1:], self._directions), cols)
+            even = self.bounded(_at_entries(entries, factors[:, 1:], self._directions), cols)
             fitted = self.shift[cols] + self.scale[cols] * straighten(even, self.long[cols])
         return (fitted - entries.y).astype(entries.dtype, copy=False)
 
@@ -265,16 +279,13 @@ class ModelSpace:
 
     def straight(self, even: np.ndarray) -> np.ndarray:
         """Values of rows, from those in even units."""
-        return self.shift + self.scale * (even if self.long is None else straighten(self.held(even), self.long))
+        return self.shift + self.scale * (even if self.long is None else straighten(self.bounded(even), self.long))
 
-    def held(self, even: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Values of columns in even units, those of long tails within the range of what is seen of them.
-
-        Beyond it they would grow without measure once they are straightened.
-        """
+    def bounded(self, even: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Values of columns in even units, those of long tails not so far beyond what is seen that they overflow."""
         assert self.long is not None
         low, high = (bend((end - self.shift) / self.scale, self.long)[cols] for end in (self.low, self.high))
-        return np.where(self.long[cols], np.clip(even, low, high), even)
+        return np.where(self.long[cols], np.clip(even, low - _FAR, high + _FAR), even)
 
     def moved(self, values: np.ndarray, by: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Values of columns moved by so much, in scales of their columns as in even units."""
@@ -283,6 +294,23 @@ class ModelSpace:
         shift, scale, long = self.shift[cols], self.scale[cols], self.long[cols]
         with np.errstate(over="ignore"):  # what is not known is moved to infinity
             return shift + scale * straighten(bend((values - shift) / scale, long) + by / scale, long)
+
+    def to_values(self, ends: Ends, cols: np.ndarray | slice = slice(None)) -> Ends:
+        """Ends of intervals of columns, those that end just short of one of few values moved to it.
+
+        Quantiles of errors are at such values, but for what deviations differ by from entry to entry.
+        """
+        if self.steps is None:
+            return ends
+        low, step = self.low[cols], (self.steps * self.scale)[cols]
+        few, step = step > 0.0, np.where(step > 0.0, step, 1.0)
+        lower, upper = ((end - low) / step for end in ends)
+        below, above = np.floor(lower), np.ceil(upper)
+        with np.errstate(invalid="ignore"):  # ends at infinity stay
+            return Ends(
+                np.where(few & (lower - below < _SHORT), low + below * step, ends.lower),
+                np.where(few & (above - upper < _SHORT), low + above * step, ends.upper),
+            )
 
     def moved_by(self, shift: np.ndarray) -> ModelSpace:
         """The same space beside a value of each column."""

@@ -9,7 +9,7 @@ import numpy as np
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from .posterior import regress, start_columns, sweep_until_settled
-from .table import Table
+from .table import FEW_VALUES, Table
 
 # What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.
 _FEWEST, _LEAST_SHARE, _TIMES = 10, 0.05, 4.0
@@ -22,6 +22,8 @@ _CODE = 100.0
 # tables with a stuck fifth of their columns 3,308 of 7,838 stuck entries are found (3,056 at 4), and none in tables
 # with other damage.
 _TELLING = 3.0
+# Share of the rows with a value of another column, which comes with a kind alone, that may have errors instead.
+_HARDLY = 0.05
 # Share of the other entries that is held out, for those errors.
 _HELD_OUT = 0.1
 
@@ -52,7 +54,8 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
 
     What repeats is left out, the rest fitted, and what it predicts compared: values that follow their rows are missed
     by no more than others are, those of a stuck sensor by as much as the column varies around them. A limit may have
-    errors beyond it, or codes, but none of the values that follow their rows.
+    errors beyond it, or codes, but none of the values that follow their rows. Products with an indicator are zero in
+    the rows of one group, which another column tells.
     """
     kinds = _repeated(table)
     if not kinds.any():
@@ -61,7 +64,7 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
     held = np.random.RandomState(1).uniform(size=len(others)) < _HELD_OUT
     keep = np.zeros(len(kinds), dtype=bool)
     keep[others[~held]] = True
-    rest = table.subset(keep)
+    rest = table.with_values(np.clip(table.values, -_CODE, _CODE)).subset(keep)  # squares of extremes overflow
     columns = sweep_until_settled(rest, start_columns(rest, k, True))
     means = regress(rest, columns).means
     predicted = columns.mean[table.cols] + np.einsum("pk,pk->p", means[table.rows], columns.loadings[table.cols])
@@ -78,7 +81,8 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
         spread = float(np.median(np.abs(table.values[own[0]] - predicted[(kinds == 0) & same])))
         inlier = same & (kinds == 0) & (missed <= FLAG_WIDTH * error / NORMAL_MEDIAN)
         is_missed = spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread)
-        if is_missed and _is_no_limit(table.values[own[0]], table.values[inlier]):
+        is_none = _is_no_limit(table.values[own[0]], table.values[inlier])
+        if is_missed and is_none and not _is_told(table, own, same, kinds):
             found.append(own[0])
     return StuckValues(entries.cols[found], entries.y[found])
 
@@ -88,6 +92,26 @@ def _is_no_limit(value: float, others: np.ndarray) -> bool:
     around = others[np.abs(others) <= _FENCE]
     fewer = min(np.count_nonzero(around < value), np.count_nonzero(around > value))
     return bool(abs(value) > _CODE or fewer >= _BEYOND * len(around) > 0.0)
+
+
+def _is_told(table: Table, own: np.ndarray, column: np.ndarray, kinds: np.ndarray) -> bool:
+    """Whether a value of another column comes with one of a kind alone, and with most of these.
+
+    That column has few values, and the value is of no such kind itself. Those of the kind are the entries `own` of a
+    `column`, a mask.
+    """
+    n_rows = table.shape[0]
+    there, has = np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
+    there[table.rows[column]], has[table.rows[own]] = True, True
+    beside = there[table.rows] & ~column & (kinds == 0)
+    for j in np.unique(table.cols[beside & has[table.rows]]):
+        other = np.flatnonzero(beside & (table.cols == j))
+        values, index, count = np.unique(table.values[other], return_inverse=True, return_counts=True)
+        inside = np.bincount(index, has[table.rows[other]], len(values))
+        alone = (count - inside <= _HARDLY * count) & (2 * inside >= np.count_nonzero(has[table.rows[other]]))
+        if len(values) < FEW_VALUES * len(other) and alone.any():
+            return True
+    return False
 
 
 def _repeated(table: Table) -> np.ndarray:

@@ -19,6 +19,8 @@ from .tails import bend
 _MOST = 1e8
 # Weight, in units of the median one, below which an entry hardly counts: a few of these say nothing of the others.
 _FAINT = 1e-2
+#: Distinct values of a column, in units of its entries, below which they are few.
+FEW_VALUES = 0.25
 # Degrees of freedom that noise variances of rows may have.
 _FREEDOM = 2.0 ** np.arange(1, 11)
 
@@ -44,6 +46,7 @@ class Table:
     """
 
     noise_of_rows: np.ndarray | None = None
+    origin: Table | None = None
     errors: np.ndarray | None = None
 
     def __init__(
@@ -65,6 +68,30 @@ class Table:
         values = even(entries.y, cols, shift, scale, long)
         indptr = np.ascontiguousarray(entries.indptr, dtype=np.int32)
         return cls(indptr, cols, values, entries.shape, entries.weight, entries.row_weight)
+
+    @cached_property
+    def rounding(self) -> np.ndarray:
+        """Variance of rounding in columns of few values; 0 in others.
+
+        Without it a third of the values of clean questionnaires (200 x 4, 5 levels, one factor) were errors in 9 of 10
+        samples, and 90 % intervals held 0.55 of what was hidden. With a quarter of it they hold 0.84, with all 0.89,
+        and the error at hidden entries is 0.95 times as large.
+        """
+        return np.minimum(self.steps, 1.0) ** 2 / 12.0
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """Least step between the values of columns that have few; 0 of others."""
+        if self.origin is not None:
+            return self.origin.steps
+        order, steps = self.by_value, np.zeros(self.shape[1])
+        cols, step = self.cols[order], np.diff(self.values[order])
+        new = (step > 0.0) & (cols[1:] == cols[:-1])
+        count, further = (np.bincount(own, minlength=len(steps)) for own in (cols, cols[1:][new]))
+        bounds, each = np.concatenate([[0], np.cumsum(further)]), step[new]
+        for j in np.flatnonzero((further > 0) & (further < FEW_VALUES * count)):
+            steps[j] = each[bounds[j] : bounds[j + 1]].min()
+        return steps
 
     @property
     def root_weight(self) -> np.ndarray:
@@ -126,8 +153,12 @@ class Table:
         return weights._replace(precision=self.weight * weights.precision)
 
     def learn(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> NoiseLaw:
-        """The law that the expected squared residuals of the entries and their weights speak for."""
-        return law.update(*self.of_noise(squares, weights), self.cols)
+        """The law that the expected squared residuals of the entries and their weights speak for.
+
+        A robust one has the noise of rounding at least: values that are met by chance would be all that it sees.
+        """
+        law = law.update(*self.of_noise(squares, weights), self.cols)
+        return replace(law, variances=np.maximum(law.variances, self.rounding)) if law.has_wide else law
 
     def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
         """Squares in units of the weight of each entry, and weights as often as it counts."""
@@ -203,6 +234,7 @@ class Table:
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr].astype(np.int32)
         weight = None if self.weight is None else self.weight[keep]
         found = Table(indptr, self.cols[keep], self.values[keep], self.shape, weight, self.row_weight)
+        found.origin = self if self.origin is None else self.origin
         return found.expecting(self.errors)
 
     def expecting(self, errors: np.ndarray | None) -> Table:

@@ -15,7 +15,7 @@ from .._operators.observed import Entries
 from .._utils.linalg import roots_of, unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .posterior import Columns, RowPosterior, moments
-from .space import MemberRows, ModelSpace
+from .space import Ends, MemberRows, ModelSpace
 from .table import Table
 from .tails import slope
 
@@ -57,7 +57,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         variance = space.weights @ (variances + (means - space.weights @ means) ** 2)
         error[own] = space.scale[where.cols] * np.sqrt(variance)
         if space.long is not None:
-            slopes[own] = slope(space.held(space.weights @ means, where.cols), space.long[where.cols])
+            slopes[own] = slope(space.bounded(space.weights @ means, where.cols), space.long[where.cols])
         noise[own] *= np.sqrt(space.noise_of_rows(members))[where.rows]
 
     pairs = [pair for first, last in pairwise(entries.bounds()) for pair in _parts(first, last, space)]
@@ -74,13 +74,14 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
 
 def ends_of(
     space: ModelSpace | None, estimate: np.ndarray, reach: tuple[np.ndarray, np.ndarray], cols: np.ndarray | slice
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Ends:
     """Ends of intervals about estimates of entries of columns; `reach` is what they are off, in scales of these."""
     low, high = reach
     if space is None:
-        return estimate + low, estimate + high
+        return Ends(estimate + low, estimate + high)
     ends = space.moved(estimate, low, cols), space.moved(estimate, high, cols)
-    return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)  # bent units and back are off by rounding
+    ends = np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)  # bent units and back are off by rounding
+    return space.to_values(Ends(*ends), cols)
 
 
 def draws(

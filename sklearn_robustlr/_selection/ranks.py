@@ -151,16 +151,25 @@ class Ranks:
                 self._reduced[k] = fit
                 self._keep(k - 1, self._solver.reduced(fit, few=self._few))
             if self.prefers(k, k - 1):
-                if not is_exact(fit):
-                    break
                 # what errors have added may be several directions
-                smaller = next((j for j in (k // 2, k // 3) if j and not self.prefers(k, j)), None)
+                others = (k // 2, k // 3) if is_exact(fit) else (self._comparable(k),)
+                smaller = next((j for j in others if j and not self.prefers(k, j)), None)
                 if smaller is None:
                     break
                 k = smaller
             else:
                 k -= 1
         return k
+
+    def _comparable(self, k: int) -> int:
+        """Largest rank below k whose fit does not follow a part of the measurements.
+
+        One of fewer directions leaves no less noise, unless it has chosen what it is fitted to: it tells nothing of k.
+        """
+        fit, less = self.fit(k), k - 1
+        while less > 1 and _is_stuck(fit, self.fit(less)) and not improves(self.fit(less), fit):
+            less -= 1
+        return less
 
     def prefers(self, large: int, small: int) -> bool:
         """Whether the data ask for the larger of two ranks."""

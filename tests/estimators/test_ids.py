@@ -267,3 +267,26 @@ def test_errors_of_many_entries(seed):
     p = make_corrupted_matrix((290, 120), rank=3, observed=0.13, outliers=0.05, noise=0.2, random_state=seed)
     model = RobustLowRankRecovery(measurements="entries").fit(np.argwhere(p.observed), p.data[p.observed])
     assert np.isfinite(model.predict([[0, 0]], return_std=True)[1]).all()
+
+
+def test_rows_that_nothing_confirms_are_listed():
+    """As many entries of a row as the rank are met whatever they are: a single wrong one is no exact row."""
+    n_lost = 0
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        truth = np.outer(rng.standard_normal(100), rng.standard_normal(12))
+        rows, cols = np.nonzero(rng.uniform(size=truth.shape) < 0.35)
+        y = truth[rows, cols]
+        wrong = rng.uniform(size=len(y)) < 0.1
+        y[wrong] += 50.0 * rng.standard_normal(wrong.sum())
+        model = RobustLowRankRecovery(measurements="entries", shape=truth.shape)
+        with pytest.warns(UserWarning, match="not identifiable"):
+            model.fit(np.column_stack([rows, cols]), y)
+        assert model.stop_reason_ == "exact"
+        places = np.indices(truth.shape).reshape(2, -1).T
+        estimate, std = (part.reshape(truth.shape) for part in model.predict(places, return_std=True))
+        lost = np.abs(estimate - truth).max(axis=1) > 1e-6
+        assert np.isin(np.flatnonzero(lost), model.undetermined_rows_).all()
+        assert np.isinf(std[lost]).all() and np.mean(std == 0.0) > 0.8
+        n_lost += lost.sum()
+    assert n_lost >= 3

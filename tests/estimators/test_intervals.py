@@ -505,7 +505,7 @@ def test_gross_errors_leave_draws_and_intervals_that_are_numbers(seed):
 def test_standard_errors_hold_the_directions_that_few_entries_do_not_tell():
     """One direction stands out of a spectrum that falls as j^-1.5 beside errors; those after it count as noise."""
     held = []
-    for seed in (1, 2):
+    for seed in (1, 8):
         rng = np.random.RandomState(seed)
         truth = rng.standard_normal((120, 80)) * np.arange(1, 81) ** -1.5
         truth = truth @ np.linalg.qr(rng.standard_normal((80, 80)))[0]

@@ -313,3 +313,35 @@ def test_rare_values_are_no_errors_where_others_have_few():
     rare = rng.uniform(size=(400, 2)) < [0.1, 0.02]
     model = RobustMatrixCompletion().fit(np.column_stack([table, rare]))
     assert not model.outliers_[:, -2:].any() and model.outliers_[:, :-2][wrong].all()
+
+
+@pytest.mark.parametrize("n_rows, n_items, n_factors", [(200, 4, 1), (300, 6, 2)])
+def test_answers_of_a_short_questionnaire_are_no_errors(n_rows, n_items, n_factors):
+    """Items of five levels, some turned, of which no value is wrong: a fit may meet most of them exactly by chance."""
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        loadings = np.zeros((n_items, n_factors))
+        for j in range(n_items):
+            loadings[j, j % n_factors] = (1 if j % 3 else -1) * rng.uniform(0.8, 1.2)
+        factors, noise = rng.standard_normal((n_rows, n_factors)), 0.6 * rng.standard_normal((n_rows, n_items))
+        answers = np.clip(np.round(3.0 + 1.1 * (factors @ loadings.T + noise)), 1.0, 5.0)
+        hidden = rng.uniform(size=answers.shape) < 0.15
+        data = np.where(hidden, np.nan, answers)
+        model = RobustMatrixCompletion().fit(data)
+        assert np.mean(model.outliers_) < 0.02
+        lower, upper = model.predict_interval(data)
+        assert np.mean(((lower <= answers) & (answers <= upper))[hidden]) > 0.75
+
+
+@pytest.mark.parametrize("centre", [13.7, 14.0])
+def test_products_with_an_indicator_are_not_stuck_at_zero(centre):
+    """Years of schooling from their mean, of one group alone: the others have zero, as the indicator tells."""
+    rng = np.random.RandomState(2)
+    group = (rng.uniform(size=400) < 0.7).astype(float)
+    years = np.clip(np.round(13.7 + 2.7 * rng.standard_normal(400) + 0.8 * group), 8.0, 20.0)
+    log_wage = 9.0 + 0.09 * years + 0.3 * group + 0.2 * rng.standard_normal(400)
+    score = np.round(100.0 + 3.0 * (years - 14.0) + 10.0 * rng.standard_normal(400))
+    table = np.column_stack([group, years, log_wage, score, group * years, group * (years - centre)])
+    table[rng.uniform(size=table.shape) < 0.2] = np.nan
+    model = RobustMatrixCompletion().fit(table)
+    assert np.mean(model.outliers_[:, -1]) < 0.03

@@ -145,3 +145,23 @@ def test_draws_of_columns_of_long_tails_end_where_the_data_do():
     drawn = model.sample_imputations(data, 40, random_state=0)
     largest = np.nanmax(data, axis=0)
     assert (drawn < 1.5 * largest).all() and (drawn > -0.5 * largest).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_largest_of_a_column_is_told_where_it_is_hidden(seed):
+    """Sizes of countries over years: what is beyond all that is seen of a year follows the other years of the row."""
+    rng = np.random.RandomState(seed)
+    growth = 1.0 + 0.02 * rng.standard_normal(200)
+    size = np.exp(15.0 + 2.0 * rng.standard_normal(200))
+    truth = size[:, None] * growth[:, None] ** np.arange(18) * np.exp(0.003 * rng.standard_normal((200, 18)))
+    hidden = rng.uniform(size=truth.shape) < 0.2
+    data = np.where(hidden, np.nan, truth)
+    beyond = hidden & (truth > np.nanmax(data, axis=0))
+    model = RobustMatrixCompletion().fit(data)
+    assert model.converged_ and np.count_nonzero(beyond) >= 3
+    assert_allclose(model.transform(data)[beyond], truth[beyond], rtol=0.03)
+    lower, upper = model.predict_interval(data, coverage=0.95)
+    inside = (lower <= truth) & (truth <= upper)
+    assert np.mean(inside[beyond]) >= 0.5 and np.mean(inside[hidden]) > 0.9
+    limit = np.nanmax(data, axis=0)
+    assert np.all(RobustMatrixCompletion(max_value=limit).fit(data).transform(data) <= limit)
