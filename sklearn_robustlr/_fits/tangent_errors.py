@@ -12,6 +12,8 @@ from scipy import linalg, sparse
 from .._model.beyond import edge_power, share_beyond
 from .._operators.base import Measurements, evaluate
 from .._operators.entries import EntryMeasurements
+from .._operators.results import Moments
+from .._operators.units import InUnitsOfLines
 from .._utils.linalg import degrees_of_freedom
 from .._utils.values import Masks, StopReason, Verdict
 from .measurements import LowRankFit
@@ -41,8 +43,9 @@ class TangentErrors:
     shape (d1 + d2, k, k), of each apart; `least` is the precision that was added for directions that no measurement
     tells of, `scale` that of the noise. A `share_beyond` of the variance of the noise may be a part of the matrix that
     no direction captures, in measurements whose derivatives have the `usual` sum of squares. With `symmetric`, both
-    factors are one. `spread` times derivatives has the variances that residuals speak for as the squares of its columns
-    (None: those of equal noise).
+    factors are one. The factors, and derivatives in them, are in units of the `lines` of the measurements, so that
+    features may be in any units. `spread` times derivatives has the variances that residuals speak for as the squares
+    of its columns (None: those of equal noise).
     """
 
     left: np.ndarray
@@ -53,11 +56,13 @@ class TangentErrors:
     share_beyond: float
     usual: float
     symmetric: bool
+    lines: Moments
     spread: np.ndarray | None = None
 
     def deviations(self, measurements: Measurements) -> np.ndarray:
         """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
         out, known = np.empty(measurements.size), np.empty(measurements.size, dtype=bool)
+        measurements = _in_like_units(measurements, self.lines)
         powers: Callable[[Any], tuple[np.ndarray, np.ndarray]] = self._powers
         each = self.left.size + self.right.size
         if self.root.ndim == 3 and isinstance(measurements, EntryMeasurements) and not self.symmetric:
@@ -156,8 +161,9 @@ def tangent_errors(
     scale = 1.0 if is_exact else float(fit.scale)
     if weight is not None and not is_exact:
         scale = _scale_of_one(measurements, fit, symmetric, weight)
-    root = np.sqrt(fit.singular_values.astype(np.float64))
-    left, right, k = fit.left * root, fit.right * root, len(root)
+    root, lines = np.sqrt(fit.singular_values.astype(np.float64)), measurements.unlike_lines(symmetric=symmetric)
+    left, right, k = lines.rows[:, None] * fit.left * root, lines.columns[:, None] * fit.right * root, len(root)
+    alike = _in_like_units(measurements, lines)
     unknowns = left.size if symmetric else left.size + right.size
     inliers = np.flatnonzero(~fit.outliers)
     if is_exact and isinstance(measurements, EntryMeasurements):
@@ -167,7 +173,7 @@ def tangent_errors(
         normal, power = _equations_of_entries(some, left, right, precise, scale)
     else:
         normal, power = _normal_equations(
-            measurements, inliers, left, right, weight, scale, symmetric=symmetric, of_all=is_exact
+            alike, inliers, left, right, weight, scale, symmetric=symmetric, of_all=is_exact
         )
     diagonal = np.einsum("...ii->...i", normal)
     mass = 1.0 if weight is None or not len(inliers) else float(weight[inliers].mean())
@@ -182,10 +188,11 @@ def tangent_errors(
         root = np.linalg.cholesky(normal)
     except np.linalg.LinAlgError:  # sizes whose squares are no numbers
         return None
-    errors = TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric)
+    errors = TangentErrors(left, right, root, least, 0.0 if is_exact else scale, share, usual, symmetric, lines)
     if is_exact or root.ndim == 3:
         return errors
-    return replace(errors, spread=_told_by_residuals(measurements, inliers, fit, weight, errors))
+    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right).astype(np.float64) / scale
+    return replace(errors, spread=_told_by_residuals(alike, inliers, missed, weight, errors))
 
 
 def _are_confirmed(entries: EntryMeasurements, met: np.ndarray, k: int, symmetric: bool) -> np.ndarray:
@@ -257,20 +264,19 @@ def _standing_for_all(inliers: np.ndarray, unknowns: int) -> np.ndarray:
 def _told_by_residuals(
     measurements: Measurements,
     inliers: np.ndarray,
-    fit: LowRankFit,
+    missed: np.ndarray,
     weight: np.ndarray | None,
     errors: TangentErrors,
 ) -> np.ndarray:
-    """The `spread` of errors by residuals, whose noise may be unequal, or not normal.
+    """The `spread` of errors by the residuals `missed`, in units of the noise, which may be unequal, or not normal.
 
     The covariance is H^-1 M H^-1, with the normal equations H and the sum M of g g^T r^2 / (1 - h) over the inliers, of
-    their derivatives g, residuals r in units of the noise, and leverages h (H. White, "A heteroskedasticity-consistent
+    their derivatives g, residuals r, and leverages h (H. White, "A heteroskedasticity-consistent
     covariance matrix estimator", Econometrica 48, 1980; HC2 of J. G. MacKinnon and H. White, Journal of Econometrics
     29, 1985). Of 16 fits each with noise of equal variance, in proportion to the value, of Student's law, Cauchy's, and
     Laplace's, 90 % intervals hold 0.89, 0.80, 0.87, 0.87 and 0.87; by H alone 0.89, 0.70, 0.81, 0.79 and 0.80.
     """
     some, unknowns = _standing_for_all(inliers, len(errors.root)), len(errors.root)
-    missed = evaluate(measurements, fit.left, fit.singular_values, fit.right).astype(np.float64) / errors.scale
     if weight is not None:
         missed = missed * np.sqrt(weight)
     total, step = np.zeros((unknowns, unknowns)), max(_BLOCK // max(unknowns, int(np.prod(measurements.shape))), 1)
@@ -315,6 +321,11 @@ def _parts_of_directions(rows: np.ndarray | sparse.csr_matrix, left: np.ndarray,
     each = sparse.csr_matrix((left.ravel(), np.tile(np.arange(k), d), np.arange(d * k + 1)), shape=(d * k, k))
     parts = _in_full(rows[:, : d * k] @ each)
     return parts / 2.0 if symmetric else parts
+
+
+def _in_like_units(measurements: Measurements, lines: Moments) -> Measurements:
+    """Measurements in units of the sizes of their rows and columns, where these are unlike."""
+    return measurements if all(np.all(line == 1.0) for line in lines) else InUnitsOfLines(measurements, lines)
 
 
 def _gradients(

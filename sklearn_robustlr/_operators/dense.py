@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels.measurements import dense_step, dense_steps, dense_tangent
 from .._utils.arrays import read_only
-from .base import SLICE, FlatMeasurements, InUnits, is_ordinary, ordinary_unit
+from .base import SLICE, FlatMeasurements, InUnits, in_units_of_largest, is_ordinary, ordinary_unit, root_mean
 from .results import FlatStep, Moments
 from .tangents import StackedTangent, StoredTangent, Tangent
 
@@ -82,19 +82,27 @@ class DenseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
-    def sizes(self) -> np.ndarray:
-        return np.sqrt(np.einsum("ij,ij->i", self.data, self.data))
+    def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        unit = (1.0 / np.outer(rows, cols) ** 2).ravel().astype(self.dtype)
+        return np.sqrt(np.einsum("ij,ij,j->i", self.data, self.data, unit))
+
+    def line_sizes(self) -> Moments:
+        some = in_units_of_largest(self._some()).reshape(-1, *self.shape)
+        total, count = np.einsum("ijk,ijk->jk", some, some), np.count_nonzero(some, axis=0)
+        return Moments(*(root_mean(total.sum(axis=i), count.sum(axis=i)) for i in (1, 0)))
+
+    def _some(self) -> np.ndarray:
+        """A few hundred evenly spaced ones."""
+        return self.data[:: max(1, self.size // max(200, 4 * max(self.shape)))]
 
     def divided(self, size: np.ndarray) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data / size[:, None], self.y / size, self.shape))
 
-    def second_moments(self) -> Moments:
+    def second_moments(self, rows: np.ndarray, cols: np.ndarray) -> Moments:
         """Second moments of a few hundred evenly spaced measurements."""
-        d1, d2 = self.shape
-        stride = max(1, self.size // max(200, 4 * max(d1, d2)))
-        some = self.data[::stride]
-        rows, cols = np.zeros((d1, d1)), np.zeros((d2, d2))
-        for a in some.reshape(-1, d1, d2) if stride == 1 else (row.reshape(d1, d2) for row in some):
-            rows += a @ a.T
-            cols += a.T @ a
-        return Moments(rows / (len(some) * d2), cols / (len(some) * d1))
+        (d1, d2), some, size = self.shape, self._some(), np.outer(rows, cols)
+        left, right = np.zeros((d1, d1)), np.zeros((d2, d2))
+        for a in (row.reshape(d1, d2) / size for row in some):
+            left += a @ a.T
+            right += a.T @ a
+        return Moments(left / (len(some) * d2), right / (len(some) * d1))

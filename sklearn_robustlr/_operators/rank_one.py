@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels.measurements import rank_one_weigh
 from .._utils.arrays import read_only
-from .base import SLICE, InUnits, Measurements, is_ordinary, ordinary_unit
+from .base import SLICE, InUnits, Measurements, in_units_of_largest, is_ordinary, ordinary_unit, root_mean
 from .results import Moments, Request, Step
 
 
@@ -70,15 +70,19 @@ class RankOneMeasurements(Measurements):
     def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
-    def sizes(self) -> np.ndarray:
-        return np.sqrt((self.a**2).sum(axis=1)) * np.sqrt((self.b**2).sum(axis=1))
+    def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        return (np.sqrt(self.a**2 @ rows**-2.0) * np.sqrt(self.b**2 @ cols**-2.0)).astype(self.dtype)
+
+    def line_sizes(self) -> Moments:
+        parts = (in_units_of_largest(vectors) for vectors in (self.a, self.b))
+        return Moments(*(root_mean((x**2).sum(axis=0), np.count_nonzero(x, axis=0)) for x in parts))
 
     def divided(self, size: np.ndarray) -> RankOneMeasurements:
         root = np.sqrt(size)[:, None]
         return self._like(RankOneMeasurements(self.a / root, self.b / root, self.y / size, self.shape))
 
-    def second_moments(self) -> Moments:
-        norm_a, norm_b = (self.a**2).sum(axis=1), (self.b**2).sum(axis=1)
-        rows = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])
-        cols = (self.b * norm_a[:, None]).T @ self.b / (self.size * self.shape[0])
-        return Moments(rows, cols)
+    def second_moments(self, rows: np.ndarray, cols: np.ndarray) -> Moments:
+        norm_a, norm_b = self.a**2 @ rows**-2.0, self.b**2 @ cols**-2.0
+        left = (self.a * norm_b[:, None]).T @ self.a / (self.size * self.shape[1])
+        right = (self.b * norm_a[:, None]).T @ self.b / (self.size * self.shape[0])
+        return Moments(left / np.outer(rows, rows), right / np.outer(cols, cols))

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from .._kernels.measurements import sparse_steps
 from .._utils.arrays import read_only
-from .base import FlatMeasurements, InUnits, ordinary_unit
+from .base import FlatMeasurements, InUnits, in_units_of_largest, ordinary_unit, root_mean
 from .results import FlatStep, Moments
 
 
@@ -61,14 +61,21 @@ class SparseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
-    def sizes(self) -> np.ndarray:
-        return np.sqrt(np.asarray(self.data.multiply(self.data).sum(axis=1)).ravel())
+    def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        return np.sqrt(self.data.multiply(self.data) @ (1.0 / np.outer(rows, cols) ** 2).ravel()).astype(self.dtype)
+
+    def line_sizes(self) -> Moments:
+        where, n = self.data.indices, int(np.prod(self.shape))
+        squares = in_units_of_largest(self.data.data.astype(np.float64)) ** 2
+        total, count = (np.bincount(where, own, n).reshape(self.shape) for own in (squares, squares != 0.0))
+        return Moments(*(root_mean(total.sum(axis=i), count.sum(axis=i)) for i in (1, 0)))
 
     def divided(self, size: np.ndarray) -> SparseMeasurements:
         data = sparse.csr_matrix(self.data.multiply(1.0 / size[:, None]), dtype=self.dtype)
         return self._like(SparseMeasurements(data, self.y / size, self.shape))
 
-    def second_moments(self) -> Moments:
+    def second_moments(self, rows: np.ndarray, cols: np.ndarray) -> Moments:
         """Diagonals of the second moments; their other entries would be dense work."""
         square = np.asarray(self.data.multiply(self.data).mean(axis=0)).reshape(self.shape)
+        square = square / np.outer(rows, cols) ** 2
         return Moments(np.diag(square.mean(axis=1)), np.diag(square.mean(axis=0)))

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import joblib
 import numpy as np
+from scipy import sparse
 
 from .._kernels.rows import segment_medians
 from .._utils.arrays import counting_sort, read_only
@@ -17,7 +18,7 @@ from .._utils.threads import check_interrupt
 from .._utils.values import Factors
 from .base import Measurements
 from .entries import EntryMeasurements
-from .results import Request, Step
+from .results import Moments, Request, Step
 from .tangents import PreconditionedTangent, Tangent
 
 # Largest size of a first guess, in units of the targets, in double and in single precision.
@@ -41,7 +42,7 @@ class Preconditioned(Measurements):
         self.entrywise = parent.entrywise
 
     def with_threads(self, n_threads: int) -> Preconditioned:
-        return Preconditioned(self.parent.with_threads(n_threads), self._p, self._q)
+        return self._around(self.parent.with_threads(n_threads))
 
     def steps(
         self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
@@ -57,11 +58,34 @@ class Preconditioned(Measurements):
         return self._p @ self.parent.adjoint(values) @ self._q.T
 
     def subset(self, index: np.ndarray | slice) -> Preconditioned:
-        return Preconditioned(self.parent.subset(index), self._p, self._q)
+        return self._around(self.parent.subset(index))
 
     def single(self) -> Preconditioned:
-        parent = self.parent.single()
-        return Preconditioned(parent, *(factor.astype(parent.dtype) for factor in (self._p, self._q)))
+        return self._around(self.parent.single())
+
+    def _around(self, parent: Measurements) -> Preconditioned:
+        """The same of other measurements."""
+        return Preconditioned(parent, *(factor.astype(parent.dtype, copy=False) for factor in (self._p, self._q)))
+
+
+class InUnitsOfLines(Preconditioned):
+    """Measurements whose rows and columns are divided by sizes."""
+
+    def __init__(self, parent: Measurements, lines: Moments) -> None:
+        self.lines = lines
+        self._rows, self._cols = ((1.0 / size).astype(parent.dtype) for size in lines)
+        super().__init__(parent, np.diag(self._rows), np.diag(self._cols))
+
+    def _around(self, parent: Measurements) -> InUnitsOfLines:
+        return InUnitsOfLines(parent, self.lines)
+
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        slopes, k = self.parent.gradients(self._p @ u, self._q @ v), u.shape[1]
+        size = np.concatenate([np.repeat(self._rows, k), np.repeat(self._cols, k)])
+        return slopes @ sparse.diags_array(size) if sparse.issparse(slopes) else slopes * size
+
+    def squares(self, weight: np.ndarray) -> np.ndarray:
+        return self.parent.squares(weight) * np.outer(self._rows, self._cols) ** 2
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,8 @@ class Problem:
 
     X in the coordinates of `base` is diag(p) W diag(q), where W is X in the coordinates of `work`. `scale` takes
     targets of `base` to the user's units. The matrices A_i were divided by each of `units`. `final` = (P, Q) takes X
-    from the coordinates of `base` to P X Q; None: it stays as it is.
+    from the coordinates of `base` to P X Q; None: it stays as it is. Where rows and columns of the A_i were in unlike
+    units, they were divided by `lines` before all else (None: they were not).
     """
 
     base: Measurements
@@ -80,6 +105,7 @@ class Problem:
     final: tuple[np.ndarray, np.ndarray] | None
     scale: float
     units: tuple[float, ...]
+    lines: Moments | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -136,18 +162,23 @@ class Problem:
 
     @property
     def plain(self) -> Measurements:
-        """The measurements of `base` as they are, before they were preconditioned."""
-        return self.base.parent if isinstance(self.base, Preconditioned) else self.base
+        """The measurements of `base` before they were whitened: their rows and columns are in like units."""
+        base = self.base
+        return base.parent if isinstance(base, Preconditioned) and not isinstance(base, InUnitsOfLines) else base
 
     def to_plain(self, u: np.ndarray, s: np.ndarray, v: np.ndarray) -> SVD:
         """Take triplets from the coordinates of `base` to those of `plain`."""
         if self.final is None:
             return SVD(u, s, v)
-        p, q = self.final
-        return product_svd(p @ u * s, q @ v, len(s))
+        left, right = self.final[0] @ u * s, self.final[1] @ v
+        if self.lines is not None:
+            left, right = self.lines.rows[:, None] * left, self.lines.columns[:, None] * right
+        return product_svd(left, right, len(s))
 
     def from_plain(self, left: np.ndarray, right: np.ndarray) -> SVD:
         """Take factors from the coordinates of `plain` to triplets in those of `base`."""
+        if self.lines is not None:
+            left, right = left / self.lines.rows[:, None], right / self.lines.columns[:, None]
         if self.final is not None:
             left, right = (np.linalg.solve(m.astype(float), f) for m, f in zip(self.final, (left, right), strict=True))
         u, s, v = product_svd(left, right)
@@ -215,29 +246,33 @@ def make_problem(measurements: Measurements, *, symmetric: bool = False) -> Prob
         even = max(p.max() / p.min(), q.max() / q.min()) < 1.5
         evened = measurements if even else measurements.rescaled(p, q)
         return Problem(measurements, evened, p, q, None, scale, units)
-    base: Measurements = measurements
-    work = _evened(measurements, limit)
-    rows, cols = work.second_moments()
+    lines = measurements.unlike_lines(symmetric=symmetric)
+    work = _evened(measurements, lines, limit)
+    rows, cols = work.second_moments(*lines)
     if symmetric:
         rows = cols = (rows + cols) / 2.0
     white = [_inverse_root(moment) for moment in (rows, cols)]
-    final = None
-    size = np.trace(rows) / len(rows)
+    each: list[Measurements] = [measurements] if work is measurements else [measurements, work]
+    final, size = None, np.trace(rows) / len(rows)
+    are_unlike = any(np.any(line != 1.0) for line in lines)
+    if are_unlike:
+        final = tuple(np.diag(1.0 / line) for line in lines)
+        each = [InUnitsOfLines(one, lines) for one in each]
     if any(root is not None for root in white) or (size > 0 and not 1e-3 < np.trace(rows) < 1e6):
         # each root carries the overall size: take it out of one, by halves
         p, q = (
-            (np.eye(n) / np.sqrt(size) if root is None else root) * size**0.25
+            ((np.eye(n) / np.sqrt(size) if root is None else root) * size**0.25).astype(measurements.dtype)
             for root, n in zip(white, measurements.shape, strict=True)
         )
-        dtype = measurements.dtype
-        final = (p.astype(dtype), q.astype(dtype))
-        base = Preconditioned(measurements, *final)
-        work = base if work is measurements else Preconditioned(work, *final)
+        final = (p, q) if final is None else (final[0] @ p, final[1] @ q)
+        each = [Preconditioned(one, p, q) for one in each]
+    if final is not None:
+        final = final[0].astype(measurements.dtype), final[1].astype(measurements.dtype)
     ones = np.ones(1, measurements.dtype)
-    return Problem(base, work, ones, ones, final, scale, units)
+    return Problem(each[0], each[-1], ones, ones, final, scale, units, lines if are_unlike else None)
 
 
-def _evened(measurements: Measurements, limit: float) -> Measurements:
+def _evened(measurements: Measurements, lines: Moments, limit: float) -> Measurements:
     """Measurements of unlike sizes, targets (up to a limit) and matrices divided by that; others as they are.
 
     The sub-gradient method moves by signs of residuals: large matrices would move the factors, and small ones count for
@@ -246,7 +281,7 @@ def _evened(measurements: Measurements, limit: float) -> Measurements:
     """
     if not measurements.has_unlike_sizes():
         return measurements
-    size = measurements.sizes()
+    size = measurements.sizes(*lines)
     size = size / max(quantile(size, 0.5), np.finfo(size.dtype).tiny)
     even = measurements.divided(np.where(size > _SMALLEST, size, 1.0).astype(measurements.dtype))
     return even.with_targets(np.clip(even.y, -limit, limit))

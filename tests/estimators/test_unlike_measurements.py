@@ -1,4 +1,4 @@
-"""Measurements whose matrices are of unlike sizes: they are found as those of one size are."""
+"""Measurements whose matrices, or rows and columns of these, are of unlike sizes: they are found as others are."""
 
 import numpy as np
 import pytest
@@ -70,3 +70,27 @@ def test_beside_noise_the_large_ones_count_most(seed):
     model = fitted("dense", X, y)
     assert model.rank_ == RANK
     assert relative_recovery_error(coef, model.matrix_) < 0.08
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "rank_one"])
+@FEW
+@given(seed=st.integers(0, 10**6), spread=st.floats(1.0, 3.0))
+def test_units_of_features_do_not_matter(kind, noise, seed, spread):
+    """Those of x and z in x^T M z: with noise the result is that in one unit, but for what its errors are."""
+    rng = np.random.RandomState(seed)
+    X, y, coef = unlike(kind, seed, 0.0, noise=noise)
+    units = [np.exp(spread * rng.standard_normal(d)) for d in SHAPE]
+    if kind == "rank_one":
+        other = X * np.concatenate(units)
+    else:
+        flat = np.outer(*units).ravel()
+        other = X @ sparse.diags_array(flat) if kind == "sparse" else X * flat
+    first, second = fitted(kind, X, y), fitted(kind, other, y)
+    assert (
+        (first.stop_reason_, first.rank_)
+        == (second.stop_reason_, second.rank_)
+        == (("noisy" if noise else "exact"), RANK)
+    )
+    back = second.matrix_ * np.outer(*units)
+    assert relative_recovery_error(coef, back) < 1.05 * relative_recovery_error(coef, first.matrix_) + 1e-9

@@ -76,9 +76,28 @@ def test_subset(kind, rng):
 @pytest.mark.parametrize("kind", ["dense", "rank_one"])
 def test_second_moments(kind, rng):
     op, stack = build(kind, rng)
-    rows, cols = op.second_moments()
-    assert_allclose(rows, np.mean([a @ a.T / D2 for a in stack], axis=0), atol=1e-10)
-    assert_allclose(cols, np.mean([a.T @ a / D1 for a in stack], axis=0), atol=1e-10)
+    sizes = rng.uniform(0.5, 2.0, D1), rng.uniform(0.5, 2.0, D2)
+    rows, cols = op.second_moments(*sizes)
+    even = stack / np.outer(*sizes)
+    assert_allclose(rows, np.mean([a @ a.T / D2 for a in even], axis=0), atol=1e-10)
+    assert_allclose(cols, np.mean([a.T @ a / D1 for a in even], axis=0), atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "rank_one"])
+def test_sizes_of_measurements_and_of_their_lines(kind, rng):
+    op, stack = build(kind, rng)
+    rows, cols = rng.uniform(0.5, 2.0, D1), rng.uniform(0.5, 2.0, D2)
+    size = op.sizes(rows, cols)
+    assert_allclose(size, np.linalg.norm(stack / np.outer(rows, cols), axis=(1, 2)), rtol=1e-12)
+    even = op.divided(size)
+    left, right = rng.standard_normal((D1, K)), rng.standard_normal((D2, K))
+    assert_allclose(even.residual(left, right), op.residual(left, right) / size, rtol=1e-10, atol=1e-12)
+    if kind == "rank_one":  # of each vector alone
+        expected = [np.sqrt(np.mean(vectors**2, axis=0)) for vectors in (op.a, op.b)]
+    else:
+        expected = [np.sqrt((stack**2).sum(axis=axes) / (stack != 0.0).sum(axis=axes)) for axes in ((0, 2), (0, 1))]
+    for found, size in zip(op.line_sizes(), expected, strict=True):
+        assert_allclose(found / found[0], size / size[0], rtol=1e-12)
 
 
 def test_nan_is_not_lost(rng):
