@@ -13,9 +13,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._fits.lines import lines_again
 from .._fits.matrix import start_from_block
 from .._fits.measurements import fit_measurements
-from .._fits.shrinkage import shrunk
 from .._fits.tangent_errors import Determined
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
@@ -241,7 +241,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         with self._listening(options, known=known, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
                 start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            found = shrunk(operator, fit_measurements(operator, options, start), weight)
+            found = lines_again(operator, fit_measurements(operator, options, start), weight)
             fit, errors, *lost = Determined.of(operator, found, symmetric=symmetric, weight=weight)
             own = known | {"left_": fit.left, "right_": fit.right, "_errors": errors}
             own |= {"undetermined_rows_": lost[0], "undetermined_columns_": lost[1]}

@@ -11,13 +11,13 @@ from scipy import linalg
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._selection.verdict import DECAYS, DOUBTFUL
-from .._solvers.mending import broken
 from .._utils.linalg import degrees_of_freedom
 from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Masks, Options, StopReason
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import fit_block, fit_core
+from .lines import better_rows
 from .measurements import LowRankFit
 from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
@@ -51,14 +51,10 @@ def regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowR
         basis = (fit.left, fit.right)[other].astype(np.float64)
         factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
         space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
-        found = space.regress(each, n_jobs=options.n_jobs)
-        met = each.counts(np.abs(space.residual(each, factor)) <= FLAG_WIDTH * fit.row_scale)[0]
-        better = (met > fit.rank) & (found.met > met) & ~broken(found.met, np.diff(each.indptr))
-        better &= space.credit(found.factors, found.met) > space.credit(factor, met)
-        if better.any():
+        better = better_rows(space, each, factor, fit.row_scale, options.n_jobs, least=fit.rank + 1)
+        if (better != factor).any():
             changed = True
-            factor[better] = found.factors[better]
-            fit = fit.with_factors(*((factor, basis) if own == 0 else (basis, factor)))
+            fit = fit.with_factors(*((better, basis) if own == 0 else (basis, better)))
     if not changed:
         return fit
     left = fit.factors.left.astype(np.float64)

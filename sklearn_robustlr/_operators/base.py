@@ -221,6 +221,10 @@ class Measurements(ABC):
         """Second moments of the A_i in units of these sizes, by which an uneven ensemble is whitened."""
         raise NotImplementedError
 
+    def seen_lines(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The row that each measurement sees, and the column; None where some see several."""
+        return None, None
+
     def has_unlike_sizes(self) -> bool:
         """Whether the A_i, of which a few hundred are looked at, differ in size."""
         index = np.arange(self.size) if self.size <= _SOME else np.random.RandomState(0).randint(self.size, size=_SOME)

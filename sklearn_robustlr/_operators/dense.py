@@ -82,6 +82,16 @@ class DenseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> DenseMeasurements:
         return self._like(DenseMeasurements(self.data[index], self.y[index], self.shape))
 
+    def seen_lines(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        whole, some = self.data.reshape(-1, *self.shape), self._some().reshape(-1, *self.shape)
+        found: list[np.ndarray | None] = []
+        for axis in (2, 1):
+            seen = None
+            if (some != 0.0).any(axis=axis).sum(axis=1).max(initial=0) <= 1:  # most are told apart by a few
+                seen = (whole != 0.0).any(axis=axis)
+            found.append(None if seen is None or seen.sum(axis=1).max(initial=0) > 1 else np.argmax(seen, axis=1))
+        return found[0], found[1]
+
     def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         unit = (1.0 / np.outer(rows, cols) ** 2).ravel().astype(self.dtype)
         return np.sqrt(np.einsum("ij,ij,j->i", self.data, self.data, unit))

@@ -70,6 +70,13 @@ class RankOneMeasurements(Measurements):
     def subset(self, index: np.ndarray | slice) -> RankOneMeasurements:
         return self._like(RankOneMeasurements(self.a[index], self.b[index], self.y[index], self.shape))
 
+    def seen_lines(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        rows, cols = (
+            np.argmax(x != 0.0, axis=1) if np.count_nonzero(x, axis=1).max(initial=0) <= 1 else None
+            for x in (self.a, self.b)
+        )
+        return rows, cols
+
     def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         return (np.sqrt(self.a**2 @ rows**-2.0) * np.sqrt(self.b**2 @ cols**-2.0)).astype(self.dtype)
 

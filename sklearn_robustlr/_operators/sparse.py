@@ -61,6 +61,15 @@ class SparseMeasurements(FlatMeasurements):
     def subset(self, index: np.ndarray | slice) -> SparseMeasurements:
         return self._like(SparseMeasurements(self.data[index], self.y[index], self.shape))
 
+    def seen_lines(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        stored = np.repeat(np.arange(self.size), np.diff(self.data.indptr))
+        found: list[np.ndarray | None] = []
+        for line in (self.data.indices // self.shape[1], self.data.indices % self.shape[1]):
+            first = np.zeros(self.size, dtype=np.int64)
+            first[stored] = line
+            found.append(first if np.array_equal(first[stored], line) else None)
+        return found[0], found[1]
+
     def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         return np.sqrt(self.data.multiply(self.data) @ (1.0 / np.outer(rows, cols) ** 2).ravel()).astype(self.dtype)
 
