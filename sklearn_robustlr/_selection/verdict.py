@@ -104,7 +104,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     if not (has_enough_inliers(fit) or (supported and ranks.has_structure_left(k - 1))):
         of = f"about {inlier:.0f} of {size} for the {fit.dof} degrees of freedom of rank {k}"
         return Verdict(StopReason.UNDETERMINED, f"too few inliers: {of}")
-    if k == limit < min(problem.base.shape) and options.rank is None:
+    if k == limit < min(problem.base.shape) and options.rank is None and ranks.has_structure_left(k):
         largest = f"the rank stopped at {k}, the largest that {size} measurements can determine"
         return Verdict(StopReason.UNDETERMINED, largest)
     gained = ranks.gain(k + 1) if k < limit and k + 1 in ranks.fits else 0.0

@@ -8,6 +8,8 @@ from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion
 from sklearn_robustlr._operators.entries import EntryMeasurements
 from sklearn_robustlr._selection import verdict
 from sklearn_robustlr._utils.values import Fit
+from sklearn_robustlr.datasets import make_measurements
+from sklearn_robustlr.metrics import relative_recovery_error
 
 
 def test_one_direction_of_noise_is_not_taken_for_structure_without_a_polish(rng):
@@ -55,3 +57,12 @@ def test_signs_are_told_by_the_entries_that_stand_out_of_the_noise(rng, clear, o
     nothing = np.zeros((60, 1)), np.zeros(1), np.zeros((50, 1))
     fit = Fit(*nothing, prediction - y, 0.3, np.ones(3000), 109)
     assert verdict._signs_are_open(fit, base, 1.0) == open_
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_the_largest_rank_that_measurements_can_determine_may_be_the_right_one(seed):
+    """Three measurements for each degree of freedom of rank 1, which leaves nothing but noise."""
+    problem = make_measurements(78, (15, 12), 1, outliers=0.0, noise=0.02, random_state=seed)
+    model = RobustLowRankRecovery(shape=(15, 12)).fit(problem.data, problem.target)
+    assert (model.stop_reason_, model.rank_) == ("noisy", 1)
+    assert relative_recovery_error(problem.coef, model.matrix_) < 0.02
