@@ -43,7 +43,8 @@ def lines_again(measurements: Measurements, outcome: Outcome, weight: np.ndarray
     """
     fit, options = shrunk(measurements, outcome, weight), outcome.options
     code = fit.verdict.code
-    if code not in (StopReason.EXACT, StopReason.NOISY) or fit.heavy_tailed or not options.polish or options.symmetric:
+    is_sharp = code in (StopReason.EXACT, StopReason.NOISY) and not fit.heavy_tailed
+    if not (is_sharp and options.polish) or options.symmetric or weight is not None:  # all have one noise scale
         return fit
     lines = (None, None) if isinstance(measurements, EntryMeasurements) else measurements.seen_lines()
     changed = False

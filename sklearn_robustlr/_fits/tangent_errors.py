@@ -35,6 +35,14 @@ _FLAT, _UNKNOWN = 1e-9, 1e-4
 _MOST_LEVERAGE = 0.9
 
 
+class _Powers(NamedTuple):
+    """Variances of measurements in units of the noise, where it is equal, squares of derivatives, and variances."""
+
+    told: np.ndarray
+    size: np.ndarray
+    power: np.ndarray
+
+
 @dataclass(frozen=True)
 class TangentErrors:
     """The Gaussian approximation of what is known of factors left right^T, in which the change of basis is free.
@@ -63,14 +71,14 @@ class TangentErrors:
         """Standard errors of predictions of measurements, infinite where nothing is known of what they depend on."""
         out, known = np.empty(measurements.size), np.empty(measurements.size, dtype=bool)
         measurements = _in_like_units(measurements, self.lines)
-        powers: Callable[[Any], tuple[np.ndarray, np.ndarray]] = self._powers
+        powers: Callable[[Any], _Powers] = self._powers
         each = self.left.size + self.right.size
         if self.root.ndim == 3 and isinstance(measurements, EntryMeasurements) and not self.symmetric:
             powers, each = self._powers_of_entries, self.root[0].size
         step = max(_BLOCK // max(each, 1), 1)
         for lo in range(0, measurements.size, step):
-            power, size = powers(measurements.subset(slice(lo, lo + step)))
-            known[lo : lo + step] = self.least * power <= _UNKNOWN * size
+            told, size, power = powers(measurements.subset(slice(lo, lo + step)))
+            known[lo : lo + step] = self.least * told <= _UNKNOWN * size
             out[lo : lo + step] = power + self.share_beyond / self.usual * size
         return np.where(known, self.scale * np.sqrt(out), np.inf)
 
@@ -94,19 +102,20 @@ class TangentErrors:
         moved_of = (np.einsum("ikm,kl,ilm->i", own, f.T @ f, own, optimize=True) / _PROBES for own, f, _ in sides)
         return Masks(*(moved > _UNKNOWN * size.sum() for moved, (_, _, size) in zip(moved_of, sides, strict=True)))
 
-    def _powers(self, measurements: Measurements) -> tuple[np.ndarray, np.ndarray]:
-        """Variances of measurements in units of the noise, and sums of squares of their derivatives."""
+    def _powers(self, measurements: Measurements) -> _Powers:
         rows = _in_full(_gradients(measurements, self.left, self.right, self.symmetric))
-        if self.spread is not None:
-            moved = self.spread @ rows.T
-        elif self.root.ndim == 2:
+        if self.root.ndim == 2:
             moved = linalg.solve_triangular(self.root, rows.T, lower=True)
         else:
             k = self.root.shape[1]
             moved = np.linalg.solve(self.root, rows.T.reshape(-1, k, rows.shape[0])).reshape(-1, rows.shape[0])
-        return np.einsum("ij,ij->j", moved, moved), np.einsum("ij,ij->i", rows, rows)
+        told, size = np.einsum("ij,ij->j", moved, moved), np.einsum("ij,ij->i", rows, rows)
+        if self.spread is None:
+            return _Powers(told, size, told)
+        moved = self.spread @ rows.T
+        return _Powers(told, size, np.einsum("ij,ij->j", moved, moved))
 
-    def _powers_of_entries(self, entries: EntryMeasurements) -> tuple[np.ndarray, np.ndarray]:
+    def _powers_of_entries(self, entries: EntryMeasurements) -> _Powers:
         """The same of entries, each of which depends on one row of either factor."""
         power, size = np.zeros((2, entries.size))
         ends = (entries.rows, self.right[entries.cols]), (len(self.left) + entries.cols, self.left[entries.rows])
@@ -114,7 +123,7 @@ class TangentErrors:
             moved = np.linalg.solve(self.root[place], slope[:, :, None])[:, :, 0]
             power += np.einsum("ij,ij->i", moved, moved)
             size += np.einsum("ij,ij->i", slope, slope)
-        return power, size
+        return _Powers(power, size, power)
 
 
 class Determined(NamedTuple):
@@ -210,7 +219,8 @@ def _are_confirmed(entries: EntryMeasurements, met: np.ndarray, k: int, symmetri
         each = first[told[first]]
         seen = [np.bincount(end[each], minlength=n) for end, n in zip(ends, entries.shape, strict=True)]
         if symmetric:
-            seen = [seen[0] + seen[1]] * 2
+            both = np.bincount(ends[0][each][ends[0][each] == ends[1][each]], minlength=entries.shape[0])
+            seen = [seen[0] + seen[1] - both] * 2  # an entry of the diagonal is in both
         told &= (seen[0] > k)[ends[0]] & (seen[1] > k)[ends[1]]
     return told
 

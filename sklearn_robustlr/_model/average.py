@@ -223,7 +223,7 @@ class FirstAverage:
             share_beyond=self._share_beyond(members, weights, final),
             usual_weight=samples.table.usual_weight,
             long=units.long,
-            steps=samples.table.steps if units.long is None else np.where(units.long, 0.0, samples.table.steps),
+            grid=samples.table.grid if units.long is None else np.where(units.long, 0.0, samples.table.grid),
             is_in_one_unit=isinstance(final[int(np.argmax(weights))], TurnedColumns),
         )
         held, tells = samples.held.copy(), samples.telling > 0.0

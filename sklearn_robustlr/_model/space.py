@@ -93,8 +93,8 @@ class ModelSpace:
     units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
     noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
     Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. In
-    even units columns of `long` tails, a mask, are bent (None: there are none). Columns of few values have `steps`
-    between these, in even units (0: of many, None: all are). All
+    even units columns of `long` tails, a mask, are bent (None: there are none). Columns of few values have steps
+    between these, in even units, and one of them, of a `grid` (2, p) (0: of many, None: all are). All
     columns are in one unit if the likeliest ones are what the transpose tells, in which they are alike.
     """
 
@@ -115,7 +115,7 @@ class ModelSpace:
     known: np.ndarray | None = None
     doubt: np.ndarray | None = None
     long: np.ndarray | None = None
-    steps: np.ndarray | None = None
+    grid: np.ndarray | None = None
     is_in_one_unit: bool = False
 
     #: Entries have noise: none is met exactly.
@@ -300,9 +300,10 @@ class ModelSpace:
 
         Quantiles of errors are at such values, but for what deviations differ by from entry to entry.
         """
-        if self.steps is None:
+        if self.grid is None:
             return ends
-        low, step = self.low[cols], (self.steps * self.scale)[cols]
+        step, place = (part[cols] for part in self.scale * self.grid)
+        low = self.shift[cols] + place
         few, step = step > 0.0, np.where(step > 0.0, step, 1.0)
         lower, upper = ((end - low) / step for end in ends)
         below, above = np.floor(lower), np.ceil(upper)

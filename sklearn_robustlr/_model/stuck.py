@@ -82,7 +82,7 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
         inlier = same & (kinds == 0) & (missed <= FLAG_WIDTH * error / NORMAL_MEDIAN)
         is_missed = spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread)
         is_none = _is_no_limit(table.values[own[0]], table.values[inlier])
-        if is_missed and is_none and not _is_told(table, own, same, kinds):
+        if is_missed and is_none and not (entries.y[own[0]] == 0.0 and _is_told(table, own, kinds)):
             found.append(own[0])
     return StuckValues(entries.cols[found], entries.y[found])
 
@@ -94,23 +94,25 @@ def _is_no_limit(value: float, others: np.ndarray) -> bool:
     return bool(abs(value) > _CODE or fewer >= _BEYOND * len(around) > 0.0)
 
 
-def _is_told(table: Table, own: np.ndarray, column: np.ndarray, kinds: np.ndarray) -> bool:
-    """Whether a value of another column comes with one of a kind alone, and with most of these.
+def _is_told(table: Table, own: np.ndarray, kinds: np.ndarray) -> bool:
+    """Whether a value of another column comes with one of a kind alone, and with most of these, the entries `own`.
 
-    That column has few values, and the value is of no such kind itself. Those of the kind are the entries `own` of a
-    `column`, a mask.
+    That column has few values, and the value is of no such kind itself.
     """
-    n_rows = table.shape[0]
-    there, has = np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
-    there[table.rows[column]], has[table.rows[own]] = True, True
-    beside = there[table.rows] & ~column & (kinds == 0)
-    for j in np.unique(table.cols[beside & has[table.rows]]):
-        other = np.flatnonzero(beside & (table.cols == j))
+    there, has = (np.zeros(table.shape[0], dtype=bool) for _ in range(2))
+    bounds, column = table.column_bounds, table.cols[own[0]]
+    there[table.rows[table.by_column[bounds[column] : bounds[column + 1]]]] = True
+    has[table.rows[own]] = True
+    for j in range(table.shape[1]):
+        other = table.by_column[bounds[j] : bounds[j + 1]]
+        other = other[there[table.rows[other]] & (kinds[other] == 0)]
+        if j == column or not len(other):
+            continue
         values, index, count = np.unique(table.values[other], return_inverse=True, return_counts=True)
-        inside = np.bincount(index, has[table.rows[other]], len(values))
-        alone = (count - inside <= _HARDLY * count) & (2 * inside >= np.count_nonzero(has[table.rows[other]]))
-        if len(values) < FEW_VALUES * len(other) and alone.any():
-            return True
+        if len(values) < FEW_VALUES * len(other):
+            inside = np.bincount(index, has[table.rows[other]], len(values))
+            if np.any((count - inside <= _HARDLY * count) & (2 * inside >= np.count_nonzero(has[table.rows[other]]))):
+                return True
     return False
 
 

@@ -21,6 +21,8 @@ _MOST = 1e8
 _FAINT = 1e-2
 #: Distinct values of a column, in units of its entries, below which they are few.
 FEW_VALUES = 0.25
+# Step, in scales of the column, up to which values are one but for rounding.
+_SAME = 1e-6
 # Degrees of freedom that noise variances of rows may have.
 _FREEDOM = 2.0 ** np.arange(1, 11)
 
@@ -77,21 +79,27 @@ class Table:
         samples, and 90 % intervals held 0.55 of what was hidden. With a quarter of it they hold 0.84, with all 0.89,
         and the error at hidden entries is 0.95 times as large.
         """
-        return np.minimum(self.steps, 1.0) ** 2 / 12.0
+        return np.minimum(self.grid[0], 1.0) ** 2 / 12.0
 
     @cached_property
-    def steps(self) -> np.ndarray:
-        """Least step between the values of columns that have few; 0 of others."""
+    def grid(self) -> np.ndarray:
+        """Least step between the values of columns that have few (0 of others), and their most frequent value, (2, p).
+
+        What differs by rounding alone is one value.
+        """
         if self.origin is not None:
-            return self.origin.steps
-        order, steps = self.by_value, np.zeros(self.shape[1])
-        cols, step = self.cols[order], np.diff(self.values[order])
-        new = (step > 0.0) & (cols[1:] == cols[:-1])
-        count, further = (np.bincount(own, minlength=len(steps)) for own in (cols, cols[1:][new]))
-        bounds, each = np.concatenate([[0], np.cumsum(further)]), step[new]
-        for j in np.flatnonzero((further > 0) & (further < FEW_VALUES * count)):
-            steps[j] = each[bounds[j] : bounds[j + 1]].min()
-        return steps
+            return self.origin.grid
+        order, grid, bounds = self.by_value, np.zeros((2, self.shape[1])), self.column_bounds
+        values = self.values[order]
+        for j in range(self.shape[1]):
+            own = values[bounds[j] : bounds[j + 1]]
+            step = np.diff(own)
+            new = np.flatnonzero(step > _SAME)
+            if 0 < len(new) < FEW_VALUES * len(own):
+                starts = np.concatenate([[0], new + 1])
+                count = np.diff(np.append(starts, len(own)))
+                grid[:, j] = step[new].min(), own[starts[np.argmax(count)]]
+        return grid
 
     @property
     def root_weight(self) -> np.ndarray:

@@ -225,12 +225,13 @@ class Measurements(ABC):
         """The row that each measurement sees, and the column; None where some see several."""
         return None, None
 
-    def has_unlike_sizes(self) -> bool:
-        """Whether the A_i, of which a few hundred are looked at, differ in size."""
+    def has_unlike_sizes(self, unlike: float = _UNLIKE) -> bool:
+        """Whether the A_i that are not zero, of which a few hundred are looked at, differ in size by such a factor."""
         index = np.arange(self.size) if self.size <= _SOME else np.random.RandomState(0).randint(self.size, size=_SOME)
         some = self.subset(index).in_units().measurements
         size = some.sizes(*some.unlike_lines())
-        return bool(quantile(size, 0.9) > _UNLIKE * quantile(size, 0.1))
+        size = size[size > 0.0]
+        return bool(len(size) and quantile(size, 0.9) > unlike * quantile(size, 0.1))
 
     def sizes(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Norms of the A_i, in units of the sizes of their rows and columns; ones for entries."""

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import joblib
 import numpy as np
-from scipy import sparse
 
 from .._kernels.rows import segment_medians
 from .._utils.arrays import counting_sort, read_only
@@ -74,15 +73,28 @@ class InUnitsOfLines(Preconditioned):
     def __init__(self, parent: Measurements, lines: Moments) -> None:
         self.lines = lines
         self._rows, self._cols = ((1.0 / size).astype(parent.dtype) for size in lines)
-        super().__init__(parent, np.diag(self._rows), np.diag(self._cols))
+        super().__init__(parent, np.empty((0, 0)), np.empty((0, 0)))
 
     def _around(self, parent: Measurements) -> InUnitsOfLines:
         return InUnitsOfLines(parent, self.lines)
 
-    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | sparse.csr_matrix:
-        slopes, k = self.parent.gradients(self._p @ u, self._q @ v), u.shape[1]
-        size = np.concatenate([np.repeat(self._rows, k), np.repeat(self._cols, k)])
-        return slopes @ sparse.diags_array(size) if sparse.issparse(slopes) else slopes * size
+    def steps(
+        self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> list[Step]:
+        rows, cols = self._rows[:, None], self._cols[:, None]
+        inner = self.parent.steps([(rows * u, cols * v, d) for u, v, d in requests], weight, self.y if y is None else y)
+        return [Step(residual, rows * grad_left, cols * grad_right) for residual, grad_left, grad_right in inner]
+
+    def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
+        p, q = np.diag(self._rows), np.diag(self._cols)
+        return PreconditionedTangent(self.parent.tangent(p @ u, q @ v), p, q)
+
+    def adjoint(self, values: np.ndarray) -> np.ndarray:
+        return self._rows[:, None] * self.parent.adjoint(values) * self._cols
+
+    def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        slopes, k = self.parent.gradients(self._rows[:, None] * u, self._cols[:, None] * v), u.shape[1]
+        return slopes * np.concatenate([np.repeat(self._rows, k), np.repeat(self._cols, k)])
 
     def squares(self, weight: np.ndarray) -> np.ndarray:
         return self.parent.squares(weight) * np.outer(self._rows, self._cols) ** 2
@@ -282,7 +294,7 @@ def _evened(measurements: Measurements, lines: Moments, limit: float) -> Measure
     if not measurements.has_unlike_sizes():
         return measurements
     size = measurements.sizes(*lines)
-    size = size / max(quantile(size, 0.5), np.finfo(size.dtype).tiny)
+    size = size / quantile(size[size > 0.0], 0.5)
     even = measurements.divided(np.where(size > _SMALLEST, size, 1.0).astype(measurements.dtype))
     return even.with_targets(np.clip(even.y, -limit, limit))
 

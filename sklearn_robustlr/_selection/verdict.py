@@ -279,7 +279,7 @@ def _moves(fit: Fit, problem: Problem, options: Options) -> float:
     n_inliers = float(fit.inlier_weight.sum())
     size = np.linalg.norm((fit.residual + problem.base.y) * fit.inlier_weight) / np.sqrt(n_inliers)
     expected = fit.scale / max(size, 1e-10) * np.sqrt(fit.dof / n_inliers)
-    order = np.argsort(problem.base.y)  # the parts are the same in any order of the measurements
+    order = np.lexsort((fit.residual, problem.base.y))  # the parts are the same in any order of the measurements
     moved: list[float] = []
     for seed in range(3):
         if seed == 2 and (moved[0] > _MOVED) == (moved[1] > _MOVED):

@@ -203,3 +203,18 @@ def test_they_are_those_of_known_precisions(ratio):
         prediction, std = model.predict(new, return_std=True)
         held.append(np.abs(prediction - new @ clean.ravel()) <= norm.ppf(0.975) * std)
     assert 0.9 < np.mean(held) < 0.98
+
+
+@pytest.mark.filterwarnings("ignore:.*not identifiable")
+def test_a_row_that_no_measurement_sees_is_not_known_beside_noise():
+    problem = measured(outliers=0.0, noise=0.1, n=400)
+    data = problem.data.reshape(-1, *SHAPE).copy()
+    data[:, 0] = 0.0
+    data = data.reshape(len(data), -1)
+    clean = data @ problem.coef.ravel()
+    noise = 0.1 * clean.std() * np.random.RandomState(0).standard_normal(len(data))
+    model = RobustLowRankRecovery(shape=SHAPE).fit(data, clean + noise)
+    assert model.stop_reason_ == "noisy" and model.undetermined_rows_.tolist() == [0]
+    _, std = model.predict(np.eye(data.shape[1]), return_std=True)
+    std = std.reshape(SHAPE)
+    assert np.isinf(std[0]).all() and np.isfinite(std[1:]).all()

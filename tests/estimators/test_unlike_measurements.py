@@ -94,3 +94,29 @@ def test_units_of_features_do_not_matter(kind, noise, seed, spread):
     )
     back = second.matrix_ * np.outer(*units)
     assert relative_recovery_error(coef, back) < 1.05 * relative_recovery_error(coef, first.matrix_) + 1e-9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["dense", "rank_one"])
+def test_most_matrices_may_be_zero_beside_noise(kind):
+    for seed in range(3):
+        ensemble = "rank_one" if kind == "rank_one" else "gaussian"
+        problem = make_measurements(600, SHAPE, RANK, ensemble=ensemble, outliers=0.0, random_state=seed)
+        X = np.vstack([problem.data, np.zeros((900, problem.data.shape[1]))])
+        y = np.append(problem.target, np.zeros(900)) + 0.25 * np.random.RandomState(seed).standard_normal(1500)
+        assert relative_recovery_error(problem.coef, fitted(kind, X, y).matrix_) < 0.02
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("size", "n_small"), [(1e-2, 1500), (1e-4, 750)])
+def test_small_matrices_of_nothing_but_noise_do_no_harm(size, n_small):
+    """They are evened at first, and count as much as the others."""
+    for seed in range(2):
+        problem = make_measurements(500 + n_small, SHAPE, RANK, outliers=0.0, random_state=seed)
+        rng = np.random.RandomState(seed)
+        each = np.where(np.arange(500 + n_small) < 500, 1.0, size)
+        X, y = problem.data * each[:, None], problem.target * each
+        y += 0.05 * problem.target.std() * rng.standard_normal(len(y))
+        model = fitted("dense", X, y)
+        assert model.rank_ == RANK
+        assert relative_recovery_error(problem.coef, model.matrix_) < 0.04

@@ -315,9 +315,13 @@ def test_rare_values_are_no_errors_where_others_have_few():
     assert not model.outliers_[:, -2:].any() and model.outliers_[:, :-2][wrong].all()
 
 
+@pytest.mark.parametrize("tenths", [False, True])
 @pytest.mark.parametrize("n_rows, n_items, n_factors", [(200, 4, 1), (300, 6, 2)])
-def test_answers_of_a_short_questionnaire_are_no_errors(n_rows, n_items, n_factors):
-    """Items of five levels, some turned, of which no value is wrong: a fit may meet most of them exactly by chance."""
+def test_answers_of_a_short_questionnaire_are_no_errors(n_rows, n_items, n_factors, tenths):
+    """Items of five levels, some turned, of which no value is wrong: a fit may meet most of them exactly by chance.
+
+    In tenths some differ by rounding from others of the same level.
+    """
     for seed in range(4):
         rng = np.random.RandomState(seed)
         loadings = np.zeros((n_items, n_factors))
@@ -325,6 +329,9 @@ def test_answers_of_a_short_questionnaire_are_no_errors(n_rows, n_items, n_facto
             loadings[j, j % n_factors] = (1 if j % 3 else -1) * rng.uniform(0.8, 1.2)
         factors, noise = rng.standard_normal((n_rows, n_factors)), 0.6 * rng.standard_normal((n_rows, n_items))
         answers = np.clip(np.round(3.0 + 1.1 * (factors @ loadings.T + noise)), 1.0, 5.0)
+        if tenths:
+            answers = np.where(rng.uniform(size=answers.shape) < 0.5, answers / 10.0, 0.1 * answers)
+            answers = np.where(rng.uniform(size=answers.shape) < 0.5, answers, answers * (1.0 + 2.3e-16))
         hidden = rng.uniform(size=answers.shape) < 0.15
         data = np.where(hidden, np.nan, answers)
         model = RobustMatrixCompletion().fit(data)

@@ -86,3 +86,14 @@ def test_a_table_is_fitted_and_repaired_at_once(log):
     _, data, _, _, model = log
     assert model.stop_reason_ == "approximate"
     assert_array_equal(RobustMatrixCompletion().fit_transform(data), model.transform(data))
+
+
+def test_a_fault_that_another_column_reports_is_one():
+    """The other column is 1 where a sensor is stuck, which is at no zero."""
+    rng = np.random.RandomState(0)
+    log = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 12)) + 0.1 * rng.standard_normal((500, 12))
+    fault = np.zeros(500)
+    fault[200:300] = 1.0
+    log[200:300, 4] = 0.73
+    model = RobustMatrixCompletion().fit(np.column_stack([log, fault]))
+    assert model.outliers_[200:300, 4].mean() > 0.95 and model.outliers_[:200].mean() < 0.02
