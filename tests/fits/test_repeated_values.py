@@ -343,12 +343,12 @@ def test_answers_of_a_short_questionnaire_are_no_errors(n_rows, n_items, n_facto
 @pytest.mark.parametrize("centre", [13.7, 14.0])
 def test_products_with_an_indicator_are_not_stuck_at_zero(centre):
     """Years of schooling from their mean, of one group alone: the others have zero, as the indicator tells."""
-    rng = np.random.RandomState(2)
+    rng = np.random.RandomState(5)
     group = (rng.uniform(size=400) < 0.7).astype(float)
     years = np.clip(np.round(13.7 + 2.7 * rng.standard_normal(400) + 0.8 * group), 8.0, 20.0)
     log_wage = 9.0 + 0.09 * years + 0.3 * group + 0.2 * rng.standard_normal(400)
     score = np.round(100.0 + 3.0 * (years - 14.0) + 10.0 * rng.standard_normal(400))
     table = np.column_stack([group, years, log_wage, score, group * years, group * (years - centre)])
-    table[rng.uniform(size=table.shape) < 0.2] = np.nan
+    table[np.random.RandomState(105).uniform(size=table.shape) < 0.2] = np.nan
     model = RobustMatrixCompletion().fit(table)
     assert np.mean(model.outliers_[:, -1]) < 0.03
