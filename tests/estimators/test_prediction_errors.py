@@ -91,6 +91,7 @@ def test_they_hold_beside_unequal_noise_and_long_tails(noise):
     assert np.mean(within) > (0.77 if noise == "in proportion" else 0.84)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_weights_leave_them_as_they_are_for_a_precise_minority():
     """Two instruments, one of a twentieth of the noise, weighted by their precision: errors are as large as is said."""
     for share in (0.4, 0.6):
