@@ -98,12 +98,15 @@ def test_units_of_features_do_not_matter(kind, noise, seed, spread):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["dense", "rank_one"])
-def test_most_matrices_may_be_zero_beside_noise(kind):
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_most_matrices_may_be_zero_beside_noise(spread, kind):
     for seed in range(3):
         ensemble = "rank_one" if kind == "rank_one" else "gaussian"
         problem = make_measurements(600, SHAPE, RANK, ensemble=ensemble, outliers=0.0, random_state=seed)
-        X = np.vstack([problem.data, np.zeros((900, problem.data.shape[1]))])
-        y = np.append(problem.target, np.zeros(900)) + 0.25 * np.random.RandomState(seed).standard_normal(1500)
+        size = np.exp(spread * np.random.RandomState(seed).standard_normal(600))
+        X = problem.data * (np.sqrt(size) if kind == "rank_one" else size)[:, None]
+        X = np.vstack([X, np.zeros((900, X.shape[1]))])
+        y = np.append(problem.target * size, np.zeros(900)) + 0.25 * np.random.RandomState(seed).standard_normal(1500)
         assert relative_recovery_error(problem.coef, fitted(kind, X, y).matrix_) < 0.02
 
 
