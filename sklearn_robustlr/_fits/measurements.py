@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._operators.base import Measurements
+from .._operators.base import FAR_APART, Measurements
 from .._operators.units import Problem, make_problem
 from .._selection.candidates import Solution
 from .._selection.evidence import is_better
@@ -19,8 +19,6 @@ from .._utils.values import Factors, Fit, Masks, Options, StopReason, Verdict, i
 # Share of the other values that a limit of a range is below, or above, and of the estimates at it that are there or
 # beyond: 0.99 and more of those of noisy matrices of rank 3 that were cut off at their 10 or 30 % quantile.
 _LIMIT = 0.9
-# Ratio of the sizes of measurements from which those that are noisy are fitted as they are, too.
-_FAR_APART = 5.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ def fit_measurements(
     progress = None if options.report is None else options.report(problem, whole, masks)
     begin = None if start is None else problem.from_user_units(*start, symmetric=options.symmetric)
     best, scores = run_starts(problem, options, start=begin, progress=progress)
-    if problem.work is not problem.base and not is_exact(best.fit) and measurements.has_unlike_sizes(_FAR_APART):
+    if problem.work is not problem.base and not is_exact(best.fit) and measurements.has_unlike_sizes(FAR_APART):
         best = _as_they_are(problem, options, begin, best)
     repeated = None if best.left_out is None else _unrelated(best, measurements.y, best.left_out)
     return Outcome(problem, options, best, scores, repeated, are_single(measurements.y))
