@@ -10,7 +10,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._fits.matrix import fit_copies, fit_matrix
+from .._fits.copies import fit_copies
+from .._fits.matrix import fit_matrix
 from .._fits.matrix_fit import MatrixFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries

@@ -72,5 +72,5 @@ def describe(problem, solution, whole):
         f"{np.mean(np.abs(fit.residual) > outlier_threshold(fit)):.1%} outliers",
         f"noise scale {noise_scale(fit) * problem.scale:.3g}",
     ]
-    code, message = solution.verdict
+    code, message, _ = solution.verdict
     return [*words, f"converged ({code})" if code.converged else f"not converged ({code}: {message})"]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.average import Averaged, FirstAverage
+from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
-from .._model.space import MemberRows, ModelSpace
+from .._model.space import FIXED_RANK, MemberRows, ModelSpace
 from .._model.table import Table
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
@@ -74,11 +74,15 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
 
 
 class Approximation(NamedTuple):
-    """A fit by the averaged model, the space that rows are regressed on, and the regression of all rows."""
+    """A fit by the averaged model, the space that rows are regressed on, and the regression of all rows.
+
+    `noise` are root mean squares of the noise of the inliers of each column, over rows.
+    """
 
     fit: LowRankFit
     space: ModelSpace
     regression: Regression
+    noise: np.ndarray
 
 
 class _Regressed(NamedTuple):
@@ -246,7 +250,8 @@ class LazyModel:
             other = predicted_errors(fit, self.averaged)
         if explained is not None and explained.is_less and fit.verdict.code is StopReason.NOISY:
             explained = None  # noise that is larger than that about medians is no noise
-        if self._takes_place_of(explained, other) or (weighted and refined is None):
+        is_open = fit.verdict.rank_is_open and refined is not None and not self.averaged.space.is_in_one_unit
+        if self._takes_place_of(explained, other, is_open=is_open) or (weighted and refined is None):
             best = self.best or self.averaged
             verdict = WORTHLESS if fit.converged else fit.verdict
             verdict = Verdict(StopReason.APPROXIMATE) if best.errors.are_small else verdict
@@ -254,7 +259,10 @@ class LazyModel:
             assert regressed is not None
             space, regression, _ = regressed
             return as_fit(entries, space, fit, verdict, options, regression)
-        return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
+        verdict, own = fit.verdict, self.averaged.errors
+        if is_open and refined and other is not None and replace(own, missed=other).are_small:
+            space, verdict = _as_average(entries, refined, other, self.averaged), Verdict(StopReason.APPROXIMATE)
+        return None if space is None else as_fit(entries, space, fit, verdict, options)
 
     def predicts_worse(self, refined: SharpColumns, fit: LowRankFit) -> bool:
         """Whether these columns predict its held-out entries worse than a fit does, beyond chance."""
@@ -268,7 +276,12 @@ class LazyModel:
         model, by = self.averaged, _BETTER if trusted else 1.0
         return model is not None and model.errors.are_less_than(_missed(refined, model), by=by)
 
-    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None) -> bool:
+    def speaks_for(self, fit: LowRankFit, refined: SharpColumns) -> bool:
+        """Whether nothing but the rank of a fit is in doubt, and its columns predict held-out entries better by far."""
+        model = self.averaged if fit.verdict.rank_is_open else None
+        return model is not None and model.errors.are_more_than(_missed(refined, model), by=_BETTER)
+
+    def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None, *, is_open: bool = False) -> bool:
         """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
@@ -281,7 +294,7 @@ class LazyModel:
             return False
         own = self.averaged.errors
         if explained is None:
-            return errors is None or not own.are_more_than(errors, by=_BETTER)
+            return errors is None or not own.are_more_than(errors, by=1.0 if is_open else _BETTER)
         lost = explained.lost[self.averaged.entries.cols[self.averaged.held]]
         others, rest = own.of(~lost), None if errors is None else errors[~lost]
         # what is exact predicts badly where others tell too little of a row
@@ -306,8 +319,20 @@ def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
 
 
 def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:
-    """Absolute errors of columns at the held-out entries of a model, in its units."""
-    return refined.missed(model.entries, model.held, model.space.scale)
+    """Absolute errors of columns at the held-out entries of a model, in its units and its limits."""
+    limits = model.space.between(*model.space.seen_range).seen_range
+    missed = refined.missed(model.entries, model.held, limits)
+    return missed / model.space.scale[model.entries.cols[model.held]]
+
+
+def _as_average(entries: Entries, refined: SharpColumns, missed: np.ndarray, model: Averaged) -> ModelSpace:
+    """The space of columns that take the place of an average, where they have `missed` its held-out entries by so much.
+
+    Nothing is claimed of their rank.
+    """
+    space, cols = refined.space(entries, entries), model.entries.cols[model.held]
+    errors = errors_of_columns(missed**2, cols, space.noise / model.space.scale, np.ones(len(cols)))
+    return replace(space, names=(FIXED_RANK,), column_errors=errors)
 
 
 def as_fit(
@@ -341,8 +366,10 @@ def as_fit(
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]
     space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
-    scale = float(np.linalg.norm(space.noise / space.noise.max()) / np.sqrt(len(space.noise)) * space.noise.max())
-    scale *= float(np.sqrt(np.median(noise_of_rows)))
+    met = np.maximum(regression.met, 0) + np.finfo(np.float64).tiny  # where there is no inlier, all rows count
+    met = met if entries.row_weight is None else met * entries.row_weight
+    noise = space.noise * np.sqrt(np.average(noise_of_rows, weights=met))
+    scale = float(np.linalg.norm(noise / noise.max()) / np.sqrt(len(noise)) * noise.max())
     found = replace(
         fit,
         left=u.astype(dtype),
@@ -355,4 +382,4 @@ def as_fit(
         outliers=regression.beyond,
         verdict=verdict,
     )
-    return Approximation(found, space, regression)
+    return Approximation(found, space, regression, noise)

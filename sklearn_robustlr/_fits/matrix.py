@@ -17,15 +17,15 @@ from .._rows.signs import find_ambiguous
 from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.rules import FLAG_WIDTH
-from .._utils.stats import find_repeated
-from .._utils.values import Factors, Masks, Options, StopReason, Verdict, are_far_more
-from .approximate import Approximation, LazyModel
+from .._utils.values import Factors, Masks, Options, StopReason, Verdict
+from .approximate import Approximation, LazyModel, as_fit
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .location import Spreads, far_medians, far_units, fit_location
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
-from .refined import as_refined, by_own_noise, explained_by, has_few_inliers, regressed_again
-from .sharp import Explained, SharpColumns, is_of_means, refined_columns
+from .off import error_in_all_rows, off_rows
+from .refined import as_refined, by_own_noise, explained_by, regressed_again, with_prior
+from .sharp import Explained, SharpColumns, refined_columns
 
 # Numbers that the second moments of columns take at a time.
 _MOST_NUMBERS = 10_000_000
@@ -47,6 +47,10 @@ def fit_matrix(
     shift = far_medians(entries, some)
     if shift is not None:
         return _fit_beside(entries, shift, options)
+    off = off_rows(entries) if options.polish else None
+    without_off = None if off is None else _fit_without_rows(off, entries, options, start)
+    if without_off is not None:
+        return without_off
     model = LazyModel(entries, options)
     options = replace(options, rival=model)
     if start is None:
@@ -80,6 +84,10 @@ def fit_matrix(
         fit = regressed_again(entries, fit, options)
         refinable = by_own_noise(entries, kept, fit, model, options)
         fit, refined = refinable
+        refined = refined or with_prior(entries, fit, options)
+        if refined is not None and model.speaks_for(fit, refined):
+            fit = replace(fit, verdict=Verdict(StopReason.NOISY))
+            refinable = refinable._replace(fit=fit)
         explained = explained_by(entries, refinable, options) if fit.converged else None
         is_exact = fit.verdict.code is StopReason.EXACT and explained is not None and explained.is_all
         approximation = None if is_exact else model.instead_of(fit, explained, refined)
@@ -91,10 +99,11 @@ def fit_matrix(
         if fit.verdict == DECAYS:  # of a block, or where the medians of all predict as well
             fit = fit_core(entries, kept, replace(options, rival=None), start)
             fit, refined = by_own_noise(entries, kept, fit, model, options)
+            refined = refined or with_prior(entries, fit, options)
     else:
         fit, refined = fit_location(entries, options.n_init), None
-    settled = _settle(entries, kept, fit, options)
-    return _with_prior(entries, settled, refined, model, options) or settled
+    sharp = settled(entries, kept, fit, options)
+    return _with_prior(entries, sharp, refined, model, options) or sharp
 
 
 def _fit_in_units(entries: Entries, units: np.ndarray, options: Options, start: Factors | None) -> MatrixFit:
@@ -117,10 +126,46 @@ def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> Ma
     """
     others = entries.subset(~np.isin(entries.y, repeated))
     found = fit_matrix(others, options)
-    if found.fit.verdict.code is StopReason.APPROXIMATE or is_of_means(found.fit, len(others.y)):
+    if found.fit.verdict.code is StopReason.APPROXIMATE or found.fit.is_of_means(len(others.y)):
         return None
     fit = replace(found.fit, repeated=repeated)
     return _of_all(entries, replace(found, fit=fit, space=found.space.without(repeated)), options)
+
+
+def _fit_without_rows(off: np.ndarray, entries: Entries, options: Options, start: Factors | None) -> MatrixFit | None:
+    """Fit the other rows; those that are `off`, a mask, are regressed on what is learnt of these.
+
+    Their values are no values of stuck sensors, though they may be that in other rows: there they are errors.
+    None where that has not converged, or they are no estimates of it: their values are further from these than noise.
+    """
+    start = None if start is None else Factors(start.left[~off], start.right)
+    trial = replace(options.unseen, meter=options.meter.fresh())
+    found = fit_matrix(entries.part(~off, np.ones(entries.shape[1], dtype=bool)), trial, start)
+    if not found.fit.converged:
+        return None
+    fit, space = replace(found.fit, repeated=None), found.space.with_repeated()
+    if isinstance(space, ModelSpace):
+        approximation = as_fit(entries, space, fit, fit.verdict, options)
+        regression, noise = approximation.regression, approximation.noise
+        whole = _judge_approximation(entries, approximation)
+    else:
+        regression, noise = _regress_all(entries, space, fit.threshold, options), np.full(entries.shape[1], fit.scale)
+        fit = fit.with_factors(regression.factors, space.basis)
+        known = Masks(np.ones(len(off), dtype=bool), ~np.isin(np.arange(entries.shape[1]), found.undetermined_columns))
+        whole = _judge(entries, fit, space, regression, known, options, has_core=found.has_core)
+    missed = np.abs(space.residual(entries, regression.factors))[off[entries.rows]]
+    if np.median(missed / np.maximum(noise[entries.cols], fit.row_scale)[off[entries.rows]]) > 1.0:
+        return None
+    rows = np.union1d(whole.undetermined_rows, np.flatnonzero(~off)[found.undetermined_rows])
+    flags = space.gross(entries, regression) & ~np.isin(entries.rows, rows)
+    return replace(
+        whole,
+        fit=replace(whole.fit, outliers=regression.beyond),
+        outliers=entries.mask(flags),
+        expected_error=error_in_all_rows(found.expected_error, entries, off, ~regression.beyond),
+        undetermined_rows=rows,
+        undetermined_columns=np.union1d(whole.undetermined_columns, found.undetermined_columns),
+    )
 
 
 def _fit_beside_columns(lost: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
@@ -164,13 +209,7 @@ def _with_prior(
     """
     fit = found.fit
     if refined is None:
-        told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
-        wanted = told and has_few_inliers(entries, fit, options)
-        if not wanted or find_repeated(entries.y, entries.rows, entries.cols).any():
-            return None
-        refined = refined_columns(entries, fit)
-        if refined is None or refined.columns.rank < fit.rank:
-            return None
+        return None
     if not fit.converged and model.predicts_worse(refined, fit):
         return None
     judged = _refined(entries, found, refined, options)
@@ -187,7 +226,7 @@ def _refined(entries: Entries, found: MatrixFit, refined: SharpColumns, options:
     unknown = np.isin(np.arange(entries.shape[1]), found.undetermined_columns)
     approximation = as_refined(entries, found.fit, refined, options, unknown)
     judged = _judge_approximation(entries, approximation)
-    _, space, regression = approximation
+    _, space, regression, _ = approximation
     lost = np.union1d(found.undetermined_rows, np.flatnonzero(~space.is_identifiable(regression.met)))
     return replace(
         judged,
@@ -198,44 +237,6 @@ def _refined(entries: Entries, found: MatrixFit, refined: SharpColumns, options:
     )
 
 
-def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Options) -> MatrixFit | None:
-    """Fit rows that may be copies, those of one `index`, if they can be met exactly; None: no such fit was found.
-
-    It has to be exact if each row counts once, too, or meet all of a full matrix. So it has to meet as much then as the
-    exact fit of the rows `alone` does, if there is one.
-    """
-    options = replace(options, screening=True, rival=None, report=None)
-    found = _fit_exactly(copies, options)
-    if found is None:
-        return None
-    first = np.unique(index, return_index=True)[1]
-    once, left = copies.taken(first, None), found.fit.factors.left[first]
-    if once.full is None or (np.abs(_misfit(once, left, found.fit.right)) > found.fit.threshold).any():
-        met, other = _met_beyond(once, left, found.fit), _fit_exactly(alone, options)
-        if not are_far_more(met, int(np.count_nonzero(once.y))):
-            return None
-        if other is not None and _met_beyond(alone, other.fit.factors.left, other.fit) > met:
-            return None
-    return found
-
-
-def _fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
-    """Fit the observed entries of a matrix if they can be met exactly; None: no such fit was found."""
-    kept = core(entries)
-    if not kept.rows.any():
-        return None
-    found = search_small_blocks(entries, options)
-    start = None if found.block is None else block_to_start(entries, found.block, options)
-    fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
-    return _settle(entries, kept, fit, options) if fit.verdict.code is StopReason.EXACT else None
-
-
-def _met_beyond(entries: Entries, left: np.ndarray, fit: LowRankFit) -> int:
-    """How many entries other than zero a fit meets with these factors of rows beyond its degrees of freedom."""
-    met = (np.abs(_misfit(entries, left, fit.right)) <= fit.threshold) & (entries.y != 0.0)
-    return int(np.count_nonzero(met)) - fit.rank * (sum(entries.shape) - fit.rank)
-
-
 def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> MatrixFit:
     """Fit what is left of the entries beside a value for each column, which is one direction more."""
     found = fit_matrix(entries.with_values(entries.y - shift[entries.cols]), options.unseen)
@@ -244,7 +245,7 @@ def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> Matrix
     fit = found.fit.beside(shift)
     rounding = 10.0 * float(np.finfo(entries.dtype).eps) * float(np.abs(shift).max())
     fit = replace(fit, threshold=max(fit.threshold, FLAG_WIDTH * rounding))
-    return _settle(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
+    return settled(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
 
 
 def start_from_block(entries: Entries, options: Options) -> Factors | None:
@@ -272,7 +273,7 @@ def learn_space(fit: LowRankFit, known: Masks, row_weight: np.ndarray | None) ->
     return replace(space, is_thorough=fit.verdict.code is not StopReason.INTERRUPTED)
 
 
-def _settle(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:
+def settled(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) -> MatrixFit:
     """Estimate what the fit has not determined, learn the row space, flag the outliers.
 
     A row or column is known where it meets more entries than it could by interpolation alone, in columns or rows that
@@ -311,11 +312,11 @@ def _above_rounding(entries: Entries, fit: LowRankFit) -> LowRankFit:
     """An exact fit of entries that have been numbers in single precision flags none for that."""
     if fit.verdict.code is not StopReason.EXACT or not are_single(entries.y):
         return fit
-    residual = _misfit(entries, *fit.factors)
+    residual = misfit_of(entries, *fit.factors)
     return replace(fit, threshold=above_rounding(fit.threshold, entries.y, residual))
 
 
-def _misfit(entries: Entries, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def misfit_of(entries: Entries, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """What factors of rows and columns miss the entries by."""
     fitted = np.empty(len(entries.y))
     factors = (np.ascontiguousarray(factor, np.float64) for factor in (left, right))
@@ -348,7 +349,7 @@ def _judge_approximation(entries: Entries, found: Approximation) -> MatrixFit:
     """
     cols = entries.seen().columns
     decays, space = found.fit.verdict.code is StopReason.APPROXIMATE, found.space
-    errors = space.column_errors if decays else found.fit.expected_errors(space.noise)
+    errors = space.column_errors if decays else found.fit.expected_errors(found.noise)
     if space.doubt is not None:
         errors = np.minimum(space.doubt * errors, np.sqrt(1.0 + 1.0 / np.maximum(cols, 1)))
     return MatrixFit(

@@ -9,7 +9,7 @@ import numpy as np
 from .._operators.base import FAR_APART, Measurements
 from .._operators.units import Problem, make_problem
 from .._selection.candidates import Solution
-from .._selection.evidence import is_better
+from .._selection.evidence import is_better, least_value
 from .._selection.restarts import run_starts
 from .._solvers.mixture import unbiased_scale
 from .._utils.linalg import degrees_of_freedom, product_svd
@@ -72,6 +72,12 @@ class LowRankFit:
         variance = np.einsum("jk,kl,jl->j", spread, factors.T @ factors, spread) + noise**2
         share = degrees_of_freedom((n, p), self.rank) / max(float(np.sum(~self.outliers)), 1.0)
         return noise * np.sqrt((1.0 + share) / np.where(variance > 0.0, variance, np.inf))
+
+    def is_of_means(self, n_entries: int) -> bool:
+        """Whether nothing but the means of columns stands out of its noise, if it is one of so many entries."""
+        left, right = (factor.astype(np.float64) for factor in self.factors)
+        leading, shape = float(product_svd(left - left.mean(axis=0), right)[1][0]), (len(left), len(right))
+        return leading <= least_value(self.scale, n_entries / (shape[0] * shape[1]), shape)
 
     def with_factors(self, left: np.ndarray, right: np.ndarray) -> LowRankFit:
         """The same fit with X = left right^T, in the type that it had."""

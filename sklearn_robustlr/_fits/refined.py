@@ -12,6 +12,7 @@ from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._selection.verdict import DECAYS, DOUBTFUL
 from .._utils.linalg import degrees_of_freedom
+from .._utils.ranks import is_localised
 from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Masks, Options, StopReason
@@ -32,11 +33,14 @@ _MOST_WORK = 1e7
 _APART = 0.5
 
 
-def has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
-    """Whether a fit with a noise scale has so few inliers that it is worth to look at each row and column again."""
+def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> bool:
+    """Whether a fit with a noise scale has so few inliers that it is worth to look at each row and column again.
+
+    So it is where a direction is that of a few rows or columns: the others tell nothing of it.
+    """
     inliers = float(np.mean(~fit.outliers)) * len(entries.y)  # the fit may be that of a block
-    many = inliers > _MANY * degrees_of_freedom(entries.shape, fit.rank) or inliers * fit.rank**2 > _MOST_WORK
-    return options.polish and not (many or fit.heavy_tailed)
+    few = inliers <= _MANY * degrees_of_freedom(entries.shape, fit.rank) or is_localised(fit.left, fit.right)
+    return options.polish and few and inliers * fit.rank**2 <= _MOST_WORK and not fit.heavy_tailed
 
 
 def regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowRankFit:
@@ -44,7 +48,7 @@ def regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowR
 
     One that meets some of its entries by chance, and takes the others for errors, is stuck there.
     """
-    if fit.verdict.code is not StopReason.NOISY or not has_few_inliers(entries, fit, options):
+    if fit.verdict.code is not StopReason.NOISY or not _has_few_inliers(entries, fit, options):
         return fit
     changed = False
     for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
@@ -97,6 +101,21 @@ def by_own_noise(entries: Entries, kept: Masks, fit: LowRankFit, model: LazyMode
         return Refinable(fit)
     again = refined_columns(entries, found, OwnNoise((column / unit) ** 2, of_rows=True))
     return Refinable(found, again) if again is not None and not model.is_better_than(again) else Refinable(fit)
+
+
+def with_prior(entries: Entries, fit: LowRankFit, options: Options) -> SharpColumns | None:
+    """The columns of a fit of few inliers as posterior means: they are nearer to the matrix than least squares.
+
+    None where there are many, where the fit tells nothing of noise, or where a direction of it is none.
+    """
+    told = fit.verdict.code in (StopReason.NOISY, StopReason.UNDETERMINED)
+    if (
+        not (told and _has_few_inliers(entries, fit, options))
+        or find_repeated(entries.y, entries.rows, entries.cols).any()
+    ):
+        return None
+    refined = refined_columns(entries, fit)
+    return None if refined is None or refined.columns.rank < fit.rank else refined
 
 
 def has_column_apart(fit: LowRankFit) -> bool:
@@ -167,7 +186,7 @@ def explained_by(entries: Entries, found: Refinable, options: Options) -> Explai
     """What a fit explains, in units of the noise of each column where that is refined."""
     if found.refined is None:
         return Explained.of(entries, found.fit)
-    fit, space, _ = as_refined(entries, found.fit, found.refined, options)
+    fit, space, *_ = as_refined(entries, found.fit, found.refined, options)
     return Explained.of(*divided(entries, replace(fit, threshold=FLAG_WIDTH), space.noise))
 
 

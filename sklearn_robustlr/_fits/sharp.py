@@ -16,10 +16,9 @@ from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._model.table import Table
 from .._operators.observed import Entries
-from .._selection.evidence import least_value
 from .._solvers.mending import broken
 from .._utils.arrays import sorted_within
-from .._utils.linalg import product_svd, unpack
+from .._utils.linalg import unpack
 from .._utils.ranks import may_be_part
 from .._utils.rules import LEAST_FREE
 from .._utils.values import StopReason
@@ -35,11 +34,10 @@ _COMPARED, _CALIBRATED = 1000, 6000
 # are learnt, and sweeps that tell. Of 130 matrices with one noise scale and up to 70 % errors in a column it is 4.6 at
 # most; where half of the columns have 1.5 times or twice the noise of the others, it is 3.9 to 8.8, and 7.5 to 22.
 _OWN, _NOISE_SWEEPS = 6.0, 4
-# What it gains a line in the mean, in log-likelihood. Of 26 matrices with one noise scale and errors of all kinds it is
-# 0.6 a row at most; where rows have one of their own (logarithms with an sd of 0.2, 0.5; half of them twice that of the
-# others) 1.7, 5.0, 3.7. Of 144 such matrices it is at most 0.9 a column in 140; where every other column has twice the
-# noise of the others, it is 2.6 to 8.4.
-_OWN_OF_ALL = 1.0
+# What lines gain beyond one parameter each, a line in the mean, in log-likelihood. Of 66 matrices with one noise scale
+# and errors of all kinds it is at most 0.28 where the mean of all gains is positive; where 10 to 50 % of rows have 4 to
+# 8 times the noise (``asv_bench/studies/row_groups.py --row instruments``) 0.45 to 2.5.
+_OWN_OF_ALL = 0.35
 # Degrees of freedom of the noise variances of rows before they are learnt.
 _FREEDOM = 4.0
 # Variance of the noise of a refined fit, in units of that before, from which it vanishes.
@@ -60,10 +58,8 @@ _LOOKED_AT, _ROWS = 20_000, 60
 _LEAST_SPREAD = 1e-12
 # Least density that counts.
 _LEAST_DENSITY = float(np.finfo(np.float64).tiny)
-# Largest residual, in units of the noise: squares of larger ones overflow.
-_LARGEST = 1e100
-# Least noise, in units of the data.
-_LEAST_NOISE = 1e-14
+# Largest residual, in units of the noise, squares of larger ones overflow; and least noise, in units of the data.
+_LARGEST, _LEAST_NOISE = 1e100, 1e-14
 
 
 class Missed(NamedTuple):
@@ -141,7 +137,7 @@ class SharpColumns:
             center=np.zeros(0),
             stuck=StuckValues.none(entries.dtype),
             screen=None,
-            column_errors=np.full(p, np.sqrt(np.mean(missed.deviation**2)) if len(cols) else np.nan),
+            column_errors=np.full(p, np.nan),
             calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
             share_beyond=share_beyond(power_of(self.columns.scaled, law), edge, error),
             usual_weight=table.usual_weight,
@@ -169,10 +165,11 @@ class SharpColumns:
         cols = table.cols[order[: sum(len(part.error) for part in each)]]
         return Missed(*(np.concatenate(part) for part in zip(*each, strict=True))), cols
 
-    def missed(self, entries: Entries, held: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Absolute errors at the entries of a mask, each left out, in units of the scale of its column."""
-        cols = entries.cols[held]
-        return np.abs(self._missed(self.table(entries), held).error) * self.units[cols] / scale[cols]
+    def missed(self, entries: Entries, held: np.ndarray, limits: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Absolute errors at the entries of a mask, each left out, of estimates within these limits of columns."""
+        cols, y = entries.cols[held], entries.y[held].astype(np.float64)
+        estimate = y + self._missed(self.table(entries), held).error * self.units[cols]
+        return np.abs(np.clip(estimate, *(limit[cols] for limit in limits)) - y)
 
     def _missed(self, table: Table, held: np.ndarray) -> Missed:
         """Errors at entries that are left out of their rows, and of their columns by the leverage they have there."""
@@ -281,14 +278,6 @@ class Explained(NamedTuple):
         return self.is_much and not (self.lost.any() or self.is_part or self.astray > _ASTRAY)
 
 
-def is_of_means(fit: LowRankFit, n_entries: int) -> bool:
-    """Whether nothing but the means of columns stands out of the noise of a fit to so many entries."""
-    left, right = fit.factors
-    left = left.astype(np.float64) - left.mean(axis=0, dtype=np.float64)
-    leading, shape = float(product_svd(left, right.astype(np.float64))[1][0]), (len(left), len(right))
-    return leading <= least_value(fit.scale, n_entries / (shape[0] * shape[1]), shape)
-
-
 class OwnNoise(NamedTuple):
     """Noise variances of columns, in units of that of a fit, and whether rows have some of their own, too."""
 
@@ -311,9 +300,9 @@ class OwnNoise(NamedTuple):
             rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols] * looked.alone_in_rows[looked.rows]))
         rest = np.clip(rest, -_LARGEST, _LARGEST)
         of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
-        if of_rows.is_own:
-            return cls(np.ones(p), True)
         of_columns = _noise_of_lines(rest, looked.cols, p)
+        if of_rows.is_own and (of_rows.beyond > of_columns.beyond or not of_columns.is_own):
+            return cls(np.ones(p), True)
         return cls(of_columns.variances, False) if of_columns.is_own else None
 
 
@@ -328,9 +317,15 @@ class _NoiseOfLines(NamedTuple):
     most: float
 
     @property
+    def beyond(self) -> float:
+        """What those gain together that gain more than a parameter is worth."""
+        return float(np.sum(np.maximum(self.gain - 1.0, 0.0)))
+
+    @property
     def is_own(self) -> bool:
         """Whether one of them has noise of its own beyond doubt, or all together."""
-        return self.most > _OWN or float(np.mean(self.gain)) > _OWN_OF_ALL
+        n = len(self.gain)
+        return self.most > _OWN or (self.beyond > _OWN_OF_ALL * n and float(np.mean(self.gain)) > 0.0)
 
 
 def _noise_of_lines(rest: np.ndarray, lines: np.ndarray, n_lines: int = 0) -> _NoiseOfLines:

@@ -28,13 +28,14 @@ def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw:
 
     Large noise is rarer than small noise: the density of its sizes falls as that of a Cauchy law does, at least. Errors
     are of any size, and few beside what is right. A column may have several modes without any error: one that has
-    hardly more values than noise scales does not count, nor do those of the others that have more large residuals than
-    half of them, beyond chance, for errors are in all. A `residual` is what an estimate without its entry would leave.
+    hardly more values than noise scales does not count, nor do those of the others, and rows, that have more large
+    residuals than half of them, beyond chance, for errors are in all. A `residual` is what an estimate without its
+    entry would leave.
     """
     if not law.robust or law.shares[0] < _RIGHT:
         return law
     size = np.abs(table.root_weight * residual) / np.sqrt(law.variances[table.cols])
-    ordinary = _is_ordinary(table, law, size)[table.cols]
+    ordinary = _is_ordinary(table, law, size)[table.cols] & _is_quiet(table, size)[table.rows]
     return replace(law, wide_is_errors=_falls_too_slowly(size) and _falls_too_slowly(size[ordinary]))
 
 
@@ -63,6 +64,15 @@ def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
     large = np.bincount(table.cols, size > _NEAR, minlength=len(fine))
     usual = n * np.median(large[fine] / np.maximum(n[fine], 1))
     return fine & (large <= usual + _BY_CHANCE * np.sqrt(usual))
+
+
+def _is_quiet(table: Table, size: np.ndarray) -> np.ndarray:
+    """Mask of the rows that have no more large residuals than half of them, but for chance."""
+    n = np.diff(table.indptr)
+    large = np.bincount(table.rows, size > _NEAR, minlength=len(n))
+    rate = (large + 1.0) / (n + 2.0)  # of few entries most have none
+    usual = n * (np.median(rate[n > 0]) if n.any() else 0.0)
+    return large <= usual + _BY_CHANCE * np.sqrt(usual)
 
 
 def _is_fine(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:

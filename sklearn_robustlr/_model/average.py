@@ -126,23 +126,32 @@ class FirstAverage:
         columns, there are the medians alone.
 
         `start` returns factors of an estimate of a table: where the leading directions of the matrix are those of gross
-        errors, a robust law comes to a good solution from there alone. Where a `rank` is given the model does not grow.
-        One that is not told, but bounds what the user asks for, does not bound the model else.
+        errors, a robust law comes to a good solution from there alone. Where a `rank` is given the model does not grow:
+        it looks for as many directions as without, and is left with so many. One that is not told, but bounds what the
+        user asks for, does not bound the model else.
         """
-        most = rank if rank is not None and is_told else max(_MOST_DIRECTIONS, rank or 0)
+        most = max(_MOST_DIRECTIONS, rank or 0)
         samples = Samples.of(entries, most)
-        return None if samples is None else cls._of(samples, most, start, grows=rank is None)
+        if samples is None:
+            return None
+        return cls._of(samples, most, start, grows=rank is None, bound=rank if is_told else None)
 
     @classmethod
     def _of(
-        cls, samples: Samples, most: int, start: Callable[[Table], Factors | None] | None, *, grows: bool
+        cls,
+        samples: Samples,
+        most: int,
+        start: Callable[[Table], Factors | None] | None,
+        *,
+        grows: bool,
+        bound: int | None,
     ) -> FirstAverage:
         """That of samples."""
-        fitter, robust = _fit_robust(samples.block, most, grows=grows)
+        fitter, robust = _fit_robust(samples.block, most, grows=grows, bound=bound)
         again = fitter.samples.expecting_errors(robust.columns)
         if again is not fitter.samples:
             samples = again if samples.block is samples else samples
-            fitter, robust = _fit_robust(again, most, grows=grows)
+            fitter, robust = _fit_robust(again, most, grows=grows, bound=bound)
         return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
 
     def in_best_units(self) -> FirstAverage:
@@ -153,8 +162,9 @@ class FirstAverage:
         samples = self.samples.in_bent_units
         if samples is None:
             return self
-        fitter, robust = _fit_robust(samples, self.fitter.most, grows=self.fitter.grows)
-        test, straight = samples.test, self.fitter.samples.test
+        before = self.fitter
+        fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
+        test, straight = samples.test, before.samples.test
         estimate = samples.units.bent(straight.values + self.weights @ self.members.missed, test.cols)
         saved = np.abs(estimate - test.values) - np.abs(robust.predicted.missed)
         if np.sum(saved) <= 0.0:
@@ -188,8 +198,8 @@ class FirstAverage:
 
     @property
     def has_no_end(self) -> bool:
-        """Whether all directions that were looked for stand out of the noise."""
-        return int(np.count_nonzero(self.signal > 1.0)) >= self.fitter.most
+        """Whether all directions that were looked for stand out of the noise, and no number of them was given."""
+        return self.fitter.bound is None and int(np.count_nonzero(self.signal > 1.0)) >= self.fitter.most
 
     def finish(self, n_threads: int = 1) -> Averaged:
         """The average, its members fitted to all entries, and grown."""
@@ -218,7 +228,7 @@ class FirstAverage:
             center=np.zeros(0),
             stuck=samples.stuck,
             screen=fitter.screen,
-            column_errors=_column_errors(errors.missed**2, test.cols[within], noise, members.counts[within]),
+            column_errors=errors_of_columns(errors.missed**2, test.cols[within], noise, members.counts[within]),
             calibration=_calibrate_average(test, members, weights, inlier),
             share_beyond=self._share_beyond(members, weights, final),
             usual_weight=samples.table.usual_weight,
@@ -249,14 +259,14 @@ class FirstAverage:
         return self.fitter.with_joint(settled)
 
 
-def _fit_robust(samples: Samples, most: int, *, grows: bool) -> tuple[Fitter, Tried]:
+def _fit_robust(samples: Samples, most: int, *, grows: bool, bound: int | None) -> tuple[Fitter, Tried]:
     """A robust law begun at the clipped matrix, and the fitter whose screen it is."""
     most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
     if samples.tell_scales:
-        robust = best_of(samples, robust_columns(samples.train, samples.told(most)))
+        robust = best_of(samples, robust_columns(samples.train, samples.told(most), bound))
     else:
         robust = best_of(samples, [medians_of(samples.train, samples.train_medians)])
-    return Fitter.of(samples, most, robust.columns, grows=grows), robust
+    return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound), robust
 
 
 def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:
@@ -274,9 +284,9 @@ def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:
 
 def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:
     """The members that count, and their weights; if `alone`, the best of them where an average is hardly better."""
-    weights = least_absolute_weights(members.missed * members.telling)
-    least = members.error(members.predicted[members.best].missed)
-    if alone and members.error(weights @ members.missed) > _WORTH * least:
+    weights = least_absolute_weights(members.judged * members.telling)
+    least = members.error(members.predicted[members.best].judged)
+    if alone and members.error(weights @ members.judged) > _WORTH * least:
         return members.kept([members.best]), np.ones(1)
     counts = weights > _LEAST_WEIGHT
     members = members.kept([name for name, kept in zip(members.columns, counts, strict=True) if kept])
@@ -310,7 +320,7 @@ def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
 def _inlier_chances(test: Table, members: Members, weights: np.ndarray) -> np.ndarray:
     """Probabilities of the held-out entries to be no gross errors: of those a Gaussian member has few, but some."""
     gross = np.zeros(len(test.values))
-    for weight, columns, (missed, variance) in zip(
+    for weight, columns, (missed, variance, _) in zip(
         weights, members.columns.values(), members.predicted.values(), strict=True
     ):
         law = columns.law if columns.law.robust else NoiseLaw.with_few_errors(columns.law.variances)
@@ -340,7 +350,7 @@ def _calibrate_average(test: Table, members: Members, weights: np.ndarray, inlie
     return Calibration.of(weights @ members.missed, deviations, inlier * members.counts, test.cols)
 
 
-def _column_errors(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def errors_of_columns(squares: np.ndarray, cols: np.ndarray, noise: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Root mean squares of the held-out errors of each column, drawn to a common multiple of its noise."""
     total = np.bincount(cols, counts * squares, minlength=len(noise))
     count = np.bincount(cols, counts, minlength=len(noise))

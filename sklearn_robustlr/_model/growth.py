@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils.linalg import pack_diagonals, packed_diagonals, truncated_svd
+from .._utils.linalg import pack, pack_diagonals, packed_diagonals, truncated_svd, unpack
 from .noise import NoiseLaw
 from .posterior import (
     FLAT,
@@ -127,12 +127,26 @@ class _Directions(NamedTuple):
         return self._replace(rows=self.rows[:, :m], columns=self.columns[:, :m], powers=self.powers[:m])
 
 
-def robust_columns(table: Table, most: int) -> Iterator[Columns]:
+def robust_columns(table: Table, most: int, bound: int | None = None) -> Iterator[Columns]:
     """Yield columns of up to `most` directions under a robust law, begun with all; where entries are few, grown too.
 
     Of few entries a fit that begins with many directions meets all of them, errors too. The other grows from one
-    direction, by as many again as it has, for as long as any is added.
+    direction, by as many again as it has, for as long as any is added. At the end they have no more than a `bound`
+    (None: there is none): where some are errors, the others are not found without them.
     """
+    yield from (with_leading(table, columns, bound) for columns in _robust_columns(table, most))
+
+
+def with_leading(table: Table, columns: Columns, bound: int | None) -> Columns:
+    """Columns with their leading directions, no more than a `bound`, after further sweeps; those of no more stay."""
+    if bound is None or columns.rank <= bound:
+        return columns
+    covariances = pack(unpack(columns.covariances)[:, :bound, :bound])
+    leading = replace(columns, loadings=np.ascontiguousarray(columns.loadings[:, :bound]), covariances=covariances)
+    return sweep_until_settled(table, leading, free=0)
+
+
+def _robust_columns(table: Table, most: int) -> Iterator[Columns]:
     yield sweep_until_settled(table, start_columns(table, most, True))
     if len(table.values) >= ENOUGH * most * (sum(table.shape) - most):
         return

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils.values import Factors
-from .growth import grow
+from .growth import grow, with_leading
 from .joint import joint_root
 from .noise import NoiseLaw
 from .posterior import (
@@ -38,11 +38,13 @@ _LAST_SWEEPS = 6
 class Predicted(NamedTuple):
     """What columns predict of held-out entries: by how much they miss them, and the variance that they state.
 
-    Both are in units of the weight of the entry, where it has one: the noise is alike in all.
+    They are judged by what they miss from entries that are undisputed, where others take them for gross. All are in
+    units of the weight of the entry, where it has one: the noise is alike in all.
     """
 
     missed: np.ndarray
     variance: np.ndarray
+    judged: np.ndarray
 
 
 def predicted(samples: Samples, columns: Columns, train: Table | None = None) -> Predicted:
@@ -51,7 +53,8 @@ def predicted(samples: Samples, columns: Columns, train: Table | None = None) ->
     mean, variance = moments(regress(samples.train if train is None else train, columns), columns, test)
     units = samples.units.in_one if isinstance(columns, TurnedColumns) else samples.units
     missed = units.clip(mean, test.cols) - test.values
-    return Predicted(test.root_weight * missed, test.root_weight**2 * variance)
+    missed *= test.root_weight
+    return Predicted(missed, test.root_weight**2 * variance, missed)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Members:
     @property
     def best(self) -> str:
         """That of the least error."""
-        return min(self.predicted, key=lambda name: self.error(self.predicted[name].missed))
+        return min(self.predicted, key=lambda name: self.error(self.predicted[name].judged))
 
     def error(self, missed: np.ndarray) -> float:
         """Mean absolute error."""
@@ -79,6 +82,11 @@ class Members:
     def missed(self) -> np.ndarray:
         """Errors of each, (members, entries)."""
         return np.array([predicted.missed for predicted in self.predicted.values()])
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Errors that each is judged by, (members, entries)."""
+        return np.array([predicted.judged for predicted in self.predicted.values()])
 
     @property
     def variances(self) -> np.ndarray:
@@ -147,19 +155,23 @@ class _Upright:
 
 @dataclass(frozen=True)
 class Fitter:
-    """Fits and judges members of the average; a Gaussian law sees what the screen of a robust one leaves."""
+    """Fits and judges members of the average; a Gaussian law sees what the screen of a robust one leaves.
+
+    They look for up to `most` directions, and are left with no more than a `bound` (None: there is none).
+    """
 
     samples: Samples
     most: int
     screen: Screen
     near: np.ndarray
     grows: bool
+    bound: int | None
 
     @classmethod
-    def of(cls, samples: Samples, most: int, robust: Columns, *, grows: bool) -> Fitter:
+    def of(cls, samples: Samples, most: int, robust: Columns, *, grows: bool, bound: int | None) -> Fitter:
         """The fitter with the screen of a robust law."""
         screen = Screen.of(samples.table, robust)
-        return cls(samples, most, screen, ~screen.hides(samples.table), grows)
+        return cls(samples, most, screen, ~screen.hides(samples.table), grows, bound)
 
     def train(self, law: NoiseLaw) -> Table:
         """What a law is fitted to, of what is not held out."""
@@ -178,8 +190,30 @@ class Fitter:
         return samples.larger if law.robust else samples.larger.subset(~self.screen.hides(samples.larger))
 
     def predict(self, columns: Columns) -> Predicted:
-        """What columns predict of the held-out entries, from the others of each row."""
-        return predicted(self.samples, columns, self.train(columns.law))
+        """What columns predict of the held-out entries, from the others of each row.
+
+        A Gaussian law follows errors that come together, as those of an outage do, and predicts each of them by the
+        others. It is judged by what it predicts of them from what a robust law takes for none.
+        """
+        train = self.train(columns.law)
+        found = predicted(self.samples, columns, train)
+        if columns.law.robust or not columns.loadings.any():
+            return found
+        flags, held = self._disputed
+        if not held.any():
+            return found
+        apart = predicted(self.samples, columns, train.subset(~flags[self.near[~self.samples.held]]))
+        return found._replace(judged=np.where(held, apart.missed, found.missed))
+
+    @cached_property
+    def _disputed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of what a robust law takes for gross among the entries that are not held out, and those that are."""
+        samples, robust = self.samples, self.screen.columns
+        rows = regress(samples.train, robust)
+        mean, variance = moments(rows, robust, samples.test)
+        core = robust.law.variances[samples.test.cols]
+        squares = (mean - samples.test.values) ** 2 * core / (core + variance)
+        return rows.gross > 0.5, samples.test.weigh(robust.law, squares).gross > 0.5
 
     @cached_property
     def _turned(self) -> Turned:
@@ -195,7 +229,7 @@ class Fitter:
         samples = self.samples
         fitted = dict(self._laws(start, robust)) if samples.tell_scales else {}
         if samples.have_few_rows:
-            fitted[TURNED] = best_of(samples, self._turned.fits(self.most))
+            fitted[TURNED] = best_of(samples, self._turned.fits(self.most, self.bound))
         fitted["medians"] = self._tried(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
         columns = {name: each.columns for name, each in fitted.items()}
@@ -205,12 +239,14 @@ class Fitter:
         """Yield the noise laws by names, the robust one from another `start`, too."""
         train, k = self.samples.train, self.samples.told(self.most)
         near = train.subset(self.near[~self.samples.held])
-        yield "normal", self._tried(sweep_until_settled(near, start_columns(near, k, False)))
+        normal = sweep_until_settled(near, start_columns(near, k, False))
+        yield "normal", self._tried(with_leading(near, normal, self.bound))
         yield "robust", robust
         estimate = None if start is None else start(train)
         begin = None if estimate is None else columns_of(train, *estimate, k)
         if begin is not None:
-            yield "robust from descent", self._tried(sweep_until_settled(train, begin))
+            descended = with_leading(train, sweep_until_settled(train, begin), self.bound)
+            yield "robust from descent", self._tried(descended)
 
     def _tried(self, columns: Columns) -> Tried:
         """Columns, and what they predict."""
@@ -236,7 +272,7 @@ class Fitter:
             return fitter._side(columns).trained(columns, samples.columns)
 
         robust = of_all(self.screen.columns, replace(self, samples=samples))
-        wide = Fitter.of(samples, self.most, robust, grows=self.grows)
+        wide = Fitter.of(samples, self.most, robust, grows=self.grows, bound=self.bound)
         fitted = {
             name: robust if columns is self.screen.columns else of_all(columns, wide)
             for name, columns in members.columns.items()

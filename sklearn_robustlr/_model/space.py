@@ -31,6 +31,8 @@ _FAR = 70.0
 _SHORT = 0.1
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
+#: Name of the member that is one of a rank of which nothing is claimed.
+FIXED_RANK = "fixed rank"
 
 
 class Ends(NamedTuple):
@@ -330,6 +332,10 @@ class ModelSpace:
         return replace(
             self, stuck=StuckValues(*(np.concatenate(pair) for pair in zip(self.stuck, everywhere, strict=True)))
         )
+
+    def with_repeated(self) -> ModelSpace:
+        """The same space, for which no value is stuck."""
+        return replace(self, stuck=StuckValues.none(self.stuck.values.dtype))
 
     def beside(self, lost: np.ndarray, medians: np.ndarray) -> ModelSpace:
         """The same space beside columns that it says nothing of, a mask: they are at their medians."""

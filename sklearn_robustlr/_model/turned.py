@@ -78,9 +78,9 @@ class Turned:
         """Those that are not held out."""
         return self._table.subset(~self.samples.held[self._order])
 
-    def fits(self, most: int) -> list[TurnedColumns]:
-        """Fits of a robust law with up to `most` directions to what is not held out."""
-        return [self.columns(fit, self.train) for fit in robust_columns(self.train, most)]
+    def fits(self, most: int, bound: int | None) -> list[TurnedColumns]:
+        """Fits of a robust law to what is not held out: :func:`robust_columns`."""
+        return [self.columns(fit, self.train) for fit in robust_columns(self.train, most, bound)]
 
     def trained(self, columns: Columns, where: np.ndarray) -> TurnedColumns:
         """The columns of all that is not held out, from those of some of it."""

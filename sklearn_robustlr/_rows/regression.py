@@ -215,6 +215,10 @@ class RowSpace:
         """The same space, for which entries with one of these values say nothing of a row."""
         return replace(self, repeated=repeated)
 
+    def with_repeated(self) -> RowSpace:
+        """The same space, for which no value says nothing of a row."""
+        return replace(self, repeated=None)
+
     def holding(self, columns: np.ndarray, entries: Entries) -> RowSpace:
         """The same space, its estimates of some columns, a mask, between the least and the largest of their entries."""
         if not columns.any():

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._operators.base import Measurements
 from .._operators.entries import EntryMeasurements
-from .._solvers.misfit import misfit_saved, total_misfit
+from .._solvers.misfit import misfit_saved, total_misfit, with_missed_lines
 from .._solvers.mixture import has_enough_inliers
 from .._utils.linalg import largest_singular_value
 from .._utils.ranks import noise_edge
@@ -127,4 +127,6 @@ def left_over(fit: Fit, measurements: Measurements) -> float:
     expected = fit.scale * np.sqrt(fit.inlier_weight.sum())
     if np.linalg.norm(inlier) < 0.5 * expected:  # they are rounding, not noise
         return 0.0
-    return in_common(inlier, measurements)
+    every = with_missed_lines(inlier, fit, measurements)
+    beside = in_common(every, measurements) if every is not inlier else 0.0
+    return max(in_common(inlier, measurements), beside)

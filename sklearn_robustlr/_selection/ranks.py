@@ -12,7 +12,7 @@ from .._solvers.fixed_rank import FixedRank
 from .._solvers.misfit import improves
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
 from .._utils.linalg import product_svd
-from .._utils.ranks import may_be_part
+from .._utils.ranks import is_localised, may_be_part
 from .._utils.rules import exact_tolerance
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, informative_count, is_exact, is_met
 from .evidence import EDGES, LEAST_EDGES, gain, is_better, left_over
@@ -207,14 +207,15 @@ class Ranks:
 
         With the word of the residuals a direction need gain no more than noise would, if nothing is left after it.
         """
-        # a descent may lose the weak direction again
-        self._keep(
-            larger, self._solver.refit_twice(*self._solver.augmented(self.fit(larger - 1)), few=self._few), made=2
-        )
+        self._augment(larger)
         if self.prefers(larger, k) or larger > k + 1:
             return self.prefers(larger, k)
         determined = has_enough_inliers(self.fit(larger), of=SUPPORTED)
         return self.gain(larger) > LEAST_EDGES and determined and not self.has_structure_left(larger)
+
+    def _augment(self, k: int) -> None:
+        """Fit rank k from what one of one rank less leaves; a descent may lose a weak direction again."""
+        self._keep(k, self._solver.refit_twice(*self._solver.augmented(self.fit(k - 1)), few=self._few), made=2)
 
     def _is_stuck(self, k: int) -> bool:
         """Whether a fit that was made leaves far more noise than that of one rank less: it says nothing of its rank."""
@@ -286,17 +287,8 @@ class Ranks:
         return is_exact(fit) or (not fit.heavy_tailed and self._is_localised(fit))
 
     def _is_localised(self, fit: Fit) -> bool:
-        """Whether a direction is that of a few rows or columns, as errors may be of measurements that belong to some.
-
-        These are n / (3 k) of n rows; the leverage of all adds up to k.
-        """
-        if not self._problem.work.entrywise:
-            return False
-        for factor in (fit.u, fit.v):
-            leverage = np.sum(factor**2, axis=1)
-            if leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum() > 0.5:
-                return True
-        return False
+        """Whether a direction is that of a few rows or columns, as that of errors may be where there are these."""
+        return self._problem.work.entrywise and is_localised(fit.u, fit.v)
 
 
 def _is_stuck(large: Fit, small: Fit) -> bool:

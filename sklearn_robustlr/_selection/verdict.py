@@ -124,10 +124,10 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
         return Verdict(StopReason.NOISY)
     if gained > EDGES:
         asks = f"the data ask for more than rank {k}, but are too few to determine it"
-        return Verdict(StopReason.UNDETERMINED, asks)
+        return Verdict(StopReason.UNDETERMINED, asks, rank_is_open=True)
     # of 15 such fits more measurements helped 12, more starts 2
     disagree = "fits to parts of the measurements do not agree: they are too few, or the fit is stuck"
-    return Verdict(StopReason.UNDETERMINED, disagree)
+    return Verdict(StopReason.UNDETERMINED, disagree, rank_is_open=True)
 
 
 def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, more: bool) -> Verdict | None:

@@ -18,7 +18,7 @@ from .._utils.values import Fit, Options, is_exact, is_met
 from .gauss_newton import MOST_CONJUGATE, UNFINISHED, least_squares, m_estimate
 from .manifold import manifold_subgradient, truncate
 from .mending import mend
-from .misfit import bisquare, improves
+from .misfit import bisquare, improves, with_missed_lines
 from .mixture import SUPPORTED, has_enough_inliers, mean_log_density
 from .starts import spectral_start
 
@@ -61,8 +61,11 @@ class FixedRank:
         """
         base, symmetric = self._problem.base, self._options.symmetric
         missed = fit.residual[~is_met(fit) & (fit.residual != 0.0)] if is_exact(fit) else np.empty(0)
-        weight = bisquare(fit.residual, median_scale(missed) if len(missed) else fit.scale)
-        rest = base.with_targets((-weight * fit.residual).astype(base.dtype))
+        scale = median_scale(missed) if len(missed) else fit.scale
+        left = bisquare(fit.residual, scale) * fit.residual
+        if not len(missed):
+            left = with_missed_lines(left, fit, base)
+        rest = base.with_targets(-left.astype(base.dtype))
         more, size, turned = spectral_start(rest, 1, symmetric=symmetric)
         start = product_svd(np.hstack([fit.u * fit.s, more * size]), np.hstack([fit.v, turned]), symmetric=symmetric)
         return self._problem.to_work(*start, symmetric=symmetric)

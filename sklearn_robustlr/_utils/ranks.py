@@ -8,8 +8,10 @@ import numpy as np
 
 from .linalg import degrees_of_freedom
 
-# Degrees of freedom of so many directions are as many as what an exact fit misses if these explain it.
-_FEW = 4
+# Degrees of freedom of so many directions are as many as what an exact fit misses if these explain it. With 4, 11 of 40
+# tables whose columns are there twice are "exact" at too low a rank, none with 8
+# (``asv_bench/studies/row_groups.py --row copies``).
+_FEW = 8
 
 
 class Gap(NamedTuple):
@@ -46,6 +48,18 @@ def may_be_part(shape: tuple[int, int], rank: int, met: int, size: int, *, symme
     """
     dof, more = (degrees_of_freedom(shape, k, symmetric=symmetric) for k in (rank, rank + 1))
     return 0 < size - met <= _FEW * (more - dof) and rank < min(shape) and 2 * (met - dof) <= size
+
+
+def is_localised(*factors: np.ndarray) -> bool:
+    """Whether a direction of orthonormal factors is that of a few rows.
+
+    These are n / (3 k) of n rows; the leverage of all adds up to k.
+    """
+    for factor in factors:
+        leverage = np.sum(factor.astype(np.float64) ** 2, axis=1)
+        if leverage[leverage > 3.0 * factor.shape[1] / len(factor)].sum() > 0.5:
+            return True
+    return False
 
 
 def noise_edge(shape: tuple[int, int], k: int, *, symmetric: bool = False) -> float:

@@ -106,10 +106,14 @@ class StopReason(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """Why a fit ended as it did and, where it is not to be trusted, what is wrong, in a sentence with its figures."""
+    """Why a fit ended as it did and, where it is not to be trusted, what is wrong, in a sentence with its figures.
+
+    Where nothing but the rank of a fit is in doubt, for `rank_is_open`, it may predict well.
+    """
 
     code: StopReason
     message: str = ""
+    rank_is_open: bool = False
 
     @property
     def converged(self) -> bool:

@@ -295,6 +295,7 @@ def test_weights_that_are_all_alike_say_nothing(weights):
     np.testing.assert_array_equal(found, RobustMatrixCompletion().fit_transform(X))
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")  # some of these rows, of noise alone
 def test_rows_that_hardly_count_do_not_widen_intervals():
     rng = np.random.RandomState(0)
     size = 3.0 / np.arange(1.0, 21.0) ** 1.5
