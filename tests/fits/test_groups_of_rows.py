@@ -76,6 +76,17 @@ def test_noisy_rows_are_no_rows_of_errors():
     assert model.outliers_[noisy].mean() < 0.03
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_few_noisy_rows_have_noise_of_their_own(seed):
+    """In the mean over all rows they gained too little, and the sharp rank was lost."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((120, 3)) @ rng.standard_normal((3, 30))
+    noisy = rng.uniform(size=120) < 0.3
+    model = RobustMatrixCompletion().fit(clean + np.where(noisy, 0.5, 0.1)[:, None] * rng.standard_normal(clean.shape))
+    assert model.stop_reason_ == "noisy" and model.rank_ == 3
+    assert model.outliers_.mean() < 0.005
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.7])
 def test_the_stated_error_is_that_of_all_rows(spread):
     """That of a typical row was stated: half of the true one, where the noise of rows has a logarithmic sd of 0.7."""
