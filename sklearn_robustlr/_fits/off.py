@@ -55,16 +55,17 @@ def error_in_all_rows(error: np.ndarray, entries: Entries, off: np.ndarray, righ
     Entries that are `off` are missed by next to nothing; the sd are those of the `right` entries, a mask.
     """
     p, others = entries.shape[1], right & ~off[entries.rows]
+    times = np.ones(len(right)) if entries.row_weight is None else entries.row_weight[entries.rows]
 
     def spread(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cols, y = entries.cols[own], entries.y[own].astype(np.float64)
-        count = np.bincount(cols, minlength=p)
-        mean = np.bincount(cols, y, p) / np.maximum(count, 1)
-        return np.sqrt(np.bincount(cols, (y - mean[cols]) ** 2, p) / np.maximum(count, 1)), count
+        cols, y, often = entries.cols[own], entries.y[own].astype(np.float64), times[own]
+        count = np.bincount(cols, often, p)
+        mean = np.bincount(cols, often * y, p) / count
+        return np.sqrt(np.bincount(cols, often * (y - mean[cols]) ** 2, p) / count), count
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # sizes whose squares are no numbers
         (part, n_part), (whole, n_whole) = spread(others), spread(right)
-        factor = part / whole * np.sqrt(n_part / np.maximum(n_whole, 1))
+        factor = part / whole * np.sqrt(n_part / n_whole)
     return error * np.where(np.isfinite(factor), factor, 1.0)
 
 

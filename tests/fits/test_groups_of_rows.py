@@ -146,6 +146,8 @@ def test_rows_that_are_off_are_found_in_complete_tables_whatever_their_order():
     data, off = on_and_off(np.random.RandomState(2), 3000, 10, off=0.4)
     model, others = RobustMatrixCompletion().fit(data), RobustMatrixCompletion().fit(data[~off])
     assert model.scale_ == pytest.approx(others.scale_, rel=0.02)
+    in_all = data[~off].std(axis=0) / data.std(axis=0) * np.sqrt(np.mean(~off))  # the others are missed by nothing
+    assert rms(model.expected_error_) == pytest.approx(rms(others.expected_error_ * in_all), rel=0.1)
     order = np.random.RandomState(2).permutation(3000)
     assert RobustMatrixCompletion().fit(data[order]).scale_ == pytest.approx(others.scale_, rel=0.02)
 
