@@ -53,7 +53,7 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
         None: if the fit is approximate or has not converged, estimates stay within the range of the values that `fit`
         has seen in the column, without gross errors that are far beyond the others (widened to the other limit, where
-        that is given), unless they are more than five standard errors beyond it: where the rest of the row tells a
+        that is given), unless they are more than three standard errors beyond it: where the rest of the row tells a
         value nearly without error, as in spectra. ``max_value=np.inf`` lifts that bound. A converged fit of a sharp
         rank has no bound, because estimates beyond the range are then right. The fit does not depend on the limits;
         they are read whenever estimates are made.

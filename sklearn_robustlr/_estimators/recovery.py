@@ -45,7 +45,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     or noise, and for a share of the measurements anything at all. Over-parameterised factors from a tiny spectral start
     follow the sub-gradient of the l1 loss [1]_, which shows the rank. Fits of neighbouring ranks by a normalised
     sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration refines the fit, to machine precision on clean
-    data, else nearly to least squares without outliers; rows of few entries are drawn to others. Nothing needs tuning.
+    data, else nearly to least squares without outliers; rows of few entries are drawn to others. There is no intercept.
 
     Parameters
     ----------

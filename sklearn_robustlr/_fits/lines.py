@@ -1,4 +1,4 @@
-"""Measurements that each see one row of the matrix, or one column, as those of tasks: these are regressed again."""
+"""Rows and columns that are stuck: each is regressed again, where its entries or measurements see no other."""
 
 from __future__ import annotations
 
@@ -35,6 +35,28 @@ def better_rows(
     return np.where(better[:, None], found.factors, factor)
 
 
+def entries_again(entries: Entries, fit: LowRankFit, n_jobs: int | None, *, least: int = 0) -> LowRankFit:
+    """A fit of entries, those rows and columns replaced that another regression on the other factor suits.
+
+    One that meets some of its entries by chance, and takes the others for errors, is stuck there; those that meet fewer
+    than the `least` number stay.
+    """
+    changed = False
+    for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
+        basis = (fit.left, fit.right)[other].astype(np.float64)
+        factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
+        space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
+        better = better_rows(space, each, factor, fit.row_scale, n_jobs, least=least)
+        if (better != factor).any():
+            changed = True
+            fit = fit.with_factors(*((better, basis) if own == 0 else (basis, better)))
+    if not changed:
+        return fit
+    left = fit.factors.left.astype(np.float64)
+    residual = RowSpace.learn(fit.right, left, slice(None), fit.row_scale).residual(entries, left)
+    return replace(fit, outliers=np.abs(residual) > fit.threshold)
+
+
 def lines_again(measurements: Measurements, outcome: Outcome, weight: np.ndarray | None = None) -> LowRankFit:
     """The fit :func:`shrunk`, those lines of a sharp rank replaced that another regression on the other factor suits.
 
@@ -46,9 +68,11 @@ def lines_again(measurements: Measurements, outcome: Outcome, weight: np.ndarray
     is_sharp = code in (StopReason.EXACT, StopReason.NOISY) and not fit.heavy_tailed
     if not (is_sharp and options.polish) or options.symmetric or weight is not None:  # all have one noise scale
         return fit
-    lines = (None, None) if isinstance(measurements, EntryMeasurements) else measurements.seen_lines()
+    if isinstance(measurements, EntryMeasurements):
+        entries = Entries.of(measurements.indptr, measurements.cols, measurements.y, measurements.shape)
+        return entries_again(entries, fit, options.n_jobs) if code is StopReason.EXACT else fit
     changed = False
-    for side, line in enumerate(lines):
+    for side, line in enumerate(measurements.seen_lines()):
         if line is None:
             continue
         basis, factor = (

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import linalg
 
 from .._operators.observed import Entries
-from .._rows.regression import RowSpace
 from .._selection.verdict import DECAYS, DOUBTFUL
 from .._utils.linalg import degrees_of_freedom
 from .._utils.ranks import is_localised
@@ -18,7 +17,7 @@ from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Masks, Options, StopReason
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import fit_block, fit_core
-from .lines import better_rows
+from .lines import entries_again
 from .measurements import LowRankFit
 from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
@@ -44,26 +43,10 @@ def _has_few_inliers(entries: Entries, fit: LowRankFit, options: Options) -> boo
 
 
 def regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowRankFit:
-    """A noisy fit of few inliers, those rows and columns replaced that another regression on the other factor suits.
-
-    One that meets some of its entries by chance, and takes the others for errors, is stuck there.
-    """
+    """A noisy fit of few inliers, its rows and columns that are stuck regressed again."""
     if fit.verdict.code is not StopReason.NOISY or not _has_few_inliers(entries, fit, options):
         return fit
-    changed = False
-    for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
-        basis = (fit.left, fit.right)[other].astype(np.float64)
-        factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
-        space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
-        better = better_rows(space, each, factor, fit.row_scale, options.n_jobs, least=fit.rank + 1)
-        if (better != factor).any():
-            changed = True
-            fit = fit.with_factors(*((better, basis) if own == 0 else (basis, better)))
-    if not changed:
-        return fit
-    left = fit.factors.left.astype(np.float64)
-    residual = RowSpace.learn(fit.right, left, slice(None), fit.row_scale).residual(entries, left)
-    return replace(fit, outliers=np.abs(residual) > fit.threshold)
+    return entries_again(entries, fit, options.n_jobs, least=fit.rank + 1)
 
 
 class Refinable(NamedTuple):

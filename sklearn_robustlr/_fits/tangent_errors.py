@@ -28,6 +28,7 @@ _BLOCK = 500_000
 # hundredth of what is expected once in ten million (chi-squared law).
 _PROBES = 8
 _OPEN = Verdict(StopReason.UNDETERMINED, "the inliers leave most of the matrix open: many of them tell the same")
+_VAGUE = Verdict(StopReason.UNDETERMINED, "the standard errors of the matrix are as large as the matrix itself")
 # Precision of directions that no measurement tells of, in units of the mean one, and share of such a direction in a
 # measurement from which nothing is known of that.
 _FLAT, _UNKNOWN = 1e-9, 1e-4
@@ -102,6 +103,23 @@ class TangentErrors:
         moved_of = (np.einsum("ikm,kl,ilm->i", own, f.T @ f, own, optimize=True) / _PROBES for own, f, _ in sides)
         return Masks(*(moved > _UNKNOWN * size.sum() for moved, (_, _, size) in zip(moved_of, sides, strict=True)))
 
+    def share_of_matrix(self, rows: np.ndarray, columns: np.ndarray) -> float:
+        """Root mean square of the standard errors of entries of some rows and columns, masks, in units of the entries'.
+
+        It is that of random changes of the factors that have their covariance.
+        """
+        if self.root.ndim == 3:
+            return 0.0
+        d1, d2, k = len(self.left), len(self.right), self.left.shape[1]
+        root = np.linalg.inv(self.root) if self.spread is None else self.spread
+        drawn = np.random.RandomState(0).standard_normal((_PROBES, len(root)))
+        change = (self.scale * drawn @ root).reshape(_PROBES, -1, k)
+        units = [np.abs(factor).max() for factor in (self.left, self.right)]  # squares of extremes are no numbers
+        left, right = self.left[rows] / units[0], self.right[columns] / units[1]
+        moved = change[:, :d1][:, rows] / units[0] @ right.T + left @ (change[:, -d2:][:, columns] / units[1]).mT
+        size = np.linalg.norm(left @ right.T)
+        return float(np.linalg.norm(moved) / (np.sqrt(_PROBES) * size)) if size > 0.0 else 0.0
+
     def _powers(self, measurements: Measurements) -> _Powers:
         rows = _in_full(_gradients(measurements, self.left, self.right, self.symmetric))
         if self.root.ndim == 2:
@@ -151,6 +169,8 @@ class Determined(NamedTuple):
             return cls(replace(fit, verdict=_OPEN) if fit.converged else fit, None, none, none)
         if isinstance(measurements, EntryMeasurements) and fit.verdict.code is not StopReason.EXACT:
             return cls(fit, errors, none, none)
+        if fit.converged and errors.share_of_matrix(~lines.rows, ~lines.columns) >= 1.0:
+            fit = replace(fit, verdict=_VAGUE)
         return cls(fit, errors, *(np.flatnonzero(mask) for mask in lines))
 
 

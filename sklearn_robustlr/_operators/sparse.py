@@ -12,6 +12,9 @@ from .._utils.arrays import read_only
 from .base import FlatMeasurements, InUnits, in_units_of_largest, ordinary_unit, root_mean
 from .results import FlatStep, Moments
 
+# Most entries of measurements that second moments are computed from: a bound on memory.
+_MOST_ENTRIES = 800_000
+
 
 class SparseMeasurements(FlatMeasurements):
     """Measurements by flattened d1 x d2 matrices, the rows of a CSR matrix; they stay sparse."""
@@ -46,10 +49,7 @@ class SparseMeasurements(FlatMeasurements):
         return InUnits(self._like(even), (unit,))
 
     def gradients(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        (d1, d2), at = self.shape, self.data.tocoo()
-        rows, cols = at.col // d2, at.col % d2
-        by_row = sparse.csr_matrix((at.data, (at.row * d1 + rows, cols)), shape=(self.size * d1, d2))
-        by_col = sparse.csr_matrix((at.data, (at.row * d2 + cols, rows)), shape=(self.size * d2, d1))
+        by_row, by_col = _stacked(self.data, self.shape)
         return np.hstack([(by_row @ v).reshape(self.size, -1), (by_col @ u).reshape(self.size, -1)])
 
     def squares(self, weight: np.ndarray) -> np.ndarray:
@@ -84,7 +84,21 @@ class SparseMeasurements(FlatMeasurements):
         return self._like(SparseMeasurements(data, self.y / size, self.shape))
 
     def second_moments(self, rows: np.ndarray, cols: np.ndarray) -> Moments:
-        """Diagonals of the second moments; their other entries would be dense work."""
-        square = np.asarray(self.data.multiply(self.data).mean(axis=0)).reshape(self.shape)
-        square = square / np.outer(rows, cols) ** 2
-        return Moments(np.diag(square.mean(axis=1)), np.diag(square.mean(axis=0)))
+        """Second moments of all measurements, or of evenly spaced ones; diagonals alone where each has few entries."""
+        size = np.outer(rows, cols).ravel()
+        if self.entrywise:
+            square = (np.asarray(self.data.multiply(self.data).mean(axis=0)).ravel() / size**2).reshape(self.shape)
+            return Moments(np.diag(square.mean(axis=1)), np.diag(square.mean(axis=0)))
+        step = max(1, self.data.nnz // _MOST_ENTRIES)
+        some = sparse.csr_matrix(self.data[::step].multiply(1.0 / size), dtype=np.float64)
+        by_row, by_col = _stacked(some, self.shape)
+        left, right = ((each.T @ each).toarray() for each in (by_col, by_row))
+        return Moments(left / (some.shape[0] * len(right)), right / (some.shape[0] * len(left)))
+
+
+def _stacked(data: sparse.csr_matrix, shape: tuple[int, int]) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Flattened d1 x d2 matrices, the rows of `data`, one below the other; and the same of their transposes."""
+    (n, (d1, d2)), at = (data.shape[0], shape), data.tocoo()
+    rows, cols = at.col // d2, at.col % d2
+    by_row = sparse.csr_matrix((at.data, (at.row * d1 + rows, cols)), shape=(n * d1, d2))
+    return by_row, sparse.csr_matrix((at.data, (at.row * d2 + cols, rows)), shape=(n * d2, d1))

@@ -16,7 +16,7 @@ from .._operators.base import Measurements
 from .._operators.entries import EntryMeasurements
 from .._solvers.misfit import misfit_saved, total_misfit, with_missed_lines
 from .._solvers.mixture import has_enough_inliers
-from .._utils.linalg import largest_singular_value
+from .._utils.linalg import largest_singular_value, told_by_others
 from .._utils.ranks import noise_edge
 from .._utils.rules import NORMAL_MEDIAN
 from .._utils.values import Fit, exact_count, is_exact
@@ -66,12 +66,10 @@ def _saved(small: Fit, large: Fit, base: Measurements) -> float:
 def _told_by_others(small: np.ndarray, large: np.ndarray) -> np.ndarray:
     """Share that others tell at each row (or column) of the directions that a `large` basis has beyond a small one.
 
-    That is one minus the leverage that they add, in units of what is left where they are spread evenly: a direction of
-    a single column meets all of it, and explains nothing.
+    A direction of a single column meets all of it, and explains nothing.
     """
     added = np.sum(large.astype(np.float64) ** 2, axis=1) - np.sum(small.astype(np.float64) ** 2, axis=1)
-    evenly = 1.0 - (large.shape[1] - small.shape[1]) / len(added)
-    return np.clip((1.0 - added) / evenly, 0.0, 1.0) if evenly > 0.0 else np.ones(len(added))
+    return told_by_others(added, large.shape[1] - small.shape[1])
 
 
 def _chance(small: int, large: int, shape: tuple[int, int], symmetric: bool) -> float:

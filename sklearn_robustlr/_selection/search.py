@@ -253,7 +253,8 @@ class _Search:
             found = self._made.as_it_is(ranks.fit(first))
         else:
             found = self._made.choose(ranks, first, sharp=begin.sharp)
-        if likely is not None and not found.converged:
+        # an exact one may be a part of the truth, or a search may have met a few errors as well
+        if likely is not None and not (found.converged and self._is_preferred(found, likely)):
             yield likely
         yield found
         if small is not None:
@@ -302,6 +303,10 @@ class _Search:
         ends = [k for k in rival.ends() if k <= self._made.limit]
         end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
         return _Advice(end or first, may_decay=True, has_end=end is not None or ranks.stopped)
+
+    def _is_preferred(self, new: Solution, old: Solution) -> bool:
+        """Whether a candidate that has converged is to be preferred to one that another model holds likely."""
+        return not is_exact(old.fit) or _takes_place_of(new, old, self._problem.base, self._options)
 
     def _second_opinions(self, found: Solution, drowned: bool) -> Iterator[Solution]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.

@@ -227,3 +227,12 @@ def roots_of(packed: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariances)
     return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+
+
+def told_by_others(leverage: np.ndarray, k: int) -> np.ndarray:
+    """Share that others tell at each row, by its leverage in k directions.
+
+    That is one minus the leverage, in units of what is left where it is spread evenly.
+    """
+    evenly = 1.0 - k / len(leverage)
+    return np.clip((1.0 - leverage) / evenly, 0.0, 1.0) if evenly > 0.0 else np.ones(len(leverage))
