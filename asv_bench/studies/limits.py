@@ -270,7 +270,7 @@ def regression_loops():
 
         def run(data=data, scale=scale, efficient=efficient, factors=factors, met=met):
             factors[:] = 0.0
-            row_kernels.regress_rows(*data, scale, 3.5 * scale, 50, efficient, rows, factors, met)
+            row_kernels.regress_rows(*data, scale, 3.5 * scale, 50, 0.0, efficient, rows, factors, met)
 
         run()
         with counted() as calls:
@@ -326,12 +326,12 @@ def residual_loops():
     met, good = np.empty(N_ROWS, np.int64), np.empty(N_ROWS, bool)
     yield Loop(
         "count_met",
-        lambda: entry_kernels.count_met(indptr, residual, 1e-10, 3.5e-10, RANK, met, good),
+        lambda: entry_kernels.count_met(indptr, residual, 1e-10, 3.5e-10, RANK, 0.0, met, good),
         per,
         4 * len(y),
         "cache; branch and division an entry",
     )
-    bounds, beyond = (1e-10, 3.5e-10, 3.5e-10), np.empty(len(y), bool)
+    bounds, beyond = (1e-10, 3.5e-10, 3.5e-10, 0.0), np.empty(len(y), bool)
     yield Loop(
         "judge_full",
         lambda: entry_kernels.judge_full(y, turned, factors, *bounds, met, good, beyond),

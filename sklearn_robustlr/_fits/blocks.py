@@ -195,7 +195,7 @@ def _extend_exactly(entries: Entries, block: Block, options: Options) -> Extende
     inlier = ~regression.beyond
     met_rows, met_cols = entries.counts(inlier)
     seen_rows, seen_cols = entries.seen()
-    worse = Masks(broken(met_rows, seen_rows), broken(met_cols, seen_cols))
+    worse = Masks(broken(met_rows, seen_rows, of=1.0), broken(met_cols, seen_cols, of=1.0))
     few = met_rows <= fit.rank, met_cols <= fit.rank
     nothing = Masks(*(np.zeros_like(mask) for mask in worse))
     if any(mask.any() for mask in (*worse, *few)) or met_rows.sum() < (0.9 * share - 0.02) * len(entries.y):

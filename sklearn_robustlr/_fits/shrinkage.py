@@ -37,8 +37,9 @@ def shrunk(measurements: Measurements, outcome: Outcome, weight: np.ndarray | No
     fit, code = best.fit, best.verdict.code
     may_be_drawn = options.polish and not options.symmetric and code not in (StopReason.EXACT, StopReason.INTERRUPTED)
     if may_be_drawn and isinstance(measurements, EntryMeasurements):
-        drawn = _drawn_to_others(measurements, outcome.in_user_units(), weight)
-        if drawn is not None:
+        told = outcome.in_user_units()
+        drawn = _drawn_to_others(measurements, told, weight)
+        if drawn is not None and not (told.converged and _has_lost(measurements, told, drawn, fit.dof)):
             return drawn
     if may_be_drawn and code is StopReason.NOISY and not fit.heavy_tailed:
         found = _posterior_mean(outcome, weight)
@@ -71,6 +72,16 @@ def _drawn_to_others(measurements: EntryMeasurements, fit: LowRankFit, weight: n
     rows = regress(columns.table(entries), columns.columns)
     found = fit.with_factors(rows.means, columns.columns.loadings * columns.units[:, None])
     return replace(found, rank=len(found.singular_values))
+
+
+def _has_lost(measurements: EntryMeasurements, fit: LowRankFit, drawn: LowRankFit, dof: int) -> bool:
+    """Whether posterior means are further from the inliers than all that noise has moved a fit by: a part is lost."""
+    inlier = ~fit.outliers
+    old, new = (
+        np.linalg.norm(evaluate(measurements, one.left, one.singular_values, one.right)[inlier].astype(np.float64))
+        for one in (fit, drawn)
+    )
+    return bool(new > old + np.sqrt(dof) * fit.scale)
 
 
 def _merged(measurements: EntryMeasurements, outliers: np.ndarray, weight: np.ndarray | None) -> Entries:

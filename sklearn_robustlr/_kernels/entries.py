@@ -134,11 +134,11 @@ def spanned_columns(first, indptr, cols, flags, left, spanned):
 
 
 @jit()
-def count_met(indptr, residual, scale, reach, k, met, good):
+def count_met(indptr, residual, scale, reach, k, shared, met, good):
     """Count the entries of each row within `reach`; `good` where no other fit of k coefficients could do better.
 
-    A row is good where any fit that meets as many entries would have k of them in common with this one, and this one
-    meets its entries by far less than the scale.
+    A row is good where any fit that meets as many entries would have k of them in common with this one, or more than
+    the `shared` share of them, which may be in a hyperplane, and this one meets its entries by far less than the scale.
     """
     for i in range(met.shape[0]):
         count, total = 0, 0.0
@@ -147,7 +147,8 @@ def count_met(indptr, residual, scale, reach, k, met, good):
                 count += 1
                 total += (residual[p] / scale) ** 2
         met[i] = count
-        good[i] = 2 * count > indptr[i + 1] - indptr[i] + k and total <= 0.01 * count
+        n = indptr[i + 1] - indptr[i]
+        good[i] = 2 * count > n + max(k, shared * n) and total <= 0.01 * count
 
 
 @jit(fastmath=REASSOCIATE)
@@ -164,7 +165,7 @@ def full_residual(y, basis, factors, residual):
 
 
 @jit(fastmath=REASSOCIATE)
-def judge_full(y, basis, factors, scale, reach, threshold, met, good, beyond):
+def judge_full(y, basis, factors, scale, reach, threshold, shared, met, good, beyond):
     """Count what rows without missing entries meet, as :func:`count_met` does, in one pass.
 
     `basis` is transposed (k x n). Where `beyond` has room, the entries with a residual beyond the threshold are marked.
@@ -185,7 +186,7 @@ def judge_full(y, basis, factors, scale, reach, threshold, met, good, beyond):
             count += size <= reach
             total += (min(size, reach) * unit) ** 2
         met[i] = count
-        good[i] = 2 * count > n + k and total - (n - count) * most <= 0.01 * count
+        good[i] = 2 * count > n + max(k, shared * n) and total - (n - count) * most <= 0.01 * count
         if beyond.shape[0]:
             flags = beyond[i * n : (i + 1) * n]
             for p in range(n):

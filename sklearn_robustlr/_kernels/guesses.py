@@ -70,7 +70,9 @@ def guess_rows(indptr, cols, y, basis, reach, n_tries, factors):
 
 
 @jit()
-def guess_full_rows(indptr, cols, y, basis, turned, scale, reach, threshold, n_tries, factors, met, good, beyond):
+def guess_full_rows(
+    indptr, cols, y, basis, turned, scale, reach, threshold, n_tries, shared, factors, met, good, beyond
+):
     """Guess rows without missing entries and judge them, a few at a time, so that they are read from memory once."""
     n = basis.shape[0]
     step = max(_AT_A_TIME // max(n, 1), 1)
@@ -79,7 +81,7 @@ def guess_full_rows(indptr, cols, y, basis, turned, scale, reach, threshold, n_t
         part = factors[lo:hi]
         guess_rows(indptr[lo : hi + 1], cols, y, basis, reach, n_tries, part)
         flags = beyond[lo * n : hi * n]
-        judge_full(y[lo * n : hi * n], turned, part, scale, reach, threshold, met[lo:hi], good[lo:hi], flags)
+        judge_full(y[lo * n : hi * n], turned, part, scale, reach, threshold, shared, met[lo:hi], good[lo:hi], flags)
 
 
 @jit()

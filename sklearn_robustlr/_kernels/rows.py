@@ -19,6 +19,8 @@ from .least_squares import (
 _BISQUARE = 4.685
 # Most steps of a refinement, and the step, in standard errors of the coefficients, with which it ends.
 _STEPS, _STEP, _LONGEST = 20, 1e-2, 2.0
+# Residuals, in units of the floor of l1 weights, that are near: those of outliers are far larger by then.
+_CLOSE = 10.0
 # Entries of a long row that a random start is tried on first: what a wrong one loses there is about their number.
 _FEW = 64
 #: Share of a row that a fit must meet to be found by random starts, and the chance to miss it.
@@ -99,7 +101,8 @@ def _concentrate(y, basis, scale, steps, weight, gram, x, residual, buffer):
 def _l1(y, basis, scale, reach, enough, weight, gram, x, residual, buffer):
     """Improve x to least absolute deviations by re-weighting; the floor falls from the median residual to `scale`.
 
-    It ends where more than `enough` residuals are within `reach`; returns whether they are.
+    It ends where more than `enough` residuals are within `reach`; returns whether they are. Those of a direction of few
+    entries fall more slowly than the others: a step of least squares on all that are near follows.
     """
     row_residual(y, basis, x, residual)
     floor = max(_smallest(residual, (residual.shape[0] + 1) // 2), scale)
@@ -109,7 +112,15 @@ def _l1(y, basis, scale, reach, enough, weight, gram, x, residual, buffer):
             weight[p] = 1.0 / max(abs(residual[p]), floor)
         weighted_fit(y, basis, weight, gram, x, buffer)
         row_residual(y, basis, x, residual)
-        if count_within(residual, reach) > enough:
+        met = count_within(residual, reach)
+        if met > enough:
+            mark_within(residual, _CLOSE * floor, weight)
+            old = x.copy()
+            weighted_fit(y, basis, weight, gram, x, buffer)
+            row_residual(y, basis, x, residual)
+            if count_within(residual, reach) <= met:
+                copy(old, x)
+                row_residual(y, basis, x, residual)
             return True
         if last == scale:
             break
@@ -191,13 +202,14 @@ def _refine(y, basis, scale, best_loss, weight, gram, x, best, residual, buffer)
 
 
 @jit()
-def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows, factors, met):
+def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, shared, efficient, rows, factors, met):
     """Regress the observed entries of some rows on a fixed basis robustly, each row alone.
 
     Row i has coefficients x, its entry in column j is y ~ basis_j . x; the capped squared loss at `scale` is minimised.
     Starts: factors[i] as given (alone if not zero and `n_starts` is 0), and iteratively re-weighted l1 from
     least squares, concentrated on its smaller residuals (in a long row, first on a sample of the entries). While no
-    start meets so many entries that any other fit to as many must be the same, up to `n_starts` random subsets of as
+    start meets so many entries that any other fit to as many must be the same (a `shared` share of them may be in a
+    hyperplane), up to `n_starts` random subsets of as
     many entries as coefficients follow. `efficient`: the best is refined by bisquare re-weighting; else the l1 estimate
     is kept, for data that are only nearly low-rank. Writes factors[i]; met[i] counts the entries within `reach`.
     """
@@ -220,8 +232,9 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             known = cols[lo:hi]
             gather(known, basis, b_i)
         y_i = y[lo:hi]
-        # two fits that both meet more entries than this have at least k in common: they are the same
-        enough = (n + k) // 2
+        # two fits that both meet more entries than this have at least k in common, or more than a hyperplane may hold:
+        # they are the same
+        enough = np.int64((n + max(k, shared * n)) // 2)
         copy(factors[i], best)
         given, found = np.any(best), False
         alone = given and n_starts == 0
@@ -232,7 +245,8 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, efficient, rows
             weighted_fit(sample_y, sample, *part, buffer)
             row_residual(sample_y, sample, x, residual[:m])
             if count_within(residual[:m], reach) < m:
-                if not _l1(sample_y, sample, scale, reach, (m + k) // 2, *part, residual[:m], buffer):
+                most = np.int64((m + max(k, shared * m)) // 2)
+                if not _l1(sample_y, sample, scale, reach, most, *part, residual[:m], buffer):
                     _concentrate(sample_y, sample, scale, steps, *part, residual[:m], buffer)
                 value = _capped_loss(residual[:m], scale)
                 _refine(sample_y, sample, scale, value, weight[:m], gram, trial, x, residual[:m], buffer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,9 @@ from .._utils.threads import count_threads, interruptible, run_parts, slices, wo
 _START_WORK = 3e7
 # Noise, relative to the data, below which a few entries settle a row, and most fits to so few that are tried.
 _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
+# Hyperplanes through columns that are looked at, and influence, in units of the largest, that is none. One that holds
+# two thirds of the columns is found in 0.92 of cases with ten coefficients.
+_HYPERPLANES, _NO_INFLUENCE = 100, 1e-7
 
 
 def count_starts(length: int, rank: int) -> int:
@@ -126,6 +130,22 @@ class RowSpace:
         basis = self.evened.basis
         size = np.mean(np.abs(basis @ self.center)) + np.mean(np.abs(basis @ self.root))
         return bool(self.rank > 0 and self.scale <= _NEGLIGIBLE * size)
+
+    @cached_property
+    def shared(self) -> float:
+        """Largest share of the columns on which a direction of coefficients has no influence; 0 where few have none.
+
+        Of factors in general position as many columns have none as there are coefficients less one. Of groups, most
+        have none. It is that of directions without influence on random ones.
+        """
+        (p, k), basis = self.basis.shape, self.basis
+        if not 1 < k < p:
+            return 0.0
+        some = np.argsort(np.random.RandomState(0).uniform(size=(_HYPERPLANES, p)), axis=1)[:, : k - 1]
+        direction = np.linalg.svd(basis[some])[2][:, -1]
+        influence = np.abs(basis @ direction.T)
+        none = np.count_nonzero(influence <= _NO_INFLUENCE * influence.max(axis=0), axis=0).max()
+        return float(none) / p if none >= 2 * k else 0.0
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
         """Mask of the gross errors: no verdict is passed on rows or columns that are not identifiable."""
@@ -291,13 +311,13 @@ class _Regressor:
         if self._is_clean:
             good = np.empty(hi - lo, dtype=bool)
             if is_full:
-                bounds = self._scale, self._reach, threshold, _MOST_GUESSES
+                bounds = self._scale, self._reach, threshold, _MOST_GUESSES, self._space.shared
                 guess_full_rows(indptr, cols, y, self._basis, self._turned, *bounds, x, met, good, beyond)
                 is_judged = True
             else:
                 guess_rows(indptr, cols, y, self._basis, self._reach, _MOST_GUESSES, x)
                 rest = evaluate()
-                count_met(indptr, rest, self._scale, self._reach, self._space.rank, met, good)
+                count_met(indptr, rest, self._scale, self._reach, self._space.rank, self._space.shared, met, good)
             left = np.flatnonzero(~good)
             x[left] = 0.0
         if len(left):
@@ -331,11 +351,11 @@ class _Regressor:
         space = self._space
         data = indptr, cols, y, self._basis, self._scale, self._reach
         for part in slices(some, max(self._starts, 1) * start_work(*self._basis.shape)):
-            regress_rows(*data, self._starts, space.efficient, part, x, met)
+            regress_rows(*data, self._starts, space.shared, space.efficient, part, x, met)
         poor = some[2 * met[some] <= np.diff(indptr)[some] + space.rank] if space.efficient else some[:0]
         if len(poor):
             again, met_again = self._expect(indptr, cols, y, poor), np.zeros_like(met)
-            regress_rows(*data, 0, True, poor, again, met_again)
+            regress_rows(*data, 0, space.shared, True, poor, again, met_again)
             better = poor[space.credit(again[poor], met_again[poor]) > space.credit(x[poor], met[poor])]
             x[better], met[better] = again[better], met_again[better]
 

@@ -15,7 +15,7 @@ from .._utils.linalg import product_svd
 from .._utils.ranks import is_localised, may_be_part
 from .._utils.rules import exact_tolerance
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, informative_count, is_exact, is_met
-from .evidence import EDGES, LEAST_EDGES, gain, is_better, left_over
+from .evidence import EDGES, LEAST_EDGES, gain, in_common, is_better, left_over
 
 # Fits, none of them exact, after which a brief search is given up. Of 136 matrices of a sharp rank the search of one
 # makes more.
@@ -256,10 +256,21 @@ class Ranks:
         """
         fit = self.fit(k)
         if is_exact(fit):
-            return self._may_be_part(fit)
+            return self._may_be_part(fit) or self._errors_agree(fit, k)
         inlier = fit.inlier_weight if fit.informative is None else fit.inlier_weight[fit.informative]
         silent = fit.heavy_tailed or fit.inlier_weight.sum() < _TELLING * fit.dof * (k + 1) / k or np.mean(inlier) < 0.6
-        return silent or self.left_over(k) > 1.0
+        return silent or self.left_over(k) > 1.0 or self._errors_agree(fit, k)
+
+    def _errors_agree(self, fit: Fit, k: int) -> bool:
+        """Whether what is missed, more than one direction more may meet, has more in common than random errors.
+
+        A direction of a group of rows and a group of columns may be missed as a whole: of ten block models of five by
+        five groups (300 x 200, 1 % noise, no errors) seven had one of 25 blocks for errors.
+        """
+        missed = fit.inlier_weight <= 0.5
+        if self._options.screening or np.count_nonzero(missed) <= fit.dof / k:
+            return False
+        return in_common(np.sign(fit.residual) * missed, self._problem.base) > 1.0
 
     def is_part_of_more(self, k: int) -> bool:
         """Whether an exact fit may be a part of one with a direction or two more, which meets far more measurements.

@@ -31,10 +31,10 @@ class _Expected(NamedTuple):
     spread: np.ndarray
 
 
-def broken(met: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Mask of the rows that meet a far smaller share of their `seen` entries than all rows together."""
+def broken(met: np.ndarray, seen: np.ndarray, *, of: float = 0.75) -> np.ndarray:
+    """Mask of the rows that meet a smaller share, beyond chance, `of` that of all rows together."""
     expected, spread = _expected(met, seen)
-    return (met < expected - 4.0 * spread) & (met < 0.75 * expected)
+    return (met < expected - 4.0 * spread) & (met < of * expected)
 
 
 def _expected(met: np.ndarray, seen: np.ndarray) -> _Expected:
@@ -46,10 +46,11 @@ def _expected(met: np.ndarray, seen: np.ndarray) -> _Expected:
 def _contestable(met: np.ndarray, seen: np.ndarray, rank: int) -> np.ndarray:
     """Mask of the rows of an exact fit where another regression may meet more entries.
 
-    There is none where most entries are met: two regressions that meet most entries are the same.
+    Two regressions that meet most entries are the same, but where a direction is that of a few entries: then a row may
+    meet all others without it. It meets far fewer than others do.
     """
     expected, spread = _expected(met, seen)
-    return (met < expected - spread) & (met <= (seen + rank) // 2)
+    return (met < expected - spread) & ((met <= (seen + rank) // 2) | (met < expected - 4.0 * spread))
 
 
 def mend(entries: EntryMeasurements, fit: Fit, *, n_starts: int = 1000) -> Mended:
@@ -82,6 +83,7 @@ def mend(entries: EntryMeasurements, fit: Fit, *, n_starts: int = 1000) -> Mende
             fit.scale,
             FLAG_WIDTH * fit.scale,
             n_starts,
+            0.0,
             True,
         )
         work = n_starts * start_work(*basis.shape)

@@ -38,7 +38,9 @@ def test_regress_rows_finds_what_most_entries_agree_on(n, rng):
     indptr = np.arange(0, 5 * n + 1, n, dtype=np.int32)
     cols = np.tile(np.arange(n, dtype=np.int32), 5)
     factors, met = np.zeros((5, k)), np.empty(5, dtype=np.int64)
-    row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 300, True, np.arange(5), factors, met)
+    row_kernels.regress_rows(
+        indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 300, 0.0, True, np.arange(5), factors, met
+    )
     assert_allclose(factors, truth, atol=5e-3)
     residual = factors @ basis.T - y
     assert_array_equal(met, (np.abs(residual) <= 3.5 * scale).sum(axis=1))
@@ -60,7 +62,9 @@ def test_random_starts_find_what_fewer_than_half_of_a_long_row_agree_on(seed):
     found = []
     for n_starts in (0, 400):
         factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
-        row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, n_starts, True, np.arange(1), factors, met)
+        row_kernels.regress_rows(
+            indptr, cols, y, basis, scale, 3.5 * scale, n_starts, 0.0, True, np.arange(1), factors, met
+        )
         found.append(bool(np.abs(factors[0] - truth).max() < 0.01))
     assert found == [False, True]
 
@@ -73,7 +77,7 @@ def test_regress_rows_goes_on_from_what_is_given_alone(rng):
     cols, indptr = np.arange(n, dtype=np.int32), np.array([0, n], np.int32)
     for start, found, count in ((np.zeros(k), one, 30), (other + 0.1, other, 20)):
         factors, met = start[None].copy(), np.empty(1, dtype=np.int64)
-        row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, 0, True, np.arange(1), factors, met)
+        row_kernels.regress_rows(indptr, cols, y, basis, scale, 3.5 * scale, 0, 0.0, True, np.arange(1), factors, met)
         assert_allclose(factors[0], found, atol=2e-3)
         assert met[0] == count
 
@@ -90,7 +94,9 @@ def test_regress_rows_is_exact_however_large_the_scale(n, rng):
     near = np.abs(y - truth @ basis.T) < 5 * scale  # smaller errors pass for noise
     y[near] = (truth @ basis.T)[near]
     factors, met = np.zeros((20, k)), np.empty(20, dtype=np.int64)
-    row_kernels.regress_rows(indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 50, True, np.arange(20), factors, met)
+    row_kernels.regress_rows(
+        indptr, cols, y.ravel(), basis, scale, 3.5 * scale, 50, 0.0, True, np.arange(20), factors, met
+    )
     assert_allclose(factors, truth, atol=1e-9)
     assert_array_equal(met, (np.abs(y - truth @ basis.T) <= 3.5 * scale).sum(axis=1))
 
@@ -103,7 +109,7 @@ def test_regress_rows_by_least_absolute_deviations(rng):
     factors, met = np.zeros((1, k)), np.empty(1, dtype=np.int64)
     cols = np.arange(n, dtype=np.int32)
     row_kernels.regress_rows(
-        np.array([0, n], np.int32), cols, y, basis, 1e-4, 3.5e-4, 0, False, np.arange(1), factors, met
+        np.array([0, n], np.int32), cols, y, basis, 1e-4, 3.5e-4, 0, 0.0, False, np.arange(1), factors, met
     )
     variables = np.concatenate([np.zeros(2 * k), np.ones(2 * n)])
     exact = linprog(variables, A_eq=np.hstack([basis, -basis, np.eye(n), -np.eye(n)]), b_eq=y)
@@ -149,7 +155,7 @@ def test_rows_that_are_empty_clean_short_or_hardly_seen(rng):
     indptr = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
     cols = np.nonzero(seen)[1].astype(np.int32)
     factors, met = np.full((4, k), 7.0), np.full(4, -1)
-    row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 3.5e-6, 200, True, np.arange(4), factors, met)
+    row_kernels.regress_rows(indptr, cols, y[seen], basis, 1e-6, 3.5e-6, 200, 0.0, True, np.arange(4), factors, met)
     assert_array_equal(factors[0], 7.0)
     assert_allclose(factors[1:], truth[1:], atol=1e-6)
     assert_array_equal(met, [0, n, 9, n - 12])
@@ -172,12 +178,14 @@ def test_residual_and_met_of_rows(rng):
     assert_allclose(out.reshape(40, 90), truth @ basis.T - full.reshape(40, 90), atol=1e-12)
 
     met, good = np.empty(40, dtype=np.int64), np.empty(40, dtype=bool)
-    entry_kernels.count_met(indptr, residual, 1e-6, 3.5e-6, 4, met, good)
+    entry_kernels.count_met(indptr, residual, 1e-6, 3.5e-6, 4, 0.0, met, good)
     counts = np.bincount(row, weights=np.abs(expected) <= 3.5e-6)
     assert_array_equal(met, counts)
     assert_array_equal(good, 2 * counts > np.diff(indptr) + 4)
     assert 0 < good.sum() < 40
-    entry_kernels.count_met(indptr, residual + 2e-6, 1e-6, 3.5e-6, 4, met, good)
+    entry_kernels.count_met(indptr, residual, 1e-6, 3.5e-6, 4, 0.4, met, good)  # others may share so many
+    assert_array_equal(good, 2 * counts > 1.4 * np.diff(indptr))
+    entry_kernels.count_met(indptr, residual + 2e-6, 1e-6, 3.5e-6, 4, 0.0, met, good)
     assert not good.any()  # met, but not by far
 
 
@@ -223,7 +231,7 @@ def test_full_rows_are_guessed_and_judged_in_one_pass(size, rng):
     factors, met = np.zeros((n_rows, k)), np.empty(n_rows, np.int64)
     good, beyond = np.empty(n_rows, bool), np.empty(y.size, bool)
     turned, bounds = np.ascontiguousarray(basis.T), (scale, 3.5 * scale, 5.0 * size)
-    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond)
+    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, 0.0, factors, met, good, beyond)
     one = np.zeros((n_rows, k))
     guess_kernels.guess_rows(*data, 3.5 * scale, 60, one)
     assert_array_equal(factors, one)
@@ -231,7 +239,7 @@ def test_full_rows_are_guessed_and_judged_in_one_pass(size, rng):
     assert_array_equal(met, (residual <= 3.5 * scale).sum(axis=1))
     assert_array_equal(beyond.reshape(y.shape), residual > 5.0 * size)
     assert_array_equal(good, ~np.isin(np.arange(n_rows), [5, 9]))
-    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, factors, met, good, beyond[:0])  # no flags asked for
+    guess_kernels.guess_full_rows(*data, turned, *bounds, 60, 0.0, factors, met, good, beyond[:0])  # no flags asked for
 
 
 def test_solve_square(rng):
