@@ -209,9 +209,9 @@ def regress_rows(indptr, cols, y, basis, scale, reach, n_starts, shared, efficie
     Starts: factors[i] as given (alone if not zero and `n_starts` is 0), and iteratively re-weighted l1 from
     least squares, concentrated on its smaller residuals (in a long row, first on a sample of the entries). While no
     start meets so many entries that any other fit to as many must be the same (a `shared` share of them may be in a
-    hyperplane), up to `n_starts` random subsets of as
-    many entries as coefficients follow. `efficient`: the best is refined by bisquare re-weighting; else the l1 estimate
-    is kept, for data that are only nearly low-rank. Writes factors[i]; met[i] counts the entries within `reach`.
+    hyperplane), up to `n_starts` random subsets of as many entries as coefficients follow. `efficient`: the best is
+    refined by bisquare re-weighting; else the l1 estimate is kept, for data that are only nearly low-rank. Writes
+    factors[i]; met[i] counts the entries within `reach`.
     """
     k = basis.shape[1]
     gram, x, best, trial = np.empty((k, k)), np.empty(k), np.empty(k), np.empty(k)
