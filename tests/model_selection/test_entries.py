@@ -259,7 +259,7 @@ def test_grid_search_over_a_parameter_of_the_filler(matrix):
     "values",
     [
         np.array([["2020-01-01", "2021-05-05"]], dtype="M8[D]"),
-        np.array([[np.timedelta64("NaT"), np.timedelta64(1, "s")]]),
+        np.array([[np.timedelta64("NaT", "s"), np.timedelta64(1, "s")]]),
         [["x", 1.0]],
     ],
 )
