@@ -112,8 +112,12 @@ def robust_r2_score(y_true, y_pred, sample_weight=None):
     y_pred = column_or_1d(check_array(y_pred, ensure_2d=False, dtype=np.float64, input_name="y_pred"))
     check_consistent_length(y_true, y_pred)
     weight = None if sample_weight is None else check_weights(sample_weight, len(y_true))
-    residual = median(np.abs(y_true - y_pred), weight)
-    spread = median(np.abs(y_true - median(y_true, weight)), weight)
+    return robust_r2_of_errors(y_true - y_pred, y_true - median(y_true, weight), weight)
+
+
+def robust_r2_of_errors(error, baseline, weight):
+    """Robust R2 of errors beside those of a baseline, which count so often (None: once)."""
+    residual, spread = (median(np.abs(part), weight) for part in (error, baseline))
     if spread == 0.0:
         return 1.0 if residual == 0.0 else 0.0
     return 1.0 - min(residual / spread, 1e150) ** 2  # beyond that the square is no number

@@ -19,7 +19,8 @@ from .._utils.rules import FLAG_WIDTH
 from .chunks import by_chunks
 from .docs import documented
 from .imputer import ImputerMixin
-from .matrix import Learnt, entries_by_fold, entries_told, stored_estimates, weights_of_entries
+from .matrix import Learnt, entries_told, stored_estimates
+from .scores import entries_by_fold, weights_of_entries
 from .validation import check_choice, check_integer, check_seed, check_share
 
 # What may be replaced by an estimate.

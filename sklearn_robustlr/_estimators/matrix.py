@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._fits.copies import fit_copies
 from .._fits.matrix import fit_matrix
@@ -17,16 +17,14 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Masks, Options, StopReason
-from ..metrics import check_weights, robust_r2_score
 from . import memory
 from .base import USER, FitMixin, warn_of_open
 from .sample_weight import Copies, in_units_of
+from .scores import score_in_columns
 from .validation import check_choice, check_entry_weight, check_init, check_jobs, check_numeric, with_nan
 
 # What entries that a sparse matrix does not store may be.
 ABSENT = ("missing", "zero")
-# Share of a row that `score` hides at a time.
-_FOLDS = 5
 _NOT_IDENTIFIABLE = (
     "no observed value, too few inliers, nothing in common with the others, or as many entries of the other sign as of "
     "one. The estimates are from what values there are, and from the other {kind}"
@@ -181,8 +179,11 @@ class MatrixMixin(FitMixin):
     def score(self, X, y=None, *, sample_weight=None):
         """Compute the robust R2 of entries, each hidden from the regression of its own row.
 
-        The columns are dealt into five groups. The entries of each group are predicted from the other entries of their
-        rows. With predictions p of the entries x, the score is ``1 - (median|x - p| / median|x - median x|)^2``.
+        Entries are predicted from those of the same rows in other columns, a fifth of the columns hidden at a time. The
+        fit stays as it is: the score of the rows that were fitted is no cross-validation. It is ``1 - (median|(x - p) /
+        s| / median|(x - m) / s|)^2``, with the prediction p of each entry x, the median m of the other entries of its
+        column in X, and the median s of ``|x - m|`` in that column: units and means of the columns do not matter.
+        Columns of X with one value do not count; if all have one, as a single row, m and s are those of all entries.
 
         Parameters
         ----------
@@ -196,7 +197,7 @@ class MatrixMixin(FitMixin):
         Returns
         -------
         score : float
-            At most 1, and the same at each call.
+            At most 1, and the same at each call; 0 is as good as the median of the others of its column.
 
         Raises
         ------
@@ -212,14 +213,7 @@ class MatrixMixin(FitMixin):
         >>> round(model.score(problem.data), 6)
         1.0
         """
-        entries, group = entries_by_fold(self, X)
-        predicted = np.empty(len(entries.y))
-        for fold in range(group.max() + 1):
-            hidden = group == fold
-            factors = self._regress(entries.subset(~hidden)).factors
-            rest = entries.subset(hidden)
-            predicted[hidden] = self._space.residual(rest, factors) + rest.y
-        return robust_r2_score(entries.y, predicted, weights_of_entries(entries, sample_weight))
+        return score_in_columns(self, X, sample_weight)
 
 
 def stored_estimates(space: RowSpace | ModelSpace, entries: Entries, fit: Regression) -> np.ndarray:
@@ -240,23 +234,6 @@ def forget_batches(estimator: Any) -> None:
     """Drop what is kept of batches that came before a fit."""
     for name in ("_stream", "n_samples_seen_"):
         vars(estimator).pop(name, None)
-
-
-def weights_of_entries(entries: Entries, sample_weight: Any) -> np.ndarray | None:
-    """How often each entry counts, as its row does; None: once."""
-    if sample_weight is None:
-        return None
-    return check_weights(sample_weight, entries.shape[0])[entries.rows]
-
-
-def entries_by_fold(estimator: Any, X: Any) -> tuple[Entries, np.ndarray]:
-    """The entries of rows, and the number of the group of columns that each is hidden with, the same at each call."""
-    check_is_fitted(estimator)
-    _, entries = estimator._entries(X, reset=False)
-    if not len(entries.y):
-        raise ValueError("X has no observed entry to score on.")
-    p = entries.shape[1]
-    return entries, (np.random.RandomState(0).permutation(p) % min(_FOLDS, p))[entries.cols]
 
 
 def _tells_factors(estimator: Any, n_features: int) -> bool:

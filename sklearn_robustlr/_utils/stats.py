@@ -53,6 +53,26 @@ def median(values: np.ndarray, weight: np.ndarray | None = None) -> float:
     return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
 
 
+def medians_of_others(values: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Median of the others for each of two values or more, which count so often (None: once).
+
+    A value that counts twice is one of its own others, as one of two equal values is.
+    """
+    order = np.argsort(values, kind="stable")
+    own = np.ones(len(values)) if weight is None else weight[order]
+    left, mass = np.minimum(own, 1.0), np.cumsum(own)
+    reach = len(own) * np.finfo(np.float64).eps * mass[-1]  # of the rounding of sums
+    found = np.zeros(len(values))
+    for away in (-reach, reach):
+        half = 0.5 * (mass[-1] - left) + away
+        before, after = np.searchsorted(mass, half), np.searchsorted(mass, half + left)
+        place = np.where(before < np.arange(len(own)), before, after)
+        found += 0.5 * values[order[np.minimum(place, len(own) - 1)]]
+    out = np.empty(len(values))
+    out[order] = found
+    return out
+
+
 def sign_of_mean(values: np.ndarray) -> int:
     """Sign of the mean of values, 0 where it may be chance: less than about two standard errors.
 

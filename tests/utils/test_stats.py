@@ -8,7 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm, ttest_1samp
 
 from sklearn_robustlr._kernels.residuals import weighted_median
-from sklearn_robustlr._utils.stats import is_quantile_below, quantile, random_sample, sign_of_mean
+from sklearn_robustlr._utils.stats import (
+    is_quantile_below,
+    medians_of_others,
+    quantile,
+    random_sample,
+    sign_of_mean,
+)
 
 DRAWS = {
     "normal": lambda rng, n: rng.standard_normal(n),
@@ -73,3 +79,14 @@ def test_a_sample_is_all_or_a_good_part_of_it(n):
     assert np.all(np.diff(some) > 0)
     assert len(some) == n if n <= 100 else 60 <= len(some) <= 100
     assert some[0] <= 0.1 * n and some[-1] >= 0.9 * n - 1
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+@given(seed=st.integers(0, 1000), n=st.integers(2, 9))
+def test_medians_of_others_are_those_without_the_value(kind, seed, n):
+    rng = np.random.RandomState(seed)
+    values, weight = DRAWS[kind](rng, n), rng.randint(1, 4, n)
+    repeated = np.repeat(values, weight)
+    expected = [np.median(np.delete(repeated, i)) for i in range(len(repeated))]
+    assert_allclose(medians_of_others(repeated), expected)
+    assert_allclose(np.repeat(medians_of_others(values, weight.astype(float)), weight), expected)
