@@ -213,7 +213,10 @@ def _with_prior(
     if not fit.converged and model.predicts_worse(refined, fit):
         return None
     judged = _refined(entries, found, refined, options)
-    after, before = judged.fit.outliers, np.asarray(found.outliers[entries.rows, entries.cols]).ravel()
+    before = np.asarray(found.outliers[entries.rows, entries.cols]).ravel()
+    assert judged.regression is not None
+    # those that are beyond the noise of their own column alone are no nearer to the fit before
+    after = judged.fit.outliers & (np.abs(judged.regression.residual) > fit.threshold)
     seen, wrong, few = np.diff(entries.indptr), entries.counts(before)[0], 2 * fit.rank
     compared = (2 * wrong < seen) | (seen - wrong > few) | (seen <= few)  # others are met by chance, as errors are
     compared[found.undetermined_rows] = False
