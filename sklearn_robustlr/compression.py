@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._estimators.completion import RobustMatrixCompletion
 from ._estimators.pca import RobustPCA
+from ._fits.matrix_fit import noise_of_columns
 from ._model.calibration import Calibration, ScoresOfColumns
 from ._model.noise import NoiseLaw
 from ._model.posterior import Columns
@@ -197,6 +198,7 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
         if rounding > model._space.scale:
             state["_space"] = replace(model._space, scale=rounding)
             state["scale_"] = max(model.scale_, rounding)
+            state["noise_scale_"] = np.maximum(model.noise_scale_, noise_of_columns(state["_space"], rounding))
             state["threshold_"] = max(model.threshold_, FLAG_WIDTH * rounding)
             if "noise_variance_" in state:
                 state["noise_variance_"] = max(float(model.noise_variance_), rounding**2)

@@ -19,7 +19,7 @@ from .._utils.threads import interruptible, single_threaded_blas
 from .._utils.values import Masks, Options
 from .._version import __version__
 from .html import SummaryMixin
-from .progress import Progress, describe
+from .progress import Progress, describe, told_of
 from .validation import check_folder, check_options
 
 # What the version is called in the state of an estimator.
@@ -131,6 +131,8 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         }
         for name, value in {**shared, **own}.items():
             setattr(self, name, value)
+        if warns and self.verbose:
+            print(f"[{type(self).__name__}] " + told_of(fit))
         if warns and not fit.converged:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {fit.verdict.message}. The result may be wrong. "

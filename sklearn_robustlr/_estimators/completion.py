@@ -92,6 +92,7 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     {outliers_matrix}
     {scale_}
     {threshold_}
+    {noise_scale_}
     {undetermined}
     {expected_error_}
     mixture_weights_ : dict of str to float

@@ -71,7 +71,7 @@ _ENTRIES = {
         """,
     "verbose": """
         verbose : int, default=0
-            If not 0, print a line about each start.
+            If not 0, print a line about each start and one about the result.
         """,
     "checkpoint": """
         checkpoint : str, path or None, default=None
@@ -103,6 +103,11 @@ _ENTRIES = {
             residuals are heavy-tailed). Where the fit is exact, `scale_` counts as at least the size of rounding
             errors. Where the spreads of columns are more than 10,000 times apart, it is that of a column of typical
             spread.
+        """,
+    "noise_scale_": """
+        noise_scale_ : ndarray of shape (n_features,)
+            Standard deviation of the noise of the inliers of each column, in the units of the data: all are `scale_`
+            unless columns have noise of their own, as in an approximate fit.
         """,
     "undetermined": """
         undetermined_rows_ : ndarray of int

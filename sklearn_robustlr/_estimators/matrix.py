@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from .._fits.copies import fit_copies
 from .._fits.matrix import fit_matrix
-from .._fits.matrix_fit import MatrixFit
+from .._fits.matrix_fit import MatrixFit, noise_of_columns
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
@@ -135,6 +135,7 @@ class MatrixMixin(FitMixin):
             "outliers_": result.outliers,
             "location_": result.location,
             "expected_error_": result.expected_error,
+            "noise_scale_": noise_of_columns(result.space, result.fit.scale),
             "undetermined_rows_": result.undetermined_rows,
             "undetermined_columns_": result.undetermined_columns,
             "_space": result.space,

@@ -93,6 +93,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
     {outliers_matrix}
     {scale_}
     {threshold_}
+    {noise_scale_}
     location_ : ndarray of shape (n_features,)
         Mean of each column of the low-rank part, whether it is subtracted or not.
     {undetermined}

@@ -65,12 +65,21 @@ def describe(problem, solution, whole):
     if solution is None:
         return [*words, "given up"]
     if solution.verdict == DECAYS:  # it has not been fitted; an approximation takes its place
-        return [*words, solution.verdict.message]
-    fit = solution.fit
-    words += [
-        f"rank {solution.rank}",
-        f"{np.mean(np.abs(fit.residual) > outlier_threshold(fit)):.1%} outliers",
-        f"noise scale {noise_scale(fit) * problem.scale:.3g}",
-    ]
-    code, message, _ = solution.verdict
-    return [*words, f"converged ({code})" if code.converged else f"not converged ({code}: {message})"]
+        return [*words, f"{solution.verdict.message}: models are averaged"]
+    fit, beyond = solution.fit, np.abs(solution.fit.residual) > outlier_threshold(solution.fit)
+    return words + _words(solution.rank, beyond, noise_scale(fit) * problem.scale, solution.verdict)
+
+
+def told_of(fit):
+    """What a fit came to, as a line."""
+    return ", ".join(["result", *_words(fit.rank, fit.outliers, fit.scale, fit.verdict)])
+
+
+def _words(rank, outliers, scale, verdict):
+    share = np.mean(outliers) if outliers.size else 0.0
+    ended = (
+        f"converged ({verdict.code})"
+        if verdict.code.converged
+        else f"not converged ({verdict.code}: {verdict.message})"
+    )
+    return [f"rank {rank}", f"{share:.1%} outliers", f"noise scale {scale:.3g}", ended]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._fits.matrix_fit import noise_of_columns
 from .._fits.running import RunningFit, Stream
 from .._operators.observed import Entries
 from .._utils.threads import interruptible, single_threaded_blas
@@ -104,8 +105,9 @@ class StreamMixin(MatrixMixin):
             "_n_observed": int(running.sums.seen.sum()),
             "_n_flagged": int(running.sums.beyond.sum()),
         }
-        own = self._running_attributes(running, factors, entries)
-        self._set_fitted(running.fit(outliers, factors), stacklevel=USER + 2, warns=warns, **{**matrix, **own})
+        own, fit = self._running_attributes(running, factors, entries), running.fit(outliers, factors)
+        matrix["noise_scale_"] = noise_of_columns(running.row_space, fit.scale)
+        self._set_fitted(fit, stacklevel=USER + 2, warns=warns, **{**matrix, **own})
 
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
         """Attributes of an estimator besides."""

@@ -53,3 +53,10 @@ class MatrixFit:
             location=(self.location * units).astype(self.location.dtype),
             regression=None if self.regression is None else self.regression.without_residual(),
         )
+
+
+def noise_of_columns(space: RowSpace | ModelSpace, scale: float) -> np.ndarray:
+    """Standard deviation of the noise of the inliers of each column, where that of the fit is `scale`."""
+    if isinstance(space, ModelSpace):
+        return space.noise
+    return float(scale) * (np.ones(len(space.basis)) if space.units is None else space.units)

@@ -6,6 +6,7 @@ from cases import CASES, MATRIX, Recorder, arrays, each, error, fitted, referenc
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
@@ -125,18 +126,27 @@ def test_progress_bar_alone(capsys):
 def test_one_line_a_start(capsys):
     fitted("completion", verbose=1, n_init=3)
     lines = capsys.readouterr().out.splitlines()
+    result = lines.pop()
     assert [line.split(",")[0] for line in lines] == [f"[RobustMatrixCompletion] start {i}" for i in (1, 2, 3)]
+    assert result.startswith("[RobustMatrixCompletion] result, rank 3, ") and result.endswith(", converged (noisy)")
     assert sum("given up" in line for line in lines) == 1
     assert (
         sum("rank 3" in line and "noise scale 0.0972" in line and ", converged (noisy)," in line for line in lines) == 2
     )
 
 
-def test_verbose_prints_one_line(sensing, capsys):
+def test_verbose_prints_a_line_for_the_start_and_one_for_the_result(sensing, capsys):
     RobustLowRankRecovery(shape=(20, 15), verbose=1).fit(sensing.data, sensing.target)
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1
-    assert "rank 2" in out and ", converged (exact)," in out
+    start, result = capsys.readouterr().out.splitlines()
+    assert "rank 2" in start and ", converged (exact)," in start
+    assert result.startswith("[RobustLowRankRecovery] result, rank 2, ") and result.endswith(", converged (exact)")
+
+
+def test_verbose_tells_the_result_of_an_approximate_fit(capsys):
+    """No start of it comes to an end of its own."""
+    model = RobustMatrixCompletion(verbose=1).fit(load_wine().data)
+    result = capsys.readouterr().out.splitlines()[-1]
+    assert f"result, rank {model.rank_}, " in result and result.endswith(", converged (approximate)")
 
 
 def test_verbose_says_what_is_wrong(capsys):
