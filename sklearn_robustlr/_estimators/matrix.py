@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from .._fits.copies import fit_copies
 from .._fits.matrix import fit_matrix
@@ -264,15 +264,33 @@ def _validated(estimator: Any, X: Any, reset: bool) -> Any:
     """X as an array or a CSR matrix of floats, in which NaN is allowed."""
     check_numeric(X)
     with np.errstate(invalid="ignore"):  # its sum of the values is inf - inf where they are of extreme size
-        return validate_data(
-            estimator,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite="allow-nan",
-        )
+        try:
+            return validate_data(
+                estimator,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite="allow-nan",
+            )
+        except ValueError as error:
+            if "contains infinity" not in str(error):
+                raise
+            raise ValueError(f"{error} {_where_infinite(X)}") from None
+
+
+def _where_infinite(X: Any) -> str:
+    """The columns of X that hold infinity, by their names where they have any, and the first row that does."""
+    whole = check_array(X, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False)
+    rows, cols, values = sparse.find(whole) if sparse.issparse(whole) else (*np.indices(whole.shape), whole)
+    wrong = np.isinf(values)
+    if not wrong.any():  # a number that is too large for its type
+        return ""
+    found, names = np.unique(cols[wrong]), getattr(X, "columns", range(whole.shape[1]))
+    listed = ", ".join(repr(names[j]) for j in found[:5].tolist()) + (", ..." if len(found) > 5 else "")
+    where = f"column{'s' if len(found) > 1 else ''} {listed}, first in row {rows[wrong].min()}"
+    return f"It is in {where}: set it to NaN if it is missing."
 
 
 def _weighted(X: Any, weight: np.ndarray | sparse.csr_matrix) -> tuple[Any, Entries]:

@@ -3,7 +3,7 @@
 import pickle
 
 import numpy as np
-import pandas
+import pandas as pd
 import pytest
 from cases import BOTH
 from numpy.testing import assert_allclose, assert_array_equal
@@ -41,7 +41,7 @@ def test_integers():
 
 
 def test_pandas_in_and_out(noiseless):
-    frame = pandas.DataFrame(noiseless.data, columns=[f"c{j}" for j in range(60)])
+    frame = pd.DataFrame(noiseless.data, columns=[f"c{j}" for j in range(60)])
     fitted = RobustMatrixCompletion().set_output(transform="pandas")
     out = fitted.fit_transform(frame)
     assert list(out.columns) == list(frame.columns)
@@ -134,13 +134,15 @@ def test_pickle(estimator, noisy):
     ("data", "message"),
     [
         (np.full((4, 3), np.nan), "no observed entry: all 4 x 3 values are missing"),
-        (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
+        (np.array([[1.0, 2.0], [2.0, np.inf]]), "infinity .* in column 1, first in row 1: set it to NaN"),
         (np.array([[1.0, 2j], [2.0, 3.0]]), "Complex"),
         (np.array([["a", "b"], ["c", "d"]]), "X must hold numbers, got the text 'a'"),
         (np.empty((4, 0)), "0 feature"),
         (np.empty((0, 4)), "0 sample"),
         (np.arange(4.0), "2D array"),
-        (sparse.csr_array(([1.0, np.inf], ([0, 1], [0, 1])), shape=(3, 3)), "infinity"),
+        (sparse.csr_array(([1.0, np.inf], ([0, 1], [0, 2])), shape=(3, 3)), "infinity .* in column 2, first in row 1"),
+        (pd.DataFrame({"a": [np.inf, 1.0], "b": [np.nan, -np.inf]}), "infinity .* in columns 'a', 'b', first in row 0"),
+        (pd.DataFrame({"a": [1.0, None], "b": [2.0, np.inf]}, dtype="Float64"), "infinity .* in column 'b'"),
         (sparse.csr_array((3, 3)), "no observed entry"),
     ],
 )
