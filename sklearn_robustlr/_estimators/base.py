@@ -17,6 +17,7 @@ from .._operators.units import Problem
 from .._utils.checkpoint import Checkpoint
 from .._utils.threads import interruptible, single_threaded_blas
 from .._utils.values import Masks, Options
+from .._utils.warn import warn_user
 from .._version import __version__
 from .html import SummaryMixin
 from .progress import Progress, describe, told_of
@@ -24,8 +25,6 @@ from .validation import check_folder, check_options
 
 # What the version is called in the state of an estimator.
 _VERSION_KEY = "_sklearn_robustlr_version"
-#: Frames from a warning of what `fit` calls to the line of the user, scikit-learn's wrapper of `fit` among them.
-USER = 4
 
 
 class VersionMixin:
@@ -113,7 +112,7 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         """The parameters, checked against the shape (d1, d2) of the matrix; `size` is the number of measurements."""
         return check_options(self, shape, size, symmetric=symmetric)
 
-    def _set_fitted(self, fit: LowRankFit, *, stacklevel: int = USER, warns: bool = True, **own: Any) -> None:
+    def _set_fitted(self, fit: LowRankFit, *, warns: bool = True, **own: Any) -> None:
         """Set the fitted attributes, those of any fit and an estimator's `own`; warn where it is not to be trusted."""
         shared = {
             "rank_": fit.rank,
@@ -134,11 +133,10 @@ class FitMixin(VersionMixin, SummaryMixin, CallbackSupportMixin):
         if warns and self.verbose:
             print(f"[{type(self).__name__}] " + told_of(fit))
         if warns and not fit.converged:
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} did not converge: {fit.verdict.message}. The result may be wrong. "
                 f"See '{fit.verdict.code}' under Troubleshooting in the documentation.",
                 ConvergenceWarning,
-                stacklevel=stacklevel,
             )
 
 
@@ -149,7 +147,6 @@ def warn_of_open(
     names: tuple[np.ndarray | None, np.ndarray | None],
     of: str,
     because: str,
-    stacklevel: int = USER,
 ) -> None:
     """Warn of rows and columns that are not identifiable, given by index, by their names where they have any."""
     for kind, index, own in zip(("rows", "columns"), (rows, columns), names, strict=True):
@@ -157,8 +154,4 @@ def warn_of_open(
             shown = index[:5] if own is None else own[index[:5]]
             listed = ", ".join(str(i) for i in shown) + (", ..." if len(index) > 5 else "")
             subject = f"{len(index)} {kind} of {of} are" if len(index) > 1 else f"1 {kind[:-1]} of {of} is"
-            warnings.warn(
-                f"{subject} not identifiable ({listed}): {because.format(kind=kind)}: see undetermined_{kind}_.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
+            warn_user(f"{subject} not identifiable ({listed}): {because.format(kind=kind)}: see undetermined_{kind}_.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.values import Factors, Masks, Options, StopReason
+from .._utils.warn import warn_user
 from . import memory
-from .base import USER, FitMixin, warn_of_open
+from .base import FitMixin, warn_of_open
 from .sample_weight import Copies, in_units_of
 from .scores import score_in_columns
 from .validation import check_choice, check_entry_weight, check_init, check_jobs, check_numeric, with_nan
@@ -142,7 +142,7 @@ class MatrixMixin(FitMixin):
             "_n_observed": result.n_observed,
             "_n_flagged": None,
         }
-        self._set_fitted(result.fit, stacklevel=USER + 1, **{**matrix, **own})
+        self._set_fitted(result.fit, **{**matrix, **own})
         _warn_of_undetermined(result, getattr(self, "feature_names_in_", None))
 
     def _snapshot(self, left, s, right, seen: Masks | None = None) -> dict[str, Any]:
@@ -313,17 +313,15 @@ def _warn_of_undetermined(result: MatrixFit, names: np.ndarray | None) -> None:
     """Warn of rows and columns that are not identifiable: without a core all are, and that has been said."""
     if result.has_core:
         lost, of = (result.undetermined_rows, result.undetermined_columns), (None, names)
-        warn_of_open(*lost, names=of, of="X", because=_NOT_IDENTIFIABLE, stacklevel=USER + 2)
+        warn_of_open(*lost, names=of, of="X", because=_NOT_IDENTIFIABLE)
 
 
 def _warn_of_one_value(entries: Entries) -> None:
     """Warn of a sparse matrix that stores one value alone: what is not stored is hardly missing then."""
     n, value = len(entries.y), entries.y[:1]
     if 1 < n < np.prod(entries.shape, dtype=float) and np.all(entries.y == value):
-        warnings.warn(
+        warn_user(
             f"All {n} stored values of the sparse X are {value[0]:g}, and the entries that it does not store are read "
             f"as missing: a matrix that has this value everywhere fits them. If the entries that it does not store are "
-            f"zeros, as in one-hot columns or implicit feedback, set absent='zero'.",
-            UserWarning,
-            stacklevel=USER + 1,
+            f"zeros, as in one-hot columns or implicit feedback, set absent='zero'."
         )

@@ -11,7 +11,6 @@ from .._fits.matrix_fit import noise_of_columns
 from .._fits.running import RunningFit, Stream
 from .._operators.observed import Entries
 from .._utils.threads import interruptible, single_threaded_blas
-from .base import USER
 from .matrix import MatrixMixin
 
 
@@ -107,7 +106,7 @@ class StreamMixin(MatrixMixin):
         }
         own, fit = self._running_attributes(running, factors, entries), running.fit(outliers, factors)
         matrix["noise_scale_"] = noise_of_columns(running.row_space, fit.scale)
-        self._set_fitted(fit, stacklevel=USER + 2, warns=warns, **{**matrix, **own})
+        self._set_fitted(fit, warns=warns, **{**matrix, **own})
 
     def _running_attributes(self, running: RunningFit, factors: np.ndarray, entries: Entries) -> dict[str, Any]:
         """Attributes of an estimator besides."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
@@ -20,6 +19,7 @@ import joblib
 import numpy as np
 
 from .._version import __version__
+from .warn import warn_user
 
 _Result = TypeVar("_Result")
 
@@ -42,7 +42,7 @@ class Checkpoint:
             try:
                 return joblib.load(path)
             except Exception as error:  # a damaged file may raise anything
-                warnings.warn(f"the checkpoint {path} is damaged and is computed again: {error}", stacklevel=2)
+                warn_user(f"the checkpoint {path} is damaged and is computed again: {error}")
         result = compute()
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
         try:
@@ -54,7 +54,7 @@ class Checkpoint:
                 part.unlink()
             if not self._has_warned:
                 self._has_warned = True
-                warnings.warn(f"the checkpoint {path} could not be written: {error}", stacklevel=2)
+                warn_user(f"the checkpoint {path} could not be written: {error}")
         return result
 
 
