@@ -114,7 +114,8 @@ def fitted_parts(capsys):
     """Shapes of the blocks that fits with verbose=1 have printed since the last call; None: all of the data."""
 
     def read():
-        found = [re.search(r"block of (\d+) x (\d+)", line) for line in capsys.readouterr().out.splitlines()]
+        starts = [line for line in capsys.readouterr().out.splitlines() if "] start " in line]
+        found = [re.search(r"block of (\d+) x (\d+)", line) for line in starts]
         return [match and (int(match[1]), int(match[2])) for match in found]
 
     return read

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from sklearn_robustlr._model.columns import Columns, start_columns
 from sklearn_robustlr._model.noise import NoiseLaw
 from sklearn_robustlr._model.passes import Gaussian, Passes
-from sklearn_robustlr._model.posterior import Columns, regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.posterior import sweep_until_settled
+from sklearn_robustlr._model.rows import regress
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr._utils.linalg import pack, unpack

@@ -4,10 +4,12 @@ import numpy as np
 
 from sklearn_robustlr._fits.location import Spreads, far_medians, far_units
 from sklearn_robustlr._model.apart import told_apart
+from sklearn_robustlr._model.columns import start_columns
 from sklearn_robustlr._model.growth import grow
 from sklearn_robustlr._model.joint import joint_root
 from sklearn_robustlr._model.noise import NoiseLaw
-from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.posterior import sweep_until_settled
+from sklearn_robustlr._model.rows import regress
 from sklearn_robustlr._model.samples import Samples
 from sklearn_robustlr._model.stuck import find_stuck_values
 from sklearn_robustlr._model.table import Table

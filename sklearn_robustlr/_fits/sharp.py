@@ -9,9 +9,11 @@ import numpy as np
 
 from .._model.beyond import edge_power, share_beyond
 from .._model.calibration import Calibration
+from .._model.columns import Columns
 from .._model.joint import joint_root
-from .._model.noise import NoiseLaw
-from .._model.posterior import Columns, moments, power_of, regress, sweep_until_settled
+from .._model.noise import FREEDOM, NoiseLaw
+from .._model.posterior import power_of, sweep_until_settled
+from .._model.rows import moments, regress
 from .._model.space import SHARP, ModelSpace
 from .._model.stuck import StuckValues
 from .._model.table import Table
@@ -38,8 +40,6 @@ _OWN, _NOISE_SWEEPS = 6.0, 4
 # and errors of all kinds it is at most 0.28 where the mean of all gains is positive; where 10 to 50 % of rows have 4 to
 # 8 times the noise (``asv_bench/studies/row_groups.py --row instruments``) 0.45 to 2.5.
 _OWN_OF_ALL = 0.35
-# Degrees of freedom of the noise variances of rows before they are learnt.
-_FREEDOM = 4.0
 # Variance of the noise of a refined fit, in units of that before, from which it vanishes.
 _VANISHES = 0.01
 # Mean of what is missed, in units of the threshold and at most that, by which a fit is to be better than medians.
@@ -334,7 +334,7 @@ def _noise_of_lines(rest: np.ndarray, lines: np.ndarray, n_lines: int = 0) -> _N
     common = own = replace(NoiseLaw.start(np.ones(n_lines), True).without_wide(), common=True)
     for _ in range(_NOISE_SWEEPS):
         common = common.update(rest**2, common.weigh(rest**2, lines), lines)
-        variances = own.variances_of_lines(rest**2 / own.variances[lines], lines, n_lines, _FREEDOM)
+        variances = own.variances_of_lines(rest**2 / own.variances[lines], lines, n_lines, FREEDOM)
         apart = rest**2 / variances[lines]
         own = own.update(apart, own.weigh(apart, lines), lines)
     variances = variances * own.variances
@@ -405,7 +405,7 @@ def swept_columns(
     columns = _centred(start.columns, np.sqrt(entries.shape[0]) * fit.left.astype(np.float64).mean(axis=0))
     if own is not None:
         law = replace(columns.law, variances=own.variances * columns.law.variances, common=False)
-        columns = replace(columns, law=replace(law, freedom=_FREEDOM if own.of_rows else np.inf))
+        columns = replace(columns, law=replace(law, freedom=FREEDOM if own.of_rows else np.inf))
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             found = replace(start, columns=sweep_until_settled(start.table(entries), columns, free=0))

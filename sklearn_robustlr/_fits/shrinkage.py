@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._model.measured import fit_measured, takes_too_long
-from .._model.posterior import regress
+from .._model.rows import regress
 from .._operators.base import Measurements, evaluate
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries

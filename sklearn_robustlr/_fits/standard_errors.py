@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
+from .._model.columns import Columns
 from .._model.joint import joint_root
 from .._model.noise import NoiseLaw
-from .._model.posterior import Columns
 from .._model.space import ModelSpace
 from .._model.table import Table
 from .._operators.observed import Entries

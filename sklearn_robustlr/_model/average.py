@@ -15,10 +15,11 @@ from .._utils.stats import sign_of_mean
 from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
+from .columns import Columns
 from .growth import robust_columns
 from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
 from .noise import NoiseLaw
-from .posterior import Columns, power_of, signal
+from .posterior import power_of, signal
 from .samples import Samples
 from .space import ModelSpace
 from .table import Table

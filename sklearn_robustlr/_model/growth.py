@@ -9,21 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils.linalg import pack, pack_diagonals, packed_diagonals, truncated_svd, unpack
+from .columns import FLAT, Columns, start_columns
 from .noise import NoiseLaw
-from .posterior import (
-    FLAT,
-    NEGLIGIBLE,
-    SETTLED,
-    Columns,
-    mean_moments,
-    mean_of,
-    moments,
-    regress,
-    signal,
-    start_columns,
-    sweep_until_settled,
-)
+from .posterior import NEGLIGIBLE, SETTLED, mean_moments, mean_of, signal, sweep_until_settled
 from .row_passes import row_passes
+from .rows import moments, regress
 from .table import Table
 
 # Entries for each degree of freedom of all directions that are asked for, below which a fit that grows is made too. If

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.linalg import roots_of
-from .posterior import moments
+from .rows import moments
 from .space import MemberRows, ModelSpace
 from .table import Table
 from .tails import slope

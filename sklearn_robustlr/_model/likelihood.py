@@ -10,7 +10,7 @@ from .._kernels.posterior import entry_means, posterior_rows
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.linalg import unpack
-from .posterior import moments
+from .rows import moments
 from .space import ModelSpace
 from .tails import slope
 

@@ -10,7 +10,8 @@ from scipy import sparse
 from .._operators.base import Measurements
 from .._utils.threads import check_interrupt
 from .._utils.values import Factors
-from .posterior import FLAT, SETTLED
+from .columns import FLAT
+from .posterior import SETTLED
 
 # Most unknowns of a factor, and most derivatives of measurements: of more the prior would change little.
 _MOST_UNKNOWNS, _MOST_DERIVATIVES = 600, 4e6

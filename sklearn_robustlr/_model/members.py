@@ -10,18 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils.values import Factors
+from .columns import Columns, columns_of, start_columns
 from .growth import grow, with_leading
 from .joint import joint_root
 from .noise import NoiseLaw
-from .posterior import (
-    Columns,
-    columns_of,
-    moments,
-    power_of_directions,
-    regress,
-    start_columns,
-    sweep_until_settled,
-)
+from .posterior import power_of_directions, sweep_until_settled
+from .rows import moments, regress
 from .samples import Samples
 from .screen import Screen
 from .table import Table

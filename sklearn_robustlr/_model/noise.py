@@ -27,6 +27,8 @@ _FEW = 1e-4
 _LEAST_SQUARE, _MEAN_LOG = 1e-3, -1.27
 # Probability to be gross up to which an entry does not count in their median.
 _HARDLY = 1e-3
+#: Degrees of freedom of the noise variances of rows before they are learnt.
+FREEDOM = 4.0
 # Steps in which the noise variances of lines are found.
 _LINE_STEPS = 3
 # Least variance, in units of that of the data. Of curves without noise, whose spectra decay to rounding (black bodies,
@@ -162,9 +164,7 @@ class NoiseLaw:
         They are likeliest, drawn to one with these degrees of freedom. The first guess is the geometric mean, which a
         few errors hardly change.
         """
-        count = np.bincount(lines, minlength=n_lines)
-        total = np.bincount(lines, np.log(np.maximum(units, _LEAST_SQUARE)) - _MEAN_LOG, n_lines)
-        found = np.exp(total / (count + freedom))
+        found = np.exp(log_variances_of_lines(units, lines, n_lines, freedom))
         alike, column = replace(self, variances=np.ones(1)), np.zeros_like(lines)
         for _ in range(_LINE_STEPS):
             weights = alike.weigh(units / found[lines], column)
@@ -204,6 +204,13 @@ class NoiseLaw:
     def without_wide(self) -> NoiseLaw:
         """The law where what is wide is an error: of a sharp rank the core is all of the noise."""
         return replace(self, shares=self.shares * [1.0, 0.0, 1.0] / (1.0 - self.shares[1]))
+
+
+def log_variances_of_lines(units: np.ndarray, lines: np.ndarray, n_lines: int, freedom: float) -> np.ndarray:
+    """First guess of the logarithms of noise variances of lines: the mean of those of squares, drawn to zero."""
+    count = np.bincount(lines, minlength=n_lines)
+    total = np.bincount(lines, np.log(np.maximum(units, _LEAST_SQUARE)) - _MEAN_LOG, n_lines)
+    return total / (count + freedom)
 
 
 def _gaussian(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -13,9 +13,10 @@ from scipy.special import bdtrc, pdtr
 from .._operators.observed import Entries
 from .._utils.rules import NORMAL_MEDIAN, TELLING
 from .._utils.stats import median
+from .columns import Columns, most_errors
 from .growth import ENOUGH
 from .held_out import FENCE, hold_out
-from .posterior import Columns, most_errors, regress
+from .rows import regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 from .tails import are_long, bend, straighten

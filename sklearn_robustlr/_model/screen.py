@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._operators.observed import Entries
-from .posterior import Columns, regress, regress_alone
+from .columns import Columns
+from .rows import regress, regress_alone
 from .table import Table
 
 # How far beyond the range of the inliers of its column, in units of that, a gross error is hidden from a Gaussian law.

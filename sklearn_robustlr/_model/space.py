@@ -17,8 +17,9 @@ from .._rows.regression import Regression
 from .._utils.rules import FLAG_WIDTH, LEAST_FREE, TELLING
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
+from .columns import Columns
 from .noise import NoiseLaw
-from .posterior import Columns, RowPosterior, moments, regress_all
+from .rows import RowPosterior, moments, regress_all, with_loud_rows
 from .screen import Screen, range_without
 from .stuck import StuckValues
 from .table import Table, even
@@ -57,16 +58,16 @@ class MemberRows(NamedTuple):
         """
         member = cls(columns, table, regress_all(table, columns))
         if columns.law.robust:
-            return member
+            return member._replace(rows=with_loud_rows(table, columns, member.rows))
         n = table.shape[0]
         errors = np.bincount(table.rows[member.gross(table) > 0.5], minlength=n)
+        few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
         if errors.any():
             part = table.of_rows(errors > 0)
-            few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
             again = regress_all(part, few)
             fewer = np.bincount(part.rows[again.gross > 0.5], minlength=part.shape[0]) <= errors[errors > 0]
             member.rows.adopt(table, errors > 0, again, part, fewer)
-        return member
+        return member._replace(rows=with_loud_rows(table, few, member.rows))
 
     def gross(self, table: Table) -> np.ndarray:
         """Probability of all entries of these rows to be gross errors.
@@ -76,6 +77,7 @@ class MemberRows(NamedTuple):
         """
         if self.columns.law.robust:
             return self.rows.gross
+        table = table.with_noise_of_rows(self.rows.noise)
         mean, variance = moments(self.rows, self.columns, table)
         law = NoiseLaw.with_few_errors(self.columns.law.variances)
         own = table.root_weight**2 * variance / law.variances[table.cols]

@@ -8,7 +8,9 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
-from .posterior import regress, start_columns, sweep_until_settled
+from .columns import start_columns
+from .posterior import sweep_until_settled
+from .rows import regress
 from .table import FEW_VALUES, Table
 
 # What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.

@@ -11,8 +11,9 @@ from scipy import sparse
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import pack, packed_diagonals, unpack
+from .columns import Columns
 from .noise import NoiseSums
-from .posterior import Columns, RowPosterior, moments
+from .rows import RowPosterior, moments
 from .screen import range_without
 from .space import MemberRows, ModelSpace
 from .table import Table

@@ -8,18 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from .._utils.linalg import pack, unpack
+from .columns import Columns
 from .growth import grow, robust_columns
 from .joint import joint_root
-from .posterior import (
-    Columns,
-    RowPosterior,
-    mean_moments,
-    mean_of,
-    power_of_directions,
-    regress,
-    regress_all,
-    sweep_until_settled,
-)
+from .posterior import mean_moments, mean_of, power_of_directions, sweep_until_settled
+from .rows import RowPosterior, regress, regress_all
 from .samples import Samples, Units
 from .table import Table, even
 

@@ -14,7 +14,8 @@ from .._kernels.posterior import posterior_rows
 from .._operators.observed import Entries
 from .._utils.linalg import roots_of, unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
-from .posterior import Columns, RowPosterior, moments
+from .columns import Columns
+from .rows import RowPosterior, moments
 from .space import Ends, MemberRows, ModelSpace
 from .table import Table
 from .tails import slope

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from sklearn_robustlr._model.columns import start_columns
 from sklearn_robustlr._model.growth import grow
-from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.posterior import sweep_until_settled
+from sklearn_robustlr._model.rows import regress
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr.datasets import make_corrupted_matrix

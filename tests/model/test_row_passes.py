@@ -8,9 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_robustlr import RobustMatrixCompletion
 from sklearn_robustlr._kernels.posterior import diagonal_moments, entry_means, posterior_rows, relax_rows
+from sklearn_robustlr._model.columns import Columns
 from sklearn_robustlr._model.noise import NoiseLaw
-from sklearn_robustlr._model.posterior import Columns, regress
 from sklearn_robustlr._model.row_passes import row_passes
+from sklearn_robustlr._model.rows import regress
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr._utils.linalg import pack

@@ -5,7 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_robustlr import RobustMatrixCompletion, compression
-from sklearn_robustlr._model.posterior import regress, start_columns, sweep_until_settled
+from sklearn_robustlr._model.columns import start_columns
+from sklearn_robustlr._model.posterior import sweep_until_settled
+from sklearn_robustlr._model.rows import regress
 from sklearn_robustlr._model.samples import Samples
 from sklearn_robustlr._model.turned import Turned
 from sklearn_robustlr._operators.observed import Entries
