@@ -125,6 +125,7 @@ class MatrixMixin(FitMixin):
         elif self.warm_start and _tells_factors(self, entries.shape[1]):
             start = Factors(self._space.regress(seen, n_jobs=self.n_jobs).factors, self._space.basis)
         copies, seen, found = _fit_seen(rows, options, start)
+        found = _naming_weights(found, seen.row_weight)
         if copies is None:
             return Learnt(entries, found, seen, found)
         return Learnt(entries, copies.of_samples(found, entries, n_jobs=self.n_jobs), seen, found)
@@ -246,6 +247,15 @@ def _tells_factors(estimator: Any, n_features: int) -> bool:
         and len(space.basis) == n_features
         and (isinstance(space, RowSpace) or space.long is None)
     )
+
+
+def _naming_weights(found: MatrixFit, weight: np.ndarray | None) -> MatrixFit:
+    """A fit that has not converged, whose message says if rows count so little that they are few."""
+    if weight is None or found.fit.converged or weight.sum() >= 0.5 * len(weight):
+        return found
+    own = f"the sample_weight of {len(weight)} different rows sums to {weight.sum():.3g}, as if there were so few rows"
+    message = f"{found.fit.verdict.message} ({own}: divide relative weights by their mean)"
+    return replace(found, fit=replace(found.fit, verdict=found.fit.verdict._replace(message=message)))
 
 
 def _fit_seen(rows: SeenRows, options: Options, start: Factors | None) -> tuple[Copies | None, Entries, MatrixFit]:

@@ -5,6 +5,8 @@ import pytest
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -307,3 +309,13 @@ def test_rows_that_hardly_count_do_not_widen_intervals():
     other = RobustMatrixCompletion().fit(data[~loud])
     widths = [np.mean(np.subtract(*each.predict_interval(data[~loud])[::-1])) for each in (model, other)]
     assert widths[0] < 1.4 * widths[1]
+
+
+def test_weights_that_sum_to_one_are_named():
+    """They count as one row: nothing can be learnt from it, and it is not clear why."""
+    X = load_wine().data
+    weight = np.full(len(X), 1.0 / len(X))
+    weight[:5] *= 2.0
+    with pytest.warns(ConvergenceWarning, match=r"sample_weight of 178 different rows sums to 1.03, as if"):
+        RobustMatrixCompletion().fit(X, sample_weight=weight)
+    assert RobustMatrixCompletion().fit(X, sample_weight=weight / weight.mean()).converged_
