@@ -145,12 +145,12 @@ def compress(model, dtype="int8", *, block=64, allow_loss=False):
         Fitted model.
     dtype : {"float16", "int8", "nf4"}, default="int8"
         Type of the stored numbers: half precision (an error of about 0.02 %), 8 bits (0.6 %), or 4 bits at quantiles of
-        a normal law (9 %) [1]_.
+        a normal distribution (9 %) [1]_.
     block : int, default=64
         How many numbers of a direction share a scale, for "int8" and "nf4".
     allow_loss : bool, default=False
-        Whether the estimates may change by more than a tenth of the noise. The estimates of an exact fit, which has no
-        noise, always do.
+        Whether the estimates may change by more than a tenth of the noise. An exact fit has no noise to compare with
+        and always needs ``allow_loss=True``.
 
     Returns
     -------

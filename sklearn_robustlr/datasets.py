@@ -303,7 +303,8 @@ def make_corrupted_matrix(
     condition : float, default=1.0
         Ratio of the largest to the smallest of the `rank` singular values, which are evenly spaced. At least 1.
     leverage : {"even", "heavy"}, default="even"
-        Whether rows and columns have even sizes, or heavy-tailed ones (Student, 3 degrees of freedom).
+        Distribution of the norms of the factor rows: equal on average, or heavy-tailed (Student, 3 degrees of freedom),
+        so that a few rows and columns dominate.
     mean : float, default=0.0
         Constant that is added to the clean matrix.
     random_state : int, RandomState instance or None, default=None

@@ -147,8 +147,8 @@ def check_weights(sample_weight, n_samples):
     return np.where(weight > 0.0, np.clip(weight, *_WEIGHTS), 0.0)
 
 
-#: Scorer for ``GridSearchCV(scoring=...)`` that judges by :func:`robust_r2_score`, so that held-out targets may be
-#: corrupted.
+#: Scorer by :func:`robust_r2_score`, which corrupted held-out targets hardly change, for estimators with ``predict``:
+#: RobustLowRankRecovery and EntryRegressor. Searches over RobustMatrixCompletion use its own ``score`` by default.
 robust_r2_scorer = make_scorer(robust_r2_score)
 
 
@@ -181,7 +181,7 @@ def log_likelihood_scorer(estimator, X, y=None):
 
     See Also
     --------
-    robust_r2_scorer : A scorer of the estimates alone.
+    robust_r2_scorer : A scorer of the estimates alone, for estimators with ``predict``.
 
     Examples
     --------

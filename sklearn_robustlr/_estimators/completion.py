@@ -27,19 +27,21 @@ from .validation import check_choice, check_flag, check_limits
 class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fill in the missing entries of a matrix and repair its gross errors: an imputer that outliers do not mislead.
 
-    The data are a matrix of low, unknown rank, up to noise. Any number of entries are missing, and a share of the
-    observed entries may be anything at all. The fit is that of :class:`RobustLowRankRecovery` on the observed
-    entries [1]_. A new row is regressed robustly on the row space, by its own observed entries alone.
+    The data are a matrix of low, unknown rank, up to noise. Entries may be missing, and a share of the observed entries
+    may have errors of any size. If there is a sharp rank, the fit is that of :class:`RobustLowRankRecovery` on the
+    observed entries [1]_; otherwise several Bayesian low-rank models are averaged. A new row is regressed robustly on
+    the row space, by its own observed entries alone. By default, observed values that are flagged are overwritten: see
+    `replace`.
 
     Parameters
     ----------
     rank : int or None, default=None
-        Upper bound for the rank of a sharp fit, and for the directions of each noise law of an approximate one, which
-        has the mean and all of these: its `rank_` may be larger. None: the rank is found without a bound.
+        Upper bound for the rank. In an approximate fit it bounds each of the averaged models (without the mean), so
+        that `rank_` may be larger. None: the rank is found without a bound.
     replace : {"outliers", "missing", "all"}, default="outliers"
         Which entries `transform` replaces by their low-rank estimates. "outliers": missing and flagged entries.
-        "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. In rows and
-        columns that are not identifiable, nothing is flagged.
+        "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. Nothing is
+        flagged in columns and rows that are not identifiable, except in rows most of whose entries are wrong.
     absent : {"missing", "zero"}, default="missing"
         What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
         one-hot columns. With "zero", a sparse X is made dense, if the memory allows it, and all results and attributes
@@ -51,18 +53,17 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     min_value, max_value : float, array-like of shape (n_features,), or None, default=None
         Smallest and largest value that an estimate may have, for all columns or for each. `transform`, `fit_transform`
         and `predict_entries` clip imputed and replaced values to these limits, and leave all other values as they are.
-        None: if the fit is approximate or has not converged, estimates stay within the range of the values that `fit`
-        has seen in the column, without gross errors that are far beyond the others (widened to the other limit, where
-        that is given), unless they are more than three standard errors beyond it: where the rest of the row tells a
-        value nearly without error, as in spectra. ``max_value=np.inf`` lifts that bound. A converged fit of a sharp
-        rank has no bound, because estimates beyond the range are then right. The fit does not depend on the limits;
-        they are read whenever estimates are made.
+        None: no limit for a converged fit of a sharp rank. Otherwise estimates are clipped to the range of the column
+        in the fitted data (extreme outliers excluded; widened to the other limit if that is given). An approximate fit
+        keeps estimates that lie more than three standard errors outside, except in rows most of whose observed values
+        lie outside the ranges. ``max_value=np.inf`` lifts that bound. The fit does not depend on the limits; they are
+        read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.
     keep_empty_features : bool, default=False
-        Whether dense results keep the columns in which `fit` has seen no value. Their estimates are zero, or what the
-        other rows and columns say.
+        Whether dense results keep the columns in which `fit` has seen no value. Their estimates carry no information:
+        they are zero, as in scikit-learn, or follow the average of the other columns.
     {n_init}
     {random_state}
     {n_jobs}
@@ -86,9 +87,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     right_ : ndarray of shape (n_features, k)
         Right singular vectors of the estimate: the row space that new rows are regressed on.
     location_ : ndarray of shape (n_features,)
-        Mean of each column of the estimate; of columns of long tails that count by their logarithms, the mean of these
-        turned back. A row without observed entries is filled with it (within the limits); by an approximate fit with
-        the mean of its models, which is near it.
+        Mean of each column of the estimate. For log-transformed columns, the mean is taken on the log scale and
+        transformed back. `transform` fills an empty row with these values (approximate fits: nearly).
     {outliers_matrix}
     {scale_}
     {threshold_}
@@ -96,19 +96,19 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     {undetermined}
     {expected_error_}
     mixture_weights_ : dict of str to float
-        Weights of the models that an approximate fit averages, as far as they count. "normal" has the normal noise law;
-        "robust" and "robust from descent" have the robust one, from the leading directions or from the sub-gradient
-        descent; "turned" is fitted to the transposed table, where rows are fewer than columns; "grown" is the best of
-        these with more directions or from more rows; "medians" are the medians of the columns. ``{"sharp": 1.0}`` if
-        the rank is sharp.
+        Weights of the models that an approximate fit averages, without those of weight zero. "normal": Gaussian noise.
+        "robust": Gaussian noise with outliers, started from the leading directions; "robust from descent": the same,
+        started from the sub-gradient method. "turned": fitted to the transposed table, if rows are fewer than columns.
+        "grown": the best of these with more directions or more rows. "medians": the medians of the columns; a large
+        weight means that columns hardly predict one another. ``{"sharp": 1.0}`` if the rank is sharp.
     {converged_}
     {stop_reason_}
     {n_iter_}
     {history_}
     {restart_scores_}
     indicator_features_ : ndarray of int
-        Columns of X that have an indicator column with `add_indicator`: those in which `fit` replaced an entry; after
-        :meth:`partial_fit` or of a dask array all that `transform` keeps, for later rows may miss any.
+        Columns of X that have an indicator column with `add_indicator`: those in which `fit` replaced an entry. After
+        :meth:`partial_fit`, or for a dask array: all output columns, because later rows may have missing values in any.
     {n_samples_seen_}
     {features_in}
 
@@ -218,8 +218,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Fit a matrix and repair its rows.
 
-        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost; with `entry_weight`, which
-        :meth:`transform` does not take, it is better.
+        Same result as ``fit(X).transform(X)``, but faster. With `entry_weight` the results differ: the weights are used
+        for the fitted rows here, but not in :meth:`transform`.
 
         Parameters
         ----------
@@ -314,7 +314,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         std : ndarray or CSR matrix of shape (n_samples, n_features)
             Only with ``return_std=True``. Standard error of the low-rank estimate at each entry of X, replaced or not,
             in the units of the data: the spread of the posterior without the noise of a single value, which
-            :meth:`predict_interval` includes. 0 where the fit is exact, infinite where an entry is not identifiable.
+            :meth:`predict_interval` includes. 0 where the fit is exact. Infinite in columns that are not identifiable,
+            and in such rows unless the fit is approximate.
 
         Raises
         ------

@@ -11,25 +11,23 @@ _ENTRIES = {
     # parameters of the estimators
     "init_scale": """
         init_scale : float, default=1e-3
-            Size of the starting point relative to the data, from 1e-15 to 10. A smaller start is safer and slower. This
-            parameter and those after it belong to the algorithm.
+            Size of the starting point relative to the data, from 1e-15 to 10. A smaller start is safer and slower. An
+            expert parameter, as are all that follow.
         """,
     "step_size": """
         step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
             Step rule of the sub-gradient method. "auto" estimates the distance to the solution from a quantile of the
-            residuals. "geometric" is the rule of [1]_, with a decay tied to `init_scale`. "polyak" is for clean data
-            only. "constant" stalls at an error in proportion to the step.
+            residuals. "geometric" is the rule of [1]_, with a decay tied to `init_scale`. "polyak" is for data without
+            outliers only. "constant" stalls at an error proportional to the step.
         """,
     "max_iter": """
         max_iter : int, default=60000
-            Budget of iterations for a fit from one start. Iterations of the sub-gradient and Gauss-Newton methods
-            count, in all stages, each by the share of the data that it reads. A fit usually takes 500 to 2000. The
-            over-parameterised stage may take 300, or 0.5 % of the budget where that is more; with ``polish=False`` it
-            may take all of it. If the budget is spent before the rank is found, the fit has not converged
-            ("interrupted"), unless an approximate fit will do: its sweeps are bounded and do not count. A fit of a rank
-            that has begun is always completed. Where many directions of large data are looked for, the budget is spent
-            after a million multiplications by factors for each iteration, if that comes first: by default, within a
-            minute on two cores.
+            Maximum number of iterations per start, over all stages; an iteration on part of the data counts as that
+            part. A fit usually needs 500 to 2000. If it runs out before the rank is found, `stop_reason_` is
+            "interrupted", unless the fit is approximate: iterations of the Bayesian low-rank model do not count. The
+            over-parameterised stage gets 300 iterations, or 0.5 % of `max_iter` if that is more; with ``polish=False``
+            it gets all. On large data with many directions, a limit on the total work (about a minute on two cores by
+            default) may end the search for the rank earlier.
         """,
     "tol": """
         tol : float, default=1e-4
@@ -43,10 +41,11 @@ _ENTRIES = {
         """,
     "n_init": """
         n_init : int, default=1
-            Number of starts. The first one is plain; the others are perturbed or made from half of the data. All race
-            on nine tenths of the data, and the held-out tenth decides which half of them goes on (where that would be
-            fewer than 20 values, all data serve for both). The winner is fitted to all data. If the first start begins
-            at a block of a large matrix and its fit converges, no other start is made.
+            Number of starts. The first is the default start; the others are perturbed or made from half of the data.
+            They are compared by successive halving: all run on 90 % of the data, and the half that predicts the other
+            10 % better continues (with fewer than 20 held-out values, all data are used for both). The best start is
+            refitted to all data. No other start is made if the default one fits a block of a large matrix and
+            converges.
         """,
     "n_jobs": """
         n_jobs : int or None, default=None
@@ -61,8 +60,8 @@ _ENTRIES = {
     "warm_start": """
         warm_start : bool, default=False
             If True, `fit` begins at the result of the previous call, which saves most of the work on similar data. If
-            the fit from there does not converge, or if columns of long tails counted by their logarithms in the
-            previous one, it begins afresh.
+            the fit from there does not converge, or if the previous fit log-transformed columns, the fit starts from
+            scratch.
         """,
     "forgetting": """
         forgetting : float, default=1.0
@@ -76,13 +75,15 @@ _ENTRIES = {
     "checkpoint": """
         checkpoint : str, path or None, default=None
             Folder in which the stages of a long fit are kept until the fit is done. After an interruption, a fit of the
-            same data with the same parameters continues after the last stage kept, and its result is the same to the
-            last bit. See the page "How to".
+            same data with the same parameters continues after the last stage kept, with bit for bit the same result.
+            With `n_init` above 1, give `random_state` an integer: otherwise the stages are not found again.
         """,
     # attributes of the estimators
     "rank_": """
         rank_ : int
-            Rank found. No mean is subtracted from the matrix first. 0 for a zero matrix.
+            Rank found; the mean counts as a direction. 0 for a zero matrix. For an approximate fit: the number of
+            directions of the averaged estimate, mean included. It may exceed a given `rank`, and may equal the number
+            of columns.
         """,
     "n_samples_seen_": """
         n_samples_seen_ : int
@@ -90,19 +91,21 @@ _ENTRIES = {
         """,
     "outliers_matrix": """
         outliers_ : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            True for observed entries of the fitted matrix that are flagged as gross errors: their residual is beyond
-            `threshold_`. Sparse if X was sparse and the entries that it does not store were missing.
+            True for observed entries of the fitted matrix that are flagged as gross errors (see `threshold_`). Sparse
+            if X was sparse and the entries that it does not store were missing.
         """,
     "scale_": """
         scale_ : float
-            Noise scale: the standard deviation of the noise on the inliers, in the units of the data.
+            Noise scale: the standard deviation of the noise of the inliers, in the units of the data. For approximate
+            fits, and where columns have noise of their own, the root mean square over columns: see `noise_scale_`.
         """,
     "threshold_": """
         threshold_ : float
-            Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times where the
-            residuals are heavy-tailed). Where the fit is exact, `scale_` counts as at least the size of rounding
-            errors. Where the spreads of columns are more than 10,000 times apart, it is that of a column of typical
-            spread.
+            Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times if the
+            residuals are heavy-tailed; at least rounding errors if the fit is exact). For approximate fits, and where
+            columns have noise of their own, it is only a root mean square over columns: flags use the noise of each
+            column, `noise_scale_`. If the spreads of columns differ by more than a factor of 10,000, columns are scaled
+            internally, and `threshold_` refers to a column of median spread.
         """,
     "noise_scale_": """
         noise_scale_ : ndarray of shape (n_features,)
@@ -111,25 +114,23 @@ _ENTRIES = {
         """,
     "undetermined": """
         undetermined_rows_ : ndarray of int
-            Indices of the rows that are not identifiable. In identifiable columns, such a row has too few inliers, or
-            nearly as many entries of the opposite sign. It is estimated from the entries that it has and from the other
-            rows.
+            Rows with too few inliers to determine their coefficients, or in which about half of the entries have the
+            wrong sign. They are estimated from what they have and from the other rows.
         undetermined_columns_ : ndarray of int
-            Indices of the columns that are not identifiable, likewise. Those that have nothing in common with the
-            others are estimated by their medians.
+            Columns that are not identifiable for the same reasons, and columns that are uncorrelated with the others.
+            The latter are estimated by their medians.
         """,
     "expected_error_": """
         expected_error_ : ndarray of shape (n_features,)
-            Root mean square error to be expected of the estimate of a hidden entry of each column. It includes the
-            noise of the entry and is in units of the standard deviation of the column: 0 where the fit is exact, 1
-            where it tells no more than the mean. For an approximate fit, the error is measured on held-out entries,
-            except those that lie three or more standard deviations out and may be gross errors, and the standard
-            deviation is the robust one (median absolute deviation / 0.6745). Where columns are predicted nearly exactly
-            it may be several times too large. For a fit with noise, the error follows from the noise. NaN if the fit
-            has not converged.""",
+            Expected root mean square error of the estimate of a hidden entry (its noise included), divided by the
+            standard deviation of the column without outliers: 0 is perfect, 1 is as good as the mean. Approximate fits:
+            measured on held-out entries, without those beyond 3 standard deviations, which may be outliers; the
+            standard deviation is the robust one (median absolute deviation / 0.6745). It may be several times too large
+            where prediction is nearly exact. Fits with noise: computed from the noise, with the standard deviation of
+            the fitted column plus noise. NaN if the fit has not converged.""",
     "converged_": """
         converged_ : bool
-            Whether the fit is to be trusted. If not, a ConvergenceWarning from `fit` has said why, with figures.
+            Whether the fit can be trusted. If not, `fit` has given a ConvergenceWarning that says why, with figures.
         """,
     "stop_reason_": """
         stop_reason_ : str
@@ -145,7 +146,7 @@ _ENTRIES = {
             Records of the over-parameterised stage, one for each recorded iteration: "iteration", "loss" (mean absolute
             residual) and "residual" (0.4 quantile of the absolute residuals), both in the units of the data, "step"
             (length of the step, in internal units) and "spectrum" (singular values, one row per record). Empty if only
-            a location of the columns could be estimated.
+            the medians of the columns could be estimated.
         """,
     "restart_scores_": """
         restart_scores_ : ndarray of shape (n_init,)
@@ -169,20 +170,20 @@ _ENTRIES = {
             Ignored.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             How often each row counts: a row of weight 2 counts as two identical rows, a row of weight 0 as none.
-            Whether the rank is sharp depends on which rows there are, not on their weights. The weights count in the
-            means and variances of the columns and in all that an approximate fit learns of the columns. They are
-            absolute: from weights that sum to ten, it learns no more than from ten rows. None: each row counts once.
+            Weights are counts, not ratios: if they sum to 10, the fit is as uncertain as with 10 rows. They affect
+            means, variances and the model of the columns, but not the decision whether there is a sharp rank. None:
+            each row counts once.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
             Known relative precision of each entry, such as the inverse of the variance that its instrument states, or
             the count behind an average. Only ratios matter, up to 1e8 from the median weight. An entry of weight 0
-            counts as missing. If the rank is sharp, the weights refine the fit. Otherwise the fit is that of the
-            averaged model, in which the noise variance of an entry is that of its column divided by the weight; columns
-            of long tails then count by their values, not by logarithms, whose precisions are others. The weights do not
-            count if the fit is exact. None: all entries are equally precise, as with weights that are all equal.
-            Entries of rows that are transformed later have the mean variance of the fitted entries.
+            counts as missing. If the rank is sharp, the weights refine the fit. Otherwise, the noise variance of an
+            entry is that of its column divided by the weight, and no column is log-transformed. The weights have no
+            effect on an exact fit. None: all entries are equally precise, as with weights that are all equal.
+            `transform` gives all entries the average precision.
         init : pair of array-like of shape (n_samples, k) and (n_features, k), or None, default=None
-            Factors L and R of a first guess ``L R^T``. If the fit from there does not converge, it begins afresh. None:
-            with `warm_start`, the row space of the last fit if X has as many columns, otherwise the tiny start.
+            Factors L and R of a first guess ``L R^T``. If the fit from there does not converge, it starts from scratch.
+            None: with `warm_start`, the row space of the last fit if X has as many columns, otherwise the default
+            start.
         """,
     "fit_errors": """
         ValueError, TypeError
@@ -192,13 +193,12 @@ _ENTRIES = {
         """,
     "fit_warnings": """
         ConvergenceWarning
-            If the fit is not to be trusted. The message says why.
+            If the fit should not be trusted. The message says why.
         """,
     "undetermined_warning": """
         UserWarning
-            If rows or columns have too few inliers to be identifiable, or columns have nothing in common with the
-            others; or if all stored values of a sparse X are equal and the entries that it does not store are read as
-            missing.
+            If rows or columns have too few inliers to be identifiable, or columns are uncorrelated with the others; or
+            if all stored values of a sparse X are equal and the entries that it does not store are read as missing.
         """,
     "X_rows": """
         X : {array-like, sparse matrix} of shape (n_samples, n_features)

@@ -102,11 +102,11 @@ class FactorModelMixin(MatrixMixin):
 
     @by_chunks
     def score_samples(self, X):
-        """Compute the log-likelihood of rows under the model: a row with a low one is strange.
+        """Compute the log-likelihood of rows under the model; rows with a low one are atypical (possible anomalies).
 
         The observed entries of a row are normal, with the mean `mean_` and the covariance of :meth:`get_covariance`. An
-        entry that is flagged as a gross error is treated apart: it has a Cauchy law, whose spread is the standard
-        deviation of its column, so that it makes the row less likely without hiding the other entries. For an
+        entry that is flagged as a gross error is treated separately: it has a Cauchy distribution, whose spread is the
+        standard deviation of its column, so that it makes the row less likely without masking the other entries. For an
         approximate fit, if nothing is flagged or missing, the scores are those of :class:`sklearn.decomposition.PCA`.
 
         Parameters
@@ -117,8 +117,8 @@ class FactorModelMixin(MatrixMixin):
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            Log-likelihood of the observed entries of each row, in nats, without those in `undetermined_columns_`. Where
-            the fit is exact, the noise counts as at least what the fit resolves.
+            Log-likelihood of the observed entries of each row, in nats, without those in `undetermined_columns_`. If
+            the fit is exact, a noise floor at rounding level is used.
 
         Raises
         ------

@@ -84,14 +84,13 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def predict_interval(self, X, coverage=0.9):
-        """Predict intervals that hold the value of an inlier with a given probability, at every entry of rows.
+        """Predict intervals for the value that each entry of rows, observed or missing, would have without gross error.
 
-        The intervals hold the low-rank estimates, in which the observed values of the entries count, and include the
-        noise of the columns. Their width is calibrated on some hundred to thousand held-out entries, so that it does
-        not depend on a law of the noise [1]_. Columns whose held-out entries are unlike those of the others, as skewed
-        ones or ones of few values, have a width of their own, on each side of the estimate. An entry beyond its
-        interval may be a gross error. Beyond a coverage of 0.95 too little is known of the tails, and the intervals
-        hold less than they claim.
+        They cover the uncertainty of the estimate and the noise of the column. At an observed entry, the estimate
+        already uses the observed value; a value outside its interval may be a gross error. Widths are calibrated on
+        held-out entries (conformal prediction), so that they do not depend on an assumed noise distribution [1]_.
+        Columns whose errors are distributed differently, such as skewed ones, have widths of their own above and below
+        the estimate. Above 0.95, coverage is below nominal.
 
         Parameters
         ----------
@@ -103,8 +102,8 @@ class IntervalMixin(ImputerMixin):
         -------
         lower, upper : ndarray or CSR matrix of shape (n_samples, n_features)
             Ends of the intervals, within `min_value` and `max_value` where these are given. They are equal where the
-            fit is exact, infinite where an entry is not identifiable, and sparse, at the stored entries, where
-            :meth:`transform` returns sparse rows.
+            fit is exact; infinite in columns that are not identifiable, and in such rows unless the fit is approximate;
+            and sparse, at the stored entries, where :meth:`transform` returns sparse rows.
 
         Raises
         ------
@@ -151,10 +150,10 @@ class IntervalMixin(ImputerMixin):
     def log_likelihood(self, X, *, sample_weight=None):
         """Compute the mean log-likelihood of entries, each hidden from the regression of its own row.
 
-        The columns are dealt into five groups. The entries of each group are predicted from the other entries of their
-        rows, as in :meth:`score`. Their density is that of the model: a mixture of its members with their posteriors
-        and noise, and with wide tails and gross errors as far as the fit has found any. Higher is better. Unlike
-        :meth:`score`, it judges the stated uncertainty along with the estimates;
+        As in :meth:`score`, the columns are split into five folds, and the entries in each are predicted from the
+        entries of the same row in the other four; the row space is not refitted. The density is the mixture of the
+        averaged models' predictive distributions, with outlier components if the fit has found any. Higher is better.
+        Unlike :meth:`score`, it judges the stated uncertainty along with the estimates;
         :func:`sklearn_robustlr.metrics.log_likelihood_scorer` makes a search choose by it.
 
         Parameters
@@ -167,7 +166,7 @@ class IntervalMixin(ImputerMixin):
         -------
         log_likelihood : float
             In nats per entry, which depend on the units of the columns. Infinite where the fit is exact, minus infinity
-            where it tells nothing of its noise.
+            where the fit knows nothing of its noise.
 
         Raises
         ------
@@ -200,12 +199,11 @@ class IntervalMixin(ImputerMixin):
         return float(np.average(each[~stuck], weights=None if weight is None else weight[~stuck]))
 
     def sample_imputations(self, X, n_samples=10, *, random_state=None):
-        """Draw missing or replaced entries at random, from what the fit knows of them: multiple imputation.
+        """Draw missing or replaced entries at random from their posterior predictive distribution: multiple imputation.
 
-        Each draw is a table of its own, from the posterior predictive law: the loadings of columns, the coefficients of
-        rows and the noise of inliers are drawn jointly. If an analysis is made of each table and pooled by Rubin's
-        rules [1]_, its standard errors include the uncertainty of the imputation; those of an analysis of a single
-        filled table do not.
+        Each draw is a table of its own: the loadings of columns, the coefficients of rows and the noise of inliers are
+        drawn jointly. Analyse each table and pool the results by Rubin's rules [1]_: the standard errors then include
+        the uncertainty of the imputation, which those of an analysis of a single filled table do not.
 
         Parameters
         ----------
@@ -220,9 +218,9 @@ class IntervalMixin(ImputerMixin):
         -------
         imputed : ndarray of shape (n_samples, n_samples_in, n_features_out)
             Tables with the columns of :meth:`transform`. The entries that `replace` names are drawn, within `min_value`
-            and `max_value` where these are given; all others are bit for bit those of X. As many draws of an entry fall
-            into its interval (:meth:`predict_interval`) as that is to hold. Where the fit is exact, or tells nothing of
-            its noise, each table is what :meth:`transform` returns.
+            and `max_value` where these are given; all others are bit for bit those of X. Draws agree with
+            :meth:`predict_interval`: about 90 % of the draws of an entry lie in its 90 % interval. Where the fit is
+            exact, or knows nothing of its noise, each table is what :meth:`transform` returns.
 
         Raises
         ------
@@ -280,7 +278,8 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         outliers : ndarray or CSR matrix of bool, shape (n_samples, n_features)
-            True where an observed entry is flagged. For the fitted matrix this is `outliers_`, but for `entry_weight`.
+            True where an observed entry is flagged. For the fitted matrix it equals `outliers_`, unless `entry_weight`
+            was given.
 
         Raises
         ------
@@ -312,9 +311,9 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         probability : ndarray or CSR matrix of shape (n_samples, n_features)
-            Probability from 0 to 1; NaN where an entry is missing, 0 in rows and columns that are not identifiable.
-            Where the fit is exact, or tells nothing of its noise, it is 1 for the entries that :meth:`detect_outliers`
-            flags and 0 for the others.
+            Probability from 0 to 1; NaN where an entry is missing. In fits of a sharp rank, it is 0 in rows and columns
+            that are not identifiable. Where the fit is exact, or knows nothing of its noise, it is 1 for the entries
+            that :meth:`detect_outliers` flags and 0 for the others.
 
         Raises
         ------
@@ -348,12 +347,12 @@ class IntervalMixin(ImputerMixin):
 
     @by_chunks
     def score_samples(self, X):
-        """Compute the log-likelihood of rows: a row with a low one is strange.
+        """Compute the log-likelihood of rows; rows with a low one are atypical (possible anomalies).
 
         The log-likelihood is that of the observed entries under the low-rank model, in which the coefficients of rows
-        and the noise of inliers are normal. An entry that is flagged as a gross error has a Cauchy law about the mean
-        of its column: it makes the row less likely, but does not hide the other entries. A row with fewer observed
-        entries has fewer terms; those in `undetermined_columns_`, or in columns of one value, have none.
+        and the noise of inliers are normal. An entry that is flagged as a gross error has a Cauchy distribution about
+        the mean of its column: it makes the row less likely, but does not mask the other entries. A row with fewer
+        observed entries has fewer terms; those in `undetermined_columns_`, or in constant columns, have none.
 
         Parameters
         ----------
@@ -362,8 +361,8 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            Log-likelihood of each row, in nats. An average of noise laws counts as a mixture. Where the fit is exact,
-            the noise counts as what the fit resolves.
+            Log-likelihood of each row, in nats. Averaged models count as a mixture. If the fit is exact, a noise floor
+            at rounding level is used.
 
         Raises
         ------

@@ -34,20 +34,20 @@ _FEWEST_ROWS = 2
 class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, TransformerMixin, BaseEstimator):
     """Principal component analysis that missing entries and gross errors cannot mislead.
 
-    The low-rank part of the matrix, with its mean, is found first, as by :class:`RobustMatrixCompletion` [1]_. Its
-    ordinary principal components are those of the matrix without gross errors [2]_. If the rank is sharp, there are as
-    many components as the low-rank part has, unless fewer are asked for. If the spectrum decays, the components are
-    those of the repaired table; for complete data without gross errors, these are the components of PCA. The interface
-    is that of :class:`sklearn.decomposition.PCA`.
+    The table is first repaired as by :class:`RobustMatrixCompletion` [1]_; the components are those of PCA on the
+    repaired table [2]_, or on its low-rank estimate if the rank is sharp. On complete data without gross errors and
+    without a sharp rank, they are the components of PCA. As with PCA, they depend on the units of the columns. The
+    interface is that of :class:`sklearn.decomposition.PCA`; for standard errors, intervals and flags of new rows use
+    :class:`RobustMatrixCompletion`.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=None
-        Number of components. None or "mle": as many as stand out from the noise. An integer: exactly that many; if
-        fewer stand out, the others have the variance of the noise (and scores of zero if the rank is sharp). The fit
-        then looks at up to ``2 n_components + 2`` directions, so that structure just beyond the components is not taken
-        for gross errors. A share above 0 and below 1: as many as explain that share of the variance of the clean
-        matrix, or all that are found.
+        Number of components. None or "mle": all that stand out from the noise, often nearly as many as columns. An
+        integer: exactly that many; if fewer stand out, the others have the variance of the noise (and scores of zero if
+        the rank is sharp). This saves time: the search for a sharp rank ends at ``2 n_components + 2`` directions, each
+        averaged model of an approximate fit at 20 if that is more (so `rank_` is larger). A share above 0 and below 1:
+        as many as explain that share of the variance of the matrix without its errors, or all that are found.
     whiten : bool, default=False
         Whether to divide the scores by the square root of `explained_variance_`, so that they have unit variance.
         Scores whose variance is only rounding are not divided.
@@ -206,8 +206,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
     def fit_transform(self, X, y=None, *, sample_weight=None, entry_weight=None, init=None):
         """Fit a matrix and compute the scores of its rows.
 
-        The result is that of :meth:`fit` followed by :meth:`transform`, at less cost; with `entry_weight`, which
-        :meth:`transform` does not take, it is better.
+        Same result as ``fit(X).transform(X)``, but faster. With `entry_weight` the results differ: the weights are used
+        for the fitted rows here, but not in :meth:`transform`.
 
         Parameters
         ----------

@@ -42,10 +42,10 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     """Recover a low-rank matrix from linear measurements with gross errors (robust trace regression).
 
     The model is ``y_i = <A_i, M> + e_i``, where the matrix M (d1 x d2) has a low, unknown rank. The error e_i is zero
-    or noise, and for a share of the measurements anything at all. Over-parameterised factors from a tiny spectral start
-    follow the sub-gradient of the l1 loss [1]_, which shows the rank. Fits of neighbouring ranks by a normalised
-    sub-gradient method [2]_ settle it. A weighted Gauss-Newton iteration refines the fit, to machine precision on clean
-    data, else nearly to least squares without outliers; rows of few entries are drawn to others. There is no intercept.
+    or noise, and for a share of the measurements anything at all. The rank is first estimated by a sub-gradient method
+    on the l1 loss [1]_, then chosen by comparing fits of neighbouring ranks [2]_. Gauss-Newton steps on the inliers
+    refine the fit: to machine precision without noise, otherwise close to least squares on the inliers alone. Rows with
+    few entries are shrunk towards the others. There is no intercept.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     measurements : {"matrix", "rank_one", "entries"}, default="matrix"
         What a row of X is. "matrix": a flattened d1 x d2 matrix A_i (dense or sparse rows). "rank_one": ``[a, b]``,
         which stands for ``A_i = a b^T``. "entries": a pair (i, j), for which y is the entry (i, j) of the matrix
-        (matrix completion). A pair that occurs several times is a measurement each time, but repetitions with the same
-        value are one measurement that counts as often.
+        (matrix completion). Repeated pairs are separate measurements; repeats with identical values are merged into one
+        with their number as weight.
     shape : tuple (d1, d2) or None, default=None
         Shape of the matrix. None: for "matrix", the number of features divided as squarely as possible; for "rank_one",
         two equal halves; for "entries", one row for each i that occurs and one column for each j. The i and j are then
@@ -94,7 +94,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         For "entries" without a `shape`, the ids of the rows of `left_` and of `right_`: those that occur in X, sorted
         (with `symmetric`, those that occur in either column of X). Otherwise None.
     undetermined_rows_, undetermined_columns_ : ndarray of int
-        Indices of rows and columns of which the inliers leave most entries open (of "entries": where the fit is exact).
+        Rows and columns most of whose entries the inliers do not determine. With "entries", listed for exact fits only.
     outliers_ : ndarray of bool, shape (n_samples,)
         True for measurements flagged as gross errors: their residual is beyond `threshold_`.
     {scale_}
@@ -204,13 +204,12 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         y : array-like of shape (n_samples,)
             Values of the measurements, some perhaps grossly wrong.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            How often each measurement counts: one of weight 2 counts as two identical ones, one of weight 0 as none.
-            The rank and the outliers depend on which measurements there are. The weights count, by their ratios, in the
-            least squares of the inliers that end a fit with noise; known inverse variances make it efficient. None:
-            each counts once.
+            Weight of each measurement: its inverse variance, if known. A measurement of weight 0 is ignored. Only
+            ratios matter. The weights are used in the final least squares on the inliers, not in the choice of the rank
+            or of the outliers. They have no effect on an exact fit. None: all have the same weight.
         init : pair of array-like of shape (d1, k) and (d2, k), or None, default=None
-            Factors L and R of a first guess ``L R^T`` close to the matrix. If the fit from there is not to be trusted,
-            it begins afresh. None: with `warm_start`, the result of the last fit, otherwise the tiny start.
+            Factors L and R of a first guess ``L R^T`` close to the matrix. If the fit from there cannot be trusted, it
+            starts from scratch. None: with `warm_start`, the result of the last fit, otherwise the default start.
 
         Returns
         -------
@@ -225,7 +224,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         -----
         {fit_warnings}
         UserWarning
-            If the measurements leave most entries of some rows or columns of the matrix open.
+            If the measurements do not determine most entries of some rows or columns of the matrix.
         """
         X, y = self._validate(X, y=y, reset=True)
         symmetric = check_flag("symmetric", self.symmetric)
@@ -325,7 +324,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
         Where rows have ids, a row that :meth:`fit` has not seen is predicted as a typical row, whose coefficients are
         the medians of those of all rows (of `left_`): for a new user, what is usual for the item. The same holds for
-        columns. ``np.isin(X[:, 0], model.row_ids_)`` tells which rows are known. A negative id, such as
+        columns. ``np.isin(X[:, 0], model.row_ids_)`` shows which rows are known. A negative id, such as
         ``OrdinalEncoder(unknown_value=-1)`` gives to what it has not seen, is always unknown.
 
         Parameters
@@ -340,9 +339,9 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Predictions.
         std : ndarray of shape (n_samples,)
             Only with ``return_std=True``. Standard errors of ``<A_i, matrix_>``, from the covariance of a least-squares
-            fit of both factors to the inliers, and from what further directions may have that are less than the noise.
-            They leave out the noise of a single measurement, which is `scale_`. 0 where the fit is exact, infinite
-            where nothing is known.
+            fit of both factors to the inliers, and an allowance for directions too weak to be detected. They leave out
+            the noise of a single measurement, which is `scale_`. 0 where the fit is exact, infinite where nothing is
+            known.
 
         Raises
         ------

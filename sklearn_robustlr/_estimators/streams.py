@@ -24,12 +24,12 @@ class StreamMixin(MatrixMixin):
     def partial_fit(self, X, y=None):
         """Learn from one more batch of rows.
 
-        As long as there are few rows (250,000 entries, or 200 rows), they are kept, and are fitted as by :meth:`fit`
-        whenever their number has grown by half. Between these fits, and once there are more rows, each batch adds to
-        sums for each column, from which the fit is refined; memory does not grow. From time to time the last rows are
-        checked: if they have something in common that the fit does not explain, they are fitted anew. Columns of long
-        tails count by their values, not by logarithms as in :meth:`fit`. The rows of an earlier :meth:`fit` are not
-        remembered: the first batch after it begins anew.
+        Early batches (up to 250,000 entries, but at least 200 rows) are stored and fitted as by :meth:`fit` each time
+        their number of rows has grown by half. After that, each batch updates sums for each column (the normal
+        equations of its loadings and mean, and its squared residuals), so that memory does not grow. Periodically the
+        most recent rows are checked for structure that the model lacks, and the model is refitted if there is any.
+        Skewed columns are not log-transformed, as they may be in :meth:`fit`: transform them first. The rows of an
+        earlier :meth:`fit` are not remembered: the first batch after it starts from scratch.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class StreamMixin(MatrixMixin):
         -------
         self : object
             Fitted estimator. Its `outliers_` and other attributes of rows are those of this batch. Its `converged_`
-            says whether the fit is to be trusted; no warning does.
+            says whether the fit can be trusted; no warning is given.
 
         Raises
         ------

@@ -130,8 +130,8 @@ def check_numeric(X: Any, name: str = "X") -> None:
     if wrong:
         listed = ", ".join(repr(name) for name in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         raise ValueError(
-            f"{name} has columns that are not numbers: {listed}. Encode them first (OneHotEncoder, OrdinalEncoder), or "
-            f"leave them out of this step with a ColumnTransformer."
+            f"{name} has columns that are not numbers: {listed}. Encode them first (OneHotEncoder: they are repaired "
+            f"as numbers), or leave them out of this step with a ColumnTransformer."
         )
 
 
@@ -150,7 +150,7 @@ def _check_values(values: Any, name: str) -> None:
             text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
             raise ValueError(
                 f"{name} must hold numbers, got the text {text!r} at index {', '.join(map(str, place))}. Encode text "
-                f"first (OneHotEncoder, OrdinalEncoder), or leave it out."
+                f"first (OneHotEncoder: it is repaired as numbers), or leave it out."
             )
 
 

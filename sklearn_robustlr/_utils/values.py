@@ -57,15 +57,15 @@ class StopReason(StrEnum):
     Attributes
     ----------
     EXACT
-        "exact": the fit meets far more values exactly than chance and the degrees of freedom can explain.
+        "exact": the fit reproduces far more values, up to rounding, than its degrees of freedom could by chance.
     NOISY
-        "noisy": the rank is sharp, and there is noise beside it.
+        "noisy": the rank is sharp, and the data have noise.
     APPROXIMATE
         "approximate": the fit is a useful approximation of a matrix whose spectrum decays, so that it has no sharp
-        rank.
+        rank. Most real tables give this code.
     UNDETERMINED
-        "undetermined": the data allow several answers, because there are too few inliers, or because signs or stuck
-        values are open.
+        "undetermined": the data allow several answers, because there are too few inliers, or because signs or repeated
+        values cannot be resolved.
     STUCK
         "stuck": the fit is a poor local solution, and another start may lead to a better one.
     UNEXPLAINED
@@ -75,7 +75,7 @@ class StopReason(StrEnum):
     INTERRUPTED
         "interrupted": a callback asked the fit to stop, or `max_iter` iterations were not enough.
     converged : bool
-        Whether a fit that ended for this reason is to be trusted: True for the first three.
+        Whether a fit that ended for this reason can be trusted: True for the first three.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Displays of uncertainty: a row or column with its intervals, and how often intervals hold the truth."""
+"""Displays of uncertainty: a row or column with its intervals, and how often intervals contain the truth."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class IntervalDisplay:
 
     See Also
     --------
-    CoverageDisplay : How often intervals hold the truth.
+    CoverageDisplay : How often intervals contain the truth.
 
     Examples
     --------

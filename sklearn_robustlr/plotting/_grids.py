@@ -59,7 +59,7 @@ class OutlierDisplay:
     residual : {array-like, sparse matrix} of the shape of `outliers` or None, default=None
         Residuals, NaN or not stored where missing.
     threshold : float or None, default=None
-        Residual beyond which a value is flagged.
+        Residual beyond which a value is flagged. If columns have noise of their own, that of the fit is an average.
 
     Attributes
     ----------
@@ -311,7 +311,7 @@ class PhaseTransitionDisplay:
 
     See Also
     --------
-    sklearn_robustlr.metrics.relative_recovery_error : The error that tells whether a matrix is recovered.
+    sklearn_robustlr.metrics.relative_recovery_error : The error that shows whether a matrix is recovered.
 
     Examples
     --------

@@ -39,8 +39,8 @@ def _iterations(iteration):
 class RecoveryDisplay:
     """Plot of the loss, the robust residual and the step of the sub-gradient method over its iterations.
 
-    Use :meth:`from_estimator` to create it. The loss includes the outliers and cannot fall below what they cost; the
-    0.4 quantile of the absolute residuals sees through them.
+    Use :meth:`from_estimator` to create it. The loss includes the outliers and therefore does not go to zero; the
+    0.4 quantile of the absolute residuals ignores them.
 
     Parameters
     ----------
