@@ -1,4 +1,4 @@
-"""Robust low-rank recovery in scikit-learn: matrices from few, partly corrupted measurements."""
+"""Repair tables with missing and corrupted values, within scikit-learn."""
 
 from ._estimators.completion import RobustMatrixCompletion
 from ._estimators.pca import RobustPCA
