@@ -90,8 +90,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         Mean of each column of the estimate. For log-transformed columns, the mean is taken on the log scale and
         transformed back. `transform` fills an empty row with these values (approximate fits: nearly).
     {outliers_matrix}
-    {scale_}
-    {threshold_}
+    {scale_matrix}
+    {threshold_matrix}
     {noise_scale_}
     {undetermined}
     {expected_error_}

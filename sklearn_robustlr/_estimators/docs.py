@@ -96,10 +96,19 @@ _ENTRIES = {
         """,
     "scale_": """
         scale_ : float
+            Noise scale: the standard deviation of the noise of the inliers, in the units of the data.
+        """,
+    "scale_matrix": """
+        scale_ : float
             Noise scale: the standard deviation of the noise of the inliers, in the units of the data. For approximate
             fits, and where columns have noise of their own, the root mean square over columns: see `noise_scale_`.
         """,
     "threshold_": """
+        threshold_ : float
+            Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times if the
+            residuals are heavy-tailed; at least rounding errors if the fit is exact).
+        """,
+    "threshold_matrix": """
         threshold_ : float
             Residual beyond which a value is flagged, in the units of the data: 3.5 times `scale_` (5 times if the
             residuals are heavy-tailed; at least rounding errors if the fit is exact). For approximate fits, and where

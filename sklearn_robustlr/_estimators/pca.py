@@ -91,8 +91,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
         Number of rows fitted; with `sample_weight`, the sum of the weights.
     {rank_}
     {outliers_matrix}
-    {scale_}
-    {threshold_}
+    {scale_matrix}
+    {threshold_matrix}
     {noise_scale_}
     location_ : ndarray of shape (n_features,)
         Mean of each column of the low-rank part, whether it is subtracted or not.
