@@ -172,8 +172,8 @@ def make_measurements(
     rank : int, default=2
         Rank of the low-rank matrix, from 1 to ``min(shape)``.
     ensemble : {"gaussian", "sign", "rank_one"}, default="gaussian"
-        Law of the measurement matrices A_i: independent entries that are standard normal ("gaussian") or random signs
-        ("sign"), or ``a b^T`` with standard normal a and b, stored as the row ``[a, b]`` ("rank_one").
+        Distribution of the measurement matrices A_i: independent entries that are standard normal ("gaussian") or
+        random signs ("sign"), or ``a b^T`` with standard normal a and b, stored as the row ``[a, b]`` ("rank_one").
     outliers : float in [0, 1), default=0.1
         Probability of each measurement to have a gross error.
     outlier_kind : str, default="huge"

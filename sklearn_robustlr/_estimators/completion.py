@@ -134,6 +134,18 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     (3, True, {'sharp': 1.0})
     >>> bool(abs(repaired - problem.clean).max() < 1e-8)
     True
+
+    A real table has no sharp rank, and its fit is approximate:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> X = load_wine().data
+    >>> X[::5, 6] = np.nan
+    >>> model = RobustMatrixCompletion().fit(X)
+    >>> model.converged_, model.stop_reason_
+    (True, 'approximate')
+    >>> bool(model.expected_error_[6] < 0.6)  # the error of hidden entries, in standard deviations of the column
+    True
     """
 
     __metadata_request__fit: ClassVar = {"init": UNUSED}  # a guess is no metadata of the samples

@@ -18,7 +18,7 @@ _ENTRIES = {
         step_size : {"auto", "polyak", "geometric", "constant"}, default="auto"
             Step rule of the sub-gradient method. "auto" estimates the distance to the solution from a quantile of the
             residuals. "geometric" is the rule of [1]_, with a decay tied to `init_scale`. "polyak" is for data without
-            outliers only. "constant" stalls at an error proportional to the step.
+            outliers and noise only. "constant" stalls at an error proportional to the step.
         """,
     "max_iter": """
         max_iter : int, default=60000

@@ -25,9 +25,10 @@ class StreamMixin(MatrixMixin):
         """Learn from one more batch of rows.
 
         Early batches (up to 250,000 entries, but at least 200 rows) are stored and fitted as by :meth:`fit` each time
-        their number of rows has grown by half. After that, each batch updates sums for each column (the normal
-        equations of its loadings and mean, and its squared residuals), so that memory does not grow. Periodically the
-        most recent rows are checked for structure that the model lacks, and the model is refitted if there is any.
+        their number of rows has grown by half. Between these fits and after that, each batch updates sums for each
+        column (the normal equations of its loadings and mean, and its squared residuals), so that memory does not grow.
+        Periodically the most recent rows are checked for structure that the model lacks, and the model is refitted if
+        there is any.
         Skewed columns are not log-transformed, as they may be in :meth:`fit`: transform them first. The rows of an
         earlier :meth:`fit` are not remembered: the first batch after it starts from scratch.
 
