@@ -27,7 +27,9 @@ from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
 from .sharp import Explained, SharpColumns, refined_columns
 
-# Held-out error, in units of that of a fit that is to be trusted, up to which another takes its place.
+# Held-out error, in units of another's, up to which it is better by far. Where the average had to be that for a fit that
+# is to be trusted, ratings of 1500 users (3 % of 500 items) of five factors were "noisy" of rank 1 in 9 of 10 tables, 2
+# to 5 % worse. Of 150 cases of real tables, 48 matrices of few entries and 214 others of a sharp rank none is different.
 _BETTER = 0.9
 # Power of a direction, in units of the most that noise has, below which a spectrum that comes down to it decays into
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
@@ -292,7 +294,7 @@ class LazyModel:
         return is_useful and own.are_more_than(missed, by=_BETTER)
 
     def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None, *, is_open: bool = False) -> bool:
-        """Whether the model is better than a fit of these errors: beyond doubt, where that is to be trusted.
+        """Whether the model is better than a fit of these errors: beyond chance, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
         has explained, or which explains less than medians) may be, and takes its place only where it is better beyond
@@ -317,7 +319,7 @@ class LazyModel:
             return True
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
-        return rest is None or others.are_less_than(rest, by=_BETTER)
+        return rest is None or others.are_less_than(rest)
 
 
 def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
