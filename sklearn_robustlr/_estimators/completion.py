@@ -101,6 +101,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         started from the sub-gradient method. "turned": fitted to the transposed table, if rows are fewer than columns.
         "grown": the best of these with more directions or more rows. "medians": the medians of the columns; a large
         weight means that columns hardly predict one another. ``{"sharp": 1.0}`` if the rank is sharp.
+    log_features_ : ndarray of int
+        Columns that are log-transformed in an approximate fit, because they are skewed and that predicts better.
     {converged_}
     {stop_reason_}
     {n_iter_}
@@ -282,6 +284,7 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         columns = {
             "_is_empty": empty,
             "indicator_features_": np.flatnonzero(~empty | self.keep_empty_features),
+            "log_features_": np.zeros(0, dtype=np.intp),
             "_was_sparse": entries.is_sparse,
         }
         posterior, fit = running.posterior, running.fit(np.zeros(0), factors)
@@ -301,6 +304,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     def _completed(self, learnt: Learnt) -> dict[str, Any]:
         """Attributes of a completed matrix: its factors, its columns, and what standard errors are computed from."""
         own = {"left_": learnt.found.fit.left, "right_": learnt.found.fit.right}
+        long = getattr(learnt.found.space, "long", None)
+        own["log_features_"] = np.zeros(0, dtype=np.intp) if long is None else np.flatnonzero(long)
         columns = self._columns_of(learnt.seen, learnt.of_seen.outliers)
         return {**own, **columns, **self._uncertain(learnt)}
 

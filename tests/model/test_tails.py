@@ -38,7 +38,7 @@ def test_hidden_values_are_told_by_their_logarithms(table, fitted):
     for rows in (slice(None, -BEHIND), slice(-BEHIND, None)):  # fitted and new ones
         own, others = (of_scale(x[rows], truth[rows])[hidden[rows]].mean() for x in (filled, by_median))
         assert own < 0.45 * others  # 0.51 in units of the values
-    assert fitted.stop_reason_ == "approximate"
+    assert fitted.stop_reason_ == "approximate" and len(fitted.log_features_) == 14
     seen = ~hidden[:-BEHIND]
     assert fitted.outliers_[seen & ~wrong[:-BEHIND]].mean() < 0.04  # 0.06 in units of the values
 
@@ -110,11 +110,13 @@ def test_a_compressed_fit_transforms_as_the_fit_does(table, fitted, tmp_path):
     stored = compress(fitted, "float16")
     stored.save(tmp_path / "model.npz")
     small = load(tmp_path / "model.npz")
+    assert_array_equal(small.log_features_, fitted.log_features_)
     assert_allclose(small.transform(data), fitted.transform(data), rtol=0.02, atol=1.0)
 
 
 def test_a_rank_that_is_told_is_that_of_the_values(table):
-    assert RobustMatrixCompletion(rank=3).fit(table[0]).rank_ <= 4  # with the mean
+    model = RobustMatrixCompletion(rank=3).fit(table[0])
+    assert model.rank_ <= 4 and not len(model.log_features_)  # with the mean
 
 
 def test_another_fit_begins_afresh(table):
