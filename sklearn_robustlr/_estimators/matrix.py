@@ -185,7 +185,7 @@ class MatrixMixin(FitMixin):
         fit stays as it is: the score of the rows that were fitted is no cross-validation. It is ``1 - (median|(x - p) /
         s| / median|(x - m) / s|)^2``, with the prediction p of each entry x, the median m of the other entries of its
         column in X, and the median s of ``|x - m|`` in that column: units and means of the columns do not matter.
-        Columns of X with one value do not count; if all have one, as a single row, m and s are those of all entries.
+        Columns do not count most of whose values in X are the same; if none counts, m and s are those of all entries.
 
         Parameters
         ----------

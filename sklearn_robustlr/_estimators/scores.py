@@ -48,15 +48,14 @@ def _robust_r2_of_columns(entries: Entries, predicted: np.ndarray, weight: np.nd
     """Robust R2 of predictions beside the medians of the other entries, in units of each column."""
     m, p = len(entries.y), entries.shape[1]
     away, missed, told = np.zeros(m), np.zeros(m), np.zeros(m, dtype=bool)
-    n, order = np.bincount(entries.cols, weight, p), np.argsort(entries.cols, kind="stable")
-    ends = np.cumsum(np.bincount(entries.cols, minlength=p))
-    for j in np.flatnonzero(n > 1.0).tolist():
-        own = order[ends[j - 1] if j else 0 : ends[j]]
+    n, order = np.bincount(entries.cols, minlength=p), np.argsort(entries.cols, kind="stable")
+    ends = np.cumsum(n)
+    for j in np.flatnonzero(n > 1).tolist():
+        own = order[ends[j] - n[j] : ends[j]]
         y, counts = entries.y[own].astype(np.float64), None if weight is None else weight[own]
         from_others = y - medians_of_others(y, counts)
-        size = np.abs(from_others)
-        spread = median(size, counts) or np.average(size, weights=counts)
-        if spread > 0.0:
+        spread = median(np.abs(from_others), counts)
+        if spread > 0.0:  # not where most values are the same
             told[own] = True
             away[own], missed[own] = from_others / spread, (predicted[own] - y) / spread
     if not told.any():

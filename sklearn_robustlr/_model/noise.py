@@ -201,6 +201,11 @@ class NoiseLaw:
         middle = median_gross(squares, _short(cols), self.variances, weights.gross, _HARDLY)
         return max(middle, _LEAST_SPREAD) if middle else self.spread
 
+    def with_errors(self, least: float) -> NoiseLaw:
+        """The law where at least such a share is gross."""
+        gross = max(float(self.shares[2]), least)
+        return replace(self, shares=np.append(self.shares[:2] * (1.0 - gross) / self.shares[:2].sum(), gross))
+
     def without_wide(self) -> NoiseLaw:
         """The law where what is wide is an error: of a sharp rank the core is all of the noise."""
         return replace(self, shares=self.shares * [1.0, 0.0, 1.0] / (1.0 - self.shares[1]))

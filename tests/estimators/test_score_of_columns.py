@@ -47,3 +47,18 @@ def test_a_single_row_and_constant_columns_are_judged_together():
     assert model.score(sparse.csr_matrix(np.nan_to_num(problem.data[:1]))) == pytest.approx(1.0)
     model, _ = of_unrelated_columns(2, 100.0)
     assert model.score(np.tile(model.location_, (5, 1))) > 0.99
+
+
+def test_indicators_do_not_drown_the_other_columns():
+    """Most of their values are the same: a median is right there, and says nothing."""
+    X = load_wine().data
+    kinds = np.eye(12)[np.random.RandomState(0).randint(12, size=len(X))]
+    alone, joined = (RobustMatrixCompletion().fit(data).score(data) for data in (X, np.hstack([X, kinds])))
+    assert 0.4 < joined < alone + 0.1
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0 / 178.0, 3.0])
+def test_the_size_of_weights_does_not_change_what_is_judged(size):
+    X = load_wine().data
+    model = RobustMatrixCompletion().fit(X)
+    assert model.score(X, sample_weight=np.full(len(X), size)) == pytest.approx(model.score(X), abs=0.02)
