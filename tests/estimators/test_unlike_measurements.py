@@ -63,7 +63,7 @@ def test_matrices_of_zeros_tell_nothing():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_beside_noise_the_large_ones_count_most(seed):
     """As for least squares that is told the rank and the errors; measurements of one size have an error of 0.07."""
     X, y, coef = unlike("dense", seed, 1.0, noise=0.1)
@@ -98,7 +98,7 @@ def test_units_of_features_do_not_matter(kind, noise, seed, spread):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["dense", "rank_one"])
-@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("spread", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_most_matrices_may_be_zero_beside_noise(spread, kind):
     for seed in range(3):
         ensemble = "rank_one" if kind == "rank_one" else "gaussian"
@@ -111,7 +111,7 @@ def test_most_matrices_may_be_zero_beside_noise(spread, kind):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(("size", "n_small"), [(1e-2, 1500), (1e-4, 750)])
+@pytest.mark.parametrize(("size", "n_small"), [(1e-2, 1500), pytest.param(1e-4, 750, marks=pytest.mark.slow)])
 def test_small_matrices_of_nothing_but_noise_do_no_harm(size, n_small):
     """They are evened at first, and count as much as the others."""
     for seed in range(2):
