@@ -65,12 +65,13 @@ _LARGEST, _LEAST_NOISE = 1e100, 1e-14
 class Missed(NamedTuple):
     """Errors at entries that are left out, the standard deviations expected of them, and the chances of gross errors.
 
-    They are in units of the weight of each entry, where it has one.
+    All but the last are multiplied by `root`, that of the weight of an entry or of the precision of its row.
     """
 
     error: np.ndarray
     deviation: np.ndarray
     gross: np.ndarray
+    root: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ class SharpColumns:
         missed, cols = self._held_out(self.table(entries), _COMPARED)
         law = self.columns.law
         variance = np.maximum(missed.deviation**2 - law.inlier_variances[cols], 0.0)
-        return np.log(np.maximum(law.density(missed.error, variance, cols), _LEAST_DENSITY)) - np.log(self.units[cols])
+        density = missed.root * law.density(missed.error, variance, cols)
+        return np.log(np.maximum(density, _LEAST_DENSITY)) - np.log(self.units[cols])
 
     def _held_out(self, table: Table, enough: int) -> tuple[Missed, np.ndarray]:
         """Errors at some entries that are left out, a tenth of all or `enough`, and the columns of these."""
@@ -166,10 +168,11 @@ class SharpColumns:
         return Missed(*(np.concatenate(part) for part in zip(*each, strict=True))), cols
 
     def missed(self, entries: Entries, held: np.ndarray, limits: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Absolute errors at the entries of a mask, each left out, of estimates within these limits of columns."""
-        cols, y = entries.cols[held], entries.y[held].astype(np.float64)
-        estimate = y + self._missed(self.table(entries), held).error * self.units[cols]
-        return np.abs(np.clip(estimate, *(limit[cols] for limit in limits)) - y)
+        """Absolute errors at the entries of a mask, each left out, within these limits, in units of known weights."""
+        table, cols, y = self.table(entries), entries.cols[held], entries.y[held].astype(np.float64)
+        missed = self._missed(table, held)
+        estimate = y + missed.error / missed.root * self.units[cols]
+        return table.root_weight[held] * np.abs(np.clip(estimate, *(limit[cols] for limit in limits)) - y)
 
     def _missed(self, table: Table, held: np.ndarray) -> Missed:
         """Errors at entries that are left out of their rows, and of their columns by the leverage they have there."""
@@ -184,7 +187,7 @@ class SharpColumns:
         leverage = np.einsum("pk,pkl,pl->p", u, unpack(columns.covariances)[test.cols], u) / core
         free = np.maximum(1.0 - (1.0 - gross) * leverage, LEAST_FREE)
         noise = columns.law.inlier_variances[test.cols]
-        return Missed(error / free, np.sqrt(variance / free + noise), gross)
+        return Missed(error / free, np.sqrt(variance / free + noise), gross, test.root_weight)
 
 
 @dataclass(frozen=True)

@@ -185,11 +185,15 @@ class FirstAverage:
         total = sum(weight for weight, _ in robust)
         return 1.0 - sum(weight * core for weight, core in robust) / total if total else 0.0
 
-    @property
+    @cached_property
     def errors(self) -> Errors:
-        """Held-out errors that tell of fits, without those that may be gross."""
+        """Held-out errors that tell of fits, without those that may be gross.
+
+        Those are far from the median of their column, and from what is predicted, too.
+        """
         samples = self.fitter.samples
-        return _errors(self.members, self.weights, samples).of(samples.telling[samples.may_be_right] > 0.0)
+        within = samples.are_near | (_inlier_chances(samples.test, self.members, self.weights) > 0.5)
+        return _errors(self.members, self.weights, samples, within & (samples.telling > 0.0))
 
     @property
     def signal(self) -> np.ndarray:
@@ -212,11 +216,11 @@ class FirstAverage:
         grown = fitter.with_grown(members, n_threads)
         if grown is not members:
             members, weights = _weighed(grown, alone=not samples.are_all)
-        within = samples.may_be_right
         final = [self._final(name, columns) for name, columns in members.columns.items()]
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
-        errors = _errors(members, weights, samples)
+        within = samples.are_near | (inlier > 0.5)
+        errors = _errors(members, weights, samples, within)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
@@ -270,9 +274,9 @@ def _fit_robust(samples: Samples, most: int, *, grows: bool, bound: int | None) 
     return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound), robust
 
 
-def _errors(members: Members, weights: np.ndarray, samples: Samples) -> Errors:
-    """Errors of an average at held-out entries, without those that may be gross."""
-    test, units, within = samples.test, samples.units, samples.may_be_right
+def _errors(members: Members, weights: np.ndarray, samples: Samples, within: np.ndarray) -> Errors:
+    """Errors of an average at those of the held-out entries that are `within` a mask."""
+    test, units = samples.test, samples.units
     missed, values = weights @ members.missed, test.values
     if units.long is not None:
         values = units.straight(test.values, test.cols)

@@ -214,7 +214,7 @@ class Samples:
         return replace(self, units=self.units._replace(long=long)) if long.any() else None
 
     @property
-    def may_be_right(self) -> np.ndarray:
+    def are_near(self) -> np.ndarray:
         """Mask of the held-out ones that are so near to their medians that they are no gross errors."""
         test = self.test
         return np.abs(self.units.straight(test.values, test.cols)) <= FENCE

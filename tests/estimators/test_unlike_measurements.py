@@ -12,7 +12,7 @@ from sklearn_robustlr.datasets import make_measurements
 from sklearn_robustlr.metrics import relative_recovery_error
 
 SHAPE, RANK = (20, 15), 2
-FEW = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=3, deadline=None, derandomize=True, database=None)
 
 
 def unlike(kind, seed, spread, noise=0.0):
@@ -63,7 +63,7 @@ def test_matrices_of_zeros_tell_nothing():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_beside_noise_the_large_ones_count_most(seed):
     """As for least squares that is told the rank and the errors; measurements of one size have an error of 0.07."""
     X, y, coef = unlike("dense", seed, 1.0, noise=0.1)
@@ -100,7 +100,7 @@ def test_units_of_features_do_not_matter(kind, noise, seed, spread):
 @pytest.mark.parametrize("kind", ["dense", "rank_one"])
 @pytest.mark.parametrize("spread", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_most_matrices_may_be_zero_beside_noise(spread, kind):
-    for seed in range(3):
+    for seed in range(2):
         ensemble = "rank_one" if kind == "rank_one" else "gaussian"
         problem = make_measurements(600, SHAPE, RANK, ensemble=ensemble, outliers=0.0, random_state=seed)
         size = np.exp(spread * np.random.RandomState(seed).standard_normal(600))
