@@ -314,11 +314,11 @@ class _Search:
         Small targets are fitted on their own, unless that was done because the start was `drowned`. Of measurements
         that each see all of X no part can be told: starts are made from targets bounded in several ways.
         """
-        fit, failed = found.fit, not (found.converged or is_exact(found.fit))
-        if failed and self._rival is not None and self._rival.is_good():
+        exact = is_exact(found.fit)
+        if not exact and self._rival is not None and self._rival.is_good():
             return
         if not self._entrywise:
-            if not is_exact(fit):
+            if not exact:
                 yield from self._made.from_spectral_starts(found)
             return
         other = None if drowned else self._made.from_small_targets()
