@@ -1,4 +1,4 @@
-"""Video without noise: what moves before a scene that does not is errors, though its values keep coming back."""
+"""Video: what moves before a scene is errors, though it is there for a while, and its values keep coming back."""
 
 import numpy as np
 import pytest
@@ -37,6 +37,23 @@ def test_a_scene_is_told_from_what_moves_before_it(texture, levels, seed):
     np.testing.assert_allclose(found, np.broadcast_to(scene, found.shape), atol=1e-8)
     by_frames = RobustMatrixCompletion().fit(frames)
     assert by_frames.stop_reason_ == "exact" and by_frames.outliers_[moved].mean() > 0.85
+
+
+@pytest.mark.parametrize(("noise", "seed"), [(2.0, 0), (2.0, 3), (4.0, 1)])
+def test_an_object_that_moves_slowly_is_no_direction(noise, seed):
+    """It covers pixels for some twenty frames, fewer entries than a direction has degrees of freedom."""
+    rng, across, down = np.random.RandomState(seed), np.arange(32), np.arange(24)[:, None]
+    light = 1.0 + 0.1 * np.cos(np.arange(80) / 10.0)[:, None, None]
+    scene = (100.0 + 40.0 * np.sin(across / 5.0) + 30.0 * np.cos(down / 4.0)) * light
+    frames = scene + noise * rng.standard_normal(scene.shape)
+    for t in range(80):
+        top, left = 8 + int(3.0 * np.sin(t / 6.0)), 26 * t // 80
+        frames[t, top : top + 8, left : left + 6] = 220.0 + 3.0 * rng.standard_normal((8, 6))
+    frames, scene = frames.reshape(80, -1), scene.reshape(80, -1)
+    model = RobustPCA(1).fit(frames)
+    assert model.rank_ == 1
+    found = model.inverse_transform(model.transform(frames))
+    assert np.sqrt(np.mean((found - scene) ** 2)) < 0.2 * noise
 
 
 @pytest.mark.filterwarnings("ignore:RobustMatrixCompletion did not converge")
