@@ -15,6 +15,7 @@ from .._model.space import ModelSpace
 from .._model.uncertainty import Spread, draws, ends_of, gross_probability, spread
 from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
+from .._utils.arrays import with_single_values
 from .._utils.rules import FLAG_WIDTH
 from .chunks import by_chunks
 from .docs import documented
@@ -142,9 +143,11 @@ class IntervalMixin(ImputerMixin):
         off = np.ones((2, p)) if self._posterior is None else self._posterior.calibration.ends(coverage, p)
         low, high = np.minimum(off[0], -tiny), np.maximum(off[1], tiny)
         estimate = self._space.predict(fit.factors) if places is None else stored_estimates(self._space, entries, fit)
-        estimate = self._held(estimate, entries, places)
+        estimate = with_single_values(estimate, self._space.seen_range, cols)
         ends = ends_of(self._posterior, estimate, (low[cols] * deviation, high[cols] * deviation), cols)
-        lower, upper = (self._within_given(end, cols) for end in ends)
+        estimate = self._held(estimate, entries, places)
+        hull = np.minimum(ends.lower, estimate), np.maximum(ends.upper, estimate)
+        lower, upper = (self._within_given(end, cols) for end in hull)
         return Intervals(*(in_form(values, places, X.dtype) for values in (lower, upper, estimate)))
 
     def log_likelihood(self, X, *, sample_weight=None):

@@ -122,6 +122,25 @@ def test_a_row_unlike_those_that_were_seen_stays_in_the_range(spectra):
     assert np.all((filled <= np.nanmax(data, axis=0))[np.isnan(new)])
 
 
+@pytest.mark.parametrize("slope", [0.02, 0.1])
+def test_estimates_and_intervals_of_rows_that_go_on_with_a_trend(slope):
+    """Up to nine tenths of the values are beyond the range of the rows that were fitted, and told by one another."""
+    rng, days, t = np.random.RandomState(0), np.arange(300)[:, None], np.arange(48) / 48 * 2 * np.pi
+    season = 5.0 * np.sin(t) * (1.0 + 0.3 * np.sin(2 * np.pi * days / 60)) + 2.0 * np.cos(2 * t) * (days % 7 < 5)
+    noise = 0.3 * rng.standard_normal((300, 48))
+    for j in range(1, 48):
+        noise[:, j] += 0.9 * noise[:, j - 1]
+    clean = 10.0 + season + slope * days + noise
+    missing = rng.uniform(size=clean.shape) < 0.1
+    data = np.where(missing, np.nan, clean)
+    model, new, hidden = RobustMatrixCompletion().fit(data[:200]), data[200:], missing[200:]
+    error = (model.transform(new) - clean[200:])[hidden]
+    free = (model.set_params(max_value=np.inf).transform(new) - clean[200:])[hidden]
+    assert np.sqrt(np.mean(error**2)) < 1.3 * np.sqrt(np.mean(free**2))
+    lower, upper = model.set_params(max_value=None).predict_interval(new, coverage=0.9)
+    assert np.mean(((lower <= clean[200:]) & (clean[200:] <= upper))[hidden]) > 0.85
+
+
 def test_a_limit_widens_the_range_seen_and_narrows_it(table):
     X, model, strange = table
     free = change(model, min_value=-np.inf, max_value=np.inf).transform(strange)
