@@ -22,7 +22,7 @@ from .._utils.stats import median_scale, quantile
 from .._utils.values import Factors, Fit, Options, StopReason, Verdict, Watch, is_exact
 from .evidence import COMMON
 from .ranks import Ranks
-from .verdict import has_many_inliers, is_doubtful, judge, judge_exact, judge_noise, judge_unpolished
+from .verdict import is_doubtful, judge, judge_exact, judge_unpolished
 
 # Largest rank of a spectral start.
 _LARGEST = 6
@@ -74,15 +74,13 @@ class Candidates:
         return self._judged(ranks.fit(k), verdict, sharp=sharp)
 
     def as_it_is(self, fit: Fit) -> Solution:
-        """A sharp fit that is compared with no other rank, judged by its noise alone."""
-        hidden = None if self._options.is_told else judge_noise(fit)
-        return self._judged(fit, hidden or Verdict(StopReason.NOISY), sharp=True)
+        """A sharp fit that is compared with no other rank."""
+        return self._judged(fit, Verdict(StopReason.NOISY), sharp=True)
 
     def from_fit(self, start: Factors, residual: np.ndarray) -> Solution:
         """From the factors of a fit to nearly the same data, in the coordinates of `work`, and what they leave."""
         ranks = Ranks(self._problem, start, self._options, warm=residual, watch=self._watch)
-        found = self.choose(ranks, start.left.shape[1], sharp=True)
-        return replace(found, sharp=found.sharp and has_many_inliers(found.fit))
+        return self.choose(ranks, start.left.shape[1], sharp=True)
 
     def from_likely(self, *, only_sharp: bool = False) -> Solution | None:
         """From the factors that another model holds likely; None without any.
@@ -118,11 +116,11 @@ class Candidates:
         descended = descend_from_tiny(part, replace(options, rank=None))
         return None if descended is None else (*within.ranks_of(descended), within.limit)
 
-    def from_small_targets(self, *, only_sharp: bool = False, at_gap: bool = False) -> Solution | None:
+    def from_small_targets(self, *, at_gap: bool = False) -> Solution | None:
         """Fit all from the fit of small targets; None without a result.
 
-        If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with; if `at_gap`, one
-        that is not exact at the first gap of their spectrum. That of a block, which is but a start, may leave noise.
+        If `at_gap`, one that is not exact at the first gap of their spectrum is given up. That of a block, which is but
+        a start, may leave noise.
         """
         if self._small_targets is None:
             return None
@@ -132,11 +130,7 @@ class Candidates:
             gap < SMALL_GAP or not (is_exact(ranks.fit(k)) or (self._options.screening and ranks.leaves_noise(k)))
         ):
             return None
-        k = ranks.choose(guess, limit)
-        fit = ranks.fit(k)
-        if fit.heavy_tailed or (only_sharp and not (is_exact(fit) or ranks.leaves_noise(k))):
-            return None
-        return self._go_on_from(fit)
+        return self._go_on_from(ranks.fit(ranks.choose(guess, limit)))
 
     def from_spectral_starts(self, found: Solution) -> Iterator[Solution]:
         """Yield fits of any small rank from several spectral starts, and from halves of the data.
@@ -158,8 +152,7 @@ class Candidates:
                 if is_exact(other):
                     yield self._judged(other, judge_exact(other, self._problem))
                 elif not (found.converged or other.heavy_tailed) and other.scale < LESS * found.fit.scale:
-                    candidate = self._go_on_from(other)
-                    yield replace(candidate, settled=candidate.converged)
+                    yield self._go_on_from(other)
 
     def _with_enough_inliers(self, fit: Fit) -> Iterator[Fit]:
         """Yield a fit; or, if it has so few inliers that it follows the errors, those of smaller ranks within it."""

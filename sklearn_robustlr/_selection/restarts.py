@@ -21,7 +21,6 @@ from .._utils.stats import quantile
 from .._utils.threads import count_threads, interruptible, run_jobs, single_threaded_blas, working_for
 from .._utils.values import Factors, Options, is_exact
 from .candidates import Solution
-from .evidence import is_better
 from .search import finish, previews, solve
 from .verdict import DECAYS
 
@@ -31,8 +30,6 @@ _FIRST_ROUND, _LONGER = 40, 3
 _HELD_OUT, _FEWEST = 0.1, 20
 # Multiplications of a pass over the data from which a second thread shortens it.
 _LONG_PASS = 1 << 23
-# Share of inliers below which a noisy winner is compared with the fit of the plain start to all of them.
-_INLIERS = 0.75
 
 
 @dataclass(frozen=True)
@@ -219,10 +216,6 @@ def _fit_winner(problem: Problem, options: Options, run: Run, seeds: np.ndarray)
         solution = solve(problem, options, start=Factors(run.left, run.right))
         if solution.history.iteration == [0]:  # its own iterations are those that led here
             solution = replace(solution, history=run.history)
-        if not is_exact(solution.fit) and np.mean(solution.fit.inlier_weight) < _INLIERS:
-            again = solve(problem, replace(options, meter=options.meter.fresh()))
-            if is_better(again.fit, solution.fit, problem.base, symmetric=options.symmetric):
-                solution = again
         return solution
     begun = _begin(problem, options, run.index, seeds[run.index])
     if begun.rule is None:

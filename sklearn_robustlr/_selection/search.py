@@ -164,8 +164,6 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
         if best.settled:
             break
     assert best is not None
-    if options.screening and best.converged and not (best.settled or is_exact(best.fit)):
-        best = replace(best, verdict=DOUBTFUL, sharp=False)
     return replace(best, history=begin.descended.history)
 
 
@@ -192,13 +190,12 @@ class _Begin(NamedTuple):
 
 
 class _Advice(NamedTuple):
-    """What another model says: the rank to begin at, and whether its spectrum may decay, or does.
+    """What another model says: the rank to begin at, and whether its spectrum decays.
 
     `has_end` says whether one that may decay ends, for a fit of the rank at which it may leaves noise alone.
     """
 
     rank: int
-    may_decay: bool = False
     decays: bool = False
     has_end: bool = True
 
@@ -241,10 +238,10 @@ class _Search:
             yield self._made.unpolished(begin.descended, DECAYS)
         found_exact = first in ranks.fits and is_exact(ranks.fits[first])
         likely = None if begin.sharp or found_exact or ranks.stopped else self._made.from_likely()
-        if likely is not None and likely.settled and not is_exact(likely.fit):
+        if likely is not None and likely.settled:
             yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
-            small = self._made.from_small_targets(only_sharp=advice.may_decay)
+            small = self._made.from_small_targets()
             if small is not None and small.settled:
                 yield small
         if not advice.has_end:
@@ -254,7 +251,7 @@ class _Search:
         else:
             found = self._made.choose(ranks, first, sharp=begin.sharp)
         # an exact one may be a part of the truth, or a search may have met a few errors as well
-        if likely is not None and not (found.converged and self._is_preferred(found, likely)):
+        if likely is not None and not found.converged:
             yield likely
         yield found
         if small is not None:
@@ -266,7 +263,7 @@ class _Search:
         """Where the ranks of a descent begin; another model is not asked where its fit leaves nothing."""
         ranks, (guess, gap) = self._made.ranks_of(descended)
         rank = min(guess, self._made.limit)
-        clear = SMALL_GAP if rank <= _CHEAP and not self._options.screening else CLEAR_GAP
+        clear = SMALL_GAP if rank <= _CHEAP else CLEAR_GAP
         sharp = gap >= clear and (is_exact(ranks.fit(rank)) or ranks.leaves_noise(rank))
         return _Begin(descended, ranks, rank, gap, sharp)
 
@@ -299,14 +296,10 @@ class _Search:
         if ranks.stopped or not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
             return _Advice(first)
         if rival.has_decaying_spectrum(guess, begin.gap):
-            return _Advice(first, may_decay=True, decays=True)
+            return _Advice(first, decays=True)
         ends = [k for k in rival.ends() if k <= self._made.limit]
         end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
-        return _Advice(end or first, may_decay=True, has_end=end is not None or ranks.stopped)
-
-    def _is_preferred(self, new: Solution, old: Solution) -> bool:
-        """Whether a candidate that has converged is to be preferred to one that another model holds likely."""
-        return not is_exact(old.fit) or _takes_place_of(new, old, self._problem.base, self._options)
+        return _Advice(end or first, has_end=end is not None or ranks.stopped)
 
     def _second_opinions(self, found: Solution, drowned: bool) -> Iterator[Solution]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.

@@ -78,11 +78,11 @@ _HELD = 0.1
 
 
 def is_doubtful(fit: Fit, measurements: Measurements) -> bool:
-    """Whether a wrong fit may have passed: it leaves much noise.
+    """Whether a wrong fit may have passed: it is heavy-tailed.
 
     Errors of single entries that agree may have drawn a fit aside that leaves no gap in the residuals.
     """
-    return measurements.entrywise if fit.heavy_tailed else bool(fit.scale > _LOUD)
+    return fit.heavy_tailed and measurements.entrywise
 
 
 def has_many_inliers(fit: Fit) -> bool:
@@ -94,7 +94,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     """Judge the fit of rank k that was chosen, where the gap in a spectrum spoke for rank `guess`."""
     fit = ranks.fit(k)
     if is_exact(fit):
-        return judge_exact(fit, problem, ranks)
+        return judge_exact(fit, problem)
     if ranks.stopped:
         return Verdict(StopReason.INTERRUPTED, "a callback asked it to stop")
     if ranks.is_spent:
@@ -113,7 +113,7 @@ def judge(ranks: Ranks, k: int, limit: int, problem: Problem, options: Options, 
     gained = ranks.gain(k + 1) if k < limit and k + 1 in ranks.fits else 0.0
     wrong = _judge_rank(ranks, k, problem, options, more=k < limit)
     # where a rank was asked for, more structure than that may be left
-    wrong = wrong or (None if options.is_told else judge_noise(fit))
+    wrong = wrong or (None if options.is_told else _judge_noise(fit))
     if wrong is not None:
         return wrong
     met = np.abs(fit.residual) <= FLAG_WIDTH * fit.scale
@@ -156,7 +156,7 @@ def _judge_rank(ranks: Ranks, k: int, problem: Problem, options: Options, *, mor
     return None
 
 
-def judge_noise(fit: Fit) -> Verdict | None:
+def _judge_noise(fit: Fit) -> Verdict | None:
     """Distrust a fit whose noise is so large that it may hide structure; None where it is not."""
     if fit.heavy_tailed and fit.scale > _MOST_HEAVY:
         return Verdict(
@@ -187,15 +187,15 @@ def judge_unpolished(fit: Fit, guess: int, gap: float) -> Verdict:
     return Verdict(StopReason.NOISY)
 
 
-def judge_exact(fit: Fit, problem: Problem, ranks: Ranks | None = None) -> Verdict:
-    """Judge an exact fit, one of these `ranks` where they are given: it is right, with four exceptions.
+def judge_exact(fit: Fit, problem: Problem) -> Verdict:
+    """Judge an exact fit: it is right, with three exceptions.
 
     Of what it misses, most is missed by next to nothing: errors are of any size, but what a spectrum that decays to
     rounding has beyond its rank is not.
 
     The values that it meets are so few, or come back so often, that it takes longer to write down than they do (minimum
     description length); or what it does not meet agrees with it but for the sign, and it meets no more than random
-    signs might. What it misses may be met by further directions, as where columns are sums of others.
+    signs might.
     """
     y, share = problem.base.y, exact_count(fit) / informative_count(fit)
     met, near = exact_count(fit), count_nearer(fit, _NEXT_TO_NOTHING)
@@ -208,9 +208,6 @@ def judge_exact(fit: Fit, problem: Problem, ranks: Ranks | None = None) -> Verdi
             StopReason.UNDETERMINED,
             f"{share:.0%} of the measurements are met exactly, and nearly all others with the other sign",
         )
-    if ranks is not None and ranks.is_part_of_more(fit.rank):
-        more = f"a direction or two beyond rank {fit.rank} would meet most measurements that it misses"
-        return Verdict(StopReason.UNDETERMINED, more)
     return Verdict(StopReason.EXACT)
 
 
@@ -231,8 +228,6 @@ def _are_ties(fit: Fit, base: Measurements, met: np.ndarray) -> bool:
         return False
     which = sum(-q * np.log2(q) for q in (share, 1.0 - share) if q > 0.0)
     to_fit = n * which + 0.5 * np.log2(n) * fit.dof
-    if _count_values(y) == n:  # none comes back
-        return bool(np.log2(n) * np.count_nonzero(met) < to_fit)
     _, index, count = np.unique(y, return_inverse=True, return_counts=True)
     saved, in_lines = np.log2(n / count[index]), np.zeros(n)
     for line in (base.rows[told], base.cols[told]) if isinstance(base, EntryMeasurements) else ():
