@@ -13,7 +13,6 @@ from .._utils.values import Factors
 from .columns import Columns, columns_of, start_columns
 from .growth import grow, with_leading
 from .joint import joint_root
-from .modes import with_modes
 from .noise import NoiseLaw
 from .posterior import power_of_directions, sweep_until_settled
 from .rows import moments, regress
@@ -133,7 +132,6 @@ class _Upright:
     def with_joint(self, columns: Columns) -> Columns:
         """The columns with the joint covariance of their loadings, by the posterior weights of the entries."""
         table = self.fitter.table(columns.law)
-        columns = with_modes(table, columns)
         rows = regress(table, columns)
         prior = len(columns.loadings) / power_of_directions(columns.loadings, columns.covariances)
         return replace(columns, joint=joint_root(table, rows.means, rows.precision, columns.loadings, prior))
