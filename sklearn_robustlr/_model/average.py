@@ -11,12 +11,13 @@ import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
-from .._utils.stats import sign_of_mean
+from .._utils.stats import sign_of_mean, sign_of_ranks
 from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .columns import Columns
 from .growth import robust_columns
+from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
 from .noise import NoiseLaw
 from .posterior import power_of, signal
@@ -64,6 +65,13 @@ class Errors:
     def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
         return sign_of_mean(by * others - self.missed) > 0
+
+    def are_mostly_less_than(self, others: np.ndarray, *, by: float) -> bool:
+        """Whether most of what the average misses is less than `by` times other errors, and the mean is less.
+
+        A few huge errors hide whether a mean is less beyond chance.
+        """
+        return bool(np.mean(self.missed) < np.mean(others)) and sign_of_ranks(by * others - self.missed) > 0
 
     def are_more_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of other errors is less than `by` times that of what the average misses, beyond chance."""
@@ -187,12 +195,10 @@ class FirstAverage:
 
     @cached_property
     def errors(self) -> Errors:
-        """Held-out errors that tell of fits, without those that may be gross.
-
-        Those are far from the median of their column, and from what is predicted, too.
-        """
+        """Held-out errors that tell of fits, without those that may be gross."""
         samples = self.fitter.samples
-        within = samples.are_near | (_inlier_chances(samples.test, self.members, self.weights) > 0.5)
+        inlier = _inlier_chances(samples.test, self.members, self.weights)
+        within = _may_be_right(self.members, self.weights, samples, inlier)
         return _errors(self.members, self.weights, samples, within & (samples.telling > 0.0))
 
     @property
@@ -219,7 +225,7 @@ class FirstAverage:
         final = [self._final(name, columns) for name, columns in members.columns.items()]
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
-        within = samples.are_near | (inlier > 0.5)
+        within = _may_be_right(members, weights, samples, inlier)
         errors = _errors(members, weights, samples, within)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
@@ -274,13 +280,30 @@ def _fit_robust(samples: Samples, most: int, *, grows: bool, bound: int | None) 
     return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound), robust
 
 
-def _errors(members: Members, weights: np.ndarray, samples: Samples, within: np.ndarray) -> Errors:
-    """Errors of an average at those of the held-out entries that are `within` a mask."""
+def _straight(members: Members, weights: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """The held-out values in scales from the median, and what an average misses them by, in units of their weights."""
     test, units = samples.test, samples.units
     missed, values = weights @ members.missed, test.values
-    if units.long is not None:
+    if units.long is not None:  # there are no weights then
         values = units.straight(test.values, test.cols)
         missed = units.straight(test.values + missed, test.cols) - values
+    return values, missed
+
+
+def _may_be_right(members: Members, weights: np.ndarray, samples: Samples, inlier: np.ndarray) -> np.ndarray:
+    """Mask of the held-out entries that are no errors: they are near to their medians, or to what is predicted.
+
+    That is far nearer than the median, and they are an `inlier` beside it more likely than not.
+    """
+    values, missed = _straight(members, weights, samples)
+    predicted = (inlier > 0.5) & (2.0 * np.abs(missed) < samples.test.root_weight * np.abs(values))
+    return (np.abs(values) <= FENCE) | predicted
+
+
+def _errors(members: Members, weights: np.ndarray, samples: Samples, within: np.ndarray) -> Errors:
+    """Errors of an average at those of the held-out entries that are `within` a mask."""
+    test = samples.test
+    values, missed = _straight(members, weights, samples)
     # medians may have seen an entry; among a few it would be one itself
     medians = 0.0 if samples.tell_scales else samples.medians_of_others
     baseline = np.abs(test.root_weight * (values - medians))

@@ -15,7 +15,7 @@ from .._utils.rules import NORMAL_MEDIAN, TELLING
 from .._utils.stats import median
 from .columns import Columns, most_errors
 from .growth import ENOUGH
-from .held_out import FENCE, hold_out
+from .held_out import hold_out
 from .rows import regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
@@ -212,12 +212,6 @@ class Samples:
         table = self.table
         long = are_long(table.values, table.cols, np.ones(table.shape[1]))
         return replace(self, units=self.units._replace(long=long)) if long.any() else None
-
-    @property
-    def are_near(self) -> np.ndarray:
-        """Mask of the held-out ones that are so near to their medians that they are no gross errors."""
-        test = self.test
-        return np.abs(self.units.straight(test.values, test.cols)) <= FENCE
 
     @property
     def tell_scales(self) -> bool:

@@ -77,18 +77,24 @@ def medians_of_others(values: np.ndarray, weight: np.ndarray | None = None) -> n
 def sign_of_mean(values: np.ndarray) -> int:
     """Sign of the mean of values, 0 where it may be chance: less than about two standard errors.
 
-    These are the quantiles of Student's t that have the probability of two standard deviations of a normal law. A few
-    huge values may hide what all others say: it is no chance either where their signed ranks agree with the mean by so
-    much (F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945).
+    These are the quantiles of Student's t that have the probability of two standard deviations of a normal law.
     """
     n = len(values)
     if n < 2:
         return 0
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / np.sqrt(n)
-    certain = stdtrit(n - 1, _CERTAIN)
-    ranks = np.sign(mean) * np.sign(values) * rankdata(np.abs(values))
-    is_certain = abs(mean) > certain * error or ranks.sum() > certain * np.linalg.norm(ranks)
-    return int(np.sign(mean)) if is_certain else 0
+    return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1, _CERTAIN) * error else 0
+
+
+def sign_of_ranks(values: np.ndarray) -> int:
+    """Sign of the sum of signed ranks, 0 where it may be chance: less than about two standard deviations.
+
+    It is that of most values, and of large ones more than of small ones, however large they are (F. Wilcoxon,
+    "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945).
+    """
+    ranks = np.sign(values) * rankdata(np.abs(values))
+    total = float(ranks.sum())
+    return int(np.sign(total)) if abs(total) > 2.0 * np.linalg.norm(ranks) else 0
 
 
 def _stride(n: int) -> int:
