@@ -10,7 +10,7 @@ from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
 from .columns import start_columns
 from .posterior import sweep_until_settled
-from .rows import regress
+from .rows import moments, regress
 from .table import FEW_VALUES, Table
 
 # What a value that repeats has to come to: entries, their share of the column, and times the count that is usual there.
@@ -55,9 +55,9 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
     """Find the values of a column that keep coming back where the rest of the row speaks for another value.
 
     What repeats is left out, the rest fitted, and what it predicts compared: values that follow their rows are missed
-    by no more than others are, those of a stuck sensor by as much as the column varies around them. A limit may have
-    errors beyond it, or codes, but none of the values that follow their rows. Products with an indicator are zero in
-    the rows of one group, which another column tells.
+    by no more than others are, those of a stuck sensor by as much as the column varies around them, and by more than
+    the rest of their rows leaves open. A limit may have errors beyond it, or codes, but none of the values that follow
+    their rows. Products with an indicator are zero in the rows of one group, which another column tells.
     """
     kinds = _repeated(table)
     if not kinds.any():
@@ -68,9 +68,9 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
     keep[others[~held]] = True
     rest = table.with_values(np.clip(table.values, -_CODE, _CODE)).subset(keep)  # squares of extremes overflow
     columns = sweep_until_settled(rest, start_columns(rest, k, True))
-    means = regress(rest, columns).means
-    predicted = columns.mean[table.cols] + np.einsum("pk,pk->p", means[table.rows], columns.loadings[table.cols])
+    predicted, variance = moments(regress(rest, columns), columns, table)
     missed = np.abs(table.values - predicted)
+    surprise = missed / np.sqrt(variance + columns.law.variances[table.cols])
     unseen = np.zeros(len(kinds), dtype=bool)
     unseen[others[held]] = True
     found = []
@@ -83,6 +83,7 @@ def find_stuck_values(entries: Entries, table: Table, k: int) -> StuckValues:
         spread = float(np.median(np.abs(table.values[own[0]] - predicted[(kinds == 0) & same])))
         inlier = same & (kinds == 0) & (missed <= FLAG_WIDTH * error / NORMAL_MEDIAN)
         is_missed = spread > _TELLING * error and np.median(missed[own]) > np.sqrt(error * spread)
+        is_missed = is_missed and np.median(surprise[own]) > 1.0
         is_none = _is_no_limit(table.values[own[0]], table.values[inlier])
         if is_missed and is_none and not (entries.y[own[0]] == 0.0 and _is_told(table, own, kinds)):
             found.append(own[0])

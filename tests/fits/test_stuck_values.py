@@ -97,3 +97,15 @@ def test_a_fault_that_another_column_reports_is_one():
     log[200:300, 4] = 0.73
     model = RobustMatrixCompletion().fit(np.column_stack([log, fault]))
     assert model.outliers_[200:300, 4].mean() > 0.95 and model.outliers_[:200].mean() < 0.02
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_value_that_columns_have_in_common_is_none(seed):
+    """Codes of districts in four years, the same in most rows: every sixth row is in one large district."""
+    rng = np.random.RandomState(seed)
+    district = np.where(rng.uniform(size=500) < 0.17, 11, rng.randint(1, 43, 500))[:, None]
+    moved = rng.uniform(size=(500, 4)) < 0.05
+    codes = np.where(moved, rng.randint(1, 43, (500, 4)), district)
+    table = np.hstack([sensors(rng, 500), codes])
+    flags = RobustMatrixCompletion().fit(table).outliers_
+    assert flags[:, 12:][~moved & (codes == 11)].mean() < 0.02
