@@ -56,8 +56,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
         None: no limit for a converged fit of a sharp rank. Otherwise estimates are clipped to the range of the column
         in the fitted data (extreme outliers excluded; widened to the other limit if that is given). An approximate fit
         keeps estimates that lie more than three standard errors outside, except in rows most of whose observed values
-        are outliers. ``max_value=np.inf`` lifts that bound. The fit does not depend on the limits; they are
-        read whenever estimates are made.
+        are outliers beyond the ranges. ``max_value=np.inf`` lifts that bound. The fit does not depend on the limits;
+        they are read whenever estimates are made.
     add_indicator : bool, default=False
         Whether dense results have indicator columns after the others: 1 where an entry was replaced, missing or not, as
         `replace` says. There is one for each column in `indicator_features_`.

@@ -88,7 +88,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
     n_components_ : int
         Number of components kept.
     n_samples_ : int
-        Number of rows fitted; with `sample_weight`, the sum of the weights.
+        Number of rows fitted; with `sample_weight`, the sum of the weights. In an approximate fit, rows most of whose
+        observed entries are outliers do not count.
     {rank_}
     {outliers_matrix}
     {scale_matrix}

@@ -192,7 +192,7 @@ class RepairedRows:
 
         Without `n_components`, the directions that stand out of the noise are kept.
         """
-        n, unit = self.n, self.unit
+        n, unit = max(self.n, 1), self.unit
         mean = self.total / n if center else -self.shift / unit
         # about the mean, or about zero
         products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
@@ -257,7 +257,9 @@ def table_components(
     space, fit = found.space, found.fit
     assert isinstance(space, ModelSpace)
     left, right = fit.factors.left.astype(np.float64), fit.right.astype(np.float64)
-    weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+    weight = counts_of_rows(entries, fit.outliers)
+    if not weight.any():  # there are no others
+        weight = np.ones(entries.shape[0])
     replaced = fit.outliers if entries.weight is None else np.ones_like(fit.outliers)
     n, d = entries.shape
     if n >= d:
@@ -265,12 +267,19 @@ def table_components(
         return rows.components(space, n_components, center, d, entries.dtype)
     # of few rows, products of all columns would take the time and memory of those
     whole, unit = repaired_rows(entries, space, left @ right.T, replaced, 0, n), float(space.scale.max())
-    count = count_rows(n, entries.row_weight)
+    count = count_rows(n, weight)
     mean = np.average(whole, axis=0, weights=weight) if center else np.zeros(d)
     lacking = lacking_variances(space, entries, replaced, weight) / unit**2
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
     spectrum = Spectrum.of_few_rows(whole, lacking, unit / space.scale, count)
     return spectrum.components(mean, unit, n_components, n, entries.dtype)
+
+
+def counts_of_rows(entries: Entries, outliers: np.ndarray) -> np.ndarray:
+    """How often rows count: those most of whose entries are outliers do not."""
+    weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+    wrong = np.bincount(entries.rows[outliers], minlength=len(weight))
+    return np.where(2 * wrong > np.diff(entries.indptr), 0.0, weight)
 
 
 def _count_directions(power: np.ndarray, n: float) -> int:

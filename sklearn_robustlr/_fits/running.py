@@ -15,7 +15,7 @@ from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
 from .._utils.values import Options, StopReason, Verdict
-from .components import Components, RepairedRows, principal_components
+from .components import Components, RepairedRows, counts_of_rows, principal_components
 from .matrix import fit_matrix
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit
@@ -220,7 +220,7 @@ class PartFit(NamedTuple):
         if not (repairs and isinstance(space, ModelSpace)):
             return cls(sums, None)
         flags, x = space.gross(entries, regression), regression.factors
-        weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+        weight = counts_of_rows(entries, flags)
         return cls(sums, RepairedRows.of(entries, space, lambda lo, hi: space.predict(x[lo:hi]), flags, weight))
 
     def plus(self, other: PartFit) -> PartFit:

@@ -54,6 +54,8 @@ def held(
 
 
 def _are_mostly_right(space: ModelSpace, entries: Entries, n_jobs: int | None) -> np.ndarray:
-    """Mask of the rows most of whose entries are no errors."""
-    right = gross_probability(space, entries, n_jobs=n_jobs) <= 0.5
+    """Mask of the rows most of whose entries are in the range of their column, or no errors."""
+    entries, (low, high) = space.measured(entries), space.seen_range
+    right = (entries.y >= low[entries.cols]) & (entries.y <= high[entries.cols])
+    right |= gross_probability(space, entries, n_jobs=n_jobs) <= 0.5
     return 2 * np.bincount(entries.rows[right], minlength=entries.shape[0]) > np.diff(entries.indptr)

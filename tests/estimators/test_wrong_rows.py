@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import subspace_angles
 
-from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
 
 
@@ -53,3 +54,17 @@ def test_rows_of_noise_beside_a_sharp_rank_are_listed(seed):
     assert model.outliers_[failed][np.isfinite(data[failed])].mean() > 0.9
     assert np.mean(model.detect_outliers(data) != model.outliers_) < 0.01
     assert rms((model.transform(data) - problem.data)[hidden]) < 1.3 * rms(problem.data[hidden])
+
+
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
+@pytest.mark.parametrize(("share", "seed"), [(0.2, 0), (0.2, 3), (0.3, 1)])
+def test_rows_that_are_wrong_have_no_part_in_components(share, seed):
+    """What is left of them by chance is as large as they are: it turned the components, and doubled the variance."""
+    rng = np.random.RandomState(seed)
+    axes = np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    data = (rng.standard_normal((200, 10)) * ([5.0, 3.0] + 8 * [0.5])) @ axes.T + 3.0
+    wrong = int(share * 200)
+    data[:wrong] = 20.0 * rng.standard_normal((wrong, 10))
+    model = RobustPCA(2).fit(data)
+    assert np.degrees(subspace_angles(model.components_.T, axes[:, :2]).max()) < 4.0
+    assert 0.6 * 34.0 < model.explained_variance_.sum() < 1.6 * 34.0
