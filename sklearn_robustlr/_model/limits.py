@@ -57,5 +57,9 @@ def _are_mostly_right(space: ModelSpace, entries: Entries, n_jobs: int | None) -
     """Mask of the rows most of whose entries are in the range of their column, or no errors."""
     entries, (low, high) = space.measured(entries), space.seen_range
     right = (entries.y >= low[entries.cols]) & (entries.y <= high[entries.cols])
-    right |= gross_probability(space, entries, n_jobs=n_jobs) <= 0.5
-    return 2 * np.bincount(entries.rows[right], minlength=entries.shape[0]) > np.diff(entries.indptr)
+    n, seen = entries.shape[0], np.diff(entries.indptr)
+    others = 2 * np.bincount(entries.rows[right], minlength=n) <= seen
+    if others.any():
+        rest = entries.part(others, np.ones(entries.shape[1], dtype=bool))
+        right[others[entries.rows]] |= gross_probability(space, rest, n_jobs=n_jobs) <= 0.5
+    return 2 * np.bincount(entries.rows[right], minlength=n) > seen

@@ -116,11 +116,11 @@ class Candidates:
         descended = descend_from_tiny(part, replace(options, rank=None))
         return None if descended is None else (*within.ranks_of(descended), within.limit)
 
-    def from_small_targets(self, *, at_gap: bool = False) -> Solution | None:
+    def from_small_targets(self, *, only_sharp: bool = False, at_gap: bool = False) -> Solution | None:
         """Fit all from the fit of small targets; None without a result.
 
-        If `at_gap`, one that is not exact at the first gap of their spectrum is given up. That of a block, which is but
-        a start, may leave noise.
+        If `only_sharp`, one of these that is neither exact nor leaves noise alone is not gone on with; if `at_gap`, one
+        that is not exact at the first gap of their spectrum. That of a block, which is but a start, may leave noise.
         """
         if self._small_targets is None:
             return None
@@ -130,7 +130,10 @@ class Candidates:
             gap < SMALL_GAP or not (is_exact(ranks.fit(k)) or (self._options.screening and ranks.leaves_noise(k)))
         ):
             return None
-        return self._go_on_from(ranks.fit(ranks.choose(guess, limit)))
+        k = ranks.choose(guess, limit)
+        if only_sharp and not (is_exact(ranks.fit(k)) or ranks.leaves_noise(k)):
+            return None
+        return self._go_on_from(ranks.fit(k))
 
     def from_spectral_starts(self, found: Solution) -> Iterator[Solution]:
         """Yield fits of any small rank from several spectral starts, and from halves of the data.

@@ -190,12 +190,13 @@ class _Begin(NamedTuple):
 
 
 class _Advice(NamedTuple):
-    """What another model says: the rank to begin at, and whether its spectrum decays.
+    """What another model says: the rank to begin at, and whether its spectrum may decay, or does.
 
     `has_end` says whether one that may decay ends, for a fit of the rank at which it may leaves noise alone.
     """
 
     rank: int
+    may_decay: bool = False
     decays: bool = False
     has_end: bool = True
 
@@ -241,7 +242,7 @@ class _Search:
         if likely is not None and likely.settled:
             yield likely
         if drowned and not (options.screening or found_exact or ranks.stopped):
-            small = self._made.from_small_targets()
+            small = self._made.from_small_targets(only_sharp=advice.may_decay)
             if small is not None and small.settled:
                 yield small
         if not advice.has_end:
@@ -296,10 +297,10 @@ class _Search:
         if ranks.stopped or not rival.has_decaying_spectrum(guess, begin.gap, strict=False):
             return _Advice(first)
         if rival.has_decaying_spectrum(guess, begin.gap):
-            return _Advice(first, decays=True)
+            return _Advice(first, may_decay=True, decays=True)
         ends = [k for k in rival.ends() if k <= self._made.limit]
         end = next((k for k in ends if is_exact(ranks.fit(k)) or ranks.leaves_noise(k, of=SUPPORTED)), None)
-        return _Advice(end or first, has_end=end is not None or ranks.stopped)
+        return _Advice(end or first, may_decay=True, has_end=end is not None or ranks.stopped)
 
     def _second_opinions(self, found: Solution, drowned: bool) -> Iterator[Solution]:
         """Yield candidates that the search may have missed, where what it has found is in doubt.
