@@ -272,6 +272,8 @@ def test_the_range_of_a_stream_is_without_gross_errors():
     new = 1.1 * load_iris().data  # estimates are beyond the range by less than three standard errors
     new[rng.uniform(size=new.shape) < 0.5] = np.nan
     stream = RobustMatrixCompletion(replace="all").partial_fit(data)
+    free = deepcopy(stream).set_params(max_value=np.inf).transform(new)
+    assert (free > load_iris().data.max(axis=0)).any()
     assert (stream.transform(new) <= load_iris().data.max(axis=0)).all()
 
 
