@@ -294,7 +294,7 @@ class LazyModel:
         return is_useful and own.are_more_than(missed, by=_BETTER)
 
     def _takes_place_of(self, explained: Explained | None, errors: np.ndarray | None, *, is_open: bool = False) -> bool:
-        """Whether the model is better than a fit of these errors: beyond chance, or mostly by far, if that is trusted.
+        """Whether the model is better than a fit of these errors: beyond chance, where that is to be trusted.
 
         It is no worse than the medians of the columns. A fit that is not to be trusted (of which is not known what it
         has explained, or which explains less than medians) may be, and takes its place only where it is better beyond
@@ -319,7 +319,7 @@ class LazyModel:
             return True
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
-        return rest is None or others.are_less_than(rest) or others.are_mostly_less_than(rest, by=_BETTER)
+        return rest is None or others.are_less_than(rest)
 
 
 def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from .._operators.observed import Entries
-from .._utils.stats import sign_of_mean, sign_of_ranks
+from .._utils.stats import sign_of_mean
 from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
@@ -69,13 +69,6 @@ class Errors:
     def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
         return sign_of_mean(by * others - self.missed) > 0
-
-    def are_mostly_less_than(self, others: np.ndarray, *, by: float) -> bool:
-        """Whether most of what the average misses is less than `by` times other errors, and the mean is less.
-
-        A few huge errors hide whether a mean is less beyond chance.
-        """
-        return bool(np.mean(self.missed) < np.mean(others)) and sign_of_ranks(by * others - self.missed) > 0
 
     def are_more_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of other errors is less than `by` times that of what the average misses, beyond chance."""

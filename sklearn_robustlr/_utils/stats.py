@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 
@@ -84,17 +83,6 @@ def sign_of_mean(values: np.ndarray) -> int:
         return 0
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / np.sqrt(n)
     return int(np.sign(mean)) if abs(mean) > stdtrit(n - 1, _CERTAIN) * error else 0
-
-
-def sign_of_ranks(values: np.ndarray) -> int:
-    """Sign of the sum of signed ranks, 0 where it may be chance: less than about two standard deviations.
-
-    It is that of most values, and of large ones more than of small ones, however large they are (F. Wilcoxon,
-    "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945).
-    """
-    ranks = np.sign(values) * rankdata(np.abs(values))
-    total = float(ranks.sum())
-    return int(np.sign(total)) if abs(total) > 2.0 * np.linalg.norm(ranks) else 0
 
 
 def _stride(n: int) -> int:
