@@ -14,12 +14,13 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._fits.components import Components, count_rows, principal_components, repaired_rows, table_components
+from .._fits.components import Components, count_rows, matrix_components, principal_components, repaired_rows
 from .._fits.matrix_fit import MatrixFit
+from .._fits.remainder import Remainder, has_remainder
 from .._fits.running import RunningFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
-from .._rows.regression import Regression, RowSpace
+from .._rows.regression import Regression
 from .chunks import ChunkMixin, by_chunks, is_lazy
 from .docs import documented
 from .factor_model import FactorModelMixin
@@ -44,10 +45,11 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
     ----------
     n_components : int, float, "mle" or None, default=None
         Number of components. None or "mle": all that stand out from the noise, often nearly as many as columns. An
-        integer: exactly that many; if fewer stand out, the others have the variance of the noise (and scores of zero if
-        the rank is sharp). This saves time: the search for a sharp rank ends at ``2 n_components + 2`` directions, each
-        averaged model of an approximate fit at 20 if that is more (so `rank_` is larger). A share above 0 and below 1:
-        as many as explain that share of the variance of the matrix without its errors, or all that are found.
+        integer: exactly that many; if fewer stand out, the others are those of the noise of the inliers (an exact fit
+        has none, and their scores are zero). This saves time: the search for a sharp rank ends at
+        ``2 n_components + 2`` directions, each averaged model of an approximate fit at 20 if that is more (so `rank_`
+        is larger). A share above 0 and below 1: as many as explain that share of the variance of the matrix without
+        its errors, or all that are found.
     whiten : bool, default=False
         Whether to divide the scores by the square root of `explained_variance_`, so that they have unit variance.
         Scores whose variance is only rounding are not divided.
@@ -242,7 +244,7 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
         X, entries = self._entries(X, reset=True, entry_weight=entry_weight)
         with self._learning(X, entries, sample_weight, init) as (result, components):
             self._set_matrix(result, **_attributes(components))
-        return self._whitened(self._scores(entries, result.regression or self._regress(entries)), X.dtype)
+        return self._whitened(self._scores(entries, result.regression), X.dtype)
 
     _needs_repaired_rows = True
 
@@ -275,27 +277,8 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
         # the matrix is its own target: scores of callbacks are those of `score(X)`
         with self._listening(options, X=X, y=X) as options:
             _, found, seen, result = self._fit_matrix(rows, options, init)
-            fit = result.fit
-            n_components = check_components(self.n_components, entries.shape)
-            if not result.space.is_sharp:
-                components = table_components(seen, result, n_components=n_components, center=center)
-            else:
-                space = result.space
-                if isinstance(space, ModelSpace):  # its coefficients are not those of the factors
-                    left, every = fit.factors.left, slice(None)
-                    space = RowSpace.learn(fit.right, left, every, fit.row_scale, row_weight=seen.row_weight)
-                    space = replace(space, seen_range=result.space.seen_range)
-                components = principal_components(
-                    fit.left,
-                    fit.singular_values,
-                    space,
-                    scale=fit.scale,
-                    density=result.n_observed / np.prod(seen.shape, dtype=float),
-                    n_components=n_components,
-                    center=center,
-                    row_weight=seen.row_weight,
-                    lost=result.undetermined_rows,
-                )
+            kept = {"n_components": check_components(self.n_components, entries.shape), "center": center}
+            components = matrix_components(seen, result, **kept)
             yield found, components
 
     def _snapshot(self, left, s, right, seen=None):
@@ -343,16 +326,22 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
         """
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
-        return self._whitened(self._scores(entries, self._regress(entries)), X.dtype)
+        return self._whitened(self._scores(entries), X.dtype)
 
     def _whitened(self, scores: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Scores in the type of the data, of unit variance with `whiten`."""
         return (scores / self._deviations if self.whiten else scores).astype(dtype, copy=False)
 
-    def _scores(self, entries: Entries, fit: Regression) -> np.ndarray:
-        """Scores of rows by their regression."""
+    def _scores(self, entries: Entries, fit: Regression | None = None) -> np.ndarray:
+        """Scores of rows by their regression (None: it is made)."""
+        if self._space.is_sharp and self.n_components_ > self.rank_ and has_remainder(self.stop_reason_, entries):
+            # beside the low-rank part it is what is left of the inliers that varies
+            fit = self._regress(entries, residual=True, threshold=self.threshold_)
+            left = Remainder.of(entries, fit.residual, fit.beyond, unit=1.0)
+            return self._low_rank_scores(fit) + left.scores(self.components_, self._space.basis)
+        fit = fit or self._regress(entries)
         if self._space.is_sharp:
-            return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
+            return self._low_rank_scores(fit)
         assert isinstance(self._space, ModelSpace)
         scores = np.empty((entries.shape[0], self.n_components_))
         replaced = fit.beyond if entries.weight is None else np.ones_like(fit.beyond)  # as in the components
@@ -361,6 +350,10 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
             rows = repaired_rows(entries, self._space, estimates, replaced, lo, hi)
             scores[lo:hi] = (rows - self.mean_) @ self.components_.T
         return scores
+
+    def _low_rank_scores(self, fit: Regression) -> np.ndarray:
+        """Scores of the low-rank part of rows."""
+        return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
 
     @property
     def _deviations(self) -> np.ndarray:

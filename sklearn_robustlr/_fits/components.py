@@ -21,6 +21,7 @@ from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
 from .._utils.rules import SMALL_GAP, rounding_share
 from .matrix_fit import MatrixFit
+from .remainder import Remainder, has_remainder
 
 # Directions that are alike are a third of those that are left at most: the last ones of noise differ by such gaps.
 _ALIKE = 3
@@ -56,11 +57,13 @@ def principal_components(
     density: float = 1.0,
     row_weight: np.ndarray | None = None,
     lost: np.ndarray | None = None,
+    noise_rows: Remainder | None = None,
 ) -> Components:
     """Principal components of the matrix with left singular vectors `left`, values `s`, and the row space `space`.
 
     `scale` is the noise scale, `density` the share of the entries that are observed, `row_weight` how often each row
-    counts. The rows `lost`, which are not identifiable, spread as the others do.
+    counts. The rows `lost`, which are not identifiable, spread as the others do. Components beyond the rank are those
+    of `noise_rows`, what is left of the inliers in units of the noise (None: not known, and all are alike).
     """
     n, d = count_rows(len(left), row_weight), len(space.basis)
     dtype = left.dtype
@@ -84,6 +87,11 @@ def principal_components(
     free = max(n - len(values) - int(center), 0) * max(d - len(values), 0)  # of what noise leaves besides
     noise = (scale / unit) ** 2 * free / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
+        if noise_rows is not None:
+            found = noise_rows.directions(_joined(v, space.basis), n_components - len(values))
+            values, v = np.append(values, scale * found.values), np.hstack([v, found.axes])
+            left = max(noise_rows.size**2 - float(found.values @ found.values), 0.0)
+            noise = (scale / unit) ** 2 * left / max(n - 1, 1)
         each = noise / max(min(n, d) - len(values), 1)
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
@@ -109,9 +117,7 @@ def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:
 
     In the first ones rows on the row space have no part, as long as there are such.
     """
-    rest = basis - v @ (v.T @ basis)
-    whole, size, _ = np.linalg.svd(np.hstack([v, rest]), full_matrices=False)
-    inner = whole[:, size > 1e-10 * size[0]]
+    inner = _joined(v, basis)
     d, kept = inner.shape
     (reflectors, tau), _ = linalg.qr(inner, mode="raw")
     some = np.eye(d, min(k, d - kept), -kept)
@@ -120,6 +126,13 @@ def _complement(v: np.ndarray, basis: np.ndarray, k: int) -> np.ndarray:
         return outer
     left = np.linalg.svd(inner - v @ (v.T @ inner), full_matrices=False)[0]
     return np.hstack([outer, left[:, : k - outer.shape[1]]])
+
+
+def _joined(v: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Orthonormal columns that span those of v and of a basis."""
+    rest = basis - v @ (v.T @ basis)
+    whole, size, _ = np.linalg.svd(np.hstack([v, rest]), full_matrices=False)
+    return whole[:, size > 1e-10 * size[0]]
 
 
 def _count_kept(n_components: float | None, values: np.ndarray, noise: float, found: int) -> int:
@@ -242,6 +255,36 @@ def _leading(rows: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray
     small = rows @ basis
     power, turn = np.linalg.eigh(small.T @ small + basis.T @ (more[:, None] * basis))
     return power, basis @ turn
+
+
+def matrix_components(
+    entries: Entries, found: MatrixFit, *, n_components: float | None = None, center: bool = True
+) -> Components:
+    """Principal components of a fitted matrix: of its low-rank part where the rank is sharp, else of repaired rows."""
+    if not found.space.is_sharp:
+        return table_components(entries, found, n_components=n_components, center=center)
+    fit, space = found.fit, found.space
+    if isinstance(space, ModelSpace):  # its coefficients are not those of the factors
+        space = RowSpace.learn(fit.right, fit.factors.left, slice(None), fit.row_scale, row_weight=entries.row_weight)
+        space = replace(space, seen_range=found.space.seen_range)
+    noise_rows = None
+    if isinstance(n_components, int) and n_components > fit.rank and has_remainder(fit.verdict.code, entries):
+        residual = space.residual(entries, fit.factors.left)
+        noise_rows = Remainder.of(entries, residual, fit.outliers, unit=fit.scale)
+        counts = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+        noise_rows = noise_rows.counting(counts, ~np.isin(np.arange(len(counts)), found.undetermined_rows), center)
+    return principal_components(
+        fit.left,
+        fit.singular_values,
+        space,
+        scale=fit.scale,
+        density=found.n_observed / np.prod(entries.shape, dtype=float),
+        n_components=n_components,
+        center=center,
+        row_weight=entries.row_weight,
+        lost=found.undetermined_rows,
+        noise_rows=noise_rows,
+    )
 
 
 def table_components(

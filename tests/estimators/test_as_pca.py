@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_robustlr import RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -47,6 +48,20 @@ def test_iris(n_components):
     assert_allclose(scores, plain.transform(IRIS) * signs(robust, plain), atol=1e-8)
     assert_allclose(robust.get_covariance() @ robust.get_precision(), np.eye(4), atol=1e-10)
     assert (robust.n_samples_, robust.n_features_in_) == (150, 4)
+
+
+@pytest.mark.parametrize("seed", [3, 5, 15])
+def test_a_sample_of_iris_of_which_one_direction_is_sharp(seed):
+    """The second component was any direction, with scores of zero."""
+    some = StandardScaler().fit_transform(IRIS[np.random.RandomState(seed).choice(150, 105, replace=False)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "1 row of X")
+        robust, plain = RobustPCA(2).fit(some), PCA(2).fit(some)
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.1)
+    ours, theirs = robust.transform(some), plain.transform(some) * signs(robust, plain)
+    for k in (0, 1):
+        assert np.corrcoef(ours[:, k], theirs[:, k])[0, 1] > 0.98
+    assert robust.score(some) > plain.score(some) - 0.1
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (12, 30)])

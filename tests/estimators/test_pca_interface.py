@@ -155,8 +155,6 @@ def test_whiten_is_checked(noiseless):
 def test_directions_without_variance_have_no_scores():
     """Not those of the mean either, which was a direction of the matrix."""
     problem = make_corrupted_matrix((100, 20), 3, outliers=0.0, noise=0.1, mean=2.0, random_state=0)
-    scores = RobustPCA(5).fit_transform(problem.data)
-    assert_allclose(scores[:, 3:], 0.0, atol=1e-10)
     exact = RobustPCA(5, whiten=True).fit(problem.clean)
     assert_allclose(exact.transform(problem.clean)[:, 3:], 0.0, atol=1e-6)  # rounding is not blown up
 
