@@ -210,8 +210,7 @@ class RepairedRows:
         # about the mean, or about zero
         products = self.products - np.outer(self.total, mean) - np.outer(mean, self.total) + n * np.outer(mean, mean)
         products += self.lacking
-        even = unit / space.scale
-        evened = np.linalg.eigvalsh(products * even[:, None] * even)
+        evened = [np.linalg.eigvalsh(products * even[:, None] * even) for even in _even_units(space, unit)]
         spectrum = Spectrum(*np.linalg.eigh(products), evened, n)
         return spectrum.components(mean * unit + self.shift, unit, n_components, most, dtype)
 
@@ -219,29 +218,40 @@ class RepairedRows:
 class Spectrum(NamedTuple):
     """Eigenvalues and vectors of the products of n rows in a unit, in increasing order.
 
-    `evened` are the eigenvalues in units in which columns are alike: their noise may be, or that in the units given.
+    `evened` are the eigenvalues in units in which columns are alike, and in those in which their noise is.
     """
 
     power: np.ndarray
     vectors: np.ndarray
-    evened: np.ndarray
+    evened: list[np.ndarray]
     n: float
 
     @classmethod
-    def of_few_rows(cls, rows: np.ndarray, more: np.ndarray, even: np.ndarray, n: float) -> Spectrum:
-        """That of rows^T rows + diag(more), as many values as there are rows; in `even` units columns are alike."""
-        evened, _ = _leading(rows * even, more * even**2)
+    def of_few_rows(cls, rows: np.ndarray, more: np.ndarray, units: list[np.ndarray], n: float) -> Spectrum:
+        """That of rows^T rows + diag(more), as many values as there are rows; in these units columns are alike."""
+        evened = [_leading(rows * even, more * even**2)[0] for even in units]
         return cls(*_leading(rows, more), evened, n)
 
     def components(
         self, mean: np.ndarray, unit: float, n_components: float | None, most: int, dtype: np.dtype
     ) -> Components:
-        """Principal components, up to `most`; without `n_components`, those that stand out of the noise."""
+        """Principal components, up to `most`; without `n_components`, those that stand out of the noise.
+
+        They do in the units given, and in one of the others: noise may be alike in any of them.
+        """
         values, v = np.sqrt(np.maximum(self.power[::-1][:most], 0.0)), self.vectors[:, ::-1][:, :most]
-        shown = min(_count_directions(power[::-1][:most], self.n) for power in (self.power, self.evened))
+        given, *others = (_count_directions(power[::-1][:most], self.n) for power in (self.power, *self.evened))
+        shown = min(given, max(others))
         k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
         whole = float(values[0]) * unit or 1.0
         return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=self.n, dtype=dtype)
+
+
+def _even_units(space: ModelSpace, unit: float) -> list[np.ndarray]:
+    """What columns in a unit are multiplied by to be alike, or to have noise that is alike."""
+    noise = space.noise
+    least = float(np.finfo(np.float64).eps) * float(space.scale.max())
+    return [unit / space.scale, unit / np.where(noise > least, noise, space.scale)]
 
 
 def _leading(rows: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -314,7 +324,7 @@ def table_components(
     mean = np.average(whole, axis=0, weights=weight) if center else np.zeros(d)
     lacking = lacking_variances(space, entries, replaced, weight) / unit**2
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
-    spectrum = Spectrum.of_few_rows(whole, lacking, unit / space.scale, count)
+    spectrum = Spectrum.of_few_rows(whole, lacking, _even_units(space, unit), count)
     return spectrum.components(mean, unit, n_components, n, entries.dtype)
 
 

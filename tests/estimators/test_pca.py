@@ -110,6 +110,21 @@ def test_components_that_are_alike_are_all_kept(n, p, k):
     assert RobustPCA().fit(data).n_components_ >= k
 
 
+@pytest.mark.parametrize("wrong", [0, 6])
+def test_weak_directions_beside_columns_of_nothing_but_noise_are_kept(wrong):
+    """In units in which columns are alike, noise was most of those without a peak: two of six directions were lost."""
+    rng = np.random.RandomState(0)
+    places = np.linspace(0.0, 1.0, 500)
+    peaks = np.exp(-0.5 * ((places - rng.uniform(size=7)[:, None]) / 0.05) ** 2)
+    data = rng.uniform(size=(60, 7)) @ peaks + 0.01 * rng.standard_normal((60, 500))
+    told = PCA().fit(data[wrong:])
+    assert told.explained_variance_[5] > 20.0 * told.explained_variance_[6]
+    data[:wrong] += 3.0 * rng.standard_normal((wrong, 500))
+    model = RobustPCA().fit(data)
+    assert model.n_components_ == 6
+    assert_allclose(model.explained_variance_, told.explained_variance_[:6], rtol=0.1)
+
+
 def test_long_tails_are_no_errors():
     """They were in the units of the data, and as many components as are asked for bounded the model of the table."""
     rng = np.random.RandomState(0)
