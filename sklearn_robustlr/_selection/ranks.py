@@ -20,11 +20,10 @@ from .evidence import EDGES, LEAST_EDGES, gain, in_common, is_better, left_over
 # Fits, none of them exact, after which a brief search is given up. Of 136 matrices of a sharp rank the search of one
 # makes more.
 _PATIENCE = 6
-# Entries times squared ranks of fits, none of them exact, after which a search is given up beside a model that predicts
-# well, or sees nothing but noise: one of 600 x 200 pixels went through 45 fits in 30 s, one of 1500 x 200 entries, half
-# of their variance noise, through 40 in 18 s. Of 150 sharp matrices (50 to 1200 rows) as many converge, 187 problems of
-# ``asv_bench/studies/doubtful.py`` have the same fits; with six fits in place of so much work one of 60 is lost.
-_MOST_WORK = 6e7
+# Multiplications of fits, none exact, after which a search is given up beside a model that predicts well, or sees but
+# noise. Searches of 18 real tables make up to 8e7, in vain; of percentages (600 x 48) they made 4e8 and took 3.5 to 5.5
+# s, with this 1.7 to 2.4 s. Sharp matrices of up to 1500 x 200 with a condition of 10 to 20 have the same fits.
+_MOST_WORK = 1e8
 # Ranks beyond one that leaves structure that are tried at a time; twice as many, or an eighth more, in all: data that
 # are only nearly low-rank leave structure at any rank. With one at a time two of 100 doubtful problems are lost.
 _FURTHER = 3
@@ -61,7 +60,7 @@ class Ranks:
         self.fits: dict[int, Fit] = {}
         self.gave_up = self.stopped = self.is_spent = False
         self._is_brief = options.screening or options.only_sharp
-        self._n_made, self._work = 0, 0.0
+        self._n_made, self._work_before = 0, options.meter.work
         self._left_over: dict[int, tuple[Fit, float]] = {}
 
     def fit(self, k: int) -> Fit:
@@ -83,7 +82,6 @@ class Ranks:
     def _keep(self, k: int, fit: Fit, *, made: int = 1) -> None:
         """Keep a fit where it is better than that of the same rank; tell callbacks, one of which may ask for an end."""
         self._n_made += made
-        self._work += made * self._cost(k)
         if k in self.fits and not improves(fit, self.fits[k]):
             return
         self.fits[k] = fit
@@ -91,22 +89,15 @@ class Ranks:
             u, s, v = self._problem.to_work(fit.u, fit.s, fit.v, symmetric=self._options.symmetric)
             self.stopped |= bool(self._watch(f"rank {k}", Factors(u * s, v)))
 
-    def _cost(self, k: int) -> float:
-        """Multiplications of a pass of a fit of rank k."""
-        return float(self._problem.base.size) * k**2
-
     @property
     def _few(self) -> bool:
         """Whether there is an exact fit: others are not worth many steps."""
         return any(is_exact(fit) for fit in self.fits.values())
 
-    def must_end(self, k: int) -> bool:
-        """Whether the search is to end: it was asked to, or has made the fits or iterations it may, none of them exact.
-
-        A fit of rank k would be one more.
-        """
-        rival = self._options.rival
-        is_long = self._work + self._cost(k) >= _MOST_WORK and rival is not None and rival.leaves_little_to_search()
+    def must_end(self) -> bool:
+        """Whether the search is to end: it was asked to, or has done the work that it may, and no fit is exact."""
+        rival, work = self._options.rival, self._options.meter.work - self._work_before
+        is_long = work >= _MOST_WORK and rival is not None and rival.leaves_little_to_search()
         self.gave_up = not self._few and (is_long or (self._is_brief and self._n_made >= _PATIENCE))
         self.is_spent = not self._few and self._options.meter.is_spent
         return self.gave_up or self.stopped or self.is_spent
@@ -118,7 +109,7 @@ class Ranks:
         residuals then have more in common than noise, some further ranks are fitted from what they have in common.
         """
         k, most, stride = min(guess, limit), limit, 1
-        while k < most and not self.must_end(k) and self._may_hide_more(k):
+        while k < most and not self.must_end() and self._may_hide_more(k):
             step = min(stride, most - k)
             if self.prefers(k + step, k):
                 k, stride = k + step, max(stride, (k + step) // 4)
@@ -130,7 +121,7 @@ class Ranks:
         limit = min(limit, k + max(2 * _FURTHER, k // 8))
         while k < limit and (self.has_structure_left(k) or self._is_stuck(k + 1)):
             further = range(k + 1, min(k + _FURTHER, limit) + 1)
-            larger = next((j for j in further if not self.must_end(j) and self._explains(j, k)), k)
+            larger = next((j for j in further if not self.must_end() and self._explains(j, k)), k)
             if larger == k:
                 break
             before, down = self.fit(k), self._walk_down(larger)
@@ -141,7 +132,7 @@ class Ranks:
 
     def _walk_down(self, k: int) -> int:
         """Largest of the ranks up to k whose last direction the data ask for."""
-        while k > 1 and not self._is_firm(k) and not self.must_end(k):
+        while k > 1 and not self._is_firm(k) and not self.must_end():
             exact = is_exact(self.fit(k))
             # an exact fit of a rank too many leads to the right one, and so does one that a few errors are part of
             if self._may_hold_errors(k) and self.prefers(k, k - 1):
