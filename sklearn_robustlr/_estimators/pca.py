@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._fits.components import Components, count_rows, matrix_components, principal_components, repaired_rows
 from .._fits.matrix_fit import MatrixFit
-from .._fits.remainder import Remainder, has_remainder
+from .._fits.remainder import rows_left
 from .._fits.running import RunningFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
@@ -46,12 +46,13 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
     n_components : int, float, "mle" or None, default=None
         Number of components. None or "mle": all that stand out from the noise, often nearly as many as columns. An
         integer: exactly that many; if fewer stand out, the others are those of the noise of the inliers (an exact fit
-        has none, and their scores are zero). This saves time: the search for a sharp rank ends at
-        ``2 n_components + 2`` directions, each averaged model of an approximate fit at 20 if that is more (so `rank_`
-        is larger). A share above 0 and below 1: as many as explain that share of the variance of the matrix without
-        its errors, or all that are found.
+        has none, and batches keep none of them: these components are any directions, with scores of zero). This saves
+        time: the search for a sharp rank ends at ``2 n_components + 2`` directions, each averaged model of an
+        approximate fit at 20 if that is more (so `rank_` is larger). A share above 0 and below 1: as many as explain
+        that share of the variance of the matrix without its errors, or all that are found.
     whiten : bool, default=False
-        Whether to divide the scores by the square root of `explained_variance_`, so that they have unit variance.
+        Whether to divide the scores by the square root of `explained_variance_`, so that they have unit variance (of
+        rows with missing or wrong entries less, where the components are those of noise).
         Scores whose variance is only rounding are not divided.
     center : bool, default=True
         Whether to subtract the mean of the repaired rows. If False, the components are those of the uncentred matrix.
@@ -334,14 +335,15 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
 
     def _scores(self, entries: Entries, fit: Regression | None = None) -> np.ndarray:
         """Scores of rows by their regression (None: it is made)."""
-        if self._space.is_sharp and self.n_components_ > self.rank_ and has_remainder(self.stop_reason_, entries):
-            # beside the low-rank part it is what is left of the inliers that varies
+        if self._of_noise.any():
             fit = self._regress(entries, residual=True, threshold=self.threshold_)
-            left = Remainder.of(entries, fit.residual, fit.beyond, unit=1.0)
-            return self._low_rank_scores(fit) + left.scores(self.components_, self._space.basis)
         fit = fit or self._regress(entries)
         if self._space.is_sharp:
-            return self._low_rank_scores(fit)
+            scores = fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
+            if self._of_noise.any():
+                left = rows_left(entries, fit.residual, fit.beyond)
+                scores[:, self._of_noise] = left @ self.components_[self._of_noise].T
+            return scores
         assert isinstance(self._space, ModelSpace)
         scores = np.empty((entries.shape[0], self.n_components_))
         replaced = fit.beyond if entries.weight is None else np.ones_like(fit.beyond)  # as in the components
@@ -350,10 +352,6 @@ class RobustPCA(ChunkMixin, ClassNamePrefixFeaturesOutMixin, FactorModelMixin, T
             rows = repaired_rows(entries, self._space, estimates, replaced, lo, hi)
             scores[lo:hi] = (rows - self.mean_) @ self.components_.T
         return scores
-
-    def _low_rank_scores(self, fit: Regression) -> np.ndarray:
-        """Scores of the low-rank part of rows."""
-        return fit.factors @ (self._space.basis.T @ self.components_.T) - self.mean_ @ self.components_.T
 
     @property
     def _deviations(self) -> np.ndarray:
@@ -409,4 +407,5 @@ def _attributes(components: Components) -> dict[str, Any]:
         "explained_variance_": components.variance,
         "explained_variance_ratio_": components.variance_ratio,
         "noise_variance_": components.noise_variance,
+        "_of_noise": components.of_noise,
     }

@@ -20,8 +20,9 @@ from .._selection.evidence import least_value
 from .._utils.arrays import with_single_values
 from .._utils.linalg import product_svd
 from .._utils.rules import SMALL_GAP, rounding_share
-from .matrix_fit import MatrixFit
-from .remainder import Remainder, has_remainder
+from .._utils.values import StopReason
+from .matrix_fit import MatrixFit, counts_of_rows
+from .remainder import Remainder, remainder_of
 
 # Directions that are alike are a third of those that are left at most: the last ones of noise differ by such gaps.
 _ALIKE = 3
@@ -35,7 +36,10 @@ Estimates = Callable[[int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Components:
-    """Principal components, as :class:`sklearn.decomposition.PCA` has them."""
+    """Principal components, as :class:`sklearn.decomposition.PCA` has them.
+
+    `of_noise` masks those of what is left of the inliers, beyond a sharp rank.
+    """
 
     axes: np.ndarray
     mean: np.ndarray
@@ -44,6 +48,7 @@ class Components:
     variance_ratio: np.ndarray
     noise_variance: float
     n_samples: float
+    of_noise: np.ndarray
 
 
 def principal_components(
@@ -63,7 +68,7 @@ def principal_components(
 
     `scale` is the noise scale, `density` the share of the entries that are observed, `row_weight` how often each row
     counts. The rows `lost`, which are not identifiable, spread as the others do. Components beyond the rank are those
-    of `noise_rows`, what is left of the inliers in units of the noise (None: not known, and all are alike).
+    of `noise_rows`, what is left of the inliers (None: not known, and all are alike).
     """
     n, d = count_rows(len(left), row_weight), len(space.basis)
     dtype = left.dtype
@@ -84,24 +89,26 @@ def principal_components(
     values, v = values[stands_out], v[:, stands_out]
     # in units of what is largest: squares of extreme sizes overflow, ratios do not
     unit = max(float(values[0]), scale) or 1.0
+    of_noise = np.zeros(len(values), dtype=bool)
     free = max(n - len(values) - int(center), 0) * max(d - len(values), 0)  # of what noise leaves besides
     noise = (scale / unit) ** 2 * free / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
         if noise_rows is not None:
-            found = noise_rows.directions(_joined(v, space.basis), n_components - len(values))
-            values, v = np.append(values, scale * found.values), np.hstack([v, found.axes])
-            left = max(noise_rows.size**2 - float(found.values @ found.values), 0.0)
-            noise = (scale / unit) ** 2 * left / max(n - 1, 1)
+            rest = noise_rows.directions(_joined(v, space.basis), n_components - len(values))
+            values, v = np.append(values, rest.values), np.hstack([v, rest.axes])
+            noise = max((noise_rows.size / unit) ** 2 - float(np.sum((rest.values / unit) ** 2)), 0.0) / max(n - 1, 1)
+            of_noise = np.append(of_noise, np.ones(len(rest.values), dtype=bool))
         each = noise / max(min(n, d) - len(values), 1)
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
         v = np.hstack([v, _complement(v, space.basis, more)])
         order = np.argsort(-values, kind="stable")  # what is left of the mean may be less than noise
-        values, v = values[order], v[:, order]
+        values, v, of_noise = values[order], v[:, order], np.append(of_noise, np.zeros(more, dtype=bool))[order]
         noise -= more * each
     k = _count_kept(n_components, values / unit, noise * max(n - 1, 1), len(values))
     mean = with_single_values(space.basis @ middle, space.seen_range if center else None)
-    return _components(v, values, mean, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
+    found = _components(v, values, mean, k=k, noise=noise, unit=unit, n=n, dtype=dtype)
+    return replace(found, of_noise=of_noise[:k])
 
 
 def count_rows(n: int, row_weight: np.ndarray | None) -> float:
@@ -237,11 +244,12 @@ class Spectrum(NamedTuple):
     ) -> Components:
         """Principal components, up to `most`; without `n_components`, those that stand out of the noise.
 
-        They do in the units given, and in one of the others: noise may be alike in any of them.
+        They do in the units given, and where columns or their noise are alike: there it is also known how large it is.
         """
         values, v = np.sqrt(np.maximum(self.power[::-1][:most], 0.0)), self.vectors[:, ::-1][:, :most]
-        given, *others = (_count_directions(power[::-1][:most], self.n) for power in (self.power, *self.evened))
-        shown = min(given, max(others))
+        given, alike, noise = (_count_directions(power[::-1][:most], self.n) for power in (self.power, *self.evened))
+        edge = (np.sqrt(max(self.n, 1.0)) + np.sqrt(len(v))) ** 2
+        shown = min(given, max(alike, min(noise, int(np.count_nonzero(self.evened[1] > edge)))))
         k = _count_kept(n_components, values / (float(values[0]) or 1.0), 0.0, shown)
         whole = float(values[0]) * unit or 1.0
         return _components(v, values * unit, mean, k=k, noise=0.0, unit=whole, n=self.n, dtype=dtype)
@@ -277,17 +285,16 @@ def matrix_components(
     if isinstance(space, ModelSpace):  # its coefficients are not those of the factors
         space = RowSpace.learn(fit.right, fit.factors.left, slice(None), fit.row_scale, row_weight=entries.row_weight)
         space = replace(space, seen_range=found.space.seen_range)
-    noise_rows = None
-    if isinstance(n_components, int) and n_components > fit.rank and has_remainder(fit.verdict.code, entries):
-        residual = space.residual(entries, fit.factors.left)
-        noise_rows = Remainder.of(entries, residual, fit.outliers, unit=fit.scale)
-        counts = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
-        noise_rows = noise_rows.counting(counts, ~np.isin(np.arange(len(counts)), found.undetermined_rows), center)
+    scale, noise_rows = fit.scale, None
+    own = isinstance(found.space, ModelSpace)  # rows may have noise of their own
+    if fit.verdict.code is StopReason.NOISY and (own or (isinstance(n_components, int) and n_components > fit.rank)):
+        noise_rows = remainder_of(entries, found, space, center)
+        scale = min(noise_rows.scale, scale) if own else scale
     return principal_components(
         fit.left,
         fit.singular_values,
         space,
-        scale=fit.scale,
+        scale=scale,
         density=found.n_observed / np.prod(entries.shape, dtype=float),
         n_components=n_components,
         center=center,
@@ -326,13 +333,6 @@ def table_components(
     whole = (whole - mean) / unit * np.sqrt(weight)[:, None]
     spectrum = Spectrum.of_few_rows(whole, lacking, _even_units(space, unit), count)
     return spectrum.components(mean, unit, n_components, n, entries.dtype)
-
-
-def counts_of_rows(entries: Entries, outliers: np.ndarray) -> np.ndarray:
-    """How often rows count: those most of whose entries are outliers do not."""
-    weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
-    wrong = np.bincount(entries.rows[outliers], minlength=len(weight))
-    return np.where(2 * wrong > np.diff(entries.indptr), 0.0, weight)
 
 
 def _count_directions(power: np.ndarray, n: float) -> int:
@@ -405,4 +405,5 @@ def _components(
         variance_ratio=(variance[:k] / (total or 1.0)).astype(dtype),
         noise_variance=rest / (min(n, d) - k) if min(n, d) > k else 0.0,
         n_samples=n,
+        of_noise=np.zeros(k, dtype=bool),
     )

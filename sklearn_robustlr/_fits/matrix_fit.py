@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._model.space import ModelSpace
+from .._operators.observed import Entries
 from .._rows.regression import Regression, RowSpace
 from .._utils.rules import FLAG_WIDTH
 from .measurements import LowRankFit
@@ -60,3 +61,10 @@ def noise_of_columns(space: RowSpace | ModelSpace, scale: float) -> np.ndarray:
     if isinstance(space, ModelSpace):
         return space.noise
     return float(scale) * (np.ones(len(space.basis)) if space.units is None else space.units)
+
+
+def counts_of_rows(entries: Entries, outliers: np.ndarray) -> np.ndarray:
+    """How often rows count: those most of whose entries are outliers do not."""
+    weight = np.ones(entries.shape[0]) if entries.row_weight is None else entries.row_weight
+    wrong = np.bincount(entries.rows[outliers], minlength=len(weight))
+    return np.where(2 * wrong > np.diff(entries.indptr), 0.0, weight)

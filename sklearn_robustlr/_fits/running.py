@@ -15,9 +15,9 @@ from .._operators.observed import Entries
 from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
 from .._utils.values import Options, StopReason, Verdict
-from .components import Components, RepairedRows, counts_of_rows, principal_components
+from .components import Components, RepairedRows, principal_components
 from .matrix import fit_matrix
-from .matrix_fit import MatrixFit
+from .matrix_fit import MatrixFit, counts_of_rows
 from .measurements import LowRankFit
 from .standard_errors import posterior_of
 

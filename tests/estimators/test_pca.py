@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -53,7 +54,7 @@ def test_components_beyond_the_rank_are_those_of_the_noise(shape, outliers):
     inliers = np.where(problem.outliers, np.nan, problem.data)
     robust, plain = RobustPCA(6).fit(problem.data), PCA(6).fit(np.where(problem.outliers, problem.clean, problem.data))
     assert robust.stop_reason_ == "noisy" and robust.rank_ < 6
-    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.05 if not outliers else 0.15)
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.05 if not outliers else 0.2)
     assert_allclose(robust.noise_variance_, plain.noise_variance_, rtol=0.1 if not outliers else 0.2)
     scores = robust.transform(problem.data)
     assert_allclose(robust.fit_transform(problem.data), scores)
@@ -96,6 +97,21 @@ def test_bad_parameters_of_pca(noiseless, pca):
         RobustPCA().inverse_transform(np.ones((2, 4)))
 
 
+def test_components_beyond_the_rank_of_a_large_table():
+    """A block of it is searched: its outliers are not those of all."""
+    problem = make_corrupted_matrix((3000, 500), 3, outliers=0.05, noise=0.1, random_state=1)
+    robust = RobustPCA(5).fit(problem.data)
+    plain = PCA(5, svd_solver="randomized", random_state=0).fit(np.where(problem.outliers, problem.clean, problem.data))
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.12)
+    assert_allclose(robust.noise_variance_, 0.01 * problem.clean.var(), rtol=0.05)
+
+
+def test_noise_beyond_the_rank_does_not_depend_on_what_is_missing():
+    """It was a fifth too small where few entries are seen for each degree of freedom."""
+    data = make_corrupted_matrix((200, 40), 2, observed=0.3, outliers=0.0, noise=0.1, random_state=0).data
+    assert_allclose(RobustPCA(4).fit(data).noise_variance_, RobustPCA().fit(data).noise_variance_, rtol=0.1)
+
+
 @pytest.mark.parametrize(("n", "p", "k"), [(16, 400, 4), (20, 300, 5)])
 def test_components_that_are_alike_are_all_kept(n, p, k):
     """Each raised the mean that the others are compared with, and one was left."""
@@ -123,6 +139,18 @@ def test_weak_directions_beside_columns_of_nothing_but_noise_are_kept(wrong):
     model = RobustPCA().fit(data)
     assert model.n_components_ == 6
     assert_allclose(model.explained_variance_, told.explained_variance_[:6], rtol=0.1)
+
+
+@pytest.mark.parametrize("first", [0, 80])
+def test_few_rows_of_columns_that_are_mostly_zero(first):
+    """The noise of the transposed table was that of its columns, of which there are more."""
+    pixels = load_digits().data[first : first + 40]
+    pixels = pixels[:, pixels.std(axis=0) > 0.0]
+    robust, plain = RobustPCA(5).fit(pixels), PCA(5).fit(pixels)
+    assert np.isfinite(robust.transform(pixels)).all()
+    assert (
+        np.var(pixels @ robust.components_.T, axis=0).sum() > 0.8 * np.var(pixels @ plain.components_.T, axis=0).sum()
+    )
 
 
 def test_long_tails_are_no_errors():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix
@@ -68,3 +69,19 @@ def test_rows_that_are_wrong_have_no_part_in_components(share, seed):
     model = RobustPCA(2).fit(data)
     assert np.degrees(subspace_angles(model.components_.T, axes[:, :2]).max()) < 4.0
     assert 0.6 * 34.0 < model.explained_variance_.sum() < 1.6 * 34.0
+
+
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
+@pytest.mark.parametrize("size", [3.0, 50.0])
+@pytest.mark.parametrize("n_components", [None, 4])
+def test_rows_of_far_more_noise_hide_no_component(size, n_components):
+    """The directions of the others were none beside their noise, and those beyond the rank were theirs."""
+    problem = make_corrupted_matrix((200, 40), 2, outliers=0.1, noise=0.1, random_state=0)
+    data = problem.data.copy()
+    data[:20] = size * np.random.RandomState(0).standard_normal((20, 40))
+    model = RobustPCA(n_components).fit(data)
+    plain = PCA(2).fit(problem.clean[20:])
+    cosines = np.linalg.svd(model.components_[:2] @ plain.components_.T, compute_uv=False)
+    assert cosines.min() > 0.99
+    assert np.all(model.explained_variance_[2:] < 0.01 * plain.explained_variance_[1])
+    assert model.noise_variance_ < 0.01 * plain.explained_variance_[1]
