@@ -24,7 +24,7 @@ from .location import Spreads, far_medians, far_units, fit_location
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
 from .off import error_in_all_rows, off_rows
-from .refined import as_refined, by_own_noise, explained_by, regressed_again, with_prior
+from .refined import as_refined, by_own_noise, come_at_random, explained_by, regressed_again, with_prior
 from .sharp import Explained, SharpColumns, refined_columns
 
 # Numbers that the second moments of columns take at a time.
@@ -78,7 +78,7 @@ def fit_matrix(
     kept = core(entries)
     if kept.rows.any():
         fit = fit_block(entries, options, start) or fit_core(entries, kept, options, start)
-        without = _fit_without(fit.repeated, entries, options) if fit.converged and fit.repeated is not None else None
+        without = None if fit.repeated is None else _fit_without(fit.repeated, entries, options, sure=fit.converged)
         if without is not None:
             return without
         fit = regressed_again(entries, fit, options)
@@ -118,15 +118,19 @@ def _fit_in_units(entries: Entries, units: np.ndarray, options: Options, start: 
     return found.in_units(units)
 
 
-def _fit_without(repeated: np.ndarray, entries: Entries, options: Options) -> MatrixFit | None:
+def _fit_without(repeated: np.ndarray, entries: Entries, options: Options, *, sure: bool = True) -> MatrixFit | None:
     """Fit the other entries; where rows have these values, which keep coming back, they count as missing.
 
     None where the others have no sharp rank, or one of means alone, beside which these are errors: as well they may be
-    limits of columns, or default settings.
+    limits of columns, or default settings. So they may be if no fit is `sure` to have nothing to do with them, unless
+    the others say that they come at random.
     """
-    others = entries.subset(~np.isin(entries.y, repeated))
+    others = entries.without(repeated)
     found = fit_matrix(others, options)
-    if found.fit.verdict.code is StopReason.APPROXIMATE or found.fit.is_of_means(len(others.y)):
+    is_sharp = found.fit.verdict.code in (StopReason.EXACT, StopReason.NOISY)
+    if not is_sharp or found.fit.is_of_means(len(others.y)):
+        return None
+    if not sure and not come_at_random(found.fit, entries, np.isin(entries.y, repeated)):
         return None
     fit = replace(found.fit, repeated=repeated)
     return _of_all(entries, replace(found, fit=fit, space=found.space.without(repeated)), options)

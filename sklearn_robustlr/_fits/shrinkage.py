@@ -55,9 +55,7 @@ def _drawn_to_others(measurements: EntryMeasurements, fit: LowRankFit, weight: n
 
     They begin at a fit of which no row or column is larger, in root mean square, than any target.
     """
-    entries = _merged(measurements, fit.outliers, weight)
-    if fit.repeated is not None:
-        entries = entries.subset(~np.isin(entries.y, fit.repeated))
+    entries = _merged(measurements, fit.outliers, weight).without(fit.repeated)
     most = float(np.abs(entries.y).max(initial=0.0))
     if not most > 0.0:
         return None

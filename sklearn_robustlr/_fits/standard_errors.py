@@ -32,12 +32,10 @@ def posterior_of(entries: Entries, found: MatrixFit) -> ModelSpace | None:
     approximation of the posterior), with the noise scale of the fit.
     """
     repeated, known = found.fit.repeated, found.space.known
-    told = np.ones(len(entries.y), dtype=bool)
+    told = entries.without(repeated)
     if known is not None and known.any():
-        told &= known[entries.cols]
-    if repeated is not None:
-        told &= ~np.isin(entries.y, repeated)
-    posterior = _posterior(entries if told.all() else entries.subset(told), found)
+        told = told.subset(known[told.cols])
+    posterior = _posterior(told, found)
     if posterior is not None and repeated is not None:
         posterior = posterior.without(repeated)
     return posterior if posterior is None or known is None or not known.any() else posterior.blind(~known)

@@ -174,6 +174,10 @@ class Entries:
         part.row_weight = self.row_weight
         return part if self.weight is None else part.weighted(self.weight[keep])
 
+    def without(self, values: np.ndarray | None) -> Entries:
+        """Return the entries that have none of these values; all, where it is None."""
+        return self if values is None else self.subset(~np.isin(self.y, values))
+
     def part(self, rows: np.ndarray, cols: np.ndarray) -> Entries:
         """Return the entries of the rows and columns of two masks, renumbered."""
         if self.full is not None:

@@ -30,6 +30,20 @@ def test_limits_of_detection(shape, share, seed):
     assert np.mean(error[hidden] ** 2) < 0.4 * np.mean(medians[hidden] ** 2)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", [0, 3])
+def test_values_above_zero_alone_are_not_all_that_is_right(seed):
+    """Half of the entries are zero. The others have a sharp rank, by which all zeros are errors."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((120, 2)) @ rng.standard_normal((2, 100))
+    true = np.maximum(clean + 0.1 * rng.standard_normal(clean.shape), 0.0)
+    hidden = np.random.RandomState(seed + 9).uniform(size=true.shape) > 0.3
+    model = RobustMatrixCompletion().fit(np.where(hidden, np.nan, true))
+    assert model.outliers_.mean() < 0.01
+    error = model.transform(np.where(hidden, np.nan, true)) - true
+    assert np.sqrt(np.mean(error[hidden] ** 2)) < 0.2 * true.std()
+
+
 def test_default_settings_are_no_exact_fit():
     """Sixty per cent of each column at a value of its own were "exact", and the others replaced by that."""
     rng = np.random.RandomState(0)
