@@ -8,9 +8,14 @@ share of the entries. The error of all estimates, beside that of a fit that is t
 share of the codes that is flagged.
 
 zeros: 500 x 40 of three latent directions and noise of 0.3, of which values above a limit are kept and all others are
-zero (pixels), gamma amounts fall where they are above it (rain), or that are the logarithms of rates (counts); 20 % is
-hidden, and nothing is wrong. The error at hidden entries beside that of the medians of the columns, the share of the
-other entries that is flagged, in all and in the worst column, and how many hidden values are in 90 % intervals.
+zero (pixels), gamma amounts fall where they are above it (rain), or exponential ones (showers), or that are the
+logarithms of rates (counts); 20 % is hidden, and nothing is wrong. The error at hidden entries beside that of the
+medians of the columns, the share of the other entries that is flagged, in all and in the worst column, and how many
+hidden values are in 90 % intervals.
+
+rare: 600 x 12 of three directions and noise, and three columns of ones, a share of their entries, that have nothing to
+do with them, in units of the standard deviations; 15 % is missing. The share of the variance along three components of
+PCA that those of RobustPCA have, the largest of their variances, in units of PCA's, and the noise scale of ones.
 
 columns: 1000 x 20 of four directions and noise, 3 % of it spikes, 10 % missing, and a column of few values or events
 that has nothing to do with them. The share of that column that is flagged, and that of the spikes.
@@ -27,8 +32,9 @@ share that is flagged, and how often the fit is said to be exact.
 import numpy as np
 from harness import quiet, run_kinds
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+from sklearn.decomposition import PCA
 
-from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
 FIRST_TEST_SEED = 100
 CODES, NOISE, SHARES = ((0.0, 0.0), (0.0, 5.0), (-999.0, 0.0)), (0.0, 0.1), (0.2, 0.35, 0.5, 0.65)
@@ -57,11 +63,15 @@ def rain(latent, rng):
     return np.where(latent > 0.6, rng.gamma(0.7, 5.0, latent.shape) * np.exp(0.5 * latent), 0.0)
 
 
+def showers(latent, rng):
+    return np.where(latent > 0.2, np.exp(1.5 * latent) - np.exp(0.3), 0.0)
+
+
 def counts(latent, rng):
     return np.log1p(rng.poisson(np.exp(0.8 * latent + rng.normal(-1.0, 1.0, latent.shape[1]))))
 
 
-ZEROS = {"pixels": pixels, "rain": rain, "counts": counts}
+ZEROS = {"pixels": pixels, "rain": rain, "showers": showers, "counts": counts}
 
 
 def run_zeros(kind, seed):
@@ -82,6 +92,23 @@ def run_zeros(kind, seed):
         "flagged": float(model.outliers_[~hidden].mean()),
         "worst": float((model.outliers_.sum(axis=0) / (~hidden).sum(axis=0)).max()),
         "covered": float(np.mean(((low <= truth) & (truth <= high))[hidden])),
+    }
+
+
+def run_rare(share, seed):
+    rng = np.random.RandomState(seed)
+    others = rng.standard_normal((600, 3)) @ rng.standard_normal((3, 12)) + 0.7 * rng.standard_normal((600, 12))
+    ones = rng.uniform(size=(600, 3)) < share
+    ones[:2] = True
+    data = np.column_stack([others, ones])
+    data = (data - data.mean(axis=0)) / data.std(axis=0)
+    plain = PCA(3).fit(data)
+    with quiet():
+        model = RobustPCA(3).fit(np.where(rng.uniform(size=data.shape) < 0.15, np.nan, data))
+    return {
+        "held": float(np.var(data @ model.components_.T, axis=0).sum() / plain.explained_variance_.sum()),
+        "variance": float(np.max(model.explained_variance_ / plain.explained_variance_)),
+        "noise": float(model.noise_scale_[-3:].mean()),
     }
 
 
@@ -165,6 +192,7 @@ ROWS = {
         {f"{c:g}, mean {m:g}, noise {s:g}": [(c, m, s, share) for share in SHARES] for c, m in CODES for s in NOISE},
     ),
     "zeros": (run_zeros, {kind: [(kind,)] for kind in ZEROS}),
+    "rare": (run_rare, {f"{share:.1%}": [(share,)] for share in (0.005, 0.02, 0.05)}),
     "columns": (run_column, {kind: [(kind,)] for kind in COLUMNS}),
     "limits": (run_limits, {f"{share:.0%}": [(share,)] for share in (0.35, 0.45, 0.5, 0.55, 0.7)}),
     "offline": (run_offline, {f"{share:.0%}": [(share,)] for share in (0.03, 0.05, 0.08)}),

@@ -125,7 +125,7 @@ class SharpColumns:
         table = self.table(entries)
         missed, cols = self._held_out(table, _CALIBRATED)
         law, edge = self.columns.law, edge_power(len(seen.y), *seen.shape)
-        error = missed.deviation**2 / law.inlier_variances[cols] - 1.0
+        error = missed.deviation**2 / law.usual_variances[cols] - 1.0
         error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
         return ModelSpace(
             names=(SHARP,),
@@ -154,7 +154,7 @@ class SharpColumns:
         """Logarithms of the densities of some entries, each left out: they are the same for columns of other fits."""
         missed, cols = self._held_out(self.table(entries), _COMPARED)
         law = self.columns.law
-        variance = np.maximum(missed.deviation**2 - law.inlier_variances[cols], 0.0)
+        variance = np.maximum(missed.deviation**2 - law.usual_variances[cols], 0.0)
         density = missed.root * law.density(missed.error, variance, cols)
         return np.log(np.maximum(density, _LEAST_DENSITY)) - np.log(self.units[cols])
 
@@ -186,7 +186,7 @@ class SharpColumns:
         u = test.root_weight[:, None] * posterior.means[test.rows]
         leverage = np.einsum("pk,pkl,pl->p", u, unpack(columns.covariances)[test.cols], u) / core
         free = np.maximum(1.0 - (1.0 - gross) * leverage, LEAST_FREE)
-        noise = columns.law.inlier_variances[test.cols]
+        noise = columns.law.usual_variances[test.cols]
         return Missed(error / free, np.sqrt(variance / free + noise), gross, test.root_weight)
 
 

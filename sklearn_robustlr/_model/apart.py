@@ -56,10 +56,13 @@ def _falls_too_slowly(size: np.ndarray) -> bool:
 def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
     """Mask of the columns that have many values, and no more large residuals than half of these, but for chance.
 
-    None where most columns have few values: of the others nothing is known that they have in common.
+    None where most columns have few values: of the others nothing is known that they have in common. One of which most
+    entries have the same value does not count, if there are others.
     """
     fine, n = _is_fine(table, law, size), np.diff(table.column_bounds)
-    if 2 * fine.sum() <= len(fine):
+    counts = np.ones(len(n), dtype=bool) if table.tied is None else np.bincount(table.cols, table.tied, len(n)) == 0.0
+    counts |= not counts.any()
+    if 2 * np.count_nonzero(fine & counts) <= np.count_nonzero(counts):
         return np.zeros_like(fine)
     large = np.bincount(table.cols, size > _NEAR, minlength=len(fine))
     usual = n * np.median(large[fine] / np.maximum(n[fine], 1))

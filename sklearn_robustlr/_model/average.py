@@ -171,7 +171,9 @@ class FirstAverage:
         before = self.fitter
         fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
         test, straight = samples.test, before.samples.test
-        estimate = samples.units.bent(straight.values + self.weights @ self.members.missed, test.cols)
+        ratio = before.samples.units.scale / samples.units.scale
+        estimate = ratio[test.cols] * (straight.values + self.weights @ self.members.missed)
+        estimate = samples.units.bent(estimate, test.cols)
         saved = np.abs(estimate - test.values) - np.abs(robust.predicted.missed)
         if np.sum(saved) <= 0.0:
             return self
@@ -364,7 +366,7 @@ class _Spread(NamedTuple):
 def _spread(test: Table, members: Members, weights: np.ndarray) -> _Spread:
     """What the members of an average state of held-out entries, and how they differ."""
     missed = members.missed
-    noise = np.array([columns.law.inlier_variances[test.cols] for columns in members.columns.values()])
+    noise = np.array([columns.law.usual_variances[test.cols] for columns in members.columns.values()])
     return _Spread(weights @ (members.variances + (missed - weights @ missed) ** 2), weights @ noise)
 
 

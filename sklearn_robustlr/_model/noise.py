@@ -86,6 +86,8 @@ class NoiseLaw:
     law that is not `robust` has the core alone. `variances` are those of the core, one a column; if `common`, they are
     one and the same. What is wide counts as noise, or as errors if `wide_is_errors`. Rows have noise variances of their
     own, in units of these, with as many degrees of `freedom`: nu / r^2 is chi-squared with nu; infinite: all are alike.
+    `of_inliers` is what inliers of each column vary by, in units of its variance, which is that of those without the
+    value that most have (None: one).
     """
 
     variances: np.ndarray
@@ -95,10 +97,16 @@ class NoiseLaw:
     common: bool = False
     wide_is_errors: bool = False
     freedom: float = np.inf
+    of_inliers: np.ndarray | None = None
 
     @property
     def inlier_variances(self) -> np.ndarray:
         """Variances of the noise of inliers, one a column: of core and wide together."""
+        return self.usual_variances if self.of_inliers is None else self.usual_variances * self.of_inliers
+
+    @property
+    def usual_variances(self) -> np.ndarray:
+        """The same of those without the value that most have: what flags and intervals go by."""
         wide = self._wide_share
         return self.variances * (1.0 - wide + _WIDE * wide)
 

@@ -209,9 +209,26 @@ class Samples:
             return None
         if float(n) * p * min(n, p) > _MOST_WORK:
             return None
-        table = self.table
-        long = are_long(table.values, table.cols, np.ones(table.shape[1]))
-        return replace(self, units=self.units._replace(long=long)) if long.any() else None
+        robust, usual = self._robust_scales, np.ones(self.table.shape[1])
+        in_robust, in_usual = (are_long(self.table.values, self.table.cols, scale) for scale in (robust, usual))
+        long, scale = in_robust | in_usual, np.where(in_robust, robust, usual) * self.units.scale
+        return replace(self, units=self.units._replace(scale=scale, long=long)) if long.any() else None
+
+    @property
+    def _robust_scales(self) -> np.ndarray:
+        """Scales of columns in even units, of such of which most values are the same by the median size of the others.
+
+        Standard deviations of these are those of long tails and errors: of daily rain, 60 % zeros and 5 % errors (500 x
+        25), no column was bent, and 16 % of right values were flagged.
+        """
+        table, scale = self.table, np.ones(self.table.shape[1])
+        if table.tied is None:
+            return scale
+        n, ties = (np.bincount(table.cols, part, len(scale)) for part in (np.ones(len(table.cols)), table.tied))
+        for j in np.flatnonzero(ties):
+            size = np.median(np.abs(table.values[(table.cols == j) & ~table.tied]))
+            scale[j] = np.sqrt(1.0 - ties[j] / n[j]) * size / NORMAL_MEDIAN
+        return scale
 
     @property
     def tell_scales(self) -> bool:

@@ -27,8 +27,8 @@ from .tails import bend, straighten
 
 # Bent units beyond the range of a column that no estimate is believed at: there it is 1e15 times as large.
 _FAR = 70.0
-# Steps between the values of a column by which an interval may end short of one. Of Rasch models (1000 x 40) 95 % ones
-# hold 0.69 at worst without, where ends are at 0.998 instead of 1. No other width was tried.
+# Steps between values of a column by which an interval may end short of one. No other width was tried. Of Rasch models
+# (1000 x 40) 95 % ones hold 0.69 at worst without, where ends are at 0.998 instead of 1.
 _SHORT = 0.1
 #: Name of the member that is a fit of a sharp rank.
 SHARP = "sharp"
@@ -93,13 +93,13 @@ class ModelSpace:
     coefficients of the fitted rows.
     Entries with one of the `stuck` values count as missing, and are flagged; those in columns that are not `known`, a
     mask, count as missing (None: all are); those that the `screen` hides count as missing under a Gaussian law (None:
-    none is one). `column_errors` are root mean squares of held-out errors, in even
-    units, and `calibration` has these errors beside what was predicted of them. A `share_beyond` of the variance of the
-    noise may be a part of the matrix that no direction captures. Entries of no known precision have the `usual_weight`.
-    Standard deviations are to be multiplied by the `doubt` of their column, whose units may be told by few entries. In
-    even units columns of `long` tails, a mask, are bent (None: there are none). Columns of few values have steps
-    between these, in even units, and one of them, of a `grid` (2, p) (0: of many, None: all are). All
-    columns are in one unit if the likeliest ones are what the transpose tells, in which they are alike.
+    none is one). `column_errors` are root mean squares of held-out errors, in even units, and `calibration` has these
+    errors beside what was predicted of them. A `share_beyond` of the variance of the noise may be a part of the matrix
+    that no direction captures. Entries of no known precision have the `usual_weight`. Standard deviations are to be
+    multiplied by the `doubt` of their column, whose units may be told by few entries. In even units columns of `long`
+    tails, a mask, are bent (None: there are none). Columns of few values have steps between these, in even units, and
+    one of them, of a `grid` (2, p) (0: of many, None: all are). All columns are in one unit if the likeliest ones are
+    what the transpose tells, in which they are alike.
     """
 
     names: tuple[str, ...]
@@ -167,8 +167,12 @@ class ModelSpace:
     @cached_property
     def noise(self) -> np.ndarray:
         """Standard deviation of the noise of the inliers of each column, in the units of the data."""
-        variances = [w * c.law.inlier_variances for w, c in zip(self.weights, self.members, strict=True)]
-        return self.scale * np.sqrt(sum(variances))
+        return self.scale * np.sqrt(self.weights @ [columns.law.inlier_variances for columns in self.members])
+
+    @cached_property
+    def usual_noise(self) -> np.ndarray:
+        """The same of those without the value that most of their column have."""
+        return self.scale * np.sqrt(self.weights @ [columns.law.usual_variances for columns in self.members])
 
     def noise_of_rows(self, members: list[MemberRows]) -> np.ndarray:
         """Noise variances of rows, in units of those of columns."""
@@ -221,8 +225,7 @@ class ModelSpace:
         `visit` is called with the bounds of each block of rows and their posterior under each member. `probability`, if
         given, is filled with that of each entry to be a gross error: those beyond a half are flagged.
         """
-        n = entries.shape[0]
-        every, idle = entries, self.idle(entries)
+        n, every, idle = entries.shape[0], entries, self.idle(entries)
         entries = entries.subset(~idle) if idle.any() else entries
         stacked = np.empty((n, self._stacked.shape[1]))
         gross, noise_of_rows = np.empty(len(entries.y)), np.ones(n)
@@ -247,7 +250,7 @@ class ModelSpace:
         rest = self.residual(every, factors)
         missed = np.abs(rest[~idle] if self.long is None else self._missed(entries, factors))
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
-        near = missed <= FLAG_WIDTH * self.noise[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
+        near = missed <= FLAG_WIDTH * self.usual_noise[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
         gross[near] = np.minimum(gross[near], 0.5)
         beyond = self.stuck.among(every)
         if probability is not None:

@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from .._operators.observed import Entries
 from .._utils.arrays import sorted_within
+from .._utils.rules import FLAG_WIDTH
 from .noise import NoiseLaw, Weights
 from .tails import bend
 
@@ -166,6 +167,7 @@ class Table:
         A robust one has the noise of rounding at least: values that are met by chance would be all that it sees.
         """
         law = law.update(*self.of_noise(squares, weights), self.cols)
+        law = replace(law, of_inliers=None if self.tied is None else self._of_inliers(law, squares, weights))
         return replace(law, variances=np.maximum(law.variances, self.rounding)) if law.has_wide else law
 
     def of_noise(self, squares: np.ndarray, weights: Weights) -> tuple[np.ndarray, Weights]:
@@ -175,6 +177,19 @@ class Table:
             count = self.count(self._told_of_noise(weights.counted))
             weights = Weights(weights.precision, *(count * share for share in shares))
         return self._alike(squares), weights
+
+    def _of_inliers(self, law: NoiseLaw, squares: np.ndarray, weights: Weights) -> np.ndarray:
+        """Mean squares of the inliers of columns with ties, as far as they are smaller, in units of the usual variance.
+
+        Beside the noise of the others a missing value of a column of rare ones would be rare: of clean tables with
+        three columns of 1 % ones, 15 % missing (600 x 15, standardised), the components were those of these columns.
+        """
+        assert self.tied is not None
+        usual, squares = law.usual_variances, self._alike(squares)
+        inlier = np.maximum(weights.counted, squares <= FLAG_WIDTH**2 * usual[self.cols])  # these are not flagged
+        parts = self.count(inlier) * squares, self.count(inlier), self.tied
+        power, count, ties = (np.bincount(self.cols, part, self.shape[1]) for part in parts)
+        return np.where(ties > 0.0, np.minimum(power / np.maximum(count, 1.0) / usual, 1.0), 1.0)
 
     def _told_of_noise(self, inlier: np.ndarray) -> np.ndarray:
         """How often entries count: of each column those that are tied as much as all other inliers, at most."""

@@ -47,7 +47,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         indptr, cols = np.arange(n + 1) * p, np.tile(np.arange(p, dtype=np.int32), n)
     else:
         indptr, cols = places.indptr, places.cols
-    usual = space.noise / np.sqrt(space.usual_weight)  # of entries of no known precision
+    usual = space.usual_noise / np.sqrt(space.usual_weight)  # of entries of no known precision
     error, noise, slopes = np.empty(len(cols)), usual[cols], np.ones(len(cols))
 
     def block(lo: int, hi: int) -> None:
@@ -118,7 +118,7 @@ def draws(
         posterior_rows(table.indptr, table.cols, target, precise, loadings, sure, np.ones(k), means, packed)
         packed /= pull[:, None]
         u = means + np.einsum("ikr,ir->ik", roots_of(packed), rng.standard_normal((n, k)))
-        noise = np.sqrt(columns.law.inlier_variances / space.usual_weight) * rng.standard_normal((n, p))
+        noise = np.sqrt(columns.law.usual_variances / space.usual_weight) * rng.standard_normal((n, p))
         if rows.noise is not None:
             noise *= np.sqrt(rows.noise)[:, None]
         away = law.scores(mean + u @ loadings.T + noise)
@@ -145,7 +145,7 @@ class _Predictive(NamedTuple):
                 means[m, lo:hi], variances[m, lo:hi] = (part.reshape(-1, p) for part in _moments(member, where))
         for variance, (columns, _, rows) in zip(variances, members, strict=True):
             own = np.ones(n) if rows.noise is None else rows.noise
-            variance += own[:, None] * columns.law.inlier_variances / space.usual_weight
+            variance += own[:, None] * columns.law.usual_variances / space.usual_weight
         return cls(space.weights, means, np.sqrt(variances))
 
     def scores(self, values: np.ndarray) -> np.ndarray:

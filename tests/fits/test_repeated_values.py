@@ -150,6 +150,45 @@ def test_where_most_values_are_zero_the_others_are_no_errors(kind):
     assert 0.85 < np.mean(((low <= truth) & (truth <= high))[hidden]) < 0.95
 
 
+def daily_rain(seed, n=500, p=25):
+    """Amounts at stations near one another, in tenths, of long tails; most days are dry."""
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(0.0, 1.0, (p, 2))
+    apart = np.linalg.norm(place[:, None] - place[None], axis=2)
+    root = np.linalg.cholesky(np.exp(-apart) + 1e-9 * np.eye(p))
+    wet = rng.normal(size=(n, p)) @ root.T + rng.normal(size=(n, 1)) * 0.7 - 0.3
+    return np.round(np.where(wet > 0.0, np.exp(1.2 * wet) - 1.0, 0.0) * 3.0, 1)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_heavy_rain_is_no_error(seed):
+    """Units of columns were those of long tails, which are not long in these: a tenth of the wet days were flagged."""
+    truth = daily_rain(seed)
+    hidden = np.random.RandomState(seed).uniform(size=truth.shape) < 0.15
+    data = np.where(hidden, np.nan, truth)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_[truth > 0.0].mean() < 0.05
+    low, high = model.predict_interval(data, coverage=0.9)
+    assert np.mean(((low <= truth) & (truth <= high))[hidden]) > 0.88
+    assert len(model.log_features_) > 10
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_rare_alarms_beside_a_sensor_log_are_no_errors(seed):
+    """A fit in units of noise that counts the hours without an alarm takes all alarms for errors."""
+    rng, hour = np.random.RandomState(510000 + seed), np.arange(1000)
+    day = 2.0 * np.pi * hour / 24.0
+    drive = np.column_stack([np.sin(day), np.cos(day), np.cumsum(rng.standard_normal(1000)) / 15.0, rng.randn(1000)])
+    log = drive @ rng.standard_normal((4, 20)) + 0.3 * rng.standard_normal((1000, 20))
+    spikes = rng.uniform(size=log.shape) < 0.03
+    log[spikes] += rng.choice([-10.0, 10.0], np.count_nonzero(spikes))
+    data = np.column_stack([log, rng.uniform(size=1000) < 0.02])
+    data[rng.uniform(size=data.shape) < 0.1] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    assert model.stop_reason_ == "noisy"
+    assert not model.outliers_[:, -1].any() and model.outliers_[:, :-1][spikes & np.isfinite(data[:, :-1])].all()
+
+
 @pytest.mark.parametrize("kind", ["constant", "grades", "status", "counts"])
 def test_a_column_of_few_values_beside_a_sharp_rank_is_left_alone(kind):
     rng = np.random.default_rng(5)
@@ -352,6 +391,22 @@ def test_products_with_an_indicator_are_not_stuck_at_zero(centre):
     table[np.random.RandomState(105).uniform(size=table.shape) < 0.2] = np.nan
     model = RobustMatrixCompletion().fit(table)
     assert np.mean(model.outliers_[:, -1]) < 0.03
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_zeros_of_a_product_stay_where_some_of_it_are_errors(seed):
+    """One in twenty in the group without that property was one, and all its zeros were flagged."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(400, 2))
+    table = factors @ rng.normal(size=(2, 7)) + 0.6 * rng.normal(size=(400, 7))
+    number, group = np.round(2.0 * table[:, 0]), (rng.random(400) < 0.7).astype(float)
+    table = np.column_stack([table[:, 1:], number, group, group * number])
+    wrong = np.random.RandomState(seed).uniform(size=table.shape) < 0.06
+    wrong[:, -2] = False
+    table = np.where(wrong, table + 12.0 * np.random.RandomState(seed).choice([-1, 1], table.shape), table)
+    model = RobustMatrixCompletion().fit(table)
+    assert model.outliers_[(table[:, -1] == 0.0), -1].mean() < 0.05
+    assert model.outliers_[wrong].mean() > 0.9
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
