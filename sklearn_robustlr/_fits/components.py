@@ -94,10 +94,10 @@ def principal_components(
     noise = (scale / unit) ** 2 * free / max(n - 1, 1)
     if isinstance(n_components, int) and n_components > len(values):  # the others are noise, and all alike
         if noise_rows is not None:
-            rest = noise_rows.directions(_joined(v, space.basis), n_components - len(values))
-            values, v = np.append(values, rest.values), np.hstack([v, rest.axes])
-            noise = max((noise_rows.size / unit) ** 2 - float(np.sum((rest.values / unit) ** 2)), 0.0) / max(n - 1, 1)
-            of_noise = np.append(of_noise, np.ones(len(rest.values), dtype=bool))
+            more_values, axes = noise_rows.directions(_joined(v, space.basis), n_components - len(values))
+            values, v = np.append(values, more_values), np.hstack([v, axes])
+            noise = max((noise_rows.size / unit) ** 2 - float(np.sum((more_values / unit) ** 2)), 0.0) / max(n - 1, 1)
+            of_noise = np.append(of_noise, np.ones(len(more_values), dtype=bool))
         each = noise / max(min(n, d) - len(values), 1)
         more = n_components - len(values)
         values = np.append(values, np.full(more, unit * np.sqrt(each * max(n - 1, 1))))
@@ -287,7 +287,8 @@ def matrix_components(
         space = replace(space, seen_range=found.space.seen_range)
     scale, noise_rows = fit.scale, None
     own = isinstance(found.space, ModelSpace)  # rows may have noise of their own
-    if fit.verdict.code is StopReason.NOISY and (own or (isinstance(n_components, int) and n_components > fit.rank)):
+    # the mean may be one of the directions of the fit
+    if fit.verdict.code is StopReason.NOISY and (own or (isinstance(n_components, int) and n_components >= fit.rank)):
         noise_rows = remainder_of(entries, found, space, center)
         scale = min(noise_rows.scale, scale) if own else scale
     return principal_components(

@@ -97,6 +97,15 @@ def test_bad_parameters_of_pca(noiseless, pca):
         RobustPCA().inverse_transform(np.ones((2, 4)))
 
 
+def test_a_mean_that_is_a_direction_is_no_component():
+    """The rank of such a fit is three, and the third component was any direction."""
+    problem = make_corrupted_matrix((200, 20), 2, outliers=0.0, noise=0.1, mean=2.0, random_state=0)
+    robust, plain = RobustPCA(3).fit(problem.data), PCA(3).fit(problem.data)
+    assert robust.stop_reason_ == "noisy" and robust.rank_ == 3
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.1)
+    assert robust.transform(problem.data)[:, 2].var() > 0.9 * robust.explained_variance_[2]
+
+
 def test_components_beyond_the_rank_of_a_large_table():
     """A block of it is searched: its outliers are not those of all."""
     problem = make_corrupted_matrix((3000, 500), 3, outliers=0.05, noise=0.1, random_state=1)
