@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
+from scipy.special import gammaincc
 from scipy.stats import ks_2samp
 
 from .._kernels.posterior import entry_means
@@ -109,10 +110,17 @@ def with_prior(entries: Entries, fit: LowRankFit, options: Options) -> SharpColu
 
 
 def come_at_random(fit: LowRankFit, entries: Entries, some: np.ndarray) -> bool:
-    """Whether a fit of the other entries has values for `some`, a mask, that are distributed as those for the others.
+    """Whether `some` entries, a mask, are spread over rows and columns by chance, and a fit of the others agrees.
 
-    Where a limit is, or a small value is zero, it does not.
+    Its values for them are distributed as those for the others. Where a limit is, or a small value is zero, they are
+    not; and of some columns most values may be one.
     """
+    for lines, n in zip((entries.rows, entries.cols), entries.shape, strict=True):
+        seen, own = np.bincount(lines, minlength=n), np.bincount(lines, some, n)
+        expected = seen * np.mean(some)
+        apart = (own - expected)[seen > 0] ** 2 / (expected * (1.0 - np.mean(some)))[seen > 0]
+        if gammaincc(0.5 * len(apart), 0.5 * apart.sum()) < _AT_RANDOM:  # that of chi-squared
+            return False
     left, right = (factor.astype(np.float64) for factor in fit.factors)
     fitted = np.empty(len(entries.y))
     entry_means(entries.indptr, entries.cols, left, right, fitted)

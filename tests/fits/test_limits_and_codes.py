@@ -44,6 +44,21 @@ def test_values_above_zero_alone_are_not_all_that_is_right(seed):
     assert np.sqrt(np.mean(error[hidden] ** 2)) < 0.2 * true.std()
 
 
+@pytest.mark.parametrize("seed", [6, 7])
+def test_zeros_of_two_columns_beside_a_sharp_rank_are_no_errors(seed):
+    """Seven in ten of their values are zero. Without them the matrix has a sharp rank, and all of them were errors."""
+    rng = np.random.RandomState(seed)
+    true = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12)) + 0.2 * rng.standard_normal((300, 12))
+    zero = np.zeros(true.shape, dtype=bool)
+    zero[:, :2] = rng.uniform(size=(300, 2)) < 0.7
+    true[zero] = 0.0
+    wrong = rng.uniform(size=true.shape) < 0.05
+    data = np.where(wrong, true + 8.0 * true.std(axis=0) * rng.choice([-1.0, 1.0], true.shape), true)
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_[zero & ~wrong].mean() < 0.05
+    assert model.outliers_[wrong].mean() > 0.9
+
+
 def test_default_settings_are_no_exact_fit():
     """Sixty per cent of each column at a value of its own were "exact", and the others replaced by that."""
     rng = np.random.RandomState(0)
