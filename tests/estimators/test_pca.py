@@ -107,11 +107,11 @@ def test_bad_parameters_of_pca(noiseless, pca):
 
 def test_a_mean_that_is_a_direction_is_no_component():
     """The rank of such a fit is three, and the third component was any direction."""
-    problem = make_corrupted_matrix((200, 20), 2, outliers=0.0, noise=0.1, mean=2.0, random_state=0)
+    problem = make_corrupted_matrix((400, 60), 2, outliers=0.0, noise=0.1, mean=2.0, random_state=0)
     robust, plain = RobustPCA(3).fit(problem.data), PCA(3).fit(problem.data)
     assert robust.stop_reason_ == "noisy" and robust.rank_ == 3
-    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.1)
-    assert robust.transform(problem.data)[:, 2].var() > 0.9 * robust.explained_variance_[2]
+    assert_allclose(robust.explained_variance_, plain.explained_variance_, rtol=0.02)
+    assert_allclose(robust.transform(problem.data)[:, 2].var(), robust.explained_variance_[2], rtol=0.02)
 
 
 def test_components_beyond_the_rank_of_a_large_table():
@@ -122,10 +122,12 @@ def test_components_beyond_the_rank_of_a_large_table():
     assert_allclose(robust.noise_variance_, plain.noise_variance_, rtol=0.02)
 
 
-def test_noise_beyond_the_rank_does_not_depend_on_what_is_missing():
-    """It was a fifth too small where few entries are seen for each degree of freedom."""
-    data = make_corrupted_matrix((200, 40), 2, observed=0.3, outliers=0.0, noise=0.1, random_state=0).data
-    assert_allclose(RobustPCA(4).fit(data).noise_variance_, RobustPCA().fit(data).noise_variance_, rtol=0.1)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_noise_beyond_the_rank_does_not_depend_on_what_is_missing(seed):
+    """It was a sixth too small where few entries are seen for each degree of freedom. The largest one is apart."""
+    problem = make_corrupted_matrix((300, 100), 2, observed=0.2, outliers=0.0, noise=0.1, random_state=seed)
+    noise = 0.01 * problem.clean.var()
+    assert 0.94 * noise < RobustPCA(3).fit(problem.data).noise_variance_ < noise
 
 
 @pytest.mark.parametrize(("n", "p", "k"), [(16, 400, 4), (20, 300, 5)])
