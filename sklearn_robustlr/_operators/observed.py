@@ -206,9 +206,9 @@ class Entries:
         return np.unique(np.concatenate([[0], cuts, [n_rows]])).astype(int).tolist() if n_rows else [0, 0]
 
     def block(self, lo: int, hi: int) -> Rows:
-        """Return the entries of the rows lo to hi, which lie within the `bounds` of one block."""
+        """Return the entries of the rows lo to hi, mostly those within the `bounds` of one block."""
         first, last = self.indptr[lo], self.indptr[hi]
-        if self.full is not None:
+        if self.full is not None and last - first <= len(self._cols_of_block):
             cols = self._cols_of_block[: last - first]
         else:
             cols = np.ascontiguousarray(self.cols[first:last], dtype=np.int32)

@@ -381,3 +381,17 @@ def test_a_constant_column_has_no_variance_in_any_unit(size, value):
     model = RobustPCA(3).fit(X)
     assert_allclose(model.components_[:, -1], 0.0, atol=1e-9)
     assert 0.9 < model.explained_variance_[0] / size**2 / PCA(1).fit(load_wine().data).explained_variance_[0] < 1.1
+
+
+@pytest.mark.filterwarnings("ignore:.*not identifiable")  # rows of few inliers
+def test_errors_in_most_rows_of_a_tall_complete_table():
+    """Rows of more than a quarter of a million entries are repaired at a time."""
+    rng = np.random.RandomState(0)
+    rates = np.exp(0.4 * rng.standard_normal((29000, 5))) @ rng.uniform(size=(5, 10))
+    clean = rates + rng.uniform(0.05, 0.4, 10) * rng.standard_normal(rates.shape)
+    clean[:, :3] = np.round(2.0 * clean[:, :3]) / 2.0
+    wrong = rng.uniform(size=clean.shape) < 0.2
+    ours = RobustPCA(2).fit(clean + 10.0 * wrong * rng.choice([-1.0, 1.0], clean.shape))
+    theirs = PCA(2).fit(clean)
+    assert_allclose(ours.explained_variance_, theirs.explained_variance_, rtol=0.1)
+    assert np.abs(np.sum(ours.components_ * theirs.components_, axis=1)).min() > 0.95
