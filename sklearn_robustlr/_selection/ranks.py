@@ -176,6 +176,17 @@ class Ranks:
         fit = self.fit(k)
         return not fit.heavy_tailed and has_enough_inliers(fit, of=of) and self.left_over(k) <= most
 
+    def first_of_noise(self, k: int, limit: int) -> int:
+        """Smallest of a few ranks from k on whose fit is exact or leaves noise alone; 0: none does."""
+        for j in range(k, min(k + _FURTHER, limit) + 1):
+            if j > k:
+                self._augment(j)
+            if self.must_end():
+                break
+            if is_exact(self.fit(j)) or self.leaves_noise(j):
+                return j
+        return 0
+
     def _explains(self, larger: int, k: int) -> bool:
         """Whether a larger rank explains what rank k leaves, fitted from there too.
 

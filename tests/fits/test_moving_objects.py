@@ -65,3 +65,25 @@ def test_values_that_most_of_a_column_has_are_no_scene(seed):
     levels = np.round(rest + rng.choice([1.0, 2.0, 3.0], (300, 12)), 1)
     model = RobustMatrixCompletion().fit(np.where(active, levels, rest))
     assert model.stop_reason_ != "exact" and model.outliers_[active].mean() < 0.5
+
+
+@pytest.mark.parametrize(("n_objects", "seed"), [(1, 0), (2, 1), (3, 0)])
+def test_objects_before_a_scene_of_changing_light_are_no_directions(n_objects, seed):
+    """Cells that are next to each other tell them, and a spectrum that holds them decays."""
+    rng, (y, x), t = np.random.RandomState(seed), np.mgrid[:24, :32], np.arange(120)
+    scene = 1.0 + 0.4 * np.sin(x / 5.0 + rng.uniform(0, 6)) * np.cos(y / 4.0 + rng.uniform(0, 6))
+    light = 1.0 + 0.2 * np.sin(t / 24.0) + 0.02 * rng.standard_normal(120)
+    truth = light[:, None, None] * scene + 0.15 * np.cos(t / 19.0)[:, None, None] * (x / 32.0 * scene)
+    frames, moved = truth.copy(), np.zeros(truth.shape, dtype=bool)
+    for _ in range(n_objects):
+        top, speed, first, level = rng.uniform(4, 18), rng.uniform(0.3, 1.2), rng.uniform(0, 32), rng.choice([0.0, 1.8])
+        for i in t:
+            inside = (np.abs(x - (first + speed * i) % 40 + 4) < 2.5) & (np.abs(y - top) < 3.0)
+            frames[i][inside], moved[i][inside] = level, True
+    moved &= np.abs(frames - truth) > 0.1
+    data = (frames + 0.01 * rng.standard_normal(frames.shape)).reshape(120, -1)
+    model = RobustPCA().fit(data)
+    assert model.stop_reason_ == "noisy" and model.rank_ == 2
+    found = model.inverse_transform(model.transform(data)).reshape(truth.shape)
+    assert np.sqrt(np.mean((found - truth) ** 2)) < 0.003
+    assert model.outliers_.reshape(truth.shape)[moved].mean() > 0.99
