@@ -10,6 +10,7 @@ import numpy as np
 
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
+from .._model.limits import with_ends
 from .._model.space import FIXED_RANK, MemberRows, ModelSpace
 from .._model.table import Table
 from .._operators.entries import EntryMeasurements
@@ -370,6 +371,7 @@ def as_fit(
         regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, visit=keep)
     if not space.is_sharp:
         space = space.within(entries, regression.beyond)
+        space = with_ends(space, entries, regression.residual, regression.beyond)
     if space.long is None:
         u, s, v = product_svd(regression.factors, space.basis)
     else:

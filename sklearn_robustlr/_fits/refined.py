@@ -17,7 +17,7 @@ from .._utils.linalg import degrees_of_freedom
 from .._utils.ranks import is_localised
 from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated, sign_of_mean
-from .._utils.values import Masks, Options, StopReason
+from .._utils.values import Factors, Masks, Options, StopReason
 from .approximate import Approximation, LazyModel, as_fit
 from .blocks import fit_block, fit_core
 from .lines import entries_again
@@ -138,14 +138,17 @@ def _again(
 ) -> LowRankFit | None:
     """The same fit made in these units of rows and columns, of mean square one; None where it is not noisy.
 
-    Nor is it made where errors are no numbers in these units: a search takes numbers alone.
+    It begins at that fit where this has converged. Nor is it made where errors are no numbers in these units: a search
+    takes numbers alone.
     """
     with np.errstate(over="ignore"):
         alike = entries.with_values((entries.y / (row[entries.rows] * column[entries.cols])).astype(entries.dtype))
     if not np.isfinite(alike.y).all():
         return None
     options = replace(options.apart, only_sharp=not fit.converged)
-    found = fit_block(alike, options, None) or fit_core(alike, kept, options, None)
+    even = Factors(fit.factors.left / row[:, None], fit.factors.right / column[:, None])
+    start = even if fit.converged else None
+    found = fit_block(alike, options, start) or fit_core(alike, kept, options, start)
     if found.verdict.code is not StopReason.NOISY:
         return None
     left, right = found.factors

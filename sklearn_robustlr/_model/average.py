@@ -16,7 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .columns import Columns
-from .growth import robust_columns
+from .growth import columns_of_law
 from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
 from .noise import NoiseLaw
@@ -161,23 +161,22 @@ class FirstAverage:
         return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
 
     def in_best_units(self) -> FirstAverage:
-        """The same with columns of long tails bent, if a robust law predicts held-out entries better in these units.
+        """That in which columns of long tails are bent, if it predicts held-out entries better, in bent units.
 
-        It begins at the clipped matrix, which bent values hardly change: a descent is not needed.
+        It begins at the clipped matrix, which bent values hardly change: a descent is not needed. Whole averages are
+        compared: where columns are sums of others, a Gaussian law of values as they are is best, but not a robust one.
         """
         samples = self.samples.in_bent_units
         if samples is None:
             return self
-        before = self.fitter
+        before, test, straight = self.fitter, samples.test, self.fitter.samples.test
         fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
-        test, straight = samples.test, before.samples.test
+        bent = FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
         ratio = before.samples.units.scale / samples.units.scale
         estimate = ratio[test.cols] * (straight.values + self.weights @ self.members.missed)
-        estimate = samples.units.bent(estimate, test.cols)
-        saved = np.abs(estimate - test.values) - np.abs(robust.predicted.missed)
-        if np.sum(saved) <= 0.0:
-            return self
-        return FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
+        missed = samples.units.bent(estimate, test.cols) - test.values
+        saved = np.abs(missed) - np.abs(bent.weights @ bent.members.missed)
+        return bent if np.sum(saved) > 0.0 else self
 
     @cached_property
     def _settled(self) -> dict[str, Columns]:
@@ -273,7 +272,7 @@ def _fit_robust(samples: Samples, most: int, *, grows: bool, bound: int | None) 
     """A robust law begun at the clipped matrix, and the fitter whose screen it is."""
     most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
     if samples.tell_scales:
-        robust = best_of(samples, robust_columns(samples.train, samples.told(most), bound))
+        robust = best_of(samples, columns_of_law(samples.train, samples.told(most), bound, robust=True))
     else:
         robust = best_of(samples, [medians_of(samples.train, samples.train_medians)])
     return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound), robust

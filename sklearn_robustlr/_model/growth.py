@@ -125,14 +125,15 @@ class _Directions(NamedTuple):
         return self._replace(rows=self.rows[:, :m], columns=self.columns[:, :m], powers=self.powers[:m])
 
 
-def robust_columns(table: Table, most: int, bound: int | None = None) -> Iterator[Columns]:
-    """Yield columns of up to `most` directions under a robust law, begun with all; where entries are few, grown too.
+def columns_of_law(table: Table, most: int, bound: int | None = None, *, robust: bool) -> Iterator[Columns]:
+    """Yield columns of up to `most` directions under a law, begun with all; where entries are few, grown too.
 
-    Of few entries a fit that begins with many directions meets all of them, errors too. The other grows from one
-    direction, by as many again as it has, for as long as any is added. At the end they have no more than a `bound`
-    (None: there is none): where some are errors, the others are not found without them.
+    Of few entries a fit that begins with many directions meets all of them, errors too, and misses what is exact: of
+    tables of six parts and three sums, 10 % hidden, those that follow from others were missed by 0.6 sd, 0.2 so. The
+    other grows from one direction, by as many again as it has, for as long as any is added. At the end they have no
+    more than a `bound` (None: there is none): where some are errors, the others are not found without them.
     """
-    yield from (with_leading(table, columns, bound) for columns in _robust_columns(table, most))
+    yield from (with_leading(table, columns, bound) for columns in _columns_of_law(table, most, robust))
 
 
 def with_leading(table: Table, columns: Columns, bound: int | None) -> Columns:
@@ -144,11 +145,11 @@ def with_leading(table: Table, columns: Columns, bound: int | None) -> Columns:
     return sweep_until_settled(table, leading, free=0)
 
 
-def _robust_columns(table: Table, most: int) -> Iterator[Columns]:
-    yield sweep_until_settled(table, start_columns(table, most, True))
+def _columns_of_law(table: Table, most: int, robust: bool) -> Iterator[Columns]:
+    yield sweep_until_settled(table, start_columns(table, most, robust))
     if len(table.values) >= ENOUGH * most * (sum(table.shape) - most):
         return
-    k, columns = 0, sweep_until_settled(table, start_columns(table, 1, True), n_sweeps=_BETWEEN, free=_FREE)
+    k, columns = 0, sweep_until_settled(table, start_columns(table, 1, robust), n_sweeps=_BETWEEN, free=_FREE)
     while k < columns.rank < most:
         k = columns.rank
         more = _with_more(table, columns, min(k, most - k))

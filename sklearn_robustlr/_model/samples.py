@@ -19,7 +19,7 @@ from .held_out import hold_out
 from .rows import regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
-from .tails import are_long, bend, straighten
+from .tails import bend, long_tails, straighten
 
 # Entries that laws are fitted to at first, and those that the best of them is then.
 _FIRST, _MORE = 30_000, 250_000
@@ -39,7 +39,7 @@ _EXTREME = 1e100
 class Units(NamedTuple):
     """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
 
-    Values of columns of `long` tails, a mask, are bent (None: there are none).
+    Values of columns are bent on the sides of their `long` tails (None: there are none).
 
     Scales are robust, but where columns have too few entries for that: there they are standard deviations, unless in
     such units rounding hides all but one entry. Of one value they are its size, or that of the other columns.
@@ -210,7 +210,7 @@ class Samples:
         if float(n) * p * min(n, p) > _MOST_WORK:
             return None
         robust, usual = self._robust_scales, np.ones(self.table.shape[1])
-        in_robust, in_usual = (are_long(self.table.values, self.table.cols, scale) for scale in (robust, usual))
+        in_robust, in_usual = (long_tails(self.table.values, self.table.cols, scale) for scale in (robust, usual))
         long, scale = in_robust | in_usual, np.where(in_robust, robust, usual) * self.units.scale
         return replace(self, units=self.units._replace(scale=scale, long=long)) if long.any() else None
 

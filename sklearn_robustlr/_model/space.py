@@ -25,8 +25,8 @@ from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
 
-# Bent units beyond the range of a column that no estimate is believed at: there it is 1e15 times as large.
-_FAR = 70.0
+# Bent units beyond the range of a column that no estimate is believed at: there it is 20 times as large.
+_FAR = 6.0
 # Steps between values of a column by which an interval may end short of one. No other width was tried. Of Rasch models
 # (1000 x 40) 95 % ones hold 0.69 at worst without, where ends are at 0.998 instead of 1.
 _SHORT = 0.1
@@ -89,17 +89,16 @@ class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
 
     `members` are the columns under each noise law, in even units (`shift`, `scale`), with their `names` and `weights`;
-    `low` and `high` are the range of what is seen of each column. `center` is the mean of the
-    coefficients of the fitted rows.
-    Entries with one of the `stuck` values count as missing, and are flagged; those in columns that are not `known`, a
-    mask, count as missing (None: all are); those that the `screen` hides count as missing under a Gaussian law (None:
-    none is one). `column_errors` are root mean squares of held-out errors, in even units, and `calibration` has these
-    errors beside what was predicted of them. A `share_beyond` of the variance of the noise may be a part of the matrix
-    that no direction captures. Entries of no known precision have the `usual_weight`. Standard deviations are to be
-    multiplied by the `doubt` of their column, whose units may be told by few entries. In even units columns of `long`
-    tails, a mask, are bent (None: there are none). Columns of few values have steps between these, in even units, and
-    one of them, of a `grid` (2, p) (0: of many, None: all are). All columns are in one unit if the likeliest ones are
-    what the transpose tells, in which they are alike.
+    `low` and `high` are the range that is seen of each column, and `ends` mask those of them, (2, p), that no estimate
+    goes beyond (None: none). `center` is the mean of the coefficients of the fitted rows. Entries with one of the
+    `stuck` values count as missing, and are flagged; those in columns that are not `known`, a mask, count as missing
+    (None: all are); those that the `screen` hides count as missing under a Gaussian law (None: none). `column_errors`
+    are root mean squares of held-out errors, in even units, and `calibration` has these beside what was predicted. A
+    `share_beyond` of the variance of the noise may be a part of the matrix that no direction captures. Entries of no
+    known precision have the `usual_weight`. Standard deviations are to be multiplied by the `doubt` of their column,
+    whose units may be told by few entries. In even units columns are bent on the sides of their `long` tails (None:
+    there are none). Columns of few values have steps between these, in even units, and one of them, of a `grid` (2, p)
+    (0: of many, None: all are). All columns are in one unit if the likeliest ones are those that the transpose tells.
     """
 
     names: tuple[str, ...]
@@ -121,6 +120,7 @@ class ModelSpace:
     long: np.ndarray | None = None
     grid: np.ndarray | None = None
     is_in_one_unit: bool = False
+    ends: np.ndarray | None = None
 
     #: Entries have noise: none is met exactly.
     is_clean = False

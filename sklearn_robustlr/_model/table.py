@@ -33,7 +33,7 @@ def even(
 ) -> np.ndarray:
     """Values in units in which columns have median 0 and scale 1; a gross error beyond all measure is bounded.
 
-    Those of `long` tails, a mask (None: none), are bent.
+    Those on the sides of `long` tails (None: there are none) are bent.
     """
     with np.errstate(over="ignore"):
         found = np.clip((values.astype(np.float64) - shift[cols]) / scale[cols], -_MOST, _MOST)

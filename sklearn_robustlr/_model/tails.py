@@ -14,39 +14,52 @@ _LONG = 2.256
 _BULK = 2.0
 
 
-def are_long(values: np.ndarray, cols: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Mask of the columns of long tails, by values from their medians, of these scales.
+# Sides of its median on which a column has a long tail, as bits of a number: none of them, one, or both.
+_BELOW, _ABOVE = 1, 2
 
-    The tail of a column is the larger distance of its 10 % and 90 % quantile from the median: gross errors, if they are
-    fewer than some fifth of the values, do not make it a long one.
+
+def long_tails(values: np.ndarray, cols: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Sides on which columns have long tails, by values from their medians, of these scales; 0: on none.
+
+    A tail is the distance of the 10 % or 90 % quantile from the median: gross errors, if they are fewer than some fifth
+    of the values, do not make it a long one.
     """
     order = sorted_within(cols, values, len(scale))
     count = np.bincount(cols, minlength=len(scale))
     first = np.cumsum(count) - count
     some = count > 0
-    ends = [
+    low, high = (
         values[order[(first + np.round(share * (count - 1)).astype(np.int64))[some]]] / scale[some]
         for share in (0.1, 0.9)
-    ]
-    long = np.zeros(len(scale), dtype=bool)
-    long[some] = np.maximum(-ends[0], ends[1]) > _LONG
+    )
+    long = np.zeros(len(scale), dtype=np.int8)
+    long[some] = _BELOW * (-low > _LONG) + _ABOVE * (high > _LONG)
     return long
 
 
+def are_on_long_side(values: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """Mask of the values that are on a side on which the tail of their column is long.
+
+    On the other one an error is as far as it is: of what has a long tail above, a code such as -999 is no small value.
+    """
+    return (long & np.where(values < 0.0, _BELOW, _ABOVE)) > 0
+
+
 def bend(values: np.ndarray, long: np.ndarray) -> np.ndarray:
-    """Values in scales from the median, by their logarithms where a mask says that tails are long.
+    """Values in scales from the median, by their logarithms on the sides on which tails are long.
 
     This is the inverse hyperbolic sine (J. B. Burbidge, L. Magee and A. L. Robb, "Alternative transformations to handle
     extreme values of the dependent variable", Journal of the American Statistical Association 83, 1988).
     """
-    return np.where(long, _BULK * np.arcsinh(values / _BULK), values)
+    return np.where(are_on_long_side(values, long), _BULK * np.arcsinh(values / _BULK), values)
 
 
 def straighten(values: np.ndarray, long: np.ndarray) -> np.ndarray:
     """The inverse of :func:`bend`."""
-    return np.where(long, _BULK * np.sinh(np.where(long, values, 0.0) / _BULK), values)
+    bent = are_on_long_side(values, long)
+    return np.where(bent, _BULK * np.sinh(np.where(bent, values, 0.0) / _BULK), values)
 
 
 def slope(values: np.ndarray, long: np.ndarray) -> np.ndarray:
     """Slope of :func:`straighten`."""
-    return np.cosh(np.where(long, values, 0.0) / _BULK)
+    return np.cosh(np.where(are_on_long_side(values, long), values, 0.0) / _BULK)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._utils.linalg import pack, unpack
 from .columns import Columns
-from .growth import grow, robust_columns
+from .growth import columns_of_law, grow
 from .joint import joint_root
 from .posterior import mean_moments, mean_of, power_of_directions, sweep_until_settled
 from .rows import RowPosterior, regress, regress_all
@@ -73,7 +73,7 @@ class Turned:
 
     def fits(self, most: int, bound: int | None) -> list[TurnedColumns]:
         """Fits of a robust law to what is not held out: :func:`robust_columns`."""
-        return [self.columns(fit, self.train) for fit in robust_columns(self.train, most, bound)]
+        return [self.columns(fit, self.train) for fit in columns_of_law(self.train, most, bound, robust=True)]
 
     def trained(self, columns: Columns, where: np.ndarray) -> TurnedColumns:
         """The columns of all that is not held out, from those of some of it."""

@@ -167,3 +167,43 @@ def test_the_largest_of_a_column_is_told_where_it_is_hidden(seed):
     assert np.mean(inside[beyond]) >= 0.5 and np.mean(inside[hidden]) > 0.9
     limit = np.nanmax(data, axis=0)
     assert np.all(RobustMatrixCompletion(max_value=limit).fit(data).transform(data) <= limit)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_codes_below_columns_of_long_tails_are_errors_and_nothing_else_is(seed):
+    """What is far below the median of money is no small value; by its logarithm it was, and others were flagged."""
+    rng = np.random.RandomState(seed)
+    logs = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 8))
+    truth = np.exp(1.3 * logs / logs.std(axis=0) + 0.5 * rng.standard_normal(logs.shape))
+    wrong = rng.uniform(size=truth.shape) < 0.05
+    data = np.where(wrong, -20.0 * np.median(truth, axis=0) * rng.uniform(0.5, 1.5, truth.shape), truth)
+    model = RobustMatrixCompletion().fit(data)
+    assert len(model.log_features_) == 8
+    assert model.outliers_[wrong].mean() > 0.98 and model.outliers_[~wrong].mean() < 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_estimate_is_beyond_what_rows_that_are_seen_there_contradict(seed):
+    """A column that saturates: rows that would be beyond its end are seen below it."""
+    rng = np.random.RandomState(seed)
+    decaying = rng.standard_normal((240, 12)) / np.arange(1, 13) @ np.linalg.qr(rng.standard_normal((12, 12)))[0]
+    data = 3.0 * np.sort(rng.standard_normal(240))[:, None] * rng.uniform(0.8, 1.2, 12) + 0.5 * decaying
+    data[-36:, 0] = data[-40, 0] - 0.3 * rng.uniform(size=36)
+    data[rng.uniform(size=data.shape) < 0.15] = np.nan
+    model = RobustMatrixCompletion().fit(data)
+    assert model.outliers_[-36:, 0].mean() > 0.5
+    assert model.transform(data)[:, 0].max() <= np.nanmax(data[:, 0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_columns_are_told_where_entries_are_few(seed):
+    """Parts, subtotals and their total: beside many directions no sum was met, and large rows were flagged."""
+    rng = np.random.RandomState(seed)
+    parts = np.round(100.0 * np.exp(0.5 * rng.standard_normal((600, 1)) + 0.7 * rng.standard_normal((600, 6))))
+    truth = np.column_stack([parts, parts[:, :3].sum(axis=1), parts[:, 3:].sum(axis=1), parts.sum(axis=1)])
+    hidden = rng.uniform(size=truth.shape) < 0.1
+    model = RobustMatrixCompletion().fit(np.where(hidden, np.nan, truth))
+    missed = (model.transform(np.where(hidden, np.nan, truth)) - truth) / truth.std(axis=0)
+    others = hidden[:, [0, 1, 2, 6]].sum(axis=1) == 1  # one of the first sum alone
+    own = hidden & others[:, None] & np.isin(np.arange(9), [0, 1, 2, 6])
+    assert np.median(np.abs(missed[own])) < 0.01 and model.outliers_.mean() < 0.003
