@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fits.standard_errors import posterior_of
 from .._model.likelihood import entry_log_likelihoods, row_scores
+from .._model.limits import largest_error
 from .._model.space import ModelSpace
 from .._model.uncertainty import Spread, draws, ends_of, gross_probability, spread
 from .._operators.observed import Entries
@@ -62,6 +63,9 @@ class IntervalMixin(ImputerMixin):
         n, p = entries.shape
         if self._posterior is not None:
             found = spread(self._posterior, entries, places, n_jobs=self.n_jobs)
+            if self._posterior.long is not None:
+                most = largest_error(self._posterior)[slice(None) if places is None else places.cols]
+                found = found._replace(error=np.minimum(found.error, most))
         else:
             size = (n, p) if places is None else len(places.cols)
             found = Spread(*np.full((2, *np.atleast_1d(size)), 0.0 if self.stop_reason_ == "exact" else np.inf))

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
-from .._model.limits import with_ends
+from .._model.limits import with_ends, within_reach
 from .._model.space import FIXED_RANK, MemberRows, ModelSpace
 from .._model.table import Table
 from .._operators.entries import EntryMeasurements
@@ -375,7 +375,7 @@ def as_fit(
     if space.long is None:
         u, s, v = product_svd(regression.factors, space.basis)
     else:
-        u, s, vt = np.linalg.svd(space.predict(regression.factors), full_matrices=False)
+        u, s, vt = np.linalg.svd(within_reach(space, space.predict(regression.factors)), full_matrices=False)
         v = vt.T
     kept = s > 1e-12 * s[0]
     u, s, v = u[:, kept], s[kept], v[:, kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,9 @@ _CHOICES = 4.0
 # Without, errors count: of a matrix with 40 % of them (2000 x 20) 3,113 held-out entries are missed by 2.75 scales in
 # the mean, with it 2,029 by 0.45.
 _NEARER = 0.5
+# Share of the squares of rows far from all others, left for each of its degrees of freedom, up to which others tell
+# them. No other was tried.
+_TOLD = 0.05
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
 
@@ -140,7 +144,12 @@ class FirstAverage:
         samples = Samples.of(entries, most)
         if samples is None:
             return None
-        return cls._of(samples, most, start, grows=rank is None, bound=rank if is_told else None)
+        bound = rank if is_told else None
+        found = cls._of(samples, most, start, grows=rank is None, bound=bound)
+        if samples.apart is None or not found._tells(entries.part(samples.apart, samples.columns)):
+            return found
+        samples = Samples.of(entries, most, without_far=False)
+        return None if samples is None else cls._of(samples, most, start, grows=rank is None, bound=bound)
 
     @classmethod
     def _of(
@@ -165,18 +174,33 @@ class FirstAverage:
 
         It begins at the clipped matrix, which bent values hardly change: a descent is not needed. Whole averages are
         compared: where columns are sums of others, a Gaussian law of values as they are is best, but not a robust one.
+        Where that is worse in bent units beyond chance, the others are not fitted.
         """
         samples = self.samples.in_bent_units
         if samples is None:
             return self
         before, test, straight = self.fitter, samples.test, self.fitter.samples.test
-        fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
-        bent = FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
         ratio = before.samples.units.scale / samples.units.scale
         estimate = ratio[test.cols] * (straight.values + self.weights @ self.members.missed)
-        missed = samples.units.bent(estimate, test.cols) - test.values
-        saved = np.abs(missed) - np.abs(bent.weights @ bent.members.missed)
+        missed = np.abs(samples.units.bent(estimate, test.cols) - test.values)
+        fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
+        if sign_of_mean(missed - np.abs(robust.predicted.missed)) < 0:
+            return self
+        bent = FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
+        saved = missed - np.abs(bent.weights @ bent.members.missed)
         return bent if np.sum(saved) > 0.0 else self
+
+    def _tells(self, rows: Entries) -> bool:
+        """Whether most of these rows, far from all others, are combinations of the directions that the others have."""
+        columns = list(self.members.columns.values())[int(np.argmax(self.weights))]
+        columns = columns.plain if isinstance(columns, TurnedColumns) else columns
+        table, told = self.fitter.samples.units.table(rows), []
+        for lo, hi in pairwise(table.indptr.tolist()):
+            value, own = table.values[lo:hi] - columns.mean[table.cols[lo:hi]], columns.loadings[table.cols[lo:hi]]
+            left = value - own @ np.linalg.lstsq(own, value, rcond=None)[0]
+            free = hi - lo - own.shape[1]
+            told.append(free > 0 and left @ left / free < _TOLD * (value @ value) / (hi - lo))
+        return bool(np.mean(told) > 0.5)
 
     @cached_property
     def _settled(self) -> dict[str, Columns]:

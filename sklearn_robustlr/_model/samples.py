@@ -32,6 +32,12 @@ _REACH = 30.0
 _TOO_FEW, _ALL_TOO_FEW = 1e-3, 1e-9
 # Multiplications that the decomposition of all estimates may take: of 100,000 x 50 numbers it is an eighth of this.
 _MOST_WORK = 2e9
+# Scales of their columns beyond which most entries of a row are far, the factor by which others are nearer, the most of
+# these rows as a share of all, and of those between as a share of these: of a trend that grows exponentially, a quarter
+# are. Of 24 tables of vital signs with 1 to 10 % of the rows in units of 10 to 1000 times the
+# others' (500 x 10) errors of the others are up to 57 times those without such rows, and 1.25 times in the median; with
+# these rows left out they are at most 1.03 times.
+_FAR, _GAP, _MOST_FAR, _BETWEEN = 10.0, 3.0, 0.2, 0.1
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
 
@@ -151,7 +157,8 @@ class Samples:
     """Entries of some `rows` of a matrix, a mask, and of `more_rows`, the same or more; none has a stuck value.
 
     `held` masks those of the first that are held out. Of a wide matrix they are in some of the `columns`, a mask: laws
-    are fitted to these at first. `errors` are shares of errors that are expected in columns (None: of none).
+    are fitted to these at first. `errors` are shares of errors that are expected in columns (None: of none). Rows that
+    are `apart`, a mask, are far from all others, and not among these (None: there are none).
     """
 
     units: Units
@@ -163,16 +170,25 @@ class Samples:
     stuck: StuckValues
     held: np.ndarray
     errors: np.ndarray | None = None
+    apart: np.ndarray | None = None
 
     @classmethod
-    def of(cls, entries: Entries, most: int) -> Samples | None:
+    def of(cls, entries: Entries, most: int, *, without_far: bool = True) -> Samples | None:
         """Those of a matrix of which up to `most` directions are looked for at first.
 
-        None where columns have sizes whose squares are no numbers.
+        None where columns have sizes whose squares are no numbers. They are `without_far` rows, which errors of their
+        unit make: such a row tells nothing of the others, but has most of the power of all.
         """
         rows, more_rows, columns = _choose(entries, most)
-        some, more = _part(entries, rows), _part(entries, more_rows)
-        units = Units.of(more)
+        more = _part(entries, more_rows)
+        units, apart = Units.of(more), None
+        if without_far and units.have_squares and (far := _far_rows(more, units)).any():
+            apart = np.zeros(len(rows), dtype=bool)
+            apart[np.flatnonzero(more_rows)[far]] = True
+            rows, more_rows = rows & ~apart, more_rows & ~apart
+            more = _part(entries, more_rows)
+            units = Units.of(more)
+        some = _part(entries, rows)
         if not units.have_squares:
             return None
         vary = units.low < units.high
@@ -183,7 +199,7 @@ class Samples:
         within = columns[some.cols]
         held = np.zeros(len(some.y), dtype=bool)
         held[within] = hold_out(some, columns, units.table(some).values[within])
-        return cls(units, rows, more_rows, columns, some, more, stuck, held)
+        return cls(units, rows, more_rows, columns, some, more, stuck, held, apart=apart)
 
     @cached_property
     def block(self) -> Samples:
@@ -239,7 +255,7 @@ class Samples:
     def have_few_rows(self) -> bool:
         """Whether there are fewer rows than columns, and all of them are fitted at first."""
         n, p = self.entries.shape
-        return bool(n < p and self.rows.all())
+        return bool(n < p and (self.rows if self.apart is None else self.rows | self.apart).all())
 
     def told(self, most: int) -> int:
         """Number of directions, up to `most`, that columns have entries enough to tell, beside their means."""
@@ -361,6 +377,19 @@ def _choose(entries: Entries, most: int) -> tuple[np.ndarray, np.ndarray, np.nda
     rows = np.zeros(n, dtype=bool)
     rows[np.flatnonzero(more_rows)[_evenly(int(more_rows.sum()), few)]] = True
     return rows, more_rows, _evenly(p, some)
+
+
+def _far_rows(entries: Entries, units: Units) -> np.ndarray:
+    """Mask of rows most of whose entries are far from their columns, if they are few, and fewer are between.
+
+    Where sizes of rows have a long tail, there are as many that are nearer. No column may have entries in these alone.
+    """
+    size = np.abs(entries.y - units.shift[entries.cols]) / units.scale[entries.cols]
+    far, near = (2 * entries.counts(size > least)[0] > np.diff(entries.indptr) for least in (_FAR, _FAR / _GAP))
+    n_far, n_near = np.count_nonzero(far), np.count_nonzero(near & ~far)
+    are_few = n_far <= _MOST_FAR * len(far) and n_near <= _BETWEEN * n_far
+    told = np.bincount(entries.cols, ~far[entries.rows], entries.shape[1]) > 0.0
+    return far & are_few & told[entries.cols].all()
 
 
 def _evenly(n: int, count: float) -> np.ndarray:

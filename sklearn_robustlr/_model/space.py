@@ -25,8 +25,8 @@ from .stuck import StuckValues
 from .table import Table, even
 from .tails import bend, straighten
 
-# Bent units beyond the range of a column that no estimate is believed at: there it is 20 times as large.
-_FAR = 6.0
+#: Bent units beyond the range of a column from which no estimate is believed: there it is 1000 times as large.
+FAR = 14.0
 # Steps between values of a column by which an interval may end short of one. No other width was tried. Of Rasch models
 # (1000 x 40) 95 % ones hold 0.69 at worst without, where ends are at 0.998 instead of 1.
 _SHORT = 0.1
@@ -292,7 +292,7 @@ class ModelSpace:
         """Values of columns in even units, those of long tails not so far beyond what is seen that they overflow."""
         assert self.long is not None
         low, high = (bend((end - self.shift) / self.scale, self.long)[cols] for end in (self.low, self.high))
-        return np.where(self.long[cols], np.clip(even, low - _FAR, high + _FAR), even)
+        return np.where(self.long[cols], np.clip(even, low - FAR, high + FAR), even)
 
     def moved(self, values: np.ndarray, by: np.ndarray, cols: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Values of columns moved by so much, in scales of their columns as in even units."""

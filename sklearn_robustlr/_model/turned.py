@@ -72,7 +72,7 @@ class Turned:
         return self._table.subset(~self.samples.held[self._order])
 
     def fits(self, most: int, bound: int | None) -> list[TurnedColumns]:
-        """Fits of a robust law to what is not held out: :func:`robust_columns`."""
+        """Fits of a robust law to what is not held out: :func:`columns_of_law`."""
         return [self.columns(fit, self.train) for fit in columns_of_law(self.train, most, bound, robust=True)]
 
     def trained(self, columns: Columns, where: np.ndarray) -> TurnedColumns:

@@ -177,7 +177,11 @@ class Ranks:
         return not fit.heavy_tailed and has_enough_inliers(fit, of=of) and self.left_over(k) <= most
 
     def first_of_noise(self, k: int, limit: int) -> int:
-        """Smallest of a few ranks from k on whose fit is exact or leaves noise alone; 0: none does."""
+        """Smallest of a few ranks from k on whose fit is exact or leaves noise alone, each less than the one before.
+
+        0 if there is none.
+        """
+        last = np.inf
         for j in range(k, min(k + _FURTHER, limit) + 1):
             if j > k:
                 self._augment(j)
@@ -185,6 +189,9 @@ class Ranks:
                 break
             if is_exact(self.fit(j)) or self.leaves_noise(j):
                 return j
+            if not self.left_over(j) < last:
+                break
+            last = self.left_over(j)
         return 0
 
     def _explains(self, larger: int, k: int) -> bool:

@@ -59,3 +59,40 @@ def test_two_errors_in_a_row_of_three_are_no_far_row():
         data[wrong] += rng.choice([-1, 1], wrong.sum()) * rng.uniform(8, 15, wrong.sum())
         found.append(RobustMatrixCompletion().fit(data).outliers_[wrong].mean())
     assert np.mean(found) > 0.99
+
+
+@pytest.mark.filterwarnings("ignore:.*rows of X are not identifiable")
+@pytest.mark.parametrize(("factor", "share", "seed"), [(1000.0, 0.04, 5), (100.0, 0.1, 1), (100.0, 0.1, 4)])
+def test_rows_in_another_unit_leave_the_others_as_they_are(factor, share, seed):
+    """Their directions had most of the power: errors of the others were 1.2 to 2.6 times as large."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(500, 3)) @ rng.normal(size=(3, 10)) * 0.8 + 0.5 * rng.normal(size=(500, 10))
+    level, size = (
+        np.array([37, 75, 125, 80, 72, 170, 25, 5.5, 5, 40.0]),
+        np.array([0.4, 13, 18, 10, 11, 10, 3, 1, 1, 14]),
+    )
+    truth = level + size * factors
+    moved, hidden = rng.random(500) < share, rng.random(truth.shape) < 0.1
+    others, clean = hidden & ~moved[:, None], np.where(hidden, np.nan, truth)
+    data = np.where(moved[:, None], factor * clean, clean)
+    model, usual = RobustMatrixCompletion(replace="missing"), RobustMatrixCompletion(replace="missing")
+    error, least = (
+        (m.fit_transform(x) - truth)[others] / (size * np.ones((500, 1)))[others]
+        for m, x in ((model, data), (usual, clean))
+    )
+    assert np.sqrt(np.mean(error**2)) < 1.05 * np.sqrt(np.mean(least**2))
+    assert model.outliers_[moved][~hidden[moved]].mean() > 0.95 and model.outliers_[~moved].mean() < 0.005
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_rows_of_another_size_along_a_direction_of_the_others_are_told_by_it(seed):
+    rng = np.random.default_rng(seed)
+    large = rng.random(400) < 0.05
+    size = (10.0 + 2.0 * rng.normal(size=400)) * np.where(large, 50.0, 1.0)
+    rest = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 12)) + 0.5 * rng.normal(size=(400, 12))
+    truth = size[:, None] * rng.uniform(0.5, 1.5, 12) + rest
+    hidden = rng.random(truth.shape) < 0.1
+    model = RobustMatrixCompletion()
+    own = hidden & large[:, None]
+    missed = model.fit_transform(np.where(hidden, np.nan, truth))[own] / truth[own] - 1.0
+    assert np.mean(np.abs(missed)) < 0.01

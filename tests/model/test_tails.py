@@ -207,3 +207,31 @@ def test_sums_of_columns_are_told_where_entries_are_few(seed):
     others = hidden[:, [0, 1, 2, 6]].sum(axis=1) == 1  # one of the first sum alone
     own = hidden & others[:, None] & np.isin(np.arange(9), [0, 1, 2, 6])
     assert np.median(np.abs(missed[own])) < 0.01 and model.outliers_.mean() < 0.003
+
+
+def test_the_total_of_all_rows_is_told_by_the_rest_of_it():
+    """It is a hundred times the largest of them."""
+    rng = np.random.RandomState(0)
+    towns = np.exp(rng.standard_normal((1000, 1)) + 0.15 * rng.standard_normal((1000, 2)) @ rng.standard_normal((2, 8)))
+    towns = towns * rng.uniform(0.5, 2.0, 8) * np.exp(0.1 * rng.standard_normal(towns.shape))
+    model, total = RobustMatrixCompletion(replace="missing").fit(towns), towns.sum(axis=0)
+    rows = np.where(np.eye(8, dtype=bool), np.nan, total)
+    assert len(model.log_features_) == 8
+    assert_allclose(np.diag(model.transform(rows)), total, rtol=0.5)
+
+
+@pytest.mark.parametrize("kind", ["one error", "sensor that hangs"])
+def test_a_few_errors_do_not_end_a_trend(kind):
+    rng = np.random.RandomState(0)
+    slope, t = rng.uniform(0.5, 1.5, 12), np.linspace(0.0, 10.0, 300)
+    truth = t[:, None] * slope + 0.1 * rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12))
+    truth += 0.05 * rng.standard_normal(truth.shape)
+    data, new = truth[:240].copy(), truth[240:].copy()
+    if kind == "one error":
+        data[-1, 0] = 0.0
+    else:
+        data[-36:, 0] = data[-36, 0]
+    model = RobustMatrixCompletion(replace="missing").fit(data)
+    assert model.outliers_[-1, 0]
+    new[:, 0] = np.nan
+    assert np.sqrt(np.mean((model.transform(new) - truth[240:])[:, 0] ** 2)) < 0.3
