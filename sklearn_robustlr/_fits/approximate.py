@@ -182,6 +182,10 @@ class LazyModel:
         """Whether it saves much of the errors of the medians."""
         return self._first is not None and self._first.errors.gained > _GOOD
 
+    def usual_miss(self) -> float:
+        """Median of its held-out errors, in scales of columns."""
+        return np.inf if self._first is None else float(np.median(self._first.errors.missed))
+
     def leaves_little_to_search(self) -> bool:
         """Whether it is known to save most, or to see nothing but directions that come down to the noise."""
         first = vars(self).get("_first")

@@ -38,8 +38,8 @@ def within_reach(space: ModelSpace, estimates: np.ndarray) -> np.ndarray:
 def largest_error(space: ModelSpace) -> np.ndarray:
     """Standard errors of columns from which no estimate beyond the range is believed, in units of the data."""
     low, high = space.seen_range
-    most = np.where(space.long != 0, np.exp(FAR / BULK) / _BEYOND_DOUBT, np.inf)
-    return np.where(high > low, (high - low) * most, np.inf)
+    told = (space.long != 0) & (high > low)
+    return np.where(told, np.exp(FAR / BULK) / _BEYOND_DOUBT * (high - low), np.inf)
 
 
 def with_ends(space: ModelSpace, entries: Entries, residual: np.ndarray, gross: np.ndarray) -> ModelSpace:

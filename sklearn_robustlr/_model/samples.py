@@ -34,9 +34,9 @@ _TOO_FEW, _ALL_TOO_FEW = 1e-3, 1e-9
 _MOST_WORK = 2e9
 # Scales of their columns beyond which most entries of a row are far, the factor by which others are nearer, the most of
 # these rows as a share of all, and of those between as a share of these: of a trend that grows exponentially, a quarter
-# are. Of 24 tables of vital signs with 1 to 10 % of the rows in units of 10 to 1000 times the
-# others' (500 x 10) errors of the others are up to 57 times those without such rows, and 1.25 times in the median; with
-# these rows left out they are at most 1.03 times.
+# are. Of 24 tables of vital signs with 1 to 10 % of the rows in units of 10 to 1000 times the others' (500 x 10) errors
+# of the others are up to 57 times those without such rows, and 1.25 times in the median; with these rows left out they
+# are at most 1.03 times.
 _FAR, _GAP, _MOST_FAR, _BETWEEN = 10.0, 3.0, 0.2, 0.1
 # Sizes whose squares are numbers.
 _EXTREME = 1e100
@@ -384,7 +384,8 @@ def _far_rows(entries: Entries, units: Units) -> np.ndarray:
 
     Where sizes of rows have a long tail, there are as many that are nearer. No column may have entries in these alone.
     """
-    size = np.abs(entries.y - units.shift[entries.cols]) / units.scale[entries.cols]
+    with np.errstate(over="ignore"):  # extreme errors
+        size = np.abs(entries.y - units.shift[entries.cols]) / units.scale[entries.cols]
     far, near = (2 * entries.counts(size > least)[0] > np.diff(entries.indptr) for least in (_FAR, _FAR / _GAP))
     n_far, n_near = np.count_nonzero(far), np.count_nonzero(near & ~far)
     are_few = n_far <= _MOST_FAR * len(far) and n_near <= _BETWEEN * n_far

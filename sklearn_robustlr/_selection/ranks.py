@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from .._operators.base import evaluate
+from .._operators.entries import EntryMeasurements
 from .._operators.units import Problem
 from .._solvers.fixed_rank import FixedRank
 from .._solvers.misfit import improves
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
 from .._utils.linalg import product_svd
 from .._utils.ranks import is_localised
-from .._utils.rules import exact_tolerance
+from .._utils.rules import LEAST_FREE, exact_tolerance
+from .._utils.stats import median_scale
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, informative_count, is_exact, is_met
 from .evidence import EDGES, LEAST_EDGES, gain, in_common, is_better, left_over
 
@@ -193,6 +195,20 @@ class Ranks:
                 break
             last = self.left_over(j)
         return 0
+
+    def usual_miss(self, k: int) -> float:
+        """Median of what the fit of rank k misses entries by, in scales of their columns, as it would without them."""
+        fit, base = self.fit(k), self._problem.base
+        assert isinstance(base, EntryMeasurements)
+        scale = np.ones(base.shape[1])
+        for j in range(base.shape[1]):
+            own = base.y[base.cols == j]
+            scale[j] = median_scale(own - np.median(own)) if len(own) else 1.0
+        told = scale[base.cols] > 0.0
+        if not told.any():
+            return np.inf
+        free = max(1.0 - fit.dof / max(float(fit.inlier_weight.sum()), 1.0), LEAST_FREE)
+        return float(np.median(np.abs(fit.residual[told]) / scale[base.cols][told])) / free
 
     def _explains(self, larger: int, k: int) -> bool:
         """Whether a larger rank explains what rank k leaves, fitted from there too.

@@ -210,6 +210,10 @@ class Rival(Protocol):
         """Rank at the widest gap between what stands out of the noise, and the ratio of the values on both sides."""
         ...
 
+    def usual_miss(self) -> float:
+        """Median of its held-out errors, in scales of columns."""
+        ...
+
     def saves_most(self) -> bool:
         """Whether it is known to be so good that a long search is not worth its time."""
         ...
