@@ -169,7 +169,7 @@ def test_the_largest_of_a_column_is_told_where_it_is_hidden(seed):
     assert np.all(RobustMatrixCompletion(max_value=limit).fit(data).transform(data) <= limit)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_codes_below_columns_of_long_tails_are_errors_and_nothing_else_is(seed):
     """What is far below the median of money is no small value; by its logarithm it was, and others were flagged."""
     rng = np.random.RandomState(seed)
@@ -182,7 +182,7 @@ def test_codes_below_columns_of_long_tails_are_errors_and_nothing_else_is(seed):
     assert model.outliers_[wrong].mean() > 0.98 and model.outliers_[~wrong].mean() < 0.01
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_estimate_is_beyond_what_rows_that_are_seen_there_contradict(seed):
     """A column that saturates: rows that would be beyond its end are seen below it."""
     rng = np.random.RandomState(seed)
@@ -195,7 +195,7 @@ def test_no_estimate_is_beyond_what_rows_that_are_seen_there_contradict(seed):
     assert model.transform(data)[:, 0].max() <= np.nanmax(data[:, 0])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_sums_of_columns_are_told_where_entries_are_few(seed):
     """Parts, subtotals and their total: beside many directions no sum was met, and large rows were flagged."""
     rng = np.random.RandomState(seed)
