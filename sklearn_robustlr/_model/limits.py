@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._operators.observed import Entries
+from .._utils.arrays import sorted_within
 from .space import FAR, ModelSpace
 from .tails import BULK, are_on_long_side
 from .uncertainty import gross_probability, spread
@@ -52,18 +53,26 @@ def with_ends(space: ModelSpace, entries: Entries, residual: np.ndarray, gross: 
     low, high = space.seen_range
     cols, p = entries.cols, entries.shape[1]
     seen_within = gross & (entries.y >= low[cols]) & (entries.y <= high[cols])
-    for j in np.flatnonzero(np.bincount(cols, seen_within, p) >= _FEWEST):
-        own = np.flatnonzero(cols == j)
-        _, index, count = np.unique(entries.y[own], return_inverse=True, return_counts=True)
-        seen_within[own[count[index] > 1]] = False
     share = np.bincount(cols, gross, p) / np.maximum(np.bincount(cols, minlength=p), 1)
     fitted, ends = entries.y + residual, []
     for beyond, value in ((fitted < low[cols], low), (fitted > high[cols], high)):
-        count = np.bincount(cols, seen_within & beyond, p)
+        told = seen_within & beyond
+        several = (np.bincount(cols, told, p) >= _FEWEST)[cols]
+        told[several] &= ~_come_back(cols[several], entries.y[several], p)
+        count = np.bincount(cols, told, p)
         ends.append((count >= _FEWEST) & (share**count < _ALL_WRONG))
         if space.long is not None:
             ends[-1] |= (space.long != 0) & ~are_on_long_side(value - space.shift, space.long)
     return replace(space, ends=np.array(ends))
+
+
+def _come_back(cols: np.ndarray, values: np.ndarray, p: int) -> np.ndarray:
+    """Mask of the values that another entry of their column has, too."""
+    order = sorted_within(cols, values, p)
+    same = (np.diff(cols[order]) == 0) & (np.diff(values[order]) == 0.0)
+    found = np.zeros(len(cols), dtype=bool)
+    found[order[1:][same]] = found[order[:-1][same]] = True
+    return found
 
 
 def held(

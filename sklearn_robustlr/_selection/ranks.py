@@ -200,9 +200,8 @@ class Ranks:
         """Median of what the fit of rank k misses entries by, in scales of their columns, as it would without them."""
         fit, base = self.fit(k), self._problem.base
         assert isinstance(base, EntryMeasurements)
-        scale = np.ones(base.shape[1])
-        for j in range(base.shape[1]):
-            own = base.y[base.cols == j]
+        scale, bounds = np.ones(base.shape[1]), np.cumsum(np.bincount(base.cols, minlength=base.shape[1]))[:-1]
+        for j, own in enumerate(np.split(base.y[np.argsort(base.cols, kind="stable")], bounds)):
             scale[j] = median_scale(own - np.median(own)) if len(own) else 1.0
         told = scale[base.cols] > 0.0
         if not told.any():
