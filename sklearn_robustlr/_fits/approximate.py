@@ -247,32 +247,40 @@ class LazyModel:
         if weighted and fit.converged:
             refined = refined or refined_columns(entries, fit)
         space = refined.space(entries, entries) if weighted and refined is not None else None
-        if (fit.sharp and explained is not None and explained.is_all) or self.averaged is None:
+        if (fit.sharp and explained is not None and explained.is_all) or self._first is None:
             return None if space is None else as_fit(entries, space, fit, fit.verdict, options)
         if fit.verdict.code is StopReason.INTERRUPTED and fit.verdict != SPENT:  # a callback asked for that
             return None
         # one that says that no rank is sharp is no fit yet
         usable = fit.verdict != DECAYS and np.isfinite(fit.threshold) and fit.singular_values.any()
-        other = None
+        tells = usable and not weighted
+        if refined is None and explained is None and not tells:
+            return self._as_fit(fit)
+        model, other = self.averaged, None
+        assert model is not None
         if refined is not None:
-            other = _missed(refined, self.averaged)
-        elif usable and not weighted:
-            other = predicted_errors(fit, self.averaged)
+            other = _missed(refined, model)
+        elif tells:
+            other = predicted_errors(fit, model)
         if explained is not None and explained.is_less and fit.verdict.code is StopReason.NOISY:
             explained = None  # noise that is larger than that about medians is no noise
-        is_open = fit.verdict.rank_is_open and refined is not None and not self.averaged.space.is_in_one_unit
+        is_open = fit.verdict.rank_is_open and refined is not None and not model.space.is_in_one_unit
         if self._takes_place_of(explained, other, is_open=is_open) or (weighted and refined is None):
-            best = self.best or self.averaged
-            verdict = WORTHLESS if fit.converged else fit.verdict
-            verdict = Verdict(StopReason.APPROXIMATE) if best.errors.are_small else verdict
-            regressed = self._regressed if best is self.averaged else self._regress(best)
-            assert regressed is not None
-            space, regression, _ = regressed
-            return as_fit(entries, space, fit, verdict, options, regression)
-        verdict, own = fit.verdict, self.averaged.errors
-        if is_open and refined and other is not None and replace(own, missed=other).are_small:
-            space, verdict = _as_average(entries, refined, other, self.averaged), Verdict(StopReason.APPROXIMATE)
+            return self._as_fit(fit)
+        verdict = fit.verdict
+        if is_open and refined and other is not None and replace(model.errors, missed=other).are_small:
+            space, verdict = _as_average(entries, refined, other, model), Verdict(StopReason.APPROXIMATE)
         return None if space is None else as_fit(entries, space, fit, verdict, options)
+
+    def _as_fit(self, fit: LowRankFit) -> Approximation:
+        """The model as a fit, in the units that are best, in the place of another one."""
+        best = self.best
+        assert best is not None
+        verdict = WORTHLESS if fit.converged else fit.verdict
+        verdict = Verdict(StopReason.APPROXIMATE) if best.errors.are_small else verdict
+        regressed = self._regress(best) if best.space.long is not None else self._regressed
+        assert regressed is not None
+        return as_fit(self._entries, regressed.space, fit, verdict, self._options, regressed.regression)
 
     def predicts_worse(self, refined: SharpColumns, fit: LowRankFit) -> bool:
         """Whether these columns predict its held-out entries worse than a fit does, beyond chance."""

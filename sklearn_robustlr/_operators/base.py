@@ -21,7 +21,7 @@ from .._utils.arrays import read_only
 from .._utils.linalg import SVD, truncated_svd
 from .._utils.stats import quantile
 from .._utils.threads import check_interrupt, run_parts
-from .results import FlatStep, Moments, Request, Step
+from .results import Clipped, Clipping, FlatStep, Moments, Request, Step
 from .tangents import StackedTangent, Tangent
 
 #: Limits of the bound at which residuals are clipped: their signs, and the residuals themselves.
@@ -120,6 +120,15 @@ class Measurements(ABC):
         self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
     ) -> list[Step]:
         """`step` at several (left, right, delta), in one read of the data."""
+
+    def clipped_steps(
+        self, left: np.ndarray, right: np.ndarray, clipping: Clipping, n_steps: int, most: float, *, symmetric: bool
+    ) -> Clipped | None:
+        """Factors after steps on clipped residuals, made at once; None where they are to be made one at a time.
+
+        They end where the factors have grown beyond `most`.
+        """
+        return None
 
     def _pass(self, kernel: Callable[..., None], width: float, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """Return arrays of these shapes, the sums of what ``kernel(lo, hi, *arrays)`` adds for measurements lo to hi.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from .._kernels.descents import clipped_steps
 from .._kernels.measurements import (
     entries_residual,
     entries_step,
@@ -20,7 +21,7 @@ from .._kernels.measurements import (
 from .._utils.arrays import counting_sort, read_only
 from .base import Measurements
 from .observed import Entries
-from .results import Request, Step
+from .results import Clipped, Clipping, Request, Step
 from .tangents import EntryTangent, Normal, Tangent
 
 # Share of observed entries from which on whole rows are multiplied, by BLAS. With nothing missing this takes a third of
@@ -41,7 +42,7 @@ class EntryMeasurements(Measurements):
     """Measurement p is the entry (rows_p, cols_p); stored by rows as in CSR."""
 
     entrywise = True
-    _derived = (*Measurements._derived, "_is_whole", "_is_single", "_places")
+    _derived = (*Measurements._derived, "_is_whole", "_is_single", "_places", "_filled")
 
     def __init__(self, rows: np.ndarray, cols: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> None:
         super().__init__(y, shape)
@@ -96,6 +97,11 @@ class EntryMeasurements(Measurements):
         whole[self._places] = values
         return whole.reshape(self.shape)
 
+    @cached_property
+    def _filled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix of the targets, and of ones, zero where an entry is missing."""
+        return self._filled_up(self.y), self._filled_up(self._ones)
+
     def _rows_at_a_time(self, lo: int, hi: int) -> Iterator[slice]:
         """Slices of the rows lo to hi that stay in cache."""
         few = max(_SLICE // self.shape[1], 8)
@@ -142,6 +148,21 @@ class EntryMeasurements(Measurements):
         width = sum(left.shape[1] for left, _, _ in own_type)
         grads_right = self._pass_by_rows(dense_part if self._is_dense else part, width, shapes)
         return [Step(*one) for one in zip(residuals, grads_left, grads_right, strict=True)]
+
+    def clipped_steps(
+        self, left: np.ndarray, right: np.ndarray, clipping: Clipping, n_steps: int, most: float, *, symmetric: bool
+    ) -> Clipped | None:
+        is_small = self._n_parts(self.size * (10 + left.shape[1]), [right.shape]) == 1
+        if not (is_small and self._is_dense and self._is_single):
+            return None
+        left, right = (np.array(factor.T, order="C") for factor in (left, right))
+        targets, weights = self._filled
+        places, (k, d2) = self._places[clipping.some], right.shape
+        how = float(clipping.delta), float(clipping.norm), clipping.share, clipping.width, clipping.fall
+        residual, clipped, size = (np.empty(shape, self.dtype) for shape in (self.shape, d2, len(places)))
+        room = residual, clipped, size, np.empty_like(left), np.empty_like(right), *np.empty((2, 2, k, k))
+        made, delta = clipped_steps(targets, weights, left, right, symmetric, *how, places, most, n_steps, *room)
+        return Clipped(np.ascontiguousarray(left.T), np.ascontiguousarray(right.T), made, delta)
 
     def residual(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         if not self._is_dense:

@@ -21,6 +21,30 @@ class Step(NamedTuple):
     grad_right: np.ndarray
 
 
+class Clipping(NamedTuple):
+    """How steps of the sub-gradient method clip residuals, and how long they are.
+
+    A step is `share` over the largest squared spectral norm of the factors, `norm` at least. Residuals are clipped at
+    `delta`, which falls to `width` times the median of `some` of them, but no further than by the factor `fall`.
+    """
+
+    delta: float
+    norm: float
+    share: float
+    width: float
+    fall: float
+    some: slice | np.ndarray
+
+
+class Clipped(NamedTuple):
+    """Factors after so many steps, and the bound at which the next residual is clipped."""
+
+    left: np.ndarray
+    right: np.ndarray
+    n_steps: int
+    delta: float
+
+
 class FlatStep(NamedTuple):
     """Residuals at several flattened matrices, and the flattened G of each, one row each."""
 

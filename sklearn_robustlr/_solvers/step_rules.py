@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from .._operators.base import SIGN, Measurements
+from .._operators.results import Clipped, Clipping
 from .._utils.rules import LOSS_LEVEL, NORMAL_MEDIAN
 from .._utils.stats import is_quantile_below, quantile, random_sample, robust_size
 
@@ -79,6 +80,19 @@ class StepRule(ABC):
     def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         """Return the step of iteration t."""
 
+    def ahead(
+        self,
+        measurements: Measurements,
+        left: np.ndarray,
+        right: np.ndarray,
+        n_steps: int,
+        most: float,
+        *,
+        symmetric: bool,
+    ) -> Clipped | None:
+        """Make several steps at once, as far as the factors do not grow beyond `most`; None: one at a time."""
+        return None
+
 
 class QuantileRatioStep(StepRule):
     """(c / ||C||) q(|r_t|) / q(|y|), where C is the adjoint of sign(y): a residual quantile measures the distance.
@@ -136,6 +150,23 @@ class ClippedStep(StepRule):
             fallen = max(fallen, self._width * quantile(size, 0.5) / NORMAL_MEDIAN)
         self.delta = fallen
         return self._share / (norm * self._density)
+
+    def ahead(
+        self,
+        measurements: Measurements,
+        left: np.ndarray,
+        right: np.ndarray,
+        n_steps: int,
+        most: float,
+        *,
+        symmetric: bool,
+    ) -> Clipped | None:
+        width, share = self._width / NORMAL_MEDIAN, self._share / self._density
+        clipping = Clipping(self.delta, self._norm, share, width, self._fall, self._some)
+        made = measurements.clipped_steps(left, right, clipping, n_steps, most, symmetric=symmetric)
+        if made is not None:
+            self.delta = made.delta
+        return made
 
 
 class GeometricStep(StepRule):

@@ -138,12 +138,14 @@ def descent(
     previous: np.ndarray | None = None
     start = robust_size(measurements.y)
     kept, least = (left, right), np.inf
-    for t in range(first, max_iter if rule.last is None else min(max_iter, rule.last)):
+    t, end = first, max_iter if rule.last is None else min(max_iter, rule.last)
+    most = _OVERGROWN[measurements.dtype.char]
+    while t < end:
         residual, grad_left, grad_right = yield left, right, rule.delta
         if symmetric:
             grad_left = grad_right = grad_left + grad_right
         state = StepState(left, right, grad_left, grad_right)
-        if len(history) and not state.factor_bound <= _OVERGROWN[measurements.dtype.char]:
+        if len(history) and not state.factor_bound <= most:
             return Descent(*kept, history)
         step = rule(t, residual, state)
         if t % every == 0:
@@ -171,6 +173,13 @@ def descent(
         right = left if symmetric else right - measurements.dtype.type(step) * grad_right
         if at_gap:
             return Descent(left, right, history, rule)
+        t += 1
+        # nothing is recorded before the next multiple
+        between = min(-t % every, end - t)
+        made = rule.ahead(measurements, left, right, between, most, symmetric=symmetric) if between else None
+        if made is not None:
+            left, right, t = made.left, made.right, t + made.n_steps
+            right = left if symmetric else right
     return Descent(left, right, history)
 
 
