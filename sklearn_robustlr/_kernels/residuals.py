@@ -60,28 +60,28 @@ def inlier_probabilities(residual, scale, spread, bad_share, weight):
 
 
 @jit()
-def weigh_parts(squares, cols, variances, parts, wide, per_spread, out):
+def weigh_parts(squares, cols, variances, parts, odds, wide, per_spread, out):
     """Weigh entries by their expected squared residuals, which are noise or gross.
 
     In units of the noise of its column the density of a residual r is that of N(0, 1) times the first of the `parts`,
-    exp(-r^2 / (2 wide)) times the second, and 1 / (1 + r^2 per_spread) times the third, but for a factor. The rows of
-    `out` are the precision of each entry, its share in the variance of the noise, that in the count of it, and the
-    probability to be gross.
+    exp(-r^2 / (2 wide)) times the second, and 1 / (1 + r^2 per_spread) times the third and the `odds` of the column,
+    but for a factor. The rows of `out` are the precision of each entry, its share in the variance of the noise, that in
+    the count of it, and the probability to be gross.
     """
     core, middle, gross = parts[0], parts[1], parts[2]
-    precise = np.empty(_AT_A_TIME)
+    precise, likely = np.empty(_AT_A_TIME), np.empty(_AT_A_TIME)
     for first in range(0, squares.shape[0], _AT_A_TIME):
         n = min(_AT_A_TIME, squares.shape[0] - first)
         last = first + n
         some, precision, effective = squares[first:last], out[0, first:last], out[1, first:last]
         counted, error = out[2, first:last], out[3, first:last]
         for i in range(n):
-            precise[i] = 1.0 / variances[cols[first + i]]
+            precise[i], likely[i] = 1.0 / variances[cols[first + i]], gross * odds[cols[first + i]]
         for i in range(n):
             z = some[i] * precise[i]
             one = core * _exponential(min(z, _NOTHING))
             two = middle * _exponential(min(z / wide, _NOTHING))
-            three = gross / (1.0 + z * per_spread)
+            three = likely[i] / (1.0 + z * per_spread)
             per_total = 1.0 / (one + two + three)
             effective[i] = (one + two / wide) * per_total
             precision[i] = effective[i] * precise[i]
@@ -90,12 +90,13 @@ def weigh_parts(squares, cols, variances, parts, wide, per_spread, out):
 
 
 @jit()
-def sum_weights(squares, cols, effective, counted, gross, power, count):
-    """Add up weighted squares and counts of each column; returns the sums of all weights."""
+def sum_weights(squares, cols, effective, counted, gross, power, count, wrong):
+    """Add up weighted squares, counts and gross shares of each column; returns the sums of all weights."""
     totals = np.zeros(3)
     for i in range(squares.shape[0]):
         power[cols[i]] += effective[i] * squares[i]
         count[cols[i]] += counted[i]
+        wrong[cols[i]] += gross[i]
         totals[0] += effective[i]
         totals[1] += counted[i]
         totals[2] += gross[i]

@@ -19,7 +19,7 @@ from .calibration import Calibration
 from .columns import Columns
 from .growth import columns_of_law
 from .held_out import FENCE
-from .members import GROWN, Fitter, Members, Tried, best_of, medians_of
+from .members import GROWN, Fitter, Members, Tried, all_of, best_of, medians_of, with_own_errors
 from .noise import NoiseLaw
 from .posterior import power_of, signal
 from .samples import Samples
@@ -295,11 +295,15 @@ class FirstAverage:
 def _fit_robust(samples: Samples, most: int, *, grows: bool, bound: int | None) -> tuple[Fitter, Tried]:
     """A robust law begun at the clipped matrix, and the fitter whose screen it is."""
     most = max(min(samples.entries.shape[0] - 1, samples.entries.shape[1] - 1, most), 1)
+    fits = [medians_of(samples.train, samples.train_medians)]
     if samples.tell_scales:
-        robust = best_of(samples, columns_of_law(samples.train, samples.told(most), bound, robust=True))
-    else:
-        robust = best_of(samples, [medians_of(samples.train, samples.train_medians)])
-    return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound), robust
+        fits = list(columns_of_law(samples.train, samples.told(most), bound, robust=True))
+    tried, grown = [with_own_errors(samples, each) for each in all_of(samples, fits)], False
+    if len(tried) > 1:
+        begun, other = (samples.telling * np.abs(each.predicted.missed) for each in tried)
+        grown = sign_of_mean(begun - other) > 0
+    robust = best_of(samples, tried)
+    return Fitter.of(samples, most, robust.columns, grows=grows, bound=bound, grown=grown), robust
 
 
 def _straight(members: Members, weights: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:

@@ -125,15 +125,19 @@ class _Directions(NamedTuple):
         return self._replace(rows=self.rows[:, :m], columns=self.columns[:, :m], powers=self.powers[:m])
 
 
-def columns_of_law(table: Table, most: int, bound: int | None = None, *, robust: bool) -> Iterator[Columns]:
+def columns_of_law(
+    table: Table, most: int, bound: int | None = None, *, robust: bool, only_grown: bool = False
+) -> Iterator[Columns]:
     """Yield columns of up to `most` directions under a law, begun with all; where entries are few, grown too.
+
+    Only the latter there, if that is enough.
 
     Of few entries a fit that begins with many directions meets all of them, errors too, and misses what is exact: of
     tables of six parts and three sums, 10 % hidden, those that follow from others were missed by 0.6 sd, 0.2 so. The
     other grows from one direction, by as many again as it has, for as long as any is added. At the end they have no
     more than a `bound` (None: there is none): where some are errors, the others are not found without them.
     """
-    yield from (with_leading(table, columns, bound) for columns in _columns_of_law(table, most, robust))
+    yield from (with_leading(table, columns, bound) for columns in _columns_of_law(table, most, robust, only_grown))
 
 
 def with_leading(table: Table, columns: Columns, bound: int | None) -> Columns:
@@ -145,9 +149,11 @@ def with_leading(table: Table, columns: Columns, bound: int | None) -> Columns:
     return sweep_until_settled(table, leading, free=0)
 
 
-def _columns_of_law(table: Table, most: int, robust: bool) -> Iterator[Columns]:
-    yield sweep_until_settled(table, start_columns(table, most, robust))
-    if len(table.values) >= ENOUGH * most * (sum(table.shape) - most):
+def _columns_of_law(table: Table, most: int, robust: bool, only_grown: bool) -> Iterator[Columns]:
+    are_few = len(table.values) < ENOUGH * most * (sum(table.shape) - most)
+    if not (are_few and only_grown):
+        yield sweep_until_settled(table, start_columns(table, most, robust))
+    if not are_few:
         return
     k, columns = 0, sweep_until_settled(table, start_columns(table, 1, robust), n_sweeps=_BETWEEN, free=_FREE)
     while k < columns.rank < most:

@@ -14,7 +14,7 @@ from .columns import Columns, columns_of
 from .growth import columns_of_law, grow, with_leading
 from .joint import joint_root
 from .noise import NoiseLaw
-from .posterior import power_of_directions, sweep_until_settled
+from .posterior import power_of_directions, sweep_until_settled, with_columns_apart
 from .rows import moments, regress
 from .samples import Samples
 from .screen import Screen
@@ -27,6 +27,10 @@ TURNED = "turned"
 GROWN = "grown"
 # Sweeps over all entries after those over what is not held out: of nine real tables the error is the same with 15.
 _LAST_SWEEPS = 6
+# Held-out error in units of that before up to which columns have shares of gross errors of their own. Where it had to
+# be less, 10 % errors in a column of diabetes are found in 5 of 8 cases instead of 7; where it might be more by chance,
+# one of 150 damaged tables came out 1.5 times as far off.
+_NO_WORSE = 1.01
 
 
 class Predicted(NamedTuple):
@@ -109,9 +113,23 @@ class Tried(NamedTuple):
     predicted: Predicted
 
 
-def best_of(samples: Samples, fits: Iterable[Columns]) -> Tried:
+def all_of(samples: Samples, fits: Iterable[Columns]) -> list[Tried]:
+    """Fits, and what they predict of the held-out entries."""
+    return [Tried(fit, predicted(samples, fit)) for fit in fits]
+
+
+def with_own_errors(samples: Samples, tried: Tried) -> Tried:
+    """The fit in which some columns have a share of gross errors of their own, unless it predicts worse."""
+    columns = with_columns_apart(samples.train, tried.columns) if tried.columns.loadings.any() else None
+    if columns is None:
+        return tried
+    own = Tried(columns, predicted(samples, columns))
+    before, after = (float(np.sum(samples.telling * np.abs(each.predicted.missed))) for each in (tried, own))
+    return own if after <= _NO_WORSE * before else tried
+
+
+def best_of(samples: Samples, tried: list[Tried]) -> Tried:
     """The fit that predicts the held-out entries best."""
-    tried = [Tried(fit, predicted(samples, fit)) for fit in fits]
     return min(tried, key=lambda each: float(np.sum(samples.telling * np.abs(each.predicted.missed))))
 
 
@@ -143,7 +161,10 @@ class _Upright:
         covariances = np.zeros((p, k * (k + 1) // 2))
         loadings[where], covariances[where], mean[where] = columns.loadings, columns.covariances, columns.mean
         variances[where] = columns.law.variances
-        whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances))
+        wrong = None if columns.law.wrong is None else np.zeros(p)
+        if wrong is not None:
+            wrong[where] = columns.law.wrong
+        whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances, wrong=wrong))
         return sweep_until_settled(self.fitter.train(columns.law), whole, n_sweeps=_LAST_SWEEPS, free=0)
 
 
@@ -151,7 +172,8 @@ class _Upright:
 class Fitter:
     """Fits and judges members of the average; a Gaussian law sees what the screen of a robust one leaves.
 
-    They look for up to `most` directions, and are left with no more than a `bound` (None: there is none).
+    They look for up to `most` directions, and are left with no more than a `bound` (None: there is none). If a robust
+    law that is `grown` from one direction is better beyond chance than one that begins with all, so is a Gaussian one.
     """
 
     samples: Samples
@@ -160,12 +182,15 @@ class Fitter:
     near: np.ndarray
     grows: bool
     bound: int | None
+    grown: bool = False
 
     @classmethod
-    def of(cls, samples: Samples, most: int, robust: Columns, *, grows: bool, bound: int | None) -> Fitter:
+    def of(
+        cls, samples: Samples, most: int, robust: Columns, *, grows: bool, bound: int | None, grown: bool = False
+    ) -> Fitter:
         """The fitter with the screen of a robust law."""
         screen = Screen.of(samples.table, robust)
-        return cls(samples, most, screen, ~screen.hides(samples.table), grows, bound)
+        return cls(samples, most, screen, ~screen.hides(samples.table), grows, bound, grown)
 
     def train(self, law: NoiseLaw) -> Table:
         """What a law is fitted to, of what is not held out."""
@@ -223,7 +248,7 @@ class Fitter:
         samples = self.samples
         fitted = dict(self._laws(start, robust)) if samples.tell_scales else {}
         if samples.have_few_rows:
-            fitted[TURNED] = best_of(samples, self._turned.fits(self.most, self.bound))
+            fitted[TURNED] = best_of(samples, all_of(samples, self._turned.fits(self.most, self.bound)))
         fitted["medians"] = self._tried(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
         columns = {name: each.columns for name, each in fitted.items()}
@@ -238,7 +263,7 @@ class Fitter:
         train, k = self.samples.train, self.samples.told(self.most)
         near = train.subset(self.near[~self.samples.held])
         tried = []
-        for columns in columns_of_law(near, k, self.bound, robust=False):
+        for columns in columns_of_law(near, k, self.bound, robust=False, only_grown=self.grown):
             tried.append(self._tried(columns))
             if columns.rank <= robust.columns.rank or self.samples.units.long is not None:
                 break
@@ -248,7 +273,7 @@ class Fitter:
         begin = None if estimate is None else columns_of(train, *estimate, k)
         if begin is not None:
             descended = with_leading(train, sweep_until_settled(train, begin), self.bound)
-            yield "robust from descent", self._tried(descended)
+            yield "robust from descent", with_own_errors(self.samples, self._tried(descended))
 
     def _tried(self, columns: Columns) -> Tried:
         """Columns, and what they predict."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .._utils.rules import LEAST_FREE
 from .._utils.threads import check_interrupt
-from .apart import told_apart
+from .apart import columns_told_apart, told_apart
 from .beyond import edge_power
 from .columns import FLAT, Columns
 from .noise import NoiseLaw
 from .passes import Gaussian, Passes
-from .rows import regress
+from .rows import moments, regress
 from .table import Table
 
 #: Power of a direction, in units of the most that noise has, below which it is dropped.
@@ -75,9 +77,24 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
-    free = np.maximum(1.0 - variance * weights.precision, LEAST_FREE)  # an entry draws the estimate to itself
-    law = told_apart(law, table, (table.values - fitted - m[cols]) / np.sqrt(free))
+    law = told_apart(law, table, _left(table, fitted + m[cols], variance, weights.precision))
     return Columns(v.mean, v.covariance, m, law, center=center)
+
+
+def with_columns_apart(table: Table, columns: Columns) -> Columns | None:
+    """Columns after further sweeps in which some have a share of gross errors of their own; None: none needs one."""
+    rows = regress(table, columns)
+    fitted, variance = moments(rows, columns, table)
+    law = columns_told_apart(columns.law, table, _left(table, fitted, variance, rows.precision))
+    if law is None:
+        return None
+    return sweep_until_settled(table, replace(columns, law=law), n_sweeps=_SWEEPS - _FREE, free=0)
+
+
+def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """What estimates of entries would leave of each without it: it draws the estimate to itself."""
+    free = np.maximum(1.0 - variance * precision, LEAST_FREE)
+    return np.asarray((table.values - fitted) / np.sqrt(free))
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:

@@ -21,7 +21,8 @@ _FAR_OFF = 8.0
 class Screen:
     """Hides from a Gaussian law what a robust one takes for gross and what is far beyond the inliers of its column.
 
-    A single such error spoils its row. `low` and `high` are the range of the inliers of each column, in even units.
+    A single such error spoils its row. In a column that has a share of gross errors of its own all of them are hidden.
+    `low` and `high` are the range of the inliers of each column, in even units.
     """
 
     columns: Columns
@@ -41,6 +42,8 @@ class Screen:
         """Mask of the entries that are hidden."""
         reach = _FAR_OFF * (self.high - self.low)
         outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
+        if self.columns.law.wrong is not None:  # what is gross there is no structure
+            outside |= (self.columns.law.wrong > 0.0)[table.cols]
         if not outside.any():
             return outside
         return outside & (regress_alone(table, self.columns).gross > 0.5)

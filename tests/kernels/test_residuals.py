@@ -39,10 +39,11 @@ def test_weigh_parts(residual, rng):
     squares, cols = np.minimum(np.abs(residual), 1e30) ** 2, rng.randint(3, size=len(residual)).astype(np.int32)
     variances, parts, wide, spread = np.array([0.1, 1e-3, 20.0]), np.array([0.7, 0.2, 0.01]), 30.0, 12.0
     out = np.empty((4, len(squares)))
-    residual_kernels.weigh_parts(squares, cols, variances, parts, wide, spread**-2, out)
+    odds = np.array([1.0, 8.0, 0.5])
+    residual_kernels.weigh_parts(squares, cols, variances, parts, odds, wide, spread**-2, out)
     z = squares / variances[cols]
     core, middle = parts[0] * np.exp(-0.5 * np.minimum(z, 1e3)), parts[1] * np.exp(-0.5 * np.minimum(z / wide, 1e3))
-    gross = parts[2] / (1.0 + z / spread**2)
+    gross = odds[cols] * parts[2] / (1.0 + z / spread**2)
     total = core + middle + gross
     effective = (core + middle / wide) / total
     expected = effective / variances[cols], effective, (core + middle) / total, gross / total
@@ -52,11 +53,12 @@ def test_weigh_parts(residual, rng):
 def test_sum_parts(residual, rng):
     n, cols = len(residual), rng.randint(3, size=len(residual)).astype(np.int32)
     squares, (effective, counted, gross) = np.minimum(residual**2, 1e3), rng.uniform(size=(3, n))
-    power, count = np.zeros((2, 4))  # of a column that has no entry there is none
-    totals = residual_kernels.sum_weights(squares, cols, effective, counted, gross, power, count)
+    power, count, wrong = np.zeros((3, 4))  # of a column that has no entry there is none
+    totals = residual_kernels.sum_weights(squares, cols, effective, counted, gross, power, count, wrong)
     assert_allclose(totals, [effective.sum(), counted.sum(), gross.sum()], rtol=1e-12)
     assert_allclose(power, np.bincount(cols, effective * squares, minlength=4), rtol=1e-12)
     assert_allclose(count, np.bincount(cols, counted, minlength=4), rtol=1e-12)
+    assert_allclose(wrong, np.bincount(cols, gross, minlength=4), rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, 3000])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_robustlr._model.apart import told_apart
+from sklearn_robustlr._model.apart import columns_told_apart, told_apart
 from sklearn_robustlr._model.noise import NoiseLaw
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
@@ -91,3 +91,32 @@ def test_errors_are_weighed_as_what_is_wide_beside_them(rng):
     assert law.error_chances(weights)[1] < 0.5
     apart = told_apart(law, Table.of(Entries(np.zeros((1, 1))), np.zeros(1), np.ones(1)), np.zeros(1))
     assert not apart.wide_is_errors  # of one residual nothing is known
+
+
+def columns_told(residual, fitted):
+    """Columns told to have errors of their own, in a table whose values are residuals beside what was fitted."""
+    table = Table.of(Entries(fitted + residual), np.zeros(P), np.ones(P))
+    law = columns_told_apart(NoiseLaw.start(np.ones(P), True), table, residual.ravel())
+    return [] if law is None else np.flatnonzero(law.wrong).tolist()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_errors_of_few_columns_are_told_by_their_own(rng, fitted, share):
+    residual = rng.standard_normal((N, P)) * np.exp(rng.standard_normal(P))
+    wrong = rng.uniform(size=(N, 2)) < share
+    residual[:, [4, 11]] += np.where(wrong, 12.0 * np.median(np.abs(residual[:, [4, 11]]), axis=0), 0.0)
+    assert columns_told(residual, fitted) == [4, 11]
+
+
+@pytest.mark.parametrize("of", ["heavy tails", "two halves", "all columns", "one error"])
+def test_no_column_has_errors_of_its_own(rng, fitted, of):
+    residual = rng.standard_normal((N, P))
+    if of == "heavy tails":
+        residual = rng.standard_t(2.0, (N, P))
+    elif of == "two halves":  # which of them is right cannot be told
+        residual[:, 3] += np.where(np.arange(N) < 0.4 * N, 12.0, 0.0)
+    elif of == "all columns":
+        residual[rng.uniform(size=(N, P)) < 0.1] += 12.0
+    else:
+        residual[5, 3] += 12.0
+    assert columns_told(residual, fitted) == []

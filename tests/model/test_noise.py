@@ -48,3 +48,25 @@ def test_extreme_residuals_have_finite_weights(robust):
     assert all(np.isfinite(part).all() for part in weights)
     if robust:
         assert weights.gross[-1] == pytest.approx(1.0)
+
+
+def test_a_column_may_have_a_share_of_gross_errors_of_its_own(rng):
+    cols = np.repeat(np.arange(3), 4000)
+    residual = rng.standard_normal(len(cols))
+    bad = (cols == 1) & (rng.uniform(size=len(cols)) < 0.2)
+    residual[bad] += 30.0
+    law = NoiseLaw(np.ones(3), True, np.array([0.8, 0.15, 0.05]), 5.0, wrong=np.array([0.0, 0.1, 0.0]))
+    for _ in range(30):
+        law = law.update(residual**2, law.weigh(residual**2, cols), cols)
+    assert_allclose(law.wrong, [0.0, 0.2, 0.0], atol=0.02)
+    usual, own = law.shares[2], law.wrong[1]
+    assert_allclose(law.odds, [1.0, own / (1.0 - own) / (usual / (1.0 - usual)), 1.0])
+    size = np.full(2, 8.0)
+    gross = law.weigh(size**2, np.array([0, 1])).gross
+    assert gross[1] > gross[0]
+    grid = np.sinh(np.linspace(-16.0, 16.0, 20_001))
+    for column in range(2):
+        density = law.density(grid, np.zeros(len(grid)), np.full(len(grid), column))
+        assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-3)
+    more = law.with_errors(0.4)
+    assert_allclose(more.shares[2] * more.odds / (1.0 - more.shares[2]), 0.4 / 0.6)  # in all columns
