@@ -63,12 +63,15 @@ def columns_told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> Noi
     if table.tied is not None:  # others are rare, not wrong
         fine[table.cols[table.tied]] = False
     far = np.bincount(table.cols, size > _SIZES[0] * units[table.cols], len(n)) / np.maximum(n, 1)
-    slow = fine & (far > 0.0) & (far <= 1.0 - _RIGHT)
-    for j in np.flatnonzero(slow):
-        slow[j] = _falls_too_slowly(size[order[table.column_bounds[j] : table.column_bounds[j + 1]]] / scale[j])
     usual = n * np.median(far[seen]) if seen.any() else far
-    wrong = np.where(slow & (n * far > usual + _BY_CHANCE * np.sqrt(usual)), far, 0.0)
-    if not wrong.any() or _FEW * np.count_nonzero(slow) > len(n):
+    told, slow = n * far > usual + _BY_CHANCE * np.sqrt(usual), fine & (far > 0.0) & (far <= 1.0 - _RIGHT)
+    for some in (told, ~told):  # where there are none of the former, the others do not matter
+        for j in np.flatnonzero(slow & some):
+            slow[j] = _falls_too_slowly(size[order[table.column_bounds[j] : table.column_bounds[j + 1]]] / scale[j])
+        if not (slow & told).any():
+            return None
+    wrong = np.where(slow & told, far, 0.0)
+    if _FEW * np.count_nonzero(slow) > len(n):
         return None
     variances = np.where(wrong > 0.0, np.minimum(law.variances, scale**2), law.variances)
     return replace(law, variances=variances, wrong=wrong)
