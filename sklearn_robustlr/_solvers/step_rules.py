@@ -80,6 +80,11 @@ class StepRule(ABC):
     def __call__(self, t: int, residual: np.ndarray, state: StepState) -> float:
         """Return the step of iteration t."""
 
+    @property
+    def clipping(self) -> Clipping | None:
+        """How steps clip residuals, if nothing else is to be known to make several at once; else None."""
+        return None
+
     def ahead(
         self,
         measurements: Measurements,
@@ -91,7 +96,13 @@ class StepRule(ABC):
         symmetric: bool,
     ) -> Clipped | None:
         """Make several steps at once, as far as the factors do not grow beyond `most`; None: one at a time."""
-        return None
+        clipping = self.clipping
+        made = None
+        if clipping is not None:
+            made = measurements.clipped_steps(left, right, clipping, n_steps, most, symmetric=symmetric)
+        if made is not None:
+            self.delta = made.delta
+        return made
 
 
 class QuantileRatioStep(StepRule):
@@ -151,22 +162,10 @@ class ClippedStep(StepRule):
         self.delta = fallen
         return self._share / (norm * self._density)
 
-    def ahead(
-        self,
-        measurements: Measurements,
-        left: np.ndarray,
-        right: np.ndarray,
-        n_steps: int,
-        most: float,
-        *,
-        symmetric: bool,
-    ) -> Clipped | None:
+    @property
+    def clipping(self) -> Clipping:
         width, share = self._width / NORMAL_MEDIAN, self._share / self._density
-        clipping = Clipping(self.delta, self._norm, share, width, self._fall, self._some)
-        made = measurements.clipped_steps(left, right, clipping, n_steps, most, symmetric=symmetric)
-        if made is not None:
-            self.delta = made.delta
-        return made
+        return Clipping(self.delta, self._norm, share, width, self._fall, self._some)
 
 
 class GeometricStep(StepRule):
