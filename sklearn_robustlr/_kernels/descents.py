@@ -1,6 +1,6 @@
 """Numba kernels of many iterations at once, on matrices so small that the way to a pass over them would count.
 
-They are given the memory that they work in: to compile what asks for it takes as long as all else.
+They are given the memory that they work in: to compile what asks for it takes half a second more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import math
 
 from .jit import REASSOCIATE, jit
 
-# Multiplier, increment and largest number of the generator that draws pivots.
+# Multiplier, increment and largest number of the generator that draws pivots: those of the kernels of residuals, whose
+# code the cache of this file would not follow.
 _TIMES, _PLUS, _MOST = 1664525, 1013904223, 0xFFFFFFFF
 
 

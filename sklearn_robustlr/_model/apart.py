@@ -50,6 +50,8 @@ def columns_told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> Noi
     Beside the others, the errors of a single column are so rare that they are wide noise of a column that has much of
     it: none of 10 % errors in one column of wine was found in half of the cases, and RobustPCA was PCA. They are told
     by the sizes of residuals in units of the median one of the column. Those in most columns are told by all of them.
+    Columns of few values do not count, nor do those of which most entries have the same value, and those that have no
+    more large residuals than half of them, beyond chance.
     """
     if law.wide_is_errors:
         return None
