@@ -194,7 +194,7 @@ FITS = [
                 "condition": 2.4, "noise": 0.1, "random_state": seed},
             model=RobustMatrixCompletion(init_scale=init_scale, max_iter=200_000),
         )
-        for init_scale in (1e-4, 1e-3, 0.1, 1.0)
+        for init_scale in (1e-4, 1.0)
         for shape, rank, kind, seed in (
             ((53, 47), 1, "huge", 19014), ((44, 59), 2, "one-sided", 19045), ((46, 43), 2, "one-sided", 19033),
         )

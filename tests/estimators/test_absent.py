@@ -49,9 +49,13 @@ def same_bits(a, b):
     assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("estimator", BOTH)
 @pytest.mark.parametrize(
-    ("kind", "noise"), [(sparse.csr_array, 0.1), (sparse.csc_matrix, 0.0), (sparse.coo_array, 0.0)]
+    ("estimator", "kind", "noise"),
+    [
+        *((estimator, sparse.csr_array, 0.1) for estimator in BOTH),
+        (BOTH[0], sparse.csc_matrix, 0.0),
+        (BOTH[1], sparse.coo_array, 0.0),
+    ],
 )
 def test_zeros_are_those_of_the_dense_array(estimator, noise, kind, rng):
     X = sparse_table(noise, rng, np.float32 if kind is sparse.csc_matrix else np.float64)
@@ -88,8 +92,7 @@ def test_defaults_are_those_of_what_they_stand_in_for(rng):
     assert sparse.issparse(completion.outliers_) and completion.absent == "missing"
 
 
-@pytest.mark.parametrize("estimator", BOTH)
-@pytest.mark.parametrize("value", [1.0, -2.5])
+@pytest.mark.parametrize(("estimator", "value"), list(zip(BOTH, (1.0, -2.5), strict=True)))
 def test_one_stored_value_and_nothing_else_is_warned_of(estimator, value, rng):
     """One-hot columns: their ones alone are a matrix of ones."""
     seen = rng.uniform(size=(40, 30)) < 0.6

@@ -407,10 +407,10 @@ def test_an_empty_column_of_a_frame_is_named():
         RobustMatrixCompletion().fit(frame)
 
 
-@pytest.mark.parametrize("n", [3, 4, 5, 6])
+@pytest.mark.parametrize("n", [3, 6])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.* of X are not")
 def test_few_rows_of_many_columns_are_no_confident_guess(n):
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.RandomState(seed)
         X = 0.1 * rng.standard_normal((n, 100)) + np.linspace(3, 5, n)[:, None]
         model = RobustMatrixCompletion().fit(X)

@@ -39,7 +39,7 @@ def decaying():
     return (rng.standard_normal((120, 7)) * np.exp(-np.arange(7) / 3)) @ turn + 2.0
 
 
-@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("n_components", [1, 3])
 def test_iris(n_components):
     robust, plain = RobustPCA(n_components), PCA(n_components).fit(IRIS)
     scores = robust.fit_transform(IRIS)
@@ -50,7 +50,7 @@ def test_iris(n_components):
     assert (robust.n_samples_, robust.n_features_in_) == (150, 4)
 
 
-@pytest.mark.parametrize("seed", [3, 5, 15])
+@pytest.mark.parametrize("seed", [3, 15])
 def test_a_sample_of_iris_of_which_one_direction_is_sharp(seed):
     """The second component was any direction, with scores of zero."""
     some = StandardScaler().fit_transform(IRIS[np.random.RandomState(seed).choice(150, 105, replace=False)])
@@ -126,14 +126,15 @@ def test_lists():
     assert_allclose(scores, RobustPCA(1).fit_transform(data), atol=1e-12)
 
 
-@pytest.mark.parametrize("whiten", [False, True])
-def test_nearly_all_of_the_data_comes_back(whiten):
+def test_nearly_all_of_the_data_comes_back():
     data = noisy_table(50, 12, 2, noise=1e-5)
-    model = RobustPCA(2, whiten=whiten).fit(data)
-    assert_allclose(model.inverse_transform(model.transform(data)), data, atol=1e-4)
+    model = RobustPCA(2).fit(data)
+    for whiten in (False, True):
+        model.set_params(whiten=whiten)
+        assert_allclose(model.inverse_transform(model.transform(data)), data, atol=1e-4)
 
 
-@pytest.mark.parametrize(("n_directions", "shape"), [(1, (60, 15)), (2, (60, 15)), (3, (60, 15)), (2, (15, 40))])
+@pytest.mark.parametrize(("n_directions", "shape"), [(1, (60, 15)), (3, (60, 15)), (2, (15, 40))])
 def test_mle_counts_the_directions(n_directions, shape):
     model = RobustPCA("mle").fit(noisy_table(*shape, n_directions))
     assert model.n_components == "mle" and model.n_components_ == n_directions
@@ -179,7 +180,7 @@ def test_the_score_is_that_of_the_law_of_the_data():
     assert score == pytest.approx(law, abs=0.4)
     more_noise = others + 0.3 * np.random.RandomState(1).standard_normal(others.shape)
     assert model.score(more_noise) < model.score(others)
-    assert RobustPCA(2, whiten=True).fit(data).score(data) == score
+    assert model.set_params(whiten=True).score(data) == score
 
 
 def test_the_score_of_new_rows_selects_the_number_of_components():
@@ -191,9 +192,8 @@ def test_the_score_of_new_rows_selects_the_number_of_components():
     assert np.argmax(scores) == 0
 
 
-@pytest.mark.parametrize("n_components", [1, 9])
-def test_no_component_has_less_variance_than_the_noise(n_components):
-    model = RobustPCA(n_components).fit(load_wine().data)
+def test_no_component_has_less_variance_than_the_noise():
+    model = RobustPCA(9).fit(load_wine().data)
     assert (model.explained_variance_ >= model.noise_variance_).all()
 
 
@@ -291,7 +291,7 @@ def test_noise_has_its_variance_beside_a_mean():
 
 
 def test_a_direction_without_variance_has_none_in_the_covariance():
-    X = np.random.RandomState(0).standard_normal((1000, 10))
+    X = np.random.RandomState(0).standard_normal((400, 10))
     X[:, -1] = X[:, :-1].mean(axis=1)
     model = RobustPCA(9).fit(X)
     assert model.noise_variance_ < 1e-12
@@ -336,8 +336,13 @@ def _drawn(spectrum, n, rng, turn):
     return rng.standard_normal((n, len(spectrum))) * spectrum @ turn.T + 2.0
 
 
-@pytest.mark.parametrize("missing", ["scattered", "most of some rows", "some rows", "none, weights nearly one"])
-@pytest.mark.parametrize("kind", ["decaying", "sharp"])
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        *(("decaying", missing) for missing in ("scattered", "most of some rows", "some rows")),
+        *(("sharp", missing) for missing in ("scattered", "none, weights nearly one")),
+    ],
+)
 def test_what_is_missing_changes_neither_variances_nor_noise(kind, missing):
     """What estimates lack has the covariance that the model states: it was added to the noise alone."""
     rng = np.random.RandomState(0)
@@ -371,8 +376,7 @@ def test_the_precision_of_columns_in_unlike_units():
     assert_allclose(np.diag(model.get_precision()), np.diag(other.get_precision()), rtol=0.05)
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-@pytest.mark.parametrize("value", [0.0, 2.0])
+@pytest.mark.parametrize(("size", "value"), [(1e-6, 0.0), (1e6, 2.0)])
 def test_a_constant_column_has_no_variance_in_any_unit(size, value):
     """Its unit was one: in small units it was the first component."""
     rng = np.random.RandomState(0)

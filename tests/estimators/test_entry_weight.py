@@ -1,5 +1,7 @@
 """Known relative precisions of entries: they make estimates better, only ratios matter, none is absence."""
 
+from copy import deepcopy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +37,7 @@ def told(data, precision, rank, clean):
     return u @ v.T
 
 
-@pytest.mark.parametrize(("seed", "shape", "rank"), [(0, (160, 60), 3), (1, (60, 160), 2), (2, (300, 40), 4)])
+@pytest.mark.parametrize(("seed", "shape", "rank"), [(0, (160, 60), 3), (1, (60, 160), 2)])
 def test_precisions_make_the_estimate_nearly_as_good_as_if_all_were_told(seed, shape, rank):
     clean, data, precision, right = drawn(seed, shape, rank)
     models = RobustMatrixCompletion(replace="all"), RobustMatrixCompletion(replace="all")
@@ -56,10 +58,16 @@ def test_a_large_matrix_is_refined_from_the_fit_of_a_block():
     assert error < 1.05 * np.linalg.norm(told(data, precision * right, 3, clean) - clean)
 
 
-def test_intervals_cover_where_precisions_are_known():
+@pytest.fixture(scope="module")
+def weighted():
+    """The first of these matrices, and its fit."""
     clean, data, precision, _ = drawn()
-    model = RobustMatrixCompletion(replace="all").fit(data, entry_weight=precision)
-    mean, deviation = model.transform(data, return_std=True)
+    return clean, data, precision, RobustMatrixCompletion().fit(data, entry_weight=precision)
+
+
+def test_intervals_cover_where_precisions_are_known(weighted):
+    clean, data, _, model = weighted
+    mean, deviation = deepcopy(model).set_params(replace="all").transform(data, return_std=True)
     hidden = np.isnan(data)
     assert 0.91 < np.mean(np.abs(mean - clean)[hidden] < 1.96 * deviation[hidden]) < 0.98
 
@@ -92,11 +100,10 @@ def test_an_exact_fit_stays_exact():
     assert model.stop_reason_ == "exact"
 
 
-def test_sparse_weights_are_those_of_dense_ones():
-    _, data, precision, _ = drawn()
+def test_sparse_weights_are_those_of_dense_ones(weighted):
+    _, data, precision, dense = weighted
     seen = np.isfinite(data)
     X = sparse.csr_matrix((data[seen], np.nonzero(seen)), shape=data.shape)
-    dense = RobustMatrixCompletion().fit(data, entry_weight=precision)
     unknown = np.where(seen, precision, np.nan)
     for weight in (precision, unknown, sparse.csr_matrix(np.where(seen, precision, 0.0)), sparse.csr_matrix(unknown)):
         model = RobustMatrixCompletion().fit(X, entry_weight=weight)
@@ -113,12 +120,11 @@ def test_components_know_of_precisions():
     assert 1.0 - angles[0] < 0.7 * (1.0 - angles[1])
 
 
-def test_weights_are_routed_through_a_pipeline():
-    _, data, precision, _ = drawn()
+def test_weights_are_routed_through_a_pipeline(weighted):
+    _, data, precision, alone = weighted
     with config_context(enable_metadata_routing=True):
         last = RobustMatrixCompletion().set_fit_request(entry_weight=True)
         pipeline = make_pipeline(FunctionTransformer(), last).fit(data, entry_weight=precision)
-    alone = RobustMatrixCompletion().fit(data, entry_weight=precision)
     assert_array_equal(pipeline.transform(data), alone.transform(data))
 
 

@@ -39,19 +39,19 @@ def examples(count, *, new=False):
     )
 
 
-@examples(14)
+@examples(10)
 @given(MATRICES, COMPLETION, STARTS)
 def test_completion(recipe, drawn, start):
     check_matrix(RobustMatrixCompletion, recipe, *drawn, start)
 
 
-@examples(20)
+@examples(15)
 @given(MATRICES, PCA, STARTS)
 def test_pca(recipe, drawn, start):
     check_matrix(RobustPCA, recipe, *drawn, start)
 
 
-@examples(30)
+@examples(20)
 @given(MEASURED, RECOVERY, STARTS)
 def test_recovery(recipe, drawn, start):
     check_measurements(recipe, *drawn, start)

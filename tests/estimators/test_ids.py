@@ -149,7 +149,7 @@ def test_a_row_of_one_entry_does_not_move_the_typical_one(problem, named):
 
 
 @pytest.mark.parametrize(
-    "cv", [EntryKFold(3, random_state=0), KFold(4, shuffle=True, random_state=0)], ids=["entries", "rows"]
+    "cv", [EntryKFold(3, random_state=0), KFold(3, shuffle=True, random_state=0)], ids=["entries", "rows"]
 )
 def test_cross_validation_over_entries(named, cv):
     """No shape is given, and some ids occur in one entry alone, which a fold may hold out."""
@@ -261,10 +261,9 @@ def test_ids_that_an_encoder_has_not_seen_are_those_of_nobody():
         RobustLowRankRecovery(measurements="entries").fit([[-1, 0], [0, 1]], [1.0, 2.0])
 
 
-@pytest.mark.parametrize("seed", [6, 10])
-def test_errors_of_many_entries(seed):
+def test_errors_of_many_entries():
     """Evenly spaced entries stand for all: none beyond the last is asked for."""
-    p = make_corrupted_matrix((290, 120), rank=3, observed=0.13, outliers=0.05, noise=0.2, random_state=seed)
+    p = make_corrupted_matrix((290, 120), rank=3, observed=0.13, outliers=0.05, noise=0.2, random_state=10)
     model = RobustLowRankRecovery(measurements="entries").fit(np.argwhere(p.observed), p.data[p.observed])
     assert np.isfinite(model.predict([[0, 0]], return_std=True)[1]).all()
 

@@ -1,6 +1,7 @@
 """Standard errors, intervals and draws say how far estimates are from the truth, in any form and unit of the data."""
 
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -33,14 +34,14 @@ def model(problem):
 
 
 @pytest.fixture(scope="module")
-def plain(problem):
-    return RobustMatrixCompletion().fit(problem.data)
+def plain(model):
+    return deepcopy(model).set_params(replace="outliers")
 
 
 @pytest.fixture(scope="module")
 def table():
     """A real table, standardised, with a fifth of its entries hidden."""
-    X = load_breast_cancer().data[:300]
+    X = load_breast_cancer().data[:200]
     truth = (X - X.mean(axis=0)) / X.std(axis=0)
     hidden = np.random.RandomState(0).uniform(size=X.shape) < 0.2
     return np.where(hidden, np.nan, truth), truth, hidden
@@ -82,7 +83,7 @@ def test_standard_errors_are_those_of_least_squares_in_both_factors():
 
 def test_they_cover_the_truth_of_a_sharp_rank():
     within, inside = [], []
-    for seed in range(6):
+    for seed in range(3):
         problem = noisy(seed, outliers=0.1)
         model = RobustMatrixCompletion(replace="all").fit(problem.data)
         estimate, std = model.transform(problem.data, return_std=True)
@@ -167,10 +168,9 @@ def test_entries_have_the_errors_of_their_rows(problem, model, table, table_mode
         np.testing.assert_allclose(found, std[rows, cols], rtol=1e-9)
 
 
-@pytest.mark.parametrize("factor", [1e-6, 1e5])
-def test_they_have_the_units_of_the_data(table, table_model, factor):
+def test_they_have_the_units_of_the_data(table, table_model):
     X, _, _ = table
-    units = factor ** np.linspace(-1.0, 1.0, X.shape[1])
+    units = 1e5 ** np.linspace(-1.0, 1.0, X.shape[1])
     offset = np.linspace(-30.0, 30.0, X.shape[1]) * units
     scaled = RobustMatrixCompletion(replace="all").fit(X * units + offset)
     _, std = table_model.transform(X, return_std=True)
@@ -202,9 +202,9 @@ def test_single_precision_is_kept(problem, plain):
     np.testing.assert_allclose(std, expected, rtol=0.02)
 
 
-def test_draws_have_the_spread_that_is_stated(table):
+def test_draws_have_the_spread_that_is_stated(table, table_model):
     X, _, _ = table
-    model = RobustMatrixCompletion().fit(X)
+    model = deepcopy(table_model).set_params(replace="outliers")
     tables = model.sample_imputations(X, 60, random_state=0)
     seen = np.isfinite(X) & ~model.outliers_
     assert (tables[:, seen] == X[seen]).all()
@@ -244,9 +244,9 @@ def test_outliers_of_new_rows(problem):
     assert np.all(chance[flags] > 0.5) and np.nanmean(chance[~problem.outliers[70:]]) < 0.02
 
 
-def test_intervals_stay_within_the_limits(table):
+def test_intervals_stay_within_the_limits(table, table_model):
     X, _, _ = table
-    model = RobustMatrixCompletion(min_value=-0.5, max_value=0.5).fit(X)
+    model = deepcopy(table_model).set_params(min_value=-0.5, max_value=0.5)
     low, high = model.predict_interval(X, coverage=0.99)
     assert low.min() == -0.5 and high.max() == 0.5
 
@@ -325,7 +325,7 @@ def test_intervals_of_few_values_have_ends():
 @pytest.mark.filterwarnings("ignore:. (rows?|columns?) of X")
 def test_a_fit_that_knows_medians_alone_claims_no_more():
     covered = []
-    for seed in range(20):
+    for seed in range(10):
         rng = np.random.RandomState(seed)
         truth = rng.standard_normal((6, 6))
         hidden = rng.uniform(size=truth.shape) < 0.15
@@ -383,7 +383,7 @@ def test_draws_vary_as_much_more_as_errors_do():
 def test_the_calibration_knows_that_held_out_entries_were_fitted():
     """Errors at entries that the columns have seen are too small, by their leverage."""
     ratios = []
-    for seed in range(8):
+    for seed in range(4):
         problem = noisy(seed, shape=(60, 40))
         model = RobustMatrixCompletion().fit(problem.data)
         assert model.stop_reason_ == "noisy"
@@ -416,27 +416,25 @@ def decaying(seed, errors=0.0, noise=0.2):
     return data, clean, wrong & np.isfinite(data)
 
 
-@pytest.mark.parametrize("seed", [0, 4])
-def test_standard_errors_hold_what_no_direction_captures(seed):
-    data, clean, _ = decaying(seed)
+def test_standard_errors_hold_what_no_direction_captures():
+    data, clean, _ = decaying(0)
     model = RobustMatrixCompletion().fit(data)
     estimate, std = model.transform(data, return_std=True)
     hidden = np.isnan(data)
     assert 0.84 < np.mean(np.abs(estimate - clean)[hidden] <= 1.645 * std[hidden]) < 0.97
 
 
-@pytest.mark.parametrize("seed", [0, 3])
-def test_errors_of_one_size_are_found_and_do_not_widen_intervals(seed):
-    data, clean, wrong = decaying(seed, errors=0.2)
+def test_errors_of_one_size_are_found_and_do_not_widen_intervals():
+    data, clean, wrong = decaying(3, errors=0.2)
     model = RobustMatrixCompletion().fit(data)
     assert model.outliers_[wrong].mean() > 0.85
     assert model.outliers_[np.isfinite(data) & ~wrong].mean() < 0.02
     lower, upper = model.predict_interval(data, coverage=0.9)
-    value = clean + 0.2 * np.random.RandomState(seed + 1).standard_normal(clean.shape)
+    value = clean + 0.2 * np.random.RandomState(4).standard_normal(clean.shape)
     assert 0.84 < np.mean(((lower <= value) & (value <= upper))[np.isnan(data)]) < 0.95
 
 
-@pytest.mark.parametrize(("shape", "mean"), [((8, 5), 0.0), ((20, 6), 0.0), ((60, 30), 2.0), ((12, 150), 3.0)])
+@pytest.mark.parametrize(("shape", "mean"), [((8, 5), 0.0), ((60, 30), 2.0), ((12, 150), 3.0)])
 def test_draws_fall_into_intervals_as_often_as_these_are_to_hold_them(shape, mean):
     """Of small tables two thirds were within 90 % of the draws, which ended where the data do; where rows have a mean,
     2 % of them."""
@@ -485,12 +483,11 @@ def test_intervals_of_rare_indicators_beside_numbers():
     assert rare < 0.75
 
 
-@pytest.mark.parametrize("seed", [0, 7])
-def test_gross_errors_leave_draws_and_intervals_that_are_numbers(seed):
+def test_gross_errors_leave_draws_and_intervals_that_are_numbers():
     """Those that were held out say nothing of columns that have laws of their own, be they the largest of all."""
     X = load_diabetes().data
     X = X / X.std(axis=0)
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(0)
     missing, wrong = rng.uniform(size=X.shape) < 0.2, rng.uniform(size=X.shape) < 0.1
     data = np.where(wrong, X + rng.uniform(7, 20, X.shape) * rng.choice([-1, 1], X.shape), X)
     data[missing] = np.nan

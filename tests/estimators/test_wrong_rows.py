@@ -22,7 +22,7 @@ def with_failed_rows(truth, rng):
 
 
 @pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
-@pytest.mark.parametrize("n_channels", [8, 20, 60])
+@pytest.mark.parametrize("n_channels", [8, 20])
 def test_of_a_failed_scan_nothing_is_known(n_channels):
     """It was met in a few channels by chance: its hidden values were 2 to 3 sd off, 90 % intervals held a quarter."""
     rng = np.random.RandomState(1)
@@ -40,11 +40,10 @@ def test_of_a_failed_scan_nothing_is_known(n_channels):
     assert np.mean(((low <= truth) & (truth <= high))[hidden]) > 0.75
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_rows_of_noise_beside_a_sharp_rank_are_listed(seed):
+def test_rows_of_noise_beside_a_sharp_rank_are_listed():
     """They had coefficients by which a few of their values are met by chance."""
-    problem = make_corrupted_matrix((300, 60), rank=4, observed=1.0, outliers=0.0, noise=0.1, random_state=seed)
-    data, failed, hidden = with_failed_rows(problem.data, np.random.RandomState(seed))
+    problem = make_corrupted_matrix((300, 60), rank=4, observed=1.0, outliers=0.0, noise=0.1, random_state=0)
+    data, failed, hidden = with_failed_rows(problem.data, np.random.RandomState(0))
     with pytest.warns(UserWarning, match="rows of X are not identifiable"):
         model = RobustMatrixCompletion().fit(data)
     assert model.stop_reason_ == "noisy"
@@ -58,13 +57,12 @@ def test_rows_of_noise_beside_a_sharp_rank_are_listed(seed):
 
 
 @pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
-@pytest.mark.parametrize(("share", "seed"), [(0.2, 0), (0.2, 3), (0.3, 1)])
-def test_rows_that_are_wrong_have_no_part_in_components(share, seed):
+def test_rows_that_are_wrong_have_no_part_in_components():
     """What is left of them by chance is as large as they are: it turned the components, and doubled the variance."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(1)
     axes = np.linalg.qr(rng.standard_normal((10, 10)))[0]
     data = (rng.standard_normal((200, 10)) * ([5.0, 3.0] + 8 * [0.5])) @ axes.T + 3.0
-    wrong = int(share * 200)
+    wrong = 60
     data[:wrong] = 20.0 * rng.standard_normal((wrong, 10))
     model = RobustPCA(2).fit(data)
     assert np.degrees(subspace_angles(model.components_.T, axes[:, :2]).max()) < 4.0
@@ -72,8 +70,7 @@ def test_rows_that_are_wrong_have_no_part_in_components(share, seed):
 
 
 @pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
-@pytest.mark.parametrize("size", [3.0, 50.0])
-@pytest.mark.parametrize("n_components", [None, 4])
+@pytest.mark.parametrize(("size", "n_components"), [(3.0, None), (50.0, 4)])
 def test_rows_of_far_more_noise_hide_no_component(size, n_components):
     """The directions of the others were none beside their noise, and those beyond the rank were theirs."""
     problem = make_corrupted_matrix((200, 40), 2, outliers=0.1, noise=0.1, random_state=0)

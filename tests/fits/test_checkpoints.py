@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn_robustlr import RobustLowRankRecovery, RobustMatrixCompletion, RobustPCA
 from sklearn_robustlr.datasets import make_corrupted_matrix, make_measurements
 
-# Smaller than the cases that other tests share: each is fitted eight times.
+# Smaller than the cases that other tests share: each is fitted six times.
 MATRIX = make_corrupted_matrix((60, 50), rank=2, observed=0.8, outliers=0.2, noise=0.1, random_state=3).data
 SENSING = make_measurements(700, (14, 12), 2, outliers=0.2, noise=0.05, random_state=1)
 CASES = {
@@ -70,7 +70,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(case, stages, block_sizes, 
     whole = stages.names
     assert {"subgradient", "descent", "estimate"} <= set(whole)
     assert case in ("recovery", "race") or {"extension", "rows"} <= set(whole)
-    for last in (1, len(whole) // 2, len(whole) - 1):
+    for last in (1, len(whole) // 2):
         stages.names, stages.last = [], last
         with pytest.raises(KeyboardInterrupt):
             clone(kept).fit(*data)

