@@ -1,4 +1,4 @@
-"""Measurements as a fit sees them: those that count, in the order of the solver, and ids of rows and columns."""
+"""Measurements as a fit sees them: those that count, in the order of the solver, ids of rows and columns; their fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from .._fits.copies import fit_repeated
+from .._fits.measurements import Outcome, fit_measurements
 from .._operators.base import Measurements
+from .._utils.values import Factors, Options
 from . import memory
 from .ids import Ids
 from .sample_weight import Copies, in_units_of
@@ -15,12 +18,16 @@ from .validation import make_measurements_object
 
 
 class SeenMeasurements(NamedTuple):
-    """Measurements, the sample that each of them is, how often it counts where that is not once, and ids."""
+    """Measurements, the sample that each of them is, how often it counts where that is not once, and ids.
+
+    `more` has entries as often as they count, if most are to be repeated (None: they are not).
+    """
 
     operator: Measurements
     sample: np.ndarray
     weight: np.ndarray | None
     ids: Ids | None
+    more: SeenMeasurements | None = None
 
     @classmethod
     def of(
@@ -31,6 +38,17 @@ class SeenMeasurements(NamedTuple):
         Where no `shape` is given rows and columns have ids, those of a symmetric one the same.
         """
         copies = Copies.of_measurements(X, y, sample_weight)
+        seen = cls._of(X, y, shape, kind, copies, symmetric=symmetric)
+        if copies is None or kind != "entries" or sample_weight is not None:  # it may be a precision, not a number
+            return seen
+        more = copies.repeated(X.shape[1])
+        return seen if more is None else seen._replace(more=cls._of(X, y, shape, kind, more, symmetric=symmetric))
+
+    @classmethod
+    def _of(
+        cls, X: Any, y: np.ndarray, shape: tuple[int, int] | None, kind: str, copies: Copies | None, *, symmetric: bool
+    ) -> SeenMeasurements:
+        """Those that are seen of samples, or of copies of them."""
         index = np.arange(X.shape[0]) if copies is None else copies.index
         if copies is not None:
             X, y = X[index], y[index]
@@ -52,3 +70,13 @@ class SeenMeasurements(NamedTuple):
         if order is not None:
             index, weight = index[order], None if weight is None else weight[order]
         return cls(operator, index, weight, ids)
+
+
+def fit_seen(seen: SeenMeasurements, options: Options, start: Factors | None) -> tuple[SeenMeasurements, Outcome]:
+    """The measurements that are fitted, and the fit; each as often as it counts where that is met exactly."""
+    if seen.more is not None and options.polish:
+        first = np.unique(seen.more.sample, return_index=True)[1]
+        found = fit_repeated(seen.more.operator, first, options)
+        if found is not None:
+            return seen.more, found
+    return seen, fit_measurements(seen.operator, options, start)

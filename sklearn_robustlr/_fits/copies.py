@@ -1,4 +1,4 @@
-"""The fit of rows that may be copies of one another: it has to be exact."""
+"""Fits of rows, or measurements, that may be copies of one another: they have to be exact."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._operators.base import Measurements
 from .._operators.observed import Entries, core
-from .._utils.values import Options, StopReason, are_far_more
+from .._utils.values import Options, StopReason, are_far_more, is_met
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .matrix import misfit_of, settled
 from .matrix_fit import MatrixFit
-from .measurements import LowRankFit
+from .measurements import LowRankFit, Outcome, fit_measurements
 
 
 def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Options) -> MatrixFit | None:
@@ -33,6 +34,18 @@ def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Opti
         if other is not None and _met_beyond(alone, other.fit.factors.left, other.fit) > met:
             return None
     return found
+
+
+def fit_repeated(measurements: Measurements, first: np.ndarray, options: Options) -> Outcome | None:
+    """Fit measurements that may be copies, if they can be met exactly; None: no such fit was found.
+
+    It has to be exact if each counts once, too: `first` are the places of one of each.
+    """
+    found = fit_measurements(measurements, replace(options, report=None))
+    fit = found.best.fit
+    met = int(np.count_nonzero(is_met(fit)[first])) - fit.dof
+    exact = found.best.verdict.code is StopReason.EXACT and are_far_more(met, len(first))
+    return found if exact else None
 
 
 def _fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:
