@@ -28,6 +28,11 @@ either sign, or with an sd of 10 in a tenth of the values of one column alone (5
 the share of the errors beyond 5 sd that is found, and the angle of the first two components of RobustPCA to those of
 PCA of the table without errors, in degrees: in the mean, and how often it is more than 20.
 
+many: wine, the first 15 columns of breast cancer, and 200 x 12 of rank 3 with noise; a share of all values is moved by
+5 to 10 sd of either sign, a tenth is missing. The figures are the share of the errors that is found; the root mean
+square error of the repaired table, in sd of its columns, and that of iterative imputation behind a fence of four scaled
+median deviations; and the width of 90 % intervals, in the same units (3.3 for a normal column).
+
 few: 12 columns, six of which have 2, 3, 5, 8, 12 or 20 values.
 
 The root mean square error of hidden entries in units of the noise (few: of the sd of the column) beside that of the
@@ -186,7 +191,45 @@ def run_spoilt(load, share, kind, seed):
     }
 
 
+def run_many(load, share, seed):
+    rng = np.random.RandomState(seed)
+    true = scale(load()[:200, :15] if load else sharp((200, 12), rng) + 0.3 * rng.standard_normal((200, 12)))
+    wrong, missing = rng.uniform(size=true.shape) < share, rng.uniform(size=true.shape) < 0.1
+    moved = true + wrong * rng.uniform(5.0, 10.0, true.shape) * rng.choice([-1.0, 1.0], true.shape)
+    data = np.where(missing, np.nan, moved)
+    with quiet():
+        model = RobustMatrixCompletion()
+        repaired = model.fit_transform(data)
+        low, high = model.predict_interval(data)
+        away = np.abs(data - np.nanmedian(data, axis=0))
+        fenced = np.where(away > 4.0 * 1.4826 * np.nanmedian(away, axis=0), np.nan, data)
+        imputed = IterativeImputer(random_state=0).fit_transform(fenced)
+    return {
+        "found": float(model.outliers_[wrong & ~missing].mean()),
+        "flagged": float(model.outliers_[~(wrong | missing)].mean()),
+        "error": float(np.sqrt(np.mean((repaired - true) ** 2))),
+        "of fence": float(np.sqrt(np.mean((imputed - true) ** 2))),
+        "width": float(np.mean(high - low)),
+        "covered": float(np.mean((low <= true) & (true <= high))),
+    }
+
+
+def wine():
+    return datasets.load_wine().data
+
+
+def cancer():
+    return datasets.load_breast_cancer().data
+
+
 ROWS = {
+    "many": (
+        run_many,
+        {
+            f"{share:.0%}": [(load, share) for load in (wine, cancer, None)]
+            for share in (0.1, 0.2, 0.25, 0.3, 0.35, 0.4)
+        },
+    ),
     "spoilt": (
         run_spoilt,
         {

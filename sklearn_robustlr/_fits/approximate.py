@@ -325,6 +325,9 @@ class LazyModel:
         # what is exact predicts badly where others tell too little of a row
         if not explained.is_part and rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
             return True
+        # one that is no better beyond chance, and takes the tail of noise for errors, explains neither
+        if explained.tail and rest is not None and sign_of_mean(others.baseline - rest) <= 0:
+            return True
         if not own.are_small:
             return False
         # one that is no better than medians, be it by chance, has nothing to say for itself

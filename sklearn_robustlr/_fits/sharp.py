@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._model.apart import are_tail_of_noise
 from .._model.beyond import edge_power, share_beyond
 from .._model.calibration import Calibration
 from .._model.columns import Columns
@@ -229,14 +230,15 @@ class Explained(NamedTuple):
     meets all of a column and says nothing of a missing entry. Columns that are `lost`, a mask, meet far fewer entries
     than all do, and their medians explain them as well, in these units and in their own. Of many entries some are
     looked at. How far those that are missed are from the fit, in units of how far they, or the others of their columns,
-    are from the medians, tells how far it is `astray`: errors are as far from both. An exact fit may be a part of one
-    of a few directions more.
+    are from the medians, tells how far it is `astray`: errors are as far from both. Those may be the `tail` of noise.
+    An exact fit may be a part of one of a few directions more.
     """
 
     by_fit: float
     by_median: float
     lost: np.ndarray
     astray: float
+    tail: bool
     is_part: bool
 
     @classmethod
@@ -248,10 +250,12 @@ class Explained(NamedTuple):
         order = sorted_within(cols, y, p)
         middle = y[order[np.minimum(np.cumsum(seen) - seen + seen // 2, len(order) - 1)]]
         reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
-        with np.errstate(over="ignore"):
+        n, is_exact = len(entries.y), fit.verdict.code is StopReason.EXACT
+        with np.errstate(over="ignore", divide="ignore"):
             sizes = rest / alone[cols], np.abs(y - middle[cols])
             met = np.bincount(cols, sizes[0] <= reach, p)
             by_fit, by_median = (np.bincount(cols, np.minimum(size / reach, 1.0), p) for size in sizes)
+            tail = not is_exact and are_tail_of_noise(rest / (fit.row_scale * np.sqrt(alone[cols])))
         lost = broken(met, seen) & (by_fit > by_median - _TELLS * seen)
         for j in np.flatnonzero(lost):  # one of much noise has that, but less than the medians leave
             typical = (float(np.median(size[cols == j])) for size in sizes)
@@ -260,10 +264,8 @@ class Explained(NamedTuple):
         unit = np.where(unit > 0.0, unit, 1.0)[cols[missed]]
         far, usual = (np.minimum(size[missed], _LARGEST) / unit for size in (rest, sizes[1]))
         astray = float(np.sum(far) / np.sum(np.maximum(usual, 1.0))) if missed.any() else 0.0
-        n = len(entries.y)
-        n_met = n - round(n * float(np.mean(missed)))
-        is_part = fit.verdict.code is StopReason.EXACT and may_be_part(entries.shape, fit.rank, n_met, n)
-        return cls(float(by_fit.sum()), float(by_median.sum()), lost, astray, is_part)
+        is_part = is_exact and may_be_part(entries.shape, fit.rank, n - round(n * float(np.mean(missed))), n)
+        return cls(float(by_fit.sum()), float(by_median.sum()), lost, astray, tail, is_part)
 
     @property
     def is_much(self) -> bool:
