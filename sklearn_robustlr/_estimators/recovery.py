@@ -13,8 +13,10 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._fits.copies import start_from_copies
 from .._fits.lines import lines_again
 from .._fits.matrix import start_from_block
+from .._fits.measurements import fit_measurements
 from .._fits.tangent_errors import Determined
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
@@ -22,7 +24,7 @@ from ..metrics import robust_r2_score
 from .base import FitMixin, warn_of_open
 from .docs import documented
 from .ids import Ids, take
-from .seen import SeenMeasurements, fit_seen
+from .seen import SeenMeasurements
 from .validation import (
     MEASUREMENTS,
     check_choice,
@@ -53,8 +55,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
     measurements : {"matrix", "rank_one", "entries"}, default="matrix"
         What a row of X is. "matrix": a flattened d1 x d2 matrix A_i (dense or sparse rows). "rank_one": ``[a, b]``,
         which stands for ``A_i = a b^T``. "entries": a pair (i, j), for which y is the entry (i, j) of the matrix
-        (matrix completion). Repeated pairs are separate measurements. Repeats with identical values count as often as
-        they occur if the matrix can meet them exactly; otherwise they are one measurement, with their number as weight.
+        (matrix completion). Equal values of a repeated pair are merged into one, with their number as weight.
     shape : tuple (d1, d2) or None, default=None
         Shape of the matrix. None: for "matrix", the number of features divided as squarely as possible; for "rank_one",
         two equal halves; for "entries", one row for each i that occurs and one column for each j. The i and j are then
@@ -229,7 +230,7 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         symmetric = check_flag("symmetric", self.symmetric)
         shape = resolve_shape(self.shape, X.shape[1], self.measurements)
         seen = SeenMeasurements.of(X, y, shape, self.measurements, symmetric=symmetric, sample_weight=sample_weight)
-        operator, names = seen.operator, seen.ids or (None, None)
+        operator, weight, names = seen.operator, seen.weight, seen.ids or (None, None)
         options = self._options(operator.shape, operator.size, symmetric=symmetric)
         start = None if init is None else check_init(init, operator.shape, operator.dtype)
         again = init is None and self.warm_start and getattr(self, "shape_", None) == operator.shape
@@ -238,14 +239,14 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         known: dict[str, Any] = {"shape_": operator.shape, "row_ids_": names[0], "column_ids_": names[1]}
         with self._listening(options, known=known, X=X, y=y) as options:
             if start is None and isinstance(operator, EntryMeasurements) and self.n_init == 1 and not symmetric:
-                start = start_from_block(operator.first_of_each(), replace(options, report=None))
-            seen, outcome = fit_seen(seen, options, start)
-            found = lines_again(seen.operator, outcome, seen.weight)
-            fit, errors, *lost = Determined.of(seen.operator, found, symmetric=symmetric, weight=seen.weight)
+                copied = None if seen.copies is None else start_from_copies(seen.copies, options)
+                start = copied or start_from_block(operator.first_of_each(), replace(options, report=None))
+            found = lines_again(operator, fit_measurements(operator, options, start), weight)
+            fit, errors, *lost = Determined.of(operator, found, symmetric=symmetric, weight=weight)
             own = known | {"left_": fit.left, "right_": fit.right, "_errors": errors}
             own |= {"undetermined_rows_": lost[0], "undetermined_columns_": lost[1]}
             self._set_fitted(fit, **own)
-        fewer = len(np.unique(seen.sample)) < len(y)  # than there are
+        fewer = len(seen.sample) < len(y)  # than there are
         self.outliers_ = np.abs(self._predicted(X) - y) > fit.threshold if fewer else np.empty(len(y), dtype=bool)
         self.outliers_[seen.sample] = fit.outliers
         because = "too few inliers tell of most entries, which have infinite standard errors"

@@ -1,4 +1,4 @@
-"""Measurements as a fit sees them: those that count, in the order of the solver, ids of rows and columns; their fit."""
+"""Measurements as a fit sees them: those that count, in the order of the solver, and ids of rows and columns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .._fits.copies import fit_repeated
-from .._fits.measurements import Outcome, fit_measurements
 from .._operators.base import Measurements
-from .._utils.values import Factors, Options
 from . import memory
 from .ids import Ids
 from .sample_weight import Copies, in_units_of
@@ -20,14 +17,14 @@ from .validation import make_measurements_object
 class SeenMeasurements(NamedTuple):
     """Measurements, the sample that each of them is, how often it counts where that is not once, and ids.
 
-    `more` has entries as often as they count, if most are to be repeated (None: they are not).
+    `copies` are entries, each as often as it was measured, if most were so several times (None: they were not).
     """
 
     operator: Measurements
     sample: np.ndarray
     weight: np.ndarray | None
     ids: Ids | None
-    more: SeenMeasurements | None = None
+    copies: Measurements | None = None
 
     @classmethod
     def of(
@@ -39,10 +36,10 @@ class SeenMeasurements(NamedTuple):
         """
         copies = Copies.of_measurements(X, y, sample_weight)
         seen = cls._of(X, y, shape, kind, copies, symmetric=symmetric)
-        if copies is None or kind != "entries" or sample_weight is not None:  # it may be a precision, not a number
+        if copies is None or kind != "entries" or sample_weight is not None:  # it is a precision, not a number
             return seen
         more = copies.repeated(X.shape[1])
-        return seen if more is None else seen._replace(more=cls._of(X, y, shape, kind, more, symmetric=symmetric))
+        return seen if more is None else seen._replace(copies=cls._of(X, y, shape, kind, more, symmetric=symmetric)[0])
 
     @classmethod
     def _of(
@@ -70,13 +67,3 @@ class SeenMeasurements(NamedTuple):
         if order is not None:
             index, weight = index[order], None if weight is None else weight[order]
         return cls(operator, index, weight, ids)
-
-
-def fit_seen(seen: SeenMeasurements, options: Options, start: Factors | None) -> tuple[SeenMeasurements, Outcome]:
-    """The measurements that are fitted, and the fit; each as often as it counts where that is met exactly."""
-    if seen.more is not None and options.polish:
-        first = np.unique(seen.more.sample, return_index=True)[1]
-        found = fit_repeated(seen.more.operator, first, options)
-        if found is not None:
-            return seen.more, found
-    return seen, fit_measurements(seen.operator, options, start)

@@ -8,11 +8,11 @@ import numpy as np
 
 from .._operators.base import Measurements
 from .._operators.observed import Entries, core
-from .._utils.values import Options, StopReason, are_far_more, is_met
+from .._utils.values import Factors, Options, StopReason, are_far_more
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .matrix import misfit_of, settled
 from .matrix_fit import MatrixFit
-from .measurements import LowRankFit, Outcome, fit_measurements
+from .measurements import LowRankFit, fit_measurements
 
 
 def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Options) -> MatrixFit | None:
@@ -36,16 +36,15 @@ def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Opti
     return found
 
 
-def fit_repeated(measurements: Measurements, first: np.ndarray, options: Options) -> Outcome | None:
-    """Fit measurements that may be copies, if they can be met exactly; None: no such fit was found.
+def start_from_copies(copies: Measurements, options: Options) -> Factors | None:
+    """Factors that meet measurements exactly, each as often as it was made; None: no such factors were found.
 
-    It has to be exact if each counts once, too: `first` are the places of one of each.
+    They are a start for the fit in which each counts once: copies make any fit seem to be exact.
     """
-    found = fit_measurements(measurements, replace(options, report=None))
-    fit = found.best.fit
-    met = int(np.count_nonzero(is_met(fit)[first])) - fit.dof
-    exact = found.best.verdict.code is StopReason.EXACT and are_far_more(met, len(first))
-    return found if exact else None
+    if not options.polish:
+        return None
+    found = fit_measurements(copies, replace(options, report=None, meter=options.meter.fresh()))
+    return found.in_user_units().factors if found.best.verdict.code is StopReason.EXACT else None
 
 
 def _fit_exactly(entries: Entries, options: Options) -> MatrixFit | None:

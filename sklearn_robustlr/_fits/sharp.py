@@ -219,7 +219,7 @@ class _Looked:
             for part in (fit.right, fit.left[rows])
         )
         with np.errstate(over="ignore"):  # where errors are the largest numbers
-            return cls(some.rows, cols, y, np.abs(fitted - y), alone, in_rows)
+            return cls(some.rows, cols, y, y - fitted, alone, in_rows)
 
 
 class Explained(NamedTuple):
@@ -244,18 +244,18 @@ class Explained(NamedTuple):
     @classmethod
     def of(cls, entries: Entries, fit: LowRankFit) -> Explained:
         """By a fit of the entries."""
-        cols, y, rest, alone = (getattr(_Looked.at(entries, fit), name) for name in ("cols", "y", "rest", "alone"))
-        p = entries.shape[1]
+        cols, y, left, alone = (getattr(_Looked.at(entries, fit), name) for name in ("cols", "y", "rest", "alone"))
+        n, p, is_exact = len(entries.y), entries.shape[1], fit.verdict.code is StopReason.EXACT
         seen = np.bincount(cols, minlength=p)
         order = sorted_within(cols, y, p)
         middle = y[order[np.minimum(np.cumsum(seen) - seen + seen // 2, len(order) - 1)]]
         reach = max(float(fit.threshold), np.finfo(np.float64).tiny)
-        n, is_exact = len(entries.y), fit.verdict.code is StopReason.EXACT
+        rest = np.abs(left)
         with np.errstate(over="ignore", divide="ignore"):
             sizes = rest / alone[cols], np.abs(y - middle[cols])
             met = np.bincount(cols, sizes[0] <= reach, p)
             by_fit, by_median = (np.bincount(cols, np.minimum(size / reach, 1.0), p) for size in sizes)
-            tail = not is_exact and are_tail_of_noise(rest / (fit.row_scale * np.sqrt(alone[cols])))
+            tail = not is_exact and are_tail_of_noise(left / (fit.row_scale * np.sqrt(alone[cols])), cols)
         lost = broken(met, seen) & (by_fit > by_median - _TELLS * seen)
         for j in np.flatnonzero(lost):  # one of much noise has that, but less than the medians leave
             typical = (float(np.median(size[cols == j])) for size in sizes)
@@ -303,7 +303,7 @@ class OwnNoise(NamedTuple):
         looked, p = _Looked.at(entries, fit), entries.shape[1]
         with np.errstate(over="ignore"):  # beside extreme errors
             rest = looked.rest / (fit.scale * np.sqrt(looked.alone[looked.cols] * looked.alone_in_rows[looked.rows]))
-        rest = np.clip(rest, -_LARGEST, _LARGEST)
+        rest = np.minimum(np.abs(rest), _LARGEST)
         of_rows = _noise_of_lines(rest, np.unique(looked.rows, return_inverse=True)[1])
         of_columns = _noise_of_lines(rest, looked.cols, p)
         if of_rows.is_own and (of_rows.beyond > of_columns.beyond or not of_columns.is_own):

@@ -23,6 +23,10 @@ _LEAST = 0.05
 # Large residuals, in units of those of a normal law, from which there are far more. Of unrelated lognormal, gamma or
 # Laplace columns it is 7 to 30, of normal ones beside a scale that is a tenth too small 2.6.
 _MORE = 3.0
+# Skewness of the quartiles from which the core is skewed. It is 0.12 to 0.33 of unrelated lognormal and gamma columns,
+# below 0.06 in 17 of 18 cases of noise with a normal, Laplace or Student's law, 0.06 to 0.08 of pictures that do not
+# move with objects in a tenth of the entries. No other was tried.
+_SKEWED = 0.1
 # Least share of a column with errors of its own that is right: of two halves none is.
 _RIGHT = 0.7
 # Columns for each one that may have errors of its own. With half of the columns, or all, a table of six columns that
@@ -83,11 +87,19 @@ def columns_told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> Noi
     return replace(law, variances=variances, wrong=wrong)
 
 
-def are_tail_of_noise(size: np.ndarray) -> bool:
-    """Whether far more residuals, of sizes in noise scales, are large than normal ones, and they fall as noise does."""
-    usual = _MORE * 2.0 * ndtr(-_SIZES[0]) * len(size)
-    count = np.count_nonzero((size > _SIZES[0]) & (size < _SIZES[-1]))
-    return bool(count > usual + _BY_CHANCE * np.sqrt(usual)) and not _falls_too_slowly(size)
+def are_tail_of_noise(residual: np.ndarray, cols: np.ndarray) -> bool:
+    """Whether what is large of residuals, in noise scales, is a tail of noise and no errors: the core is skewed, too.
+
+    There are far more than normal ones, they fall as noise does, and the quartiles are skewed to the side of each
+    column that has most of them (A. L. Bowley, "Elements of Statistics", 1920).
+    """
+    size, usual = np.abs(residual), _MORE * 2.0 * ndtr(-_SIZES[0]) * len(residual)
+    far = (size > _SIZES[0]) & (size < _SIZES[-1])
+    if np.count_nonzero(far) <= usual + _BY_CHANCE * np.sqrt(usual) or _falls_too_slowly(size):
+        return False
+    side = np.sign(np.bincount(cols, far * np.sign(residual)))[cols]
+    low, middle, high = np.quantile((side * residual)[side != 0.0], [0.25, 0.5, 0.75]) if side.any() else np.zeros(3)
+    return bool(high + low - 2.0 * middle > _SKEWED * (high - low))
 
 
 def _falls_too_slowly(size: np.ndarray) -> bool:
