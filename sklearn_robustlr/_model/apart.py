@@ -20,9 +20,6 @@ _SIZES = np.arange(3.0, 20.1, 0.5)
 # errors within the range of their columns some law is told so in all, of 44 real and drawn ones without errors in 3.
 # With 0.08 it is 25 and none, but then other laws of the average are not, and of a tenth of errors none is found.
 _LEAST = 0.05
-# Large residuals, in units of those of a normal law, from which there are far more. Of unrelated lognormal, gamma or
-# Laplace columns it is 7 to 30, of normal ones beside a scale that is a tenth too small 2.6.
-_MORE = 3.0
 # Skewness of the quartiles from which the core is skewed. It is 0.12 to 0.33 of unrelated lognormal and gamma columns,
 # below 0.06 in 17 of 18 cases of noise with a normal, Laplace or Student's law, 0.06 to 0.08 of pictures that do not
 # move with objects in a tenth of the entries. No other was tried.
@@ -90,10 +87,10 @@ def columns_told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> Noi
 def are_tail_of_noise(residual: np.ndarray, cols: np.ndarray) -> bool:
     """Whether what is large of residuals, in noise scales, is a tail of noise and no errors: the core is skewed, too.
 
-    There are far more than normal ones, they fall as noise does, and the quartiles are skewed to the side of each
+    There are more than normal ones, they fall as noise does, and the quartiles are skewed to the side of each
     column that has most of them (A. L. Bowley, "Elements of Statistics", 1920).
     """
-    size, usual = np.abs(residual), _MORE * 2.0 * ndtr(-_SIZES[0]) * len(residual)
+    size, usual = np.abs(residual), 2.0 * ndtr(-_SIZES[0]) * len(residual)
     far = (size > _SIZES[0]) & (size < _SIZES[-1])
     if np.count_nonzero(far) <= usual + _BY_CHANCE * np.sqrt(usual) or _falls_too_slowly(size):
         return False
