@@ -37,3 +37,29 @@ def test_copies_of_noisy_values_are_met_no_more_than_these():
     assert alone.stop_reason_ == copies.stop_reason_ == "noisy"
     assert_allclose(copies.matrix_, alone.matrix_, atol=1e-6)
     assert np.mean(copies.outliers_ == np.tile(alone.outliers_, 3)) > 0.99  # some are at the threshold
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.*(row|column)")
+@pytest.mark.parametrize("seed", [2, 13, 16])
+def test_copies_of_each_value_prove_nothing(seed):
+    """Copies make any fit seem to be exact: 11 of 25 were so at too large a rank, and wrong."""
+    rng = np.random.RandomState(seed)
+    matrix = rng.standard_normal((10, 3)) @ rng.standard_normal((3, 10))
+    matrix /= matrix.std()
+    pairs = np.argwhere(np.ones((10, 10)))
+    y = matrix.ravel() + 10.0 * (rng.uniform(size=100) < 0.1) * rng.standard_normal(100)
+    model = RobustLowRankRecovery(shape=(10, 10), measurements="entries").fit(np.tile(pairs, (3, 1)), np.tile(y, 3))
+    known = np.ones((10, 10), dtype=bool)
+    known[model.undetermined_rows_] = known[:, model.undetermined_columns_] = False
+    assert model.stop_reason_ != "exact" or np.abs(model.matrix_ - matrix)[known].max() < 1e-9
+
+
+def test_weights_are_no_numbers_of_copies():
+    """Only their ratios matter: a weight of three made each value count three times."""
+    pairs, y, _, _ = measured((30, 20), 2, 400, 0.1, 0.1, 0)
+    less, more = (
+        RobustLowRankRecovery(shape=(30, 20), measurements="entries").fit(pairs, y, sample_weight=np.full(400, each))
+        for each in (0.3, 3.0)
+    )
+    assert less.n_iter_ == more.n_iter_
+    assert_allclose(less.matrix_, more.matrix_, rtol=1e-9)
