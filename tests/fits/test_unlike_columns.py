@@ -71,6 +71,21 @@ def test_errors_of_the_size_of_the_data_in_some_columns_are_no_noise():
     assert model.outliers_[wrong].mean() > 0.7
 
 
+def test_noise_of_rows_differs():
+    """That of sales is relative: with noise scales of columns, whole rows would be errors, and 5 times as wrong."""
+    rng = np.random.RandomState(4)
+    true = np.exp(rng.normal(size=(200, 1))) * np.exp(rng.normal(size=(1, 40)))
+    true *= np.exp(0.1 * rng.normal(size=true.shape))
+    hidden = rng.uniform(size=true.shape) < 0.2
+    data = np.where(hidden, np.nan, true)
+    estimate = RobustMatrixCompletion().fit_transform(data)
+    error, medians = (
+        np.sqrt(np.mean(((guess - true) / true.std(axis=0))[hidden] ** 2))
+        for guess in (estimate, np.broadcast_to(np.nanmedian(data, axis=0), data.shape))
+    )
+    assert error < 0.2 * medians
+
+
 @pytest.fixture(scope="module")
 def even_units():
     """A table whose columns have one unit, and a fit of it."""
