@@ -52,24 +52,27 @@ class FarUnits:
 
 
 class Sample:
-    """Which of 2,000 x 50 entries are learnt from: their units, values that repeat, and what is held out."""
+    """Which of 100,000 entries are learnt from: their units, values that repeat, and what is held out."""
 
-    def setup(self):
+    params = [(2000, 50), (50, 2000)]
+    param_names = ["shape"]
+
+    def setup(self, shape):
         rng = np.random.RandomState(0)
-        data = np.round(rng.standard_normal((2000, 5)) @ rng.standard_normal((5, 50)), 3)
+        data = np.round(rng.standard_normal((shape[0], 5)) @ rng.standard_normal((5, shape[1])), 3)
         data[rng.uniform(size=data.shape) < 0.2] = np.nan
         self.entries = Entries(data)
 
-    def time_draw(self):
+    def time_draw(self, shape):
         Samples.of(self.entries, 20)
 
-    def peakmem_draw(self):
+    def peakmem_draw(self, shape):
         Samples.of(self.entries, 20)
 
-    def track_scale_deviation(self):
+    def track_scale_deviation(self, shape):
         """Largest relative difference of the scale of a column from its standard deviation."""
         data, scale = self.entries, Samples.of(self.entries, 20).units.scale
-        exact = np.array([np.std(data.y[data.cols == j]) for j in range(50)])
+        exact = np.array([np.std(data.y[data.cols == j]) for j in range(shape[1])])
         return float(np.abs(scale / exact - 1.0).max())
 
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.samples import Units
+from .._model.units import Units
 from .._operators.observed import Entries
 from .._utils.arrays import sorted_within
 from .._utils.rules import exact_tolerance, rounding_share
+from .._utils.stats import medians_within
 from .._utils.values import StopReason, Verdict
 from .measurements import LowRankFit, check_size
 
@@ -102,9 +103,9 @@ def fit_location(entries: Entries, n_init: int) -> LowRankFit:
     dtype = entries.dtype
     top = np.abs(entries.y).max() or dtype.type(1)  # sums and squares of extreme sizes overflow or vanish
     values = entries.y / top
-    location = np.full(entries.shape[1], np.median(values), dtype)
-    for j in np.unique(entries.cols):
-        location[j] = np.median(values[entries.cols == j])
+    p, cols = entries.shape[1], entries.cols
+    medians = medians_within(values, cols, p)
+    location = np.where(np.bincount(cols, minlength=p) > 0, medians, np.median(values)).astype(dtype)
     norm = np.linalg.norm(location)
     n = entries.shape[0]
     with np.errstate(over="ignore"):

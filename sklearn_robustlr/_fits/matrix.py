@@ -8,8 +8,8 @@ import numpy as np
 
 from .._kernels.entries import spanned_columns
 from .._kernels.posterior import entry_means
-from .._model.samples import Units
 from .._model.space import ModelSpace
+from .._model.units import Units
 from .._operators.observed import Entries, core
 from .._rows.links import linked
 from .._rows.regression import Regression, RowSpace

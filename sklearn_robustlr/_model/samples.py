@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import bdtrc, pdtr
 
 from .._operators.observed import Entries
-from .._utils.rules import NORMAL_MEDIAN, TELLING
-from .._utils.stats import median
+from .._utils.rules import NORMAL_MEDIAN
+from .._utils.stats import medians_within
 from .columns import Columns, most_errors
 from .growth import ENOUGH
 from .held_out import hold_out
 from .rows import regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
-from .tails import bend, long_tails, straighten
+from .tails import long_tails
+from .units import Units, tell_scales, weights_of
 
 # Entries that laws are fitted to at first, and those that the best of them is then.
 _FIRST, _MORE = 30_000, 250_000
-# Median size of the values that differ from the median, times which they are held for a standard deviation. Of 64
-# tables with a column of mostly zeros (0/1, or counts; 999 in 3 to 15 % of its entries) 11 are worse than half as bad
-# again as medians without it, 3 with 30, and the same 3 with 10.
-_REACH = 30.0
 # Probability of so few errors in a column, or of so many that are the same, below which that is no chance; that of so
 # few in all such columns together.
 _TOO_FEW, _ALL_TOO_FEW = 1e-3, 1e-9
@@ -38,118 +33,6 @@ _MOST_WORK = 2e9
 # of the others are up to 57 times those without such rows, and 1.25 times in the median; with these rows left out they
 # are at most 1.03 times.
 _FAR, _GAP, _MOST_FAR, _BETWEEN = 10.0, 3.0, 0.2, 0.1
-# Sizes whose squares are numbers.
-_EXTREME = 1e100
-
-
-class Units(NamedTuple):
-    """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
-
-    Values of columns are bent on the sides of their `long` tails (None: there are none).
-
-    Scales are robust, but where columns have too few entries for that: there they are standard deviations, unless in
-    such units rounding hides all but one entry. Of one value they are its size, or that of the other columns.
-    """
-
-    shift: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    long: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, entries: Entries) -> Units:
-        """Those of the columns of a matrix."""
-        p = entries.shape[1]
-        shift, scale, low, high = np.zeros(p), np.ones(p), np.zeros(p), np.zeros(p)
-        told, eps = _tell_scales(entries), np.finfo(np.float64).eps
-        for j, column, own in _columns(entries):
-            shift[j] = median(column, own)
-            away = column - shift[j]
-            top = float(np.abs(away).max()) or 1.0  # squares of extremes overflow
-            scale[j] = robust = _scale(away, own)
-            if not (told and robust):
-                usual = _deviation(away / top, own) * top
-                scale[j] = (robust if robust < eps * usual else usual) or usual or abs(shift[j])
-            low[j], high[j] = column.min(), column.max()
-        told_by_others = scale == 0.0  # all values are zero
-        scale[told_by_others] = np.median(scale[~told_by_others]) if not told_by_others.all() else 1.0
-        return cls(shift, scale, low, high)
-
-    @property
-    def have_squares(self) -> bool:
-        """Whether squares of their values are numbers."""
-        return bool(self.scale.min() > 1.0 / _EXTREME and max(self.scale.max(), np.abs(self.shift).max()) < _EXTREME)
-
-    @property
-    def in_one(self) -> Units:
-        """The same for columns that are all in one unit: what is seen of one may be of others."""
-        p = len(self.low)
-        return self._replace(low=np.full(p, self.low.min()), high=np.full(p, self.high.max()))
-
-    def table(self, entries: Entries) -> Table:
-        """Entries in even units."""
-        return Table.of(entries, self.shift, self.scale, self.long)
-
-    def clip(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Values in even units, held to the range of what is seen of their columns."""
-        with np.errstate(over="ignore"):  # beside extreme errors there is no end
-            low, high = (self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale
-        if self.long is not None:
-            low, high = bend(low, self.long), bend(high, self.long)
-        return np.clip(values, low[cols], high[cols])
-
-    def bent(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Values in scales from the median in even units."""
-        return values if self.long is None else bend(values, self.long[cols])
-
-    def straight(self, values: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Values in even units in scales from the median."""
-        return values if self.long is None else straighten(values, self.long[cols])
-
-
-def _columns(entries: Entries) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-    """Yield the columns that have entries: their number, values, and how often each counts (None: once)."""
-    order = np.argsort(entries.cols, kind="stable")
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(entries.cols, minlength=entries.shape[1]))])
-    values = entries.y[order].astype(np.float64)
-    weight = None if entries.row_weight is None else entries.row_weight[entries.rows[order]]
-    for j in np.flatnonzero(np.diff(bounds)).tolist():
-        own = slice(bounds[j], bounds[j + 1])
-        yield j, values[own], None if weight is None else weight[own]
-
-
-def _tell_scales(entries: Entries) -> bool:
-    """Whether columns have so many entries that their robust scales can be told."""
-    return len(entries.y) >= TELLING * int(np.count_nonzero(np.bincount(entries.cols)))
-
-
-def _scale(away: np.ndarray, weight: np.ndarray | None) -> float:
-    """Robust scale of values of median zero, 0 where most are that.
-
-    The most frequent value, as a limit of detection, does not count: where it is next to the median, nearly half of the
-    values would be at no distance from that.
-    """
-    size = np.abs(away)
-    if not median(size, weight):
-        return 0.0
-    values, index, count = np.unique(away, return_inverse=True, return_counts=True)
-    others = index != np.argmax(count) if count.max() > 1 and len(values) > 1 else np.ones(len(away), dtype=bool)
-    return float(median(size[others], None if weight is None else weight[others]) / NORMAL_MEDIAN)
-
-
-def _deviation(away: np.ndarray, weight: np.ndarray | None) -> float:
-    """Standard deviation of values of median zero, those far beyond the others held to a bound.
-
-    Where most are zero no robust scale is left, and errors among the others are no variation of the column.
-    """
-    size = np.abs(away)
-    others = size > 0.0
-    if not others.any():
-        return 0.0
-    bound = _REACH * float(median(size[others], None if weight is None else weight[others]))
-    held = np.clip(away, -bound, bound)
-    return float(np.sqrt(np.average((held - np.average(held, weights=weight)) ** 2, weights=weight)))
 
 
 @dataclass(frozen=True)
@@ -241,15 +124,13 @@ class Samples:
         if table.tied is None:
             return scale
         n, ties = (np.bincount(table.cols, part, len(scale)) for part in (np.ones(len(table.cols)), table.tied))
-        for j in np.flatnonzero(ties):
-            size = np.median(np.abs(table.values[(table.cols == j) & ~table.tied]))
-            scale[j] = np.sqrt(1.0 - ties[j] / n[j]) * size / NORMAL_MEDIAN
-        return scale
+        size = medians_within(np.abs(table.values[~table.tied]), table.cols[~table.tied], len(scale))
+        return np.where(ties > 0.0, np.sqrt(1.0 - ties / np.maximum(n, 1.0)) * size / NORMAL_MEDIAN, scale)
 
     @property
     def tell_scales(self) -> bool:
         """Whether columns have so many entries that models in their own units can be fitted."""
-        return _tell_scales(self.entries)
+        return tell_scales(self.entries)
 
     @property
     def have_few_rows(self) -> bool:
@@ -280,10 +161,10 @@ class Samples:
     @property
     def train_medians(self) -> np.ndarray:
         """Medians of the columns of those that are not held out, in even units; 0 of an empty one."""
-        medians = self.units.shift.copy()
-        for j, column, own in _columns(self.entries.subset(~self.held)):
-            medians[j] = median(column, own)
-        return self.units.bent((medians - self.units.shift) / self.units.scale, np.arange(len(medians)))
+        entries, shift = self.entries.subset(~self.held), self.units.shift
+        medians = medians_within(entries.y.astype(np.float64), entries.cols, len(shift), weights_of(entries))
+        medians = np.where(np.bincount(entries.cols, minlength=len(shift)) > 0, medians, shift)
+        return self.units.bent((medians - shift) / self.units.scale, np.arange(len(medians)))
 
     @property
     def medians_of_others(self) -> np.ndarray:

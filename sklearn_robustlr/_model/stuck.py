@@ -8,6 +8,7 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
+from .._utils.stats import count_equal
 from .columns import start_columns
 from .posterior import sweep_until_settled
 from .rows import moments, regress
@@ -131,7 +132,8 @@ def _repeated(table: Table) -> np.ndarray:
     kinds = np.zeros(len(table.values), dtype=np.int64)
     n_kinds = 0
     bounds = table.column_bounds
-    for j in range(table.shape[1]):
+    count, of = count_equal(table.values[table.by_value], table.cols[table.by_value])
+    for j in np.unique(of[count >= _FEWEST]):
         own = table.by_column[bounds[j] : bounds[j + 1]]
         values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
         least = max(_FEWEST, _LEAST_SHARE * len(own))

@@ -91,15 +91,15 @@ class Table:
         if self.origin is not None:
             return self.origin.grid
         order, grid, bounds = self.by_value, np.zeros((2, self.shape[1])), self.column_bounds
-        values = self.values[order]
-        for j in range(self.shape[1]):
+        values, cols = self.values[order], self.cols[order]
+        new = (np.diff(values) > _SAME) & (np.diff(cols) == 0)
+        n_new = np.bincount(cols[1:][new], minlength=self.shape[1])
+        for j in np.flatnonzero((n_new > 0) & (n_new < FEW_VALUES * np.diff(bounds))):
             own = values[bounds[j] : bounds[j + 1]]
             step = np.diff(own)
-            new = np.flatnonzero(step > _SAME)
-            if 0 < len(new) < FEW_VALUES * len(own):
-                starts = np.concatenate([[0], new + 1])
-                count = np.diff(np.append(starts, len(own)))
-                grid[:, j] = step[new].min(), own[starts[np.argmax(count)]]
+            starts = np.concatenate([[0], np.flatnonzero(step > _SAME) + 1])
+            count = np.diff(np.append(starts, len(own)))
+            grid[:, j] = step[starts[1:] - 1].min(), own[starts[np.argmax(count)]]
         return grid
 
     @property

@@ -13,8 +13,9 @@ from .growth import columns_of_law, grow
 from .joint import joint_root
 from .posterior import mean_moments, mean_of, power_of_directions, sweep_until_settled
 from .rows import RowPosterior, regress, regress_all
-from .samples import Samples, Units
+from .samples import Samples
 from .table import Table, even
+from .units import Units
 
 # Power of the coefficients of rows, in units of the largest, below which a direction is rounding.
 _NULL = 1e-12

@@ -14,8 +14,8 @@ from .._solvers.misfit import improves
 from .._solvers.mixture import SUPPORTED, has_enough_inliers
 from .._utils.linalg import product_svd
 from .._utils.ranks import is_localised
-from .._utils.rules import LEAST_FREE, exact_tolerance
-from .._utils.stats import median_scale
+from .._utils.rules import LEAST_FREE, NORMAL_MEDIAN, exact_tolerance
+from .._utils.stats import medians_within
 from .._utils.values import Factors, Fit, Options, Watch, exact_count, informative_count, is_exact, is_met
 from .evidence import EDGES, LEAST_EDGES, gain, in_common, is_better, left_over
 
@@ -200,9 +200,8 @@ class Ranks:
         """Median of what the fit of rank k misses entries by, in scales of their columns, as it would without them."""
         fit, base = self.fit(k), self._problem.base
         assert isinstance(base, EntryMeasurements)
-        scale, bounds = np.ones(base.shape[1]), np.cumsum(np.bincount(base.cols, minlength=base.shape[1]))[:-1]
-        for j, own in enumerate(np.split(base.y[np.argsort(base.cols, kind="stable")], bounds)):
-            scale[j] = median_scale(own - np.median(own)) if len(own) else 1.0
+        away = np.abs(base.y - medians_within(base.y, base.cols, base.shape[1])[base.cols])
+        scale = medians_within(away, base.cols, base.shape[1]) / NORMAL_MEDIAN
         told = scale[base.cols] > 0.0
         if not told.any():
             return np.inf

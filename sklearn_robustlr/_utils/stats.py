@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import stdtrit
 
+from .arrays import sorted_within
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
 
 # Values from which a sample bounds a quantile (partition by SIMD instructions is as fast up to there), and how many
@@ -46,11 +47,43 @@ def median(values: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Median of values that count so often (None: once); the mean of both where it lies between two."""
     if weight is None:
         return float(np.median(values))
-    order = np.argsort(values)
-    mass = np.cumsum(weight[order])
-    reach = len(mass) * np.finfo(np.float64).eps  # of the rounding of sums
-    low, high = (np.searchsorted(mass, (0.5 + away) * mass[-1]) for away in (-reach, reach))
-    return float(0.5 * values[order[low]] + 0.5 * values[order[min(high, len(order) - 1)]])
+    return float(medians_within(values, np.zeros(len(values), dtype=np.int32), 1, weight)[0])
+
+
+def medians_within(
+    values: np.ndarray,
+    keys: np.ndarray,
+    n: int,
+    weight: np.ndarray | None = None,
+    *,
+    order: np.ndarray | None = None,
+) -> np.ndarray:
+    """Median of the values of each of n keys, as :func:`median`; 0 of a key that has none.
+
+    `order` is that by keys and values, of all values or of those alone that count (None: of all, it is not known).
+    """
+    order = sorted_within(keys, values, n) if order is None else order
+    count = np.bincount(keys[order], minlength=n)
+    seen = count > 0
+    ends, count = np.cumsum(count)[seen], count[seen]
+    begins = ends - count
+    if weight is None:
+        low, high = begins + (count - 1) // 2, begins + count // 2
+    else:
+        mass = np.cumsum(weight[order])
+        before = np.where(begins > 0, mass[begins - 1], 0.0)
+        half = before + 0.5 * (mass[ends - 1] - before)
+        reach = len(mass) * np.finfo(np.float64).eps * mass[-1:]  # of the rounding of sums
+        low, high = (np.clip(np.searchsorted(mass, half + away), begins, ends - 1) for away in (-reach, reach))
+    medians = np.zeros(n)
+    medians[seen] = 0.5 * values[order[low]] + 0.5 * values[order[high]]
+    return medians
+
+
+def count_equal(values: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How often each value of each key occurs, and that key, in order; values are ordered by keys and values."""
+    begins = np.flatnonzero((np.diff(values, prepend=np.nan) != 0.0) | (np.diff(keys, prepend=-1) != 0))
+    return np.diff(np.append(begins, len(values))), keys[begins]
 
 
 def medians_of_others(values: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:

@@ -10,7 +10,9 @@ from scipy.stats import norm, ttest_1samp
 from sklearn_robustlr._kernels.residuals import weighted_median
 from sklearn_robustlr._utils.stats import (
     is_quantile_below,
+    median,
     medians_of_others,
+    medians_within,
     quantile,
     random_sample,
     sign_of_mean,
@@ -90,3 +92,15 @@ def test_medians_of_others_are_those_without_the_value(kind, seed, n):
     expected = [np.median(np.delete(repeated, i)) for i in range(len(repeated))]
     assert_allclose(medians_of_others(repeated), expected)
     assert_allclose(np.repeat(medians_of_others(values, weight.astype(float)), weight), expected)
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+@given(seed=st.integers(0, 1000), n=st.integers(1, 40))
+def test_medians_within_are_those_of_each_key(kind, seed, n):
+    rng = np.random.RandomState(seed)
+    values, keys, weight = DRAWS[kind](rng, n), rng.randint(0, 4, n).astype(np.int32), rng.randint(1, 4, n)
+    repeated, of = np.repeat(values, weight), np.repeat(keys, weight)
+    expected = [np.median(repeated[of == key]) if np.any(of == key) else 0.0 for key in range(5)]
+    assert_allclose(medians_within(repeated, of, 5), expected)
+    assert_allclose(medians_within(values, keys, 5, weight.astype(float)), expected)
+    assert_allclose(median(values, weight.astype(float)), np.median(repeated))

@@ -1,0 +1,57 @@
+"""Units of all columns at once are those of each column by itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sklearn_robustlr._model.units import Units
+from sklearn_robustlr._operators.observed import Entries
+from sklearn_robustlr._utils.rules import NORMAL_MEDIAN
+
+KINDS = {
+    "plain": lambda rng, shape: rng.standard_normal(shape) * 10.0 ** rng.randint(-3, 4, shape[1]),
+    "rounded": lambda rng, shape: np.round(rng.standard_normal(shape)),
+    "counts": lambda rng, shape: rng.poisson(0.4, shape).astype(float),
+    "mostly zero": lambda rng, shape: np.where(rng.uniform(size=shape) < 0.7, 0.0, rng.standard_normal(shape)),
+    "of one value": lambda rng, shape: np.where(np.arange(shape[1]) % 2, 5.0, rng.standard_normal(shape)),
+    "rounding beside an error": lambda rng, shape: 1e-9 * rng.standard_normal(shape) + 1e6 * np.eye(*shape),
+}
+
+
+def expected_units(column, told):
+    """Median and scale of a column with entries; the scale is 0 where it is that of other columns."""
+    shift = np.median(column)
+    away = column - shift
+    values, count = np.unique(away, return_counts=True)
+    others = away
+    if count.max() > 1 and len(values) > 1:  # without the most frequent value
+        others = away[away != values[np.argmax(count)]]
+    robust = np.median(np.abs(others)) / NORMAL_MEDIAN if np.median(np.abs(away)) else 0.0
+    if told and robust:
+        return shift, robust
+    bound = 30.0 * np.median(np.abs(away[away != 0.0])) if away.any() else 0.0
+    usual = np.std(np.clip(away, -bound, bound))
+    return shift, (robust if robust < np.finfo(float).eps * usual else usual) or usual or abs(shift)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 1000), n=st.integers(1, 30), p=st.integers(1, 6))
+def test_units_are_those_of_each_column_by_itself(kind, seed, n, p):
+    rng = np.random.RandomState(seed)
+    data = KINDS[kind](rng, (n, p))
+    data[rng.uniform(size=data.shape) < 0.3] = np.nan
+    units = Units.of(Entries(data))
+
+    columns = [column[np.isfinite(column)] for column in data.T]
+    seen = np.array([len(column) > 0 for column in columns])
+    told = np.isfinite(data).sum() >= 8 * seen.sum()
+    shift, scale = np.zeros(p), np.ones(p)
+    for j in np.flatnonzero(seen):
+        shift[j], scale[j] = expected_units(columns[j], told)
+    scale[scale == 0.0] = np.median(scale[scale > 0.0]) if scale.any() else 1.0
+    assert_allclose(units.shift, shift, rtol=1e-10)
+    assert_allclose(units.scale, scale, rtol=1e-9)
+    assert_allclose(units.low, [column.min() if len(column) else 0.0 for column in columns])
+    assert_allclose(units.high, [column.max() if len(column) else 0.0 for column in columns])
