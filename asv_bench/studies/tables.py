@@ -173,6 +173,9 @@ def spoil(X, kind, seed):
     if kind == "gross":
         size = rng.uniform(5, 15, X.shape) * rng.choice([-1, 1], X.shape) * 1.349 * spread(X)
         Y[wrong] += size[wrong]
+    elif kind == "few":
+        few = wrong & (rng.uniform(size=X.shape) < 0.2)
+        Y[few] += (6.0 * rng.choice([-1, 1], X.shape) * np.nanstd(X, axis=0))[few]
     elif kind == "swapped":
         Y = np.where(wrong, np.take_along_axis(X, rng.randint(len(X), size=X.shape), axis=0), X)
     elif kind == "stuck":
