@@ -6,7 +6,8 @@
 
 Each seed draws one of some 530 tables of teaching and research, with at least 30 rows and 5 columns of more than 8
 values, of which less than half are missing; of larger ones 500 rows and 60 columns, drawn as well.
-The kinds of damage are those of ``tables.py``, and few errors, 2 % of 6 standard deviations; a changed entry is wrong where it is off by a twentieth of the spread.
+The kinds of damage are those of ``tables.py``, and few errors, 2 % of 6 standard deviations; a changed entry is wrong
+where it is off by a twentieth of the spread.
 
 Errors are those of the hidden entries, in robust standard deviations of the columns: their root mean squares (over
 medians) and means. The cover is that of 90 % intervals, flagged the share of the entries that are right.

@@ -32,7 +32,7 @@ _FEW = 3
 _NEAR, _BY_CHANCE = 2.0, 2.0
 # Distance of distribution functions that is as rare by chance as one in twenty, times the square root of the number of
 # values (N. V. Smirnov, Uspekhi Matematicheskikh Nauk 10, 1944). With 2, and a share of 0.05, 69 % of few errors in 40
-# real tables are found instead of 77, and 0.85 % of what is right is flagged instead of 0.92 (many_tables.py --row few).
+# real tables are found instead of 77, and 0.85 % of what is right is flagged, not 0.92 (many_tables.py --row few).
 _APART = float(np.sqrt(-0.5 * np.log(0.05)))
 
 
