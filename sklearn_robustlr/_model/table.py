@@ -92,7 +92,8 @@ class Table:
             return self.origin.grid
         order, grid, bounds = self.by_value, np.zeros((2, self.shape[1])), self.column_bounds
         values, cols = self.values[order], self.cols[order]
-        new = (np.diff(values) > _SAME) & (np.diff(cols) == 0)
+        with np.errstate(over="ignore"):  # from one column to the next, and beside extreme errors
+            new = (np.diff(values) > _SAME) & (np.diff(cols) == 0)
         n_new = np.bincount(cols[1:][new], minlength=self.shape[1])
         for j in np.flatnonzero((n_new > 0) & (n_new < FEW_VALUES * np.diff(bounds))):
             own = values[bounds[j] : bounds[j + 1]]

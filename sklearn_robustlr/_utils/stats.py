@@ -82,7 +82,8 @@ def medians_within(
 
 def count_equal(values: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How often each value of each key occurs, and that key, in order; values are ordered by keys and values."""
-    begins = np.flatnonzero((np.diff(values, prepend=np.nan) != 0.0) | (np.diff(keys, prepend=-1) != 0))
+    is_new = (values[1:] != values[:-1]) | (keys[1:] != keys[:-1])
+    begins = np.flatnonzero(np.append(np.ones(len(values[:1]), dtype=bool), is_new))
     return np.diff(np.append(begins, len(values))), keys[begins]
 
 
