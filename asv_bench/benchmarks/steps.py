@@ -54,25 +54,25 @@ class FarUnits:
 class Sample:
     """Which of 100,000 entries are learnt from: their units, values that repeat, and what is held out."""
 
-    params = [(2000, 50), (50, 2000)]
-    param_names = ["shape"]
+    params = ["long", "wide"]
+    param_names = ["table"]
 
-    def setup(self, shape):
-        rng = np.random.RandomState(0)
+    def setup(self, table):
+        shape, rng = (2000, 50) if table == "long" else (50, 2000), np.random.RandomState(0)
         data = np.round(rng.standard_normal((shape[0], 5)) @ rng.standard_normal((5, shape[1])), 3)
         data[rng.uniform(size=data.shape) < 0.2] = np.nan
         self.entries = Entries(data)
 
-    def time_draw(self, shape):
+    def time_draw(self, table):
         Samples.of(self.entries, 20)
 
-    def peakmem_draw(self, shape):
+    def peakmem_draw(self, table):
         Samples.of(self.entries, 20)
 
-    def track_scale_deviation(self, shape):
+    def track_scale_deviation(self, table):
         """Largest relative difference of the scale of a column from its standard deviation."""
         data, scale = self.entries, Samples.of(self.entries, 20).units.scale
-        exact = np.array([np.std(data.y[data.cols == j]) for j in range(shape[1])])
+        exact = np.array([np.std(data.y[data.cols == j]) for j in range(data.shape[1])])
         return float(np.abs(scale / exact - 1.0).max())
 
 
