@@ -132,8 +132,8 @@ def _repeated(table: Table) -> np.ndarray:
     kinds = np.zeros(len(table.values), dtype=np.int64)
     n_kinds = 0
     bounds = table.column_bounds
-    count, of = count_equal(table.values[table.by_value], table.cols[table.by_value])
-    for j in np.unique(of[count >= _FEWEST]):
+    times, cols = count_equal(table.values[table.by_value], table.cols[table.by_value])
+    for j in np.unique(cols[times >= _FEWEST]):
         own = table.by_column[bounds[j] : bounds[j + 1]]
         values, index, count = np.unique(table.values[own], return_inverse=True, return_counts=True)
         least = max(_FEWEST, _LEAST_SHARE * len(own))
