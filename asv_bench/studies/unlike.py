@@ -17,6 +17,9 @@ unrelated: 1, 3 or 8 of 80 columns, of random numbers, have nothing in common wi
 rows: half of the rows have 5 or 20 times the noise of the others, without gross errors; or noise is 10 or 20 % of each
 entry of a table of sales (lognormal sizes of shops and products).
 
+kinds: each row is what became of something in 12 years, and a share of the 400 is small (rates, about 5), the others
+counts of every size (lognormal, sd 2): in the middle of each column there is a gap; 20 % are hidden.
+
 units: the values of one of 20 or 30 columns are multiplied; the figures are those of this column.
 
 apart: 300 x 16, 100 x 80 or 60 x 40 with units of columns from 1e-d to 1e+d, and noise of a tenth or a thousandth of
@@ -36,8 +39,8 @@ median deviations; and the width of 90 % intervals, in the same units (3.3 for a
 few: 12 columns, six of which have 2, 3, 5, 8, 12 or 20 values.
 
 The root mean square error of hidden entries in units of the noise (few: of the sd of the column) beside that of the
-medians, or of rows beside that of IterativeImputer; the share of the clean entries that is flagged, in all and in the
-worst column; and how many hidden values are in 90 % intervals, in all and in the worst column.
+medians, or of rows and kinds beside that of IterativeImputer; the share of the clean entries that is flagged, in all
+and in the worst column; and how many hidden values are in 90 % intervals, in all and in the worst column.
 """
 
 import numpy as np
@@ -135,6 +138,22 @@ def run_rows(kind, amount, seed):
         true = sizes * np.exp(amount * rng.standard_normal(sizes.shape))
     data, wrong = spoilt(true, rng, 0.0, gross=0.0)
     return judged(data, true, true, wrong, true.std(axis=0), IterativeImputer(random_state=0))
+
+
+def run_kinds_of_rows(share, gross, seed):
+    rng = np.random.RandomState(seed)
+    small = np.arange(400)[:, None] < share * 400
+    size = np.where(
+        small, 5.0 + 3.0 * rng.standard_normal((400, 1)), np.exp(10.0 + 2.0 * rng.standard_normal((400, 1)))
+    )
+    true = size * (1.0 + 0.02 * rng.standard_normal((400, 1)) * np.arange(12)) + 0.3 * small * rng.standard_normal(
+        (400, 12)
+    )
+    true *= 1.0 + 0.002 * rng.standard_normal(true.shape)
+    sd = true.std(axis=0)
+    data, wrong = spoilt(true, rng, 10.0 * sd, gross=gross)
+    data[rng.uniform(size=true.shape) < 0.1] = np.nan
+    return judged(data, true, true, wrong, sd, IterativeImputer(random_state=0))
 
 
 def run_units(factor, shape, seed):
@@ -255,6 +274,14 @@ ROWS = {
         {
             f"{kind} {amount:g}": [(kind, amount)]
             for kind, amount in (("instruments", 5.0), ("instruments", 20.0), ("relative", 0.1), ("relative", 0.2))
+        },
+    ),
+    "kinds": (
+        run_kinds_of_rows,
+        {
+            f"{share:.0%} small, {gross:.0%} errors": [(share, gross)]
+            for gross in (0.0, 0.05)
+            for share in (0.3, 0.4, 0.45, 0.5, 0.55, 0.6)
         },
     ),
     "units": (

@@ -50,7 +50,7 @@ _MOST = 0.5
 
 
 def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
-    """Absolute errors that a fit makes at held-out entries, in units of the scale of each column; None: not known.
+    """Absolute errors that a fit makes at held-out entries, in even units; None: not known.
 
     Its rows are regressed on the other entries. Its columns have seen those of the inliers: their errors are divided by
     one minus the leverage of the entry in the regression of its column. Estimates of one that has converged stay in the
@@ -76,7 +76,7 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     estimate = y + missed / np.maximum(1.0 - leverage, LEAST_FREE)
     if fit.converged:
         estimate = np.clip(estimate, model.low[rest.cols], model.high[rest.cols])
-    return np.abs(estimate - y) / model.scale[rest.cols]
+    return averaged.miss(estimate, rest)
 
 
 class Approximation(NamedTuple):
@@ -256,8 +256,8 @@ class LazyModel:
         tells = usable and not weighted
         if refined is None and explained is None and not tells:
             return self._as_fit(fit)
-        model, other = self.averaged, None
-        assert model is not None
+        straight, model, other = self.averaged, self.best, None
+        assert straight is not None and model is not None
         if refined is not None:
             other = _missed(refined, model)
         elif tells:
@@ -268,8 +268,8 @@ class LazyModel:
         if self._takes_place_of(explained, other, is_open=is_open) or (weighted and refined is None):
             return self._as_fit(fit)
         verdict = fit.verdict
-        if is_open and refined and other is not None and replace(model.errors, missed=other).are_small:
-            space, verdict = _as_average(entries, refined, other, model), Verdict(StopReason.APPROXIMATE)
+        if is_open and refined and other is not None and replace(model.compared, missed=other).are_small:
+            space, verdict = _as_average(entries, refined, straight), Verdict(StopReason.APPROXIMATE)
         return None if space is None else as_fit(entries, space, fit, verdict, options)
 
     def _as_fit(self, fit: LowRankFit) -> Approximation:
@@ -315,12 +315,12 @@ class LazyModel:
         their medians. It gives way to a model that explains these and is not worse in all, and one that is worse than
         medians in its own to any.
         """
-        if self.averaged is None:
+        if self.best is None:
             return False
-        own = self.averaged.errors
+        own = self.best.compared
         if explained is None:
             return errors is None or not own.are_more_than(errors, by=1.0 if is_open else _BETTER)
-        lost = explained.lost[self.averaged.entries.cols[self.averaged.held]]
+        lost = explained.lost[self.best.entries.cols[self.best.held]]
         others, rest = own.of(~lost), None if errors is None else errors[~lost]
         # what is exact predicts badly where others tell too little of a row
         if not explained.is_part and rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
@@ -328,7 +328,7 @@ class LazyModel:
         # one that is no better beyond chance, and takes the tail of noise for errors, explains neither
         if explained.tail and rest is not None and sign_of_mean(others.baseline - rest) <= 0:
             return True
-        if not own.are_small:
+        if not self.best.errors.are_small:
             return False
         # one that is no better than medians, be it by chance, has nothing to say for itself
         if not explained.is_part and rest is not None and np.mean(rest) > np.mean(others.baseline):
@@ -347,17 +347,16 @@ def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
 
 
 def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:
-    """Absolute errors of columns at the held-out entries of a model, in its units and its limits."""
+    """Absolute errors of columns at the held-out entries of a model, in even units and its limits."""
     limits = model.space.between(*model.space.seen_range).seen_range
-    missed = refined.missed(model.entries, model.held, limits)
-    return missed / model.space.scale[model.entries.cols[model.held]]
+    rest = model.entries.subset(model.held)
+    weight = 1.0 if rest.weight is None else np.sqrt(rest.weight)
+    return weight * model.miss(refined.predicted(model.entries, model.held, limits), rest)
 
 
-def _as_average(entries: Entries, refined: SharpColumns, missed: np.ndarray, model: Averaged) -> ModelSpace:
-    """The space of columns that take the place of an average, where they have `missed` its held-out entries by so much.
-
-    Nothing is claimed of their rank.
-    """
+def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> ModelSpace:
+    """The space of columns that take the place of an average: nothing is claimed of their rank."""
+    missed = _missed(refined, model)
     space, cols = refined.space(entries, entries), model.entries.cols[model.held]
     errors = errors_of_columns(missed**2, cols, space.noise / model.space.scale, np.ones(len(cols)))
     return replace(space, names=(FIXED_RANK,), column_errors=errors)

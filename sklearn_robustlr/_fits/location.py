@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._model.units import Units
+from .._model.units import column_medians
 from .._operators.observed import Entries
 from .._utils.arrays import sorted_within
 from .._utils.rules import exact_tolerance, rounding_share
@@ -81,7 +81,7 @@ def far_medians(entries: Entries, some: Spreads) -> np.ndarray | None:
     width = some.width[some.seen > 0]
     if not len(width) or not 0.0 < np.median(width) < _BESIDE * exact_tolerance(entries.dtype) * some.typical:
         return None
-    return Units.of(entries).shift.astype(entries.dtype)
+    return column_medians(entries).astype(entries.dtype)
 
 
 def far_units(entries: Entries, some: Spreads) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import numpy as np
 from .._kernels.entries import spanned_columns
 from .._kernels.posterior import entry_means
 from .._model.space import ModelSpace
-from .._model.units import Units
+from .._model.units import column_medians
 from .._operators.observed import Entries, core
 from .._rows.links import linked
 from .._rows.regression import Regression, RowSpace
@@ -175,7 +175,7 @@ def _fit_without_rows(off: np.ndarray, entries: Entries, options: Options, start
 def _fit_beside_columns(lost: np.ndarray, entries: Entries, options: Options) -> MatrixFit:
     """Fit the other columns; the `lost` ones, of a mask, have nothing in common with them but their rows."""
     found = fit_matrix(entries.subset(~lost[entries.cols]), options)
-    medians = Units.of(entries.part(np.ones(entries.shape[0], dtype=bool), lost)).shift
+    medians = column_medians(entries.part(np.ones(entries.shape[0], dtype=bool), lost))
     location, expected = found.location.copy(), found.expected_error.copy()
     location[lost], expected[lost] = medians, 1.0
     fit = found.fit.with_factors(found.fit.factors.left, np.where(lost[:, None], 0.0, found.fit.right))

@@ -168,12 +168,12 @@ class SharpColumns:
         cols = table.cols[order[: sum(len(part.error) for part in each)]]
         return Missed(*(np.concatenate(part) for part in zip(*each, strict=True))), cols
 
-    def missed(self, entries: Entries, held: np.ndarray, limits: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Absolute errors at the entries of a mask, each left out, within these limits, in units of known weights."""
+    def predicted(self, entries: Entries, held: np.ndarray, limits: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Estimates of the entries of a mask, each left out, within these limits."""
         table, cols, y = self.table(entries), entries.cols[held], entries.y[held].astype(np.float64)
         missed = self._missed(table, held)
         estimate = y + missed.error / missed.root * self.units[cols]
-        return table.root_weight[held] * np.abs(np.clip(estimate, *(limit[cols] for limit in limits)) - y)
+        return np.clip(estimate, *(limit[cols] for limit in limits))
 
     def _missed(self, table: Table, held: np.ndarray) -> Missed:
         """Errors at entries that are left out of their rows, and of their columns by the leverage they have there."""

@@ -24,7 +24,7 @@ from .noise import NoiseLaw
 from .posterior import power_of, signal
 from .samples import Samples
 from .space import ModelSpace
-from .table import Table
+from .table import Table, even
 from .turned import TurnedColumns
 
 # Most directions at first.
@@ -56,7 +56,7 @@ _COMMON = 5.0
 
 @dataclass(frozen=True)
 class Errors:
-    """Absolute held-out errors: `missed` by an average, and by the medians of the columns (`baseline`)."""
+    """Absolute held-out errors: `missed` by an average, and by the medians or middles of the columns (`baseline`)."""
 
     missed: np.ndarray
     baseline: np.ndarray
@@ -99,7 +99,8 @@ class Averaged:
     """The averaged model of a matrix: its space, and what it misses held-out entries by.
 
     It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out, are not
-    beyond the fence, and tell of fits; the `errors` are those at them, in units of the scale of each column.
+    beyond the fence, and tell of fits; the `errors` are those at them, in units of the scale of each column, and
+    `compared` the same in even units, in which noise is alike: the mean of those of long tails is that of a few.
     """
 
     space: ModelSpace
@@ -107,6 +108,12 @@ class Averaged:
     rows: np.ndarray
     held: np.ndarray
     errors: Errors
+    compared: Errors
+
+    def miss(self, estimate: np.ndarray, entries: Entries) -> np.ndarray:
+        """What estimates miss entries by, in even units."""
+        space = self.space
+        return np.abs(even(estimate, entries.cols, space.shift, space.scale, space.long) - space.even(entries))
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,8 @@ class FirstAverage:
         samples = self.fitter.samples
         inlier = _inlier_chances(samples.test, self.members, self.weights)
         within = _may_be_right(self.members, self.weights, samples, inlier)
-        return _errors(self.members, self.weights, samples, within & (samples.telling > 0.0))
+        within &= samples.telling > 0.0
+        return _errors(*_straight(self.members, self.weights, samples), samples, within)
 
     @property
     def signal(self) -> np.ndarray:
@@ -248,7 +256,7 @@ class FirstAverage:
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
         within = _may_be_right(members, weights, samples, inlier)
-        errors = _errors(members, weights, samples, within)
+        errors = _errors(*_straight(members, weights, samples), samples, within)
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
@@ -269,9 +277,10 @@ class FirstAverage:
             grid=samples.table.grid if units.long is None else np.where(units.long, 0.0, samples.table.grid),
             is_in_one_unit=isinstance(final[int(np.argmax(weights))], TurnedColumns),
         )
-        held, tells = samples.held.copy(), samples.telling > 0.0
-        held[held] = within & tells
-        return Averaged(space, samples.entries, samples.rows, held, errors.of(tells[within]))
+        held, told = samples.held.copy(), (samples.telling > 0.0)[within]
+        held[held] = within & (samples.telling > 0.0)
+        compared = errors if units.long is None else _errors(test.values, weights @ members.missed, samples, within)
+        return Averaged(space, samples.entries, samples.rows, held, errors.of(told), compared.of(told))
 
     def _share_beyond(self, members: Members, weights: np.ndarray, final: list[Columns]) -> float:
         """Share of the noise that may be a part of the matrix, by the directions of the likeliest member."""
@@ -326,13 +335,11 @@ def _may_be_right(members: Members, weights: np.ndarray, samples: Samples, inlie
     return (np.abs(values) <= FENCE) | predicted
 
 
-def _errors(members: Members, weights: np.ndarray, samples: Samples, within: np.ndarray) -> Errors:
-    """Errors of an average at those of the held-out entries that are `within` a mask."""
-    test = samples.test
-    values, missed = _straight(members, weights, samples)
+def _errors(values: np.ndarray, missed: np.ndarray, samples: Samples, within: np.ndarray) -> Errors:
+    """Errors of an average that has `missed` the held-out `values`, at those that are `within` a mask."""
     # medians may have seen an entry; among a few it would be one itself
     medians = 0.0 if samples.tell_scales else samples.medians_of_others
-    baseline = np.abs(test.root_weight * (values - medians))
+    baseline = np.abs(samples.test.root_weight * (values - medians))
     return Errors(np.abs(missed)[within], baseline[within])
 
 

@@ -18,7 +18,7 @@ from .rows import regress
 from .stuck import StuckValues, find_stuck_values
 from .table import Table
 from .tails import long_tails
-from .units import Units, tell_scales, weights_of
+from .units import Units, column_medians, tell_scales
 
 # Entries that laws are fitted to at first, and those that the best of them is then.
 _FIRST, _MORE = 30_000, 250_000
@@ -162,8 +162,7 @@ class Samples:
     def train_medians(self) -> np.ndarray:
         """Medians of the columns of those that are not held out, in even units; 0 of an empty one."""
         entries, shift = self.entries.subset(~self.held), self.units.shift
-        medians = medians_within(entries.y.astype(np.float64), entries.cols, len(shift), weights_of(entries))
-        medians = np.where(np.bincount(entries.cols, minlength=len(shift)) > 0, medians, shift)
+        medians = np.where(np.bincount(entries.cols, minlength=len(shift)) > 0, column_medians(entries), shift)
         return self.units.bent((medians - shift) / self.units.scale, np.arange(len(medians)))
 
     @property

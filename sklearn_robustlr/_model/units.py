@@ -9,7 +9,7 @@ import numpy as np
 from .._operators.observed import Entries
 from .._utils.arrays import sorted_within
 from .._utils.rules import NORMAL_MEDIAN, TELLING
-from .._utils.stats import count_equal, medians_within
+from .._utils.stats import count_equal, medians_within, middles_within
 from .table import Table
 from .tails import bend, straighten
 
@@ -43,7 +43,7 @@ class Units(NamedTuple):
         values, weight = entries.y.astype(np.float64), weights_of(entries)
         seen = np.bincount(cols, minlength=p) > 0
         order = sorted_within(cols, values, p)
-        shift = medians_within(values, cols, p, weight, order=order)
+        shift = _middles(values, cols, p, weight, order)
         away = values - shift[cols]
         scale, eps = _scales(away, cols, p, weight, order), np.finfo(np.float64).eps
         doubtful = seen & ((scale == 0.0) | (not tell_scales(entries)))
@@ -92,6 +92,11 @@ class Units(NamedTuple):
         return values if self.long is None else straighten(values, self.long[cols])
 
 
+def column_medians(entries: Entries) -> np.ndarray:
+    """Medians of the columns of a matrix; 0 of an empty one."""
+    return medians_within(entries.y.astype(np.float64), entries.cols, entries.shape[1], weights_of(entries))
+
+
 def weights_of(entries: Entries) -> np.ndarray | None:
     """How often each entry counts (None: all once)."""
     return None if entries.row_weight is None else entries.row_weight[entries.rows]
@@ -102,6 +107,14 @@ def tell_scales(entries: Entries) -> bool:
     return len(entries.y) >= TELLING * int(np.count_nonzero(np.bincount(entries.cols)))
 
 
+def _middles(values: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | None, order: np.ndarray) -> np.ndarray:
+    """Values in the middle of columns: the median itself where most values are that."""
+    medians = medians_within(values, cols, p, weight, order=order)
+    same = np.bincount(cols, (values == medians[cols]) * (1.0 if weight is None else weight), p)
+    most = 2.0 * same > np.bincount(cols, weight, p)
+    return np.where(most, medians, middles_within(values, cols, p, weight, order=order))
+
+
 def _scales(away: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | None, order: np.ndarray) -> np.ndarray:
     """Robust scales of columns of median zero; 0 where most values are that, and where there is none.
 
@@ -110,13 +123,11 @@ def _scales(away: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | Non
     """
     size = np.abs(away)
     by_size = sorted_within(cols, size, p)
-    scales = medians_within(size, cols, p, weight, order=by_size)
+    told = medians_within(size, cols, p, weight, order=by_size) > 0.0
     others = np.ones(len(size), dtype=bool)
     others[order[_are_most_frequent(away[order], cols[order], p)]] = False
-    if not others.all():
-        of_others = medians_within(size, cols, p, weight, order=by_size[others[by_size]])
-        scales = np.where(scales > 0.0, of_others, 0.0)
-    return scales / NORMAL_MEDIAN
+    scales = middles_within(size, cols, p, weight, order=by_size[others[by_size]])
+    return np.where(told, scales, 0.0) / NORMAL_MEDIAN
 
 
 def _are_most_frequent(values: np.ndarray, cols: np.ndarray, p: int) -> np.ndarray:

@@ -18,6 +18,11 @@ _OFTEN, _FEWEST_OFTEN, _SAMPLE = 0.005, 10, 20_000
 # has, with that elsewhere in units of it, beyond and below which it is its own (``asv_bench/studies/repeated.py``; with
 # more than half, none of 20 matrices is right in which each sensor is stuck for half of the time, 17 so).
 _DISCRETE, _MOST, _RARE = 0.95, 2.0 / 3.0, 0.25
+# Values from which the middle is a mean of several. Of indicators of countries by years (992 x 18, half of the rows are
+# rates and half counts) hidden values are missed by 0.001 sd where it is that of as many as twice or four times the
+# standard deviation of the rank; by 0.17 with once that, by 0.38 with the median. Of few values errors would be among
+# them: of 40 x 8 of rank 2, with 30 % errors on one side, values are missed by 3.8 sd, with the median by 1.1.
+_MEAN_FROM = 256
 # Half of a key that no generator of another has by chance.
 _KEY = 0x9E3779B97F4A7C15
 # Probability of a mean below which its sign is no chance: two standard deviations of a normal law.
@@ -70,14 +75,53 @@ def medians_within(
     if weight is None:
         low, high = begins + (count - 1) // 2, begins + count // 2
     else:
-        mass = np.cumsum(weight[order])
-        before = np.where(begins > 0, mass[begins - 1], 0.0)
-        half = before + 0.5 * (mass[ends - 1] - before)
+        mass = np.cumsum(_shares_within(weight[order], keys[order], n))
+        half = 0.5 * (mass[ends - 1] + np.where(begins > 0, mass[begins - 1], 0.0))
         reach = len(mass) * np.finfo(np.float64).eps * mass[-1:]  # of the rounding of sums
         low, high = (np.clip(np.searchsorted(mass, half + away), begins, ends - 1) for away in (-reach, reach))
+    low, high = values[order[low]], values[order[high]]
     medians = np.zeros(n)
-    medians[seen] = 0.5 * values[order[low]] + 0.5 * values[order[high]]
+    medians[seen] = np.where(low == high, low, 0.5 * low + 0.5 * high)  # a half of the least number is none
     return medians
+
+
+def _shares_within(weight: np.ndarray, keys: np.ndarray, n: int) -> np.ndarray:
+    """Weights in units of the sum of those of their key."""
+    return np.asarray(weight / np.maximum(np.bincount(keys, weight, n), np.finfo(np.float64).tiny)[keys])
+
+
+def middles_within(
+    values: np.ndarray,
+    keys: np.ndarray,
+    n: int,
+    weight: np.ndarray | None = None,
+    *,
+    order: np.ndarray | None = None,
+) -> np.ndarray:
+    """Mean of the values of each of n keys that its median may be by chance; 0 of a key that has none.
+
+    On each side of the median they are as many as twice the standard deviation of its rank. Where there is a gap in the
+    middle of the values the median leaps over it with a few of them, and this does not (A. Akinshin, "Trimmed
+    Harrell-Davis quantile estimator based on the highest density interval of the given width", Communications in
+    Statistics, 2022, weighs them). Of few values it is the median, which more errors leave alone. The arguments are
+    those of :func:`medians_within`.
+    """
+    order = sorted_within(keys, values, n) if order is None else order
+    medians, of = medians_within(values, keys, n, weight, order=order), keys[order]
+    own = np.ones(len(order)) if weight is None else weight[order]
+    share, total = _shares_within(own, of, n), np.bincount(of, own, n)
+    upto = np.cumsum(share) - np.cumsum(total > 0.0)[of] + 1.0  # of those of its key
+    reach = np.where(total >= _MEAN_FROM, 1.0 / np.sqrt(np.maximum(total, 1.0)), 0.0)[of]
+    within = np.minimum(upto, 0.5 + reach) - np.maximum(upto - share, 0.5 - reach)
+    rounding = np.finfo(np.float64).eps * len(order) * np.count_nonzero(total)
+    middle = np.flatnonzero(within > rounding)  # of an extreme error this would be much
+    of, within = of[middle], within[middle]
+    if not len(middle):
+        return medians
+    with np.errstate(over="ignore", invalid="ignore"):  # of extreme values at both sides
+        away = values[order[middle]] - medians[of]
+        found = medians + np.bincount(of, _shares_within(within, of, n) * away, n)
+    return np.where(np.isfinite(found), found, medians)
 
 
 def count_equal(values: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

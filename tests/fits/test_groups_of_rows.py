@@ -184,3 +184,22 @@ def test_the_noise_scale_counts_rows_as_often_as_they_do():
     weight = np.where(np.arange(200) < 100, 1.0, 5.0)
     model = RobustMatrixCompletion().fit(data, sample_weight=weight)
     assert model.scale_ == pytest.approx(np.sqrt(np.average(noise**2, weights=np.tile(weight[:, None], 30))), rel=0.15)
+
+
+@pytest.mark.parametrize("share, errors", [(0.45, 0.0), (0.5, 0.0), (0.3, 0.05)])
+def test_rates_and_counts_are_rows_of_one_table(share, errors):
+    """Indicators by years: medians leap over the gap between both, and what is large was an error of an exact fit."""
+    rng = np.random.RandomState(3)
+    small = np.arange(400)[:, None] < share * 400
+    size = np.where(
+        small, 5.0 + 3.0 * rng.standard_normal((400, 1)), np.exp(10.0 + 2.0 * rng.standard_normal((400, 1)))
+    )
+    trend = 1.0 + 0.02 * rng.standard_normal((400, 1)) * np.arange(12)
+    true = size * trend * (1.0 + 0.002 * rng.standard_normal((400, 12))) + 0.3 * small * rng.standard_normal((400, 12))
+    sd, wrong, hidden = true.std(axis=0), rng.uniform(size=true.shape) < errors, rng.uniform(size=true.shape) < 0.2
+    data = np.where(hidden, np.nan, true + 10.0 * sd * wrong * rng.choice([-1.0, 1.0], true.shape))
+    model = RobustMatrixCompletion(replace="missing").fit(data)
+    assert rms(((model.transform(data) - true) / sd)[hidden]) < 0.05
+    assert model.outliers_[~(wrong | hidden)].mean() < 0.005
+    if errors:
+        assert model.outliers_[wrong & ~hidden].mean() > 0.99

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn_robustlr._model.units import Units
 from sklearn_robustlr._operators.observed import Entries
 from sklearn_robustlr._utils.rules import NORMAL_MEDIAN
+from sklearn_robustlr._utils.stats import middles_within
 
 KINDS = {
     "plain": lambda rng, shape: rng.standard_normal(shape) * 10.0 ** rng.randint(-3, 4, shape[1]),
@@ -20,15 +21,21 @@ KINDS = {
 }
 
 
+def middle_of(values):
+    """Mean of what the median of values may be by chance."""
+    return middles_within(values, np.zeros(len(values), dtype=np.int32), 1)[0]
+
+
 def expected_units(column, told):
-    """Median and scale of a column with entries; the scale is 0 where it is that of other columns."""
-    shift = np.median(column)
+    """Middle and scale of a column with entries; the scale is 0 where it is that of other columns."""
+    median = np.median(column)
+    shift = median if 2 * np.count_nonzero(column == median) > len(column) else middle_of(column)
     away = column - shift
-    values, count = np.unique(away, return_counts=True)
+    values, count = np.unique(column, return_counts=True)
     others = away
     if count.max() > 1 and len(values) > 1:  # without the most frequent value
-        others = away[away != values[np.argmax(count)]]
-    robust = np.median(np.abs(others)) / NORMAL_MEDIAN if np.median(np.abs(away)) else 0.0
+        others = away[column != values[np.argmax(count)]]
+    robust = middle_of(np.abs(others)) / NORMAL_MEDIAN if np.median(np.abs(away)) else 0.0
     if told and robust:
         return shift, robust
     bound = 30.0 * np.median(np.abs(away[away != 0.0])) if away.any() else 0.0
@@ -43,6 +50,12 @@ def test_units_are_those_of_each_column_by_itself(kind, seed, n, p):
     data = KINDS[kind](rng, (n, p))
     data[rng.uniform(size=data.shape) < 0.3] = np.nan
     units = Units.of(Entries(data))
+    often = rng.randint(1, 4, n)  # rows that count so often are so many rows
+    weighed, repeated = (
+        Units.of(Entries(data).counting(often.astype(float))),
+        Units.of(Entries(np.repeat(data, often, axis=0))),
+    )
+    assert_allclose(weighed.shift, repeated.shift, rtol=1e-9, atol=1e-12 * np.abs(repeated.shift).max())
 
     columns = [column[np.isfinite(column)] for column in data.T]
     seen = np.array([len(column) > 0 for column in columns])
@@ -51,7 +64,7 @@ def test_units_are_those_of_each_column_by_itself(kind, seed, n, p):
     for j in np.flatnonzero(seen):
         shift[j], scale[j] = expected_units(columns[j], told)
     scale[scale == 0.0] = np.median(scale[scale > 0.0]) if scale.any() else 1.0
-    assert_allclose(units.shift, shift, rtol=1e-10)
+    assert_allclose(units.shift, shift, rtol=1e-10, atol=1e-12 * scale.max())
     assert_allclose(units.scale, scale, rtol=1e-9)
     assert_allclose(units.low, [column.min() if len(column) else 0.0 for column in columns])
     assert_allclose(units.high, [column.max() if len(column) else 0.0 for column in columns])

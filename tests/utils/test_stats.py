@@ -13,6 +13,7 @@ from sklearn_robustlr._utils.stats import (
     median,
     medians_of_others,
     medians_within,
+    middles_within,
     quantile,
     random_sample,
     sign_of_mean,
@@ -104,3 +105,55 @@ def test_medians_within_are_those_of_each_key(kind, seed, n):
     assert_allclose(medians_within(repeated, of, 5), expected)
     assert_allclose(medians_within(values, keys, 5, weight.astype(float)), expected)
     assert_allclose(median(values, weight.astype(float)), np.median(repeated))
+
+
+def test_medians_of_light_keys_do_not_depend_on_heavy_ones():
+    """The rounding of the sum of all weights was that of each: of 1, 2, 3, 4 and 1e6 the median was their middle."""
+    values, keys = np.r_[np.zeros(1000), 1.0, 2.0, 3.0, 4.0, 1e6], np.repeat([0, 1], [1000, 5])
+    weight = np.where(keys == 0, 1.0, 1e-12)
+    assert_allclose(medians_within(values, keys, 2, weight), [0.0, 3.0])
+    assert_allclose(medians_within(np.full(3, 5e-324), np.zeros(3, dtype=int), 1), 5e-324, rtol=0, atol=0)
+
+
+def middle_of(values):
+    """Mean of sorted values at ranks within their root of the middle, by a fine grid; the median of few values."""
+    if len(values) < 256:
+        return np.median(values)
+    ranks = 0.5 * len(values) + np.sqrt(len(values)) * (np.arange(20_000) - 9_999.5) / 10_000
+    return np.sort(values)[ranks.astype(int)].mean()
+
+
+@pytest.mark.parametrize("kind", ["normal", "ties", "sorted"])
+@given(seed=st.integers(0, 1000), n=st.integers(1, 900))
+def test_middles_are_means_of_what_the_median_may_be(kind, seed, n):
+    rng = np.random.RandomState(seed)
+    values, keys, weight = DRAWS[kind](rng, n), rng.randint(0, 3, n), rng.randint(1, 4, n)
+    repeated, of = np.repeat(values, weight), np.repeat(keys, weight)
+    expected = [middle_of(repeated[of == key]) if np.any(of == key) else 0.0 for key in range(4)]
+    found = middles_within(repeated, of, 4)
+    assert_allclose(found, expected, atol=2e-3)
+    assert_allclose(middles_within(values, keys, 4, weight.astype(float)), found, atol=1e-12)
+    moved = 1e6 * np.isin(range(4), of) - 3.0 * found
+    assert_allclose(middles_within(1e6 - 3.0 * repeated, of, 4), moved, rtol=1e-12)
+
+
+def test_middles_do_not_leap_over_a_gap():
+    """The median does with a few values more at one side."""
+    small, large = np.arange(500.0), 1e6 + 1e4 * np.arange(510.0)
+    more, fewer = (np.r_[small, large[:n]] for n in (495, 505))
+    middles, medians = (
+        [of(values, np.zeros(len(values), dtype=int), 1)[0] for values in (more, fewer)]
+        for of in (middles_within, medians_within)
+    )
+    assert middles[1] < 3.0 * middles[0] and medians[1] > 1000.0 * medians[0]
+
+
+@pytest.mark.parametrize("n, share", [(12, 0.4), (40, 0.45), (1000, 0.45)])
+def test_errors_do_not_move_middles(n, share):
+    values = np.r_[np.linspace(-1.0, 1.0, n - int(share * n)), np.full(int(share * n), 1e300)]
+    assert abs(middles_within(values, np.zeros(n, dtype=int), 1)[0]) <= 1.0
+
+
+def test_middles_of_extreme_values_at_both_ends_are_numbers():
+    values = np.repeat([-1.7e308, 1.0, 1.7e308], [200, 1, 200])
+    assert abs(middles_within(values, np.zeros(401, dtype=int), 1)[0]) < 1e300
