@@ -112,7 +112,7 @@ def _middles(values: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | 
     medians = medians_within(values, cols, p, weight, order=order)
     same = np.bincount(cols, (values == medians[cols]) * (1.0 if weight is None else weight), p)
     most = 2.0 * same > np.bincount(cols, weight, p)
-    return np.where(most, medians, middles_within(values, cols, p, weight, order=order))
+    return np.where(most, medians, middles_within(values, cols, p, weight, order))
 
 
 def _scales(away: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | None, order: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ def _scales(away: np.ndarray, cols: np.ndarray, p: int, weight: np.ndarray | Non
     told = medians_within(size, cols, p, weight, order=by_size) > 0.0
     others = np.ones(len(size), dtype=bool)
     others[order[_are_most_frequent(away[order], cols[order], p)]] = False
-    scales = middles_within(size, cols, p, weight, order=by_size[others[by_size]])
+    scales = middles_within(size, cols, p, weight, by_size[others[by_size]])
     return np.where(told, scales, 0.0) / NORMAL_MEDIAN
 
 

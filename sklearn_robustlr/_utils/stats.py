@@ -91,22 +91,16 @@ def _shares_within(weight: np.ndarray, keys: np.ndarray, n: int) -> np.ndarray:
 
 
 def middles_within(
-    values: np.ndarray,
-    keys: np.ndarray,
-    n: int,
-    weight: np.ndarray | None = None,
-    *,
-    order: np.ndarray | None = None,
+    values: np.ndarray, keys: np.ndarray, n: int, weight: np.ndarray | None, order: np.ndarray
 ) -> np.ndarray:
     """Mean of the values of each of n keys that its median may be by chance; 0 of a key that has none.
 
     On each side of the median they are as many as twice the standard deviation of its rank. Where there is a gap in the
     middle of the values the median leaps over it with a few of them, and this does not (A. Akinshin, "Trimmed
     Harrell-Davis quantile estimator based on the highest density interval of the given width", Communications in
-    Statistics, 2022, weighs them). Of few values it is the median, which more errors leave alone. The arguments are
-    those of :func:`medians_within`.
+    Statistics, 2022, weighs them). Of few values it is the median, which more errors leave alone. `weight` and `order`
+    are those of :func:`medians_within`.
     """
-    order = sorted_within(keys, values, n) if order is None else order
     medians, of = medians_within(values, keys, n, weight, order=order), keys[order]
     own = np.ones(len(order)) if weight is None else weight[order]
     share, total = _shares_within(own, of, n), np.bincount(of, own, n)

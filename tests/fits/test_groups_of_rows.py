@@ -186,10 +186,13 @@ def test_the_noise_scale_counts_rows_as_often_as_they_do():
     assert model.scale_ == pytest.approx(np.sqrt(np.average(noise**2, weights=np.tile(weight[:, None], 30))), rel=0.15)
 
 
-@pytest.mark.parametrize("share, errors", [(0.45, 0.0), (0.5, 0.0), (0.3, 0.05)])
-def test_rates_and_counts_are_rows_of_one_table(share, errors):
-    """Indicators by years: medians leap over the gap between both, and what is large was an error of an exact fit."""
-    rng = np.random.RandomState(3)
+@pytest.mark.parametrize("share, errors, seed", [(0.45, 0.0, 3), (0.5, 0.0, 3), (0.2, 0.05, 5)])
+def test_rates_and_counts_are_rows_of_one_table(share, errors, seed):
+    """Indicators by years: medians leap over the gap between both, and what is large was an error of an exact fit.
+
+    Of a few large values alone is known whether an exact fit is worse than the model, if these are not logarithms.
+    """
+    rng = np.random.RandomState(seed)
     small = np.arange(400)[:, None] < share * 400
     size = np.where(
         small, 5.0 + 3.0 * rng.standard_normal((400, 1)), np.exp(10.0 + 2.0 * rng.standard_normal((400, 1)))
