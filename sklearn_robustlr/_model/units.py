@@ -1,4 +1,4 @@
-"""Units in which all columns are alike: their medians, scales and ranges."""
+"""Units in which all columns are alike: their middles, scales and ranges."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _EXTREME = 1e100
 
 
 class Units(NamedTuple):
-    """Median, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
+    """Middle, scale, least and largest value of each column; of an empty one 0, 1, 0 and 0.
+
+    The middle is what the median may be by chance, in the mean, or of few values the median: it leaps over no gap.
 
     Values of columns are bent on the sides of their `long` tails (None: there are none).
 
