@@ -164,7 +164,7 @@ class _Upright:
         wrong = None if columns.law.wrong is None else np.zeros(p)
         if wrong is not None:
             wrong[where] = columns.law.wrong
-        whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances, wrong=wrong))
+        whole = Columns(loadings, covariances, mean, replace(columns.law, variances=variances, wrong=wrong, large=None))
         return sweep_until_settled(self.fitter.train(columns.law), whole, n_sweeps=_LAST_SWEEPS, free=0)
 
 

@@ -92,7 +92,8 @@ class NoiseLaw:
     own, in units of these, with as many degrees of `freedom`: nu / r^2 is chi-squared with nu; infinite: all are alike.
     `of_inliers` is what inliers of each column vary by, in units of its variance, which is that of those without the
     value that most have (None: one). `wrong` are shares of gross errors of columns that have one of their own, zero of
-    the others (None: none has).
+    the others (None: none has). `large` are mean squares of noise, in units of the variances, in columns of which some
+    is large without being wrong, one of the others (None: there are none).
     """
 
     variances: np.ndarray
@@ -104,6 +105,7 @@ class NoiseLaw:
     freedom: float = np.inf
     of_inliers: np.ndarray | None = None
     wrong: np.ndarray | None = None
+    large: np.ndarray | None = None
 
     @property
     def odds(self) -> np.ndarray:
@@ -121,9 +123,15 @@ class NoiseLaw:
 
     @property
     def usual_variances(self) -> np.ndarray:
-        """The same of those without the value that most have: what flags and intervals go by."""
+        """The same of those without the value that most have: what intervals go by."""
         wide = self._wide_share
         return self.variances * (1.0 - wide + _WIDE * wide)
+
+    @property
+    def largest_variances(self) -> np.ndarray:
+        """The same, but of columns of which some is large without being wrong with that: what is not flagged."""
+        usual = self.usual_variances
+        return usual if self.large is None else np.maximum(usual, self.variances * self.large)
 
     @property
     def has_wide(self) -> bool:
@@ -190,7 +198,7 @@ class NoiseLaw:
         few errors hardly change.
         """
         found = np.exp(log_variances_of_lines(units, lines, n_lines, freedom))
-        alike, column = replace(self, variances=np.ones(1), wrong=None), np.zeros_like(lines)
+        alike, column = replace(self, variances=np.ones(1), wrong=None, large=None), np.zeros_like(lines)
         for _ in range(_LINE_STEPS):
             weights = alike.weigh(units / found[lines], column)
             power, counted = (

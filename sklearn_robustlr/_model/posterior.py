@@ -9,7 +9,7 @@ import numpy as np
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .._utils.rules import LEAST_FREE
 from .._utils.threads import check_interrupt
-from .apart import columns_told_apart, told_apart
+from .apart import Left, columns_told_apart, told_apart
 from .beyond import edge_power
 from .columns import FLAT, Columns
 from .noise import NoiseLaw
@@ -91,10 +91,10 @@ def with_columns_apart(table: Table, columns: Columns) -> Columns | None:
     return sweep_until_settled(table, replace(columns, law=law), n_sweeps=_SWEEPS - _FREE, free=0)
 
 
-def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> np.ndarray:
+def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> Left:
     """What estimates of entries would leave of each without it: it draws the estimate to itself."""
     free = np.maximum(1.0 - variance * precision, LEAST_FREE)
-    return np.asarray((table.values - fitted) / np.sqrt(free))
+    return Left((table.values - fitted) / np.sqrt(free), fitted)
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:

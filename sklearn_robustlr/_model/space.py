@@ -227,8 +227,7 @@ class ModelSpace:
         """
         n, every, idle = entries.shape[0], entries, self.idle(entries)
         entries = entries.subset(~idle) if idle.any() else entries
-        stacked = np.empty((n, self._stacked.shape[1]))
-        gross, noise_of_rows = np.empty(len(entries.y)), np.ones(n)
+        stacked, gross, noise_of_rows = np.empty((n, self._stacked.shape[1])), np.empty(len(entries.y)), np.ones(n)
 
         def block(lo: int, hi: int) -> None:
             table = self.table(entries, lo, hi)
@@ -250,7 +249,8 @@ class ModelSpace:
         rest = self.residual(every, factors)
         missed = np.abs(rest[~idle] if self.long is None else self._missed(entries, factors))
         missed *= np.sqrt(self.usual_weight if entries.weight is None else entries.weight)
-        near = missed <= FLAG_WIDTH * self.usual_noise[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
+        width = FLAG_WIDTH * self.scale * np.sqrt(self.weights @ [m.law.largest_variances for m in self.members])
+        near = missed <= width[entries.cols] * np.sqrt(noise_of_rows)[entries.rows]
         gross[near] = np.minimum(gross[near], 0.5)
         beyond = self.stuck.among(every)
         if probability is not None:

@@ -128,7 +128,7 @@ class Turned:
             loadings=basis @ root / scale,
             covariances=pack(root[1:].T @ unpack(found.covariances / scale**2) @ root[1:]),
             mean=(basis @ (center - root @ along) + (middle - unit.shift)) / unit.scale,
-            law=replace(turned.law, variances=variances, of_inliers=None, wrong=None),  # these are of rows
+            law=replace(turned.law, variances=variances, of_inliers=None, wrong=None, large=None),  # these are of rows
             center=along,
             turned=turned,
         )

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_robustlr._model.apart import columns_told_apart, told_apart
+from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr._model.apart import Left, columns_told_apart, told_apart
 from sklearn_robustlr._model.noise import NoiseLaw
 from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
@@ -17,7 +18,8 @@ def is_told_apart(residual, fitted, robust=True):
     """Whether it is, in a table whose values are these residuals beside what was fitted."""
     entries = Entries(fitted + residual)
     table = Table.of(entries, np.zeros(P), np.ones(P))
-    return told_apart(NoiseLaw.start(np.ones(P), robust), table, residual[entries.rows, entries.cols]).wide_is_errors
+    left = Left(residual[entries.rows, entries.cols], fitted[entries.rows, entries.cols])
+    return told_apart(NoiseLaw.start(np.ones(P), robust), table, left).wide_is_errors
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_nothing_is_told_where_less_is_right_than_wrong(fitted):
     residual = 5.0 * np.random.RandomState(0).choice([-1.0, 0.0, 1.0], fitted.shape)
     law = replace(NoiseLaw.start(np.ones(P), True), shares=np.array([0.45, 0.54, 0.01]))
     table = Table.of(Entries(fitted + residual), np.zeros(P), np.ones(P))
-    assert not told_apart(law, table, residual.ravel()).wide_is_errors
+    assert not told_apart(law, table, Left(residual.ravel(), fitted.ravel())).wide_is_errors
 
 
 def test_errors_that_are_as_many_in_all_columns_by_chance(rng):
@@ -61,7 +63,7 @@ def test_errors_that_are_as_many_in_all_columns_by_chance(rng):
         entries = Entries(fitted + residual)
         table = Table.of(entries, np.zeros(P), np.ones(P))
         law = NoiseLaw.start(np.ones(P), True)
-        told.append(told_apart(law, table, residual[entries.rows, entries.cols]).wide_is_errors)
+        told.append(told_apart(law, table, Left(residual.ravel(), fitted.ravel())).wide_is_errors)
     assert np.mean(told) > 0.8
 
 
@@ -89,14 +91,16 @@ def test_errors_are_weighed_as_what_is_wide_beside_them(rng):
     weights = law.weigh(np.array([0.1, 36.0, 1e6]), np.zeros(3, int))
     assert weights.wide[1] > 0.5
     assert law.error_chances(weights)[1] < 0.5
-    apart = told_apart(law, Table.of(Entries(np.zeros((1, 1))), np.zeros(1), np.ones(1)), np.zeros(1))
+    apart = told_apart(
+        law, Table.of(Entries(np.zeros((1, 1))), np.zeros(1), np.ones(1)), Left(np.zeros(1), np.zeros(1))
+    )
     assert not apart.wide_is_errors  # of one residual nothing is known
 
 
 def columns_told(residual, fitted):
     """Columns told to have errors of their own, in a table whose values are residuals beside what was fitted."""
     table = Table.of(Entries(fitted + residual), np.zeros(P), np.ones(P))
-    law = columns_told_apart(NoiseLaw.start(np.ones(P), True), table, residual.ravel())
+    law = columns_told_apart(NoiseLaw.start(np.ones(P), True), table, Left(residual.ravel(), fitted.ravel()))
     return [] if law is None else np.flatnonzero(law.wrong).tolist()
 
 
@@ -120,3 +124,18 @@ def test_no_column_has_errors_of_its_own(rng, fitted, of):
     else:
         residual[5, 3] += 12.0
     assert columns_told(residual, fitted) == []
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_a_second_mode_is_not_flagged_beside_errors(seed):
+    """A fifth of the rows are of another kind, which one column shows by a mode of its own and the others a little."""
+    rng = np.random.RandomState(seed)
+    other = rng.uniform(size=400) < 0.2
+    common = rng.standard_normal(400) + 1.2 * other
+    X = np.column_stack([w * common + 0.6 * rng.standard_normal(400) for w in (1.0, 0.8, 0.6, -0.7)])
+    X = np.column_stack([X, 10.0 * other + rng.standard_normal(400)])
+    wrong = rng.uniform(size=X.shape) < 0.03
+    X += np.where(wrong, rng.choice([-1, 1], X.shape) * 8.0 * X.std(axis=0), 0.0)
+    flags = RobustMatrixCompletion().fit(X).outliers_
+    assert flags[~wrong].mean() < 0.02
+    assert flags[wrong].mean() > 0.95
