@@ -126,16 +126,16 @@ def test_no_column_has_errors_of_its_own(rng, fitted, of):
     assert columns_told(residual, fitted) == []
 
 
-@pytest.mark.parametrize("seed", [0, 2, 4])
-def test_a_second_mode_is_not_flagged_beside_errors(seed):
+@pytest.mark.parametrize("seed, share", [(0, 0.03), (2, 0.03), (4, 0.03), (1, 0.0), (7, 0.0)])
+def test_a_second_mode_is_not_flagged(seed, share):
     """A fifth of the rows are of another kind, which one column shows by a mode of its own and the others a little."""
     rng = np.random.RandomState(seed)
     other = rng.uniform(size=400) < 0.2
     common = rng.standard_normal(400) + 1.2 * other
     X = np.column_stack([w * common + 0.6 * rng.standard_normal(400) for w in (1.0, 0.8, 0.6, -0.7)])
     X = np.column_stack([X, 10.0 * other + rng.standard_normal(400)])
-    wrong = rng.uniform(size=X.shape) < 0.03
+    wrong = rng.uniform(size=X.shape) < share
     X += np.where(wrong, rng.choice([-1, 1], X.shape) * 8.0 * X.std(axis=0), 0.0)
     flags = RobustMatrixCompletion().fit(X).outliers_
     assert flags[~wrong].mean() < 0.02
-    assert flags[wrong].mean() > 0.95
+    assert flags[wrong].sum() >= 0.95 * wrong.sum()
