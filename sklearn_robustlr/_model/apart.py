@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -13,14 +12,6 @@ from .._utils.arrays import sorted_within
 from .._utils.rules import NORMAL_MEDIAN
 from .noise import NoiseLaw
 from .table import Table
-
-
-class Left(NamedTuple):
-    """What estimates without an entry of its own leave of each, in units of their errors, and estimates with all."""
-
-    residual: np.ndarray
-    estimate: np.ndarray
-
 
 # Sizes of residuals, in noise scales, whose density is looked at. From two on up to 4.7 % of wine is flagged beside
 # missing values, for directions meet most of the core. Without a thought of leverage 1.1 % of cancer is, 0.7 % so.
@@ -52,24 +43,29 @@ _AT_RANDOM = 1e-3
 _ASKED, _MOST_WORK = 50, 2e7
 
 
-def told_apart(law: NoiseLaw, table: Table, left: Left) -> NoiseLaw:
+def told_apart(law: NoiseLaw, table: Table, residual: np.ndarray, fitted: np.ndarray) -> NoiseLaw:
     """The law in which what is wide is errors where the residuals of a table have more of a tail than noise has.
 
     Large noise is rarer than small noise: the density of its sizes falls as that of a Cauchy law does, at least. Errors
     are of any size, fewer than what is right, and come at random. A column may have several modes, or a tail, without
-    any error: one that has hardly more values than noise scales does not count, nor do those of the others, and rows,
-    that have more large residuals than half of them, beyond chance, for errors are in all. Nor does one of whose large
-    residuals the rest of the row tells.
+    any error: one that has hardly more values than noise scales does not count, nor does one of whose large residuals
+    the rest of the row tells, nor do those of the others, and rows, that have more large residuals than half of them,
+    beyond chance, for errors are in all. A `residual` is what an estimate without its entry would leave, `fitted` are
+    the estimates with all.
     """
     if not law.robust:
         return law
-    size = np.abs(table.root_weight * left.residual) / np.sqrt(law.variances[table.cols])
+    size = np.abs(table.root_weight * residual) / np.sqrt(law.variances[table.cols])
     quiet, large = _is_quiet(table, size), size > _SIZES[0]
-    random = _come_at_random(table, large, left, quiet)
-    law = replace(law, large=None if random.all() else _with_large(table, size, large, random))
+    random = _come_at_random(table, large, quiet) | _are_limited(table, large, residual, fitted)
+    if not random.all():
+        wrong = None if law.wrong is None else np.where(random, law.wrong, 0.0)
+        law = replace(law, large=_with_large(table, size, large, random), wrong=wrong)
+    else:
+        law = replace(law, large=None)
     if law.shares[0] < 0.5:
         return law
-    counts = (_is_ordinary(table, law, size) & random)[table.cols] & quiet[table.rows]
+    counts = _is_ordinary(table, law, size, random)[table.cols] & quiet[table.rows]
     return replace(law, wide_is_errors=_falls_too_slowly(size) and _falls_too_slowly(size[counts]))
 
 
@@ -90,18 +86,18 @@ def _with_large(table: Table, size: np.ndarray, large: np.ndarray, random: np.nd
     return 1.0 + noise / n * (usual**2 - 1.0)
 
 
-def columns_told_apart(law: NoiseLaw, table: Table, left: Left) -> NoiseLaw | None:
+def columns_told_apart(law: NoiseLaw, table: Table, residual: np.ndarray) -> NoiseLaw | None:
     """The law in which some columns have a share of gross errors of their own; None where none needs one.
 
     Beside the others, the errors of a single column are so rare that they are wide noise of a column that has much of
     it: none of 10 % errors in one column of wine was found in half of the cases, and RobustPCA was PCA. They are told
     by the sizes of residuals in units of the median one of the column. Those in most columns are told by all of them.
     Columns of few values do not count, nor do those of which most entries have the same value, and those that have no
-    more large residuals than half of them, beyond chance, and those whose large residuals do not come at random.
+    more large residuals than half of them, beyond chance.
     """
     if law.wide_is_errors:
         return None
-    size, n = np.abs(table.root_weight * left.residual), np.diff(table.column_bounds)
+    size, n = np.abs(table.root_weight * residual), np.diff(table.column_bounds)
     order = sorted_within(table.cols, size, len(n))
     middle = order[np.minimum(table.column_bounds[:-1] + n // 2, len(order) - 1)]
     scale = np.where(n > 0, size[middle], 0.0) / NORMAL_MEDIAN
@@ -154,12 +150,12 @@ def _falls_too_slowly(size: np.ndarray) -> bool:
     return bool(moved > _LEAST * count.sum() + _APART * np.sqrt(count.sum()))
 
 
-def _come_at_random(table: Table, large: np.ndarray, left: Left, quiet: np.ndarray) -> np.ndarray:
+def _come_at_random(table: Table, large: np.ndarray, quiet: np.ndarray) -> np.ndarray:
     """Mask of the columns whose `large` residuals come at random, but for chance: the rest of the row tells of none.
 
     Ranks of the values of other columns, and how far they are from the middle, are compared with those where residuals
-    are not large. Where most of these have values that others have, too, and are on this side of their estimates, a
-    limit holds them: those are errors. Only `quiet` rows, a mask, count: others may be errors as a whole.
+    are not large. Only `quiet` rows, a mask, count: others may be errors as a whole. Of a column of which too many are
+    large nothing is known.
     """
     n, p = table.shape
     asked = np.unique(np.linspace(0, p - 1, min(p, _ASKED)).astype(int))
@@ -179,7 +175,7 @@ def _come_at_random(table: Table, large: np.ndarray, left: Left, quiet: np.ndarr
     chance[asked, np.arange(len(asked))] = 0.0  # of a column itself they tell
     told = np.exp(-0.5 * chance.max(axis=1)) * len(asked) < _AT_RANDOM  # of chi-squared, with two degrees of freedom
     share = np.bincount(table.cols, large, p) / np.maximum(np.diff(table.column_bounds), 1)
-    return ~told | (share > 1.0 - _RIGHT) | _are_limited(table, large, left)
+    return ~told | (share > 1.0 - _RIGHT)
 
 
 def _ranks(values: np.ndarray, cols: np.ndarray, p: int, order: np.ndarray) -> np.ndarray:
@@ -193,27 +189,30 @@ def _ranks(values: np.ndarray, cols: np.ndarray, p: int, order: np.ndarray) -> n
     return found
 
 
-def _are_limited(table: Table, large: np.ndarray, left: Left) -> np.ndarray:
-    """Mask of the columns whose large residuals are on this side of estimates, most at values that others have."""
+def _are_limited(table: Table, large: np.ndarray, residual: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """Mask of the columns that a limit holds: they do not reach estimates that are far from the middle.
+
+    Large residuals are on this side of these, and most are at values that others have, too.
+    """
     p, cols, values = table.shape[1], table.cols, table.values
     low, high = np.full(p, np.inf), np.full(p, -np.inf)
     np.minimum.at(low, cols[~large], values[~large])
     np.maximum.at(high, cols[~large], values[~large])
     cols, values = cols[large], values[large]
-    place = _ranks(left.estimate, table.cols, p, sorted_within(table.cols, left.estimate, p))
-    beyond = np.sign(left.residual[large]) * place[large]
+    place = _ranks(fitted, table.cols, p, sorted_within(table.cols, fitted, p))
+    beyond = np.sign(residual[large]) * place[large]
     outward, squares = (np.bincount(cols, v, p) for v in (beyond, beyond**2))
     inside = np.bincount(cols, (values >= low[cols]) & (values <= high[cols]), p)
     return (2.0 * inside > np.bincount(cols, minlength=p)) & (outward < -_BY_CHANCE * np.sqrt(squares))
 
 
-def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray) -> np.ndarray:
+def _is_ordinary(table: Table, law: NoiseLaw, size: np.ndarray, random: np.ndarray) -> np.ndarray:
     """Mask of the columns that have many values, and no more large residuals than half of these, but for chance.
 
-    None where most columns have few values: of the others nothing is known that they have in common. One of which most
-    entries have the same value does not count, if there are others.
+    Those count whose large residuals come at `random`. None where most columns do not: of the others nothing is known
+    that they have in common. One of which most entries have the same value does not count, if there are others.
     """
-    fine, n = _is_fine(table, law, size), np.diff(table.column_bounds)
+    fine, n = _is_fine(table, law, size) & random, np.diff(table.column_bounds)
     counts = np.ones(len(n), dtype=bool) if table.tied is None else np.bincount(table.cols, table.tied, len(n)) == 0.0
     counts |= not counts.any()
     if 2 * np.count_nonzero(fine & counts) <= np.count_nonzero(counts):

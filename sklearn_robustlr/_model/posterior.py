@@ -9,7 +9,7 @@ import numpy as np
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .._utils.rules import LEAST_FREE
 from .._utils.threads import check_interrupt
-from .apart import Left, columns_told_apart, told_apart
+from .apart import columns_told_apart, told_apart
 from .beyond import edge_power
 from .columns import FLAT, Columns
 from .noise import NoiseLaw
@@ -77,7 +77,8 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
         if settled or t + 1 == free:
             shrink, now = True, np.inf
         last = now
-    law = told_apart(law, table, _left(table, fitted + m[cols], variance, weights.precision))
+    fitted = fitted + m[cols]
+    law = told_apart(law, table, _left(table, fitted, variance, weights.precision), fitted)
     return Columns(v.mean, v.covariance, m, law, center=center)
 
 
@@ -91,10 +92,10 @@ def with_columns_apart(table: Table, columns: Columns) -> Columns | None:
     return sweep_until_settled(table, replace(columns, law=law), n_sweeps=_SWEEPS - _FREE, free=0)
 
 
-def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> Left:
+def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """What estimates of entries would leave of each without it: it draws the estimate to itself."""
     free = np.maximum(1.0 - variance * precision, LEAST_FREE)
-    return Left((table.values - fitted) / np.sqrt(free), fitted)
+    return np.asarray((table.values - fitted) / np.sqrt(free))
 
 
 def mean_of(values: np.ndarray, row_weight: np.ndarray | None) -> np.ndarray:

@@ -42,9 +42,8 @@ class Screen:
         """Mask of the entries that are hidden."""
         reach = _FAR_OFF * (self.high - self.low)
         outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
-        law = self.columns.law
-        if law.wrong is not None:  # what is gross there is no structure, but what is large elsewhere may be
-            outside |= ((law.wrong > 0.0) & (law.usual_variances == law.largest_variances))[table.cols]
+        if self.columns.law.wrong is not None:  # what is gross there is no structure
+            outside |= (self.columns.law.wrong > 0.0)[table.cols]
         if not outside.any():
             return outside
         return outside & (regress_alone(table, self.columns).gross > 0.5)
