@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_robustlr._model.columns import Columns, start_columns
+from sklearn_robustlr._model.full import full_columns
 from sklearn_robustlr._model.noise import NoiseLaw
 from sklearn_robustlr._model.passes import Gaussian, Passes
 from sklearn_robustlr._model.posterior import sweep_until_settled
@@ -88,6 +89,37 @@ class Posterior:
         rows = regress(self.table, self.columns)
         estimate = self.columns.mean + rows.means @ self.columns.loadings.T
         return float(np.linalg.norm(estimate - self.clean) / np.linalg.norm(self.clean))
+
+
+class AnyCovariance:
+    """A covariance of columns that nearby ones tell, and new rows regressed on it."""
+
+    def setup(self):
+        rng = np.random.RandomState(0)
+        p = SHAPE[1]
+        covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
+        self.clean = rng.multivariate_normal(np.zeros(p), covariance, SHAPE[0])
+        self.hidden = rng.uniform(size=SHAPE) < 0.2
+        data = np.where(self.hidden, np.nan, self.clean)
+        self.table = Table.of(Entries(data), np.zeros(p), np.ones(p))
+        self.law = NoiseLaw.start(np.ones(p), False)
+        self.told = start_columns(self.table, 1, True)
+        self.columns = full_columns(self.table, self.law, self.told)
+
+    def time_fit(self):
+        full_columns(self.table, self.law, self.told)
+
+    def peakmem_fit(self):
+        full_columns(self.table, self.law, self.told)
+
+    def time_rows(self):
+        regress(self.table, self.columns)
+
+    def track_error(self):
+        """Root mean square of what hidden entries are missed by, in standard deviations."""
+        rows = regress(self.table, self.columns)
+        missed = self.columns.mean + rows.means @ self.columns.loadings.T - self.clean
+        return float(np.sqrt(np.mean(missed[self.hidden] ** 2)))
 
 
 class ManyDirections:

@@ -98,7 +98,8 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     mixture_weights_ : dict of str to float
         Weights of the models that an approximate fit averages, without those of weight zero. "normal": Gaussian noise.
         "robust": Gaussian noise with outliers, started from the leading directions; "robust from descent": the same,
-        started from the sub-gradient method. "turned": fitted to the transposed table, if rows are fewer than columns.
+        started from the sub-gradient method. "full" and "robust full": columns of any covariance, without and with
+        outliers, if rows are more than columns. "turned": fitted to the transposed table, if they are fewer.
         "grown": the best of these with more directions or more rows. "medians": the medians of the columns; a large
         weight means that columns hardly predict one another. ``{"sharp": 1.0}`` if the rank is sharp.
     log_features_ : ndarray of int

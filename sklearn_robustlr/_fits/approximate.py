@@ -10,6 +10,7 @@ import numpy as np
 
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
+from .._model.full import FULL
 from .._model.limits import with_ends, within_reach
 from .._model.space import FIXED_RANK, MemberRows, ModelSpace
 from .._model.table import Table
@@ -136,7 +137,7 @@ class LazyModel:
         """All rows on the space of a model."""
         entries, space = self._entries, averaged.space
         space = space.knowing(entries)
-        best = int(np.argmax(space.weights))
+        best = _of_low_rank(space)
         likeliest = np.ones((entries.shape[0], 1 + space.members[best].rank))
 
         def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
@@ -214,7 +215,7 @@ class LazyModel:
         assert self._regressed is not None
         space, _, left = self._regressed
         n, p = self._entries.shape
-        columns = space.members[int(np.argmax(space.weights))]
+        columns = space.members[_of_low_rank(space)]
         right = np.column_stack([space.shift + space.scale * columns.mean, space.scale[:, None] * columns.loadings])
         u, s, v = product_svd(left, right)
         noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
@@ -336,6 +337,12 @@ class LazyModel:
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
         return rest is None or others.are_less_than(rest)
+
+
+def _of_low_rank(space: ModelSpace) -> int:
+    """Place of the likeliest member that is of low rank, if there is one, or of the likeliest."""
+    low = np.array([name not in FULL for name in space.names])
+    return int(np.argmax(np.where(low, 1.0 + space.weights, space.weights)))
 
 
 def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:

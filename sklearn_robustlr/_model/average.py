@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog
 
 from .._operators.observed import Entries
 from .._utils.stats import sign_of_mean
@@ -17,6 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .columns import Columns
+from .full import FullColumns
 from .growth import columns_of_law
 from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, all_of, best_of, medians_of, with_own_errors
@@ -24,19 +24,12 @@ from .noise import NoiseLaw
 from .posterior import power_of, signal
 from .samples import Samples
 from .space import ModelSpace
+from .stacking import weighed
 from .table import Table, even
 from .turned import TurnedColumns
 
 # Most directions at first.
 _MOST_DIRECTIONS = 20
-# Weight from which a member counts, and held-out error, in units of the mean one, beyond which it is all one. A member
-# of little weight may have taken errors for noise: of 24 tables (120 x 80, a decaying spectrum, a fifth of the entries
-# wrong) the noise is 1.24 times the true one in the mean, and up to 3.9 times with 0.02; of 300 cases of 60 real tables
-# errors are the same.
-_LEAST_WEIGHT, _FAR = 0.1, 1e4
-# Error of the average, in units of that of its best member, from which many rows are regressed on that one alone: each
-# other one takes as long again.
-_WORTH = 0.98
 # Share of the held-out error of the medians of the columns that a useful approximation saves.
 _USEFUL = 0.1
 # Parameters that the choice of fits and weights by held-out errors amounts to: each saves one of these. Of 600 tables
@@ -70,6 +63,10 @@ class Errors:
         """Those of some entries, a mask."""
         return Errors(self.missed[some], self.baseline[some])
 
+    def times(self, weight: np.ndarray) -> Errors:
+        """The same, each multiplied by its weight."""
+        return Errors(self.missed * weight, self.baseline * weight)
+
     def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
         """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
         return sign_of_mean(by * others - self.missed) > 0
@@ -100,7 +97,8 @@ class Averaged:
 
     It was learnt from `entries`, those of the `rows` of a mask. `held` masks the entries that were held out, are not
     beyond the fence, and tell of fits; the `errors` are those at them, in units of the scale of each column, and
-    `compared` the same in even units, in which noise is alike: the mean of those of long tails is that of a few.
+    `compared` the same in even units, in which noise is alike: the mean of those of long tails is that of a few. All
+    are multiplied by the `weight` of the entry.
     """
 
     space: ModelSpace
@@ -109,11 +107,13 @@ class Averaged:
     held: np.ndarray
     errors: Errors
     compared: Errors
+    weight: np.ndarray
 
     def miss(self, estimate: np.ndarray, entries: Entries) -> np.ndarray:
-        """What estimates miss entries by, in even units."""
+        """What estimates miss these entries by, in even units, times their weight."""
         space = self.space
-        return np.abs(even(estimate, entries.cols, space.shift, space.scale, space.long) - space.even(entries))
+        missed = even(estimate, entries.cols, space.shift, space.scale, space.long) - space.even(entries)
+        return np.abs(self.weight * missed)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class FirstAverage:
         if again is not fitter.samples:
             samples = again if samples.block is samples else samples
             fitter, robust = _fit_robust(again, most, grows=grows, bound=bound)
-        return cls(fitter, *_weighed(fitter.fit(start, robust)), samples)
+        return cls(fitter, *weighed(fitter.fit(start, robust)), samples)
 
     def in_best_units(self) -> FirstAverage:
         """That in which columns of long tails are bent, if it predicts held-out entries better, in bent units.
@@ -193,14 +193,13 @@ class FirstAverage:
         fitter, robust = _fit_robust(samples, before.most, grows=before.grows, bound=before.bound)
         if sign_of_mean(missed - np.abs(robust.predicted.missed)) < 0:
             return self
-        bent = FirstAverage(fitter, *_weighed(fitter.fit(None, robust)), samples)
+        bent = FirstAverage(fitter, *weighed(fitter.fit(None, robust)), samples)
         saved = missed - np.abs(bent.weights @ bent.members.missed)
         return bent if np.sum(saved) > 0.0 else self
 
     def _tells(self, rows: Entries) -> bool:
         """Whether most of these rows, far from all others, are combinations of the directions that the others have."""
         columns = list(self.members.columns.values())[int(np.argmax(self.weights))]
-        columns = columns.plain if isinstance(columns, TurnedColumns) else columns
         table, told = self.fitter.samples.units.table(rows), []
         for lo, hi in pairwise(table.indptr.tolist()):
             value, own = table.values[lo:hi] - columns.mean[table.cols[lo:hi]], columns.loadings[table.cols[lo:hi]]
@@ -213,6 +212,16 @@ class FirstAverage:
     def _settled(self) -> dict[str, Columns]:
         """The members after a few sweeps over all entries, those that were held out among them."""
         return {name: self.fitter.settle(columns) for name, columns in self.members.columns.items()}
+
+    @cached_property
+    def _of_low_rank(self) -> Columns:
+        """The likeliest of these that is of low rank; that which tells errors, if none of them is."""
+        low = {
+            name: weight
+            for (name, columns), weight in zip(self.members.columns.items(), self.weights, strict=True)
+            if not isinstance(columns, FullColumns)
+        }
+        return self._settled[max(low, key=low.__getitem__)] if low else self.fitter.settle(self.fitter.screen.columns)
 
     @property
     def error_share(self) -> float:
@@ -228,13 +237,12 @@ class FirstAverage:
         samples = self.fitter.samples
         inlier = _inlier_chances(samples.test, self.members, self.weights)
         within = _may_be_right(self.members, self.weights, samples, inlier)
-        within &= samples.telling > 0.0
-        return _errors(*_straight(self.members, self.weights, samples), samples, within)
+        return _errors(*_straight(self.members, self.weights, samples), samples, within).times(samples.telling[within])
 
     @property
     def signal(self) -> np.ndarray:
         """Power of each direction under the likeliest law, in units of the most that a direction of noise has."""
-        likeliest = list(self._settled.values())[int(np.argmax(self.weights))]
+        likeliest = self._of_low_rank
         return np.sort(signal(likeliest.loadings, likeliest.law, self.fitter.table(likeliest.law)))[::-1]
 
     @property
@@ -246,12 +254,12 @@ class FirstAverage:
         """The average, its members fitted to all entries, and grown."""
         if self.fitter.samples is not self.samples:
             fitter, widened = self.fitter.widened(self.samples, self.members)
-            return FirstAverage(fitter, *_weighed(widened), self.samples).finish(n_threads)
+            return FirstAverage(fitter, *weighed(widened), self.samples).finish(n_threads)
         fitter, members, weights = self.fitter, self.members, self.weights
         samples, test, units = fitter.samples, fitter.samples.test, fitter.samples.units
         grown = fitter.with_grown(members, n_threads)
         if grown is not members:
-            members, weights = _weighed(grown, alone=not samples.are_all)
+            members, weights = weighed(grown, alone=not samples.are_all)
         final = [self._final(name, columns) for name, columns in members.columns.items()]
         members = members.with_errors_of(final)  # of more entries it is clearer what is wide
         inlier = _inlier_chances(test, members, weights)
@@ -260,7 +268,7 @@ class FirstAverage:
         noise = np.sqrt(weights @ [columns.law.inlier_variances for columns in final])
         space = ModelSpace(
             names=tuple(members.columns),
-            members=tuple(columns.plain if isinstance(columns, TurnedColumns) else columns for columns in final),
+            members=tuple(columns.plain for columns in final),
             weights=weights,
             shift=units.shift,
             scale=units.scale,
@@ -277,15 +285,18 @@ class FirstAverage:
             grid=samples.table.grid if units.long is None else np.where(units.long, 0.0, samples.table.grid),
             is_in_one_unit=isinstance(final[int(np.argmax(weights))], TurnedColumns),
         )
-        held, told = samples.held.copy(), (samples.telling > 0.0)[within]
-        held[held] = within & (samples.telling > 0.0)
+        held, weight = samples.held.copy(), samples.telling[within]
+        held[held] = within
         compared = errors if units.long is None else _errors(test.values, weights @ members.missed, samples, within)
-        return Averaged(space, samples.entries, samples.rows, held, errors.of(told), compared.of(told))
+        errors, compared = (each.times(weight) for each in (errors, compared))
+        return Averaged(space, samples.entries, samples.rows, held, errors, compared, weight)
 
     def _share_beyond(self, members: Members, weights: np.ndarray, final: list[Columns]) -> float:
         """Share of the noise that may be a part of the matrix, by the directions of the likeliest member."""
         likeliest = int(np.argmax(weights))
         law, loadings = final[likeliest].law, final[likeliest].loadings
+        if isinstance(final[likeliest], FullColumns):
+            return 0.0
         grown = list(members.columns)[likeliest] == GROWN
         table = self.fitter.larger(law) if grown else self.fitter.table(law)
         spread = _spread(self.fitter.samples.test, members, weights)
@@ -341,41 +352,6 @@ def _errors(values: np.ndarray, missed: np.ndarray, samples: Samples, within: np
     medians = 0.0 if samples.tell_scales else samples.medians_of_others
     baseline = np.abs(samples.test.root_weight * (values - medians))
     return Errors(np.abs(missed)[within], baseline[within])
-
-
-def _weighed(members: Members, *, alone: bool = False) -> tuple[Members, np.ndarray]:
-    """The members that count, and their weights; if `alone`, the best of them where an average is hardly better."""
-    weights = least_absolute_weights(members.judged * members.telling)
-    least = members.error(members.predicted[members.best].judged)
-    if alone and members.error(weights @ members.judged) > _WORTH * least:
-        return members.kept([members.best]), np.ones(1)
-    counts = weights > _LEAST_WEIGHT
-    members = members.kept([name for name, kept in zip(members.columns, counts, strict=True) if kept])
-    return members, weights[counts] / weights[counts].sum()
-
-
-def least_absolute_weights(missed: np.ndarray) -> np.ndarray:
-    """Weights of the average with the least absolute held-out error, from errors (members, entries).
-
-    That is a linear program. Its dual is solved, which has one constraint a member. This is stacking (D. H. Wolpert,
-    "Stacked generalization", Neural Networks 5, 1992; L. Breiman, "Stacked regressions", Machine Learning 24, 1996).
-    """
-    if not missed.size:
-        return np.full(len(missed), 1.0 / len(missed))
-    size = float(np.mean(np.abs(missed), axis=1).min()) or 1.0
-    scaled = np.clip(missed / size, -_FAR, _FAR)
-    n_members, n = scaled.shape
-    solution = linprog(
-        np.append(np.zeros(n), -1.0),
-        A_ub=np.column_stack([scaled, np.ones(n_members)]),
-        b_ub=np.zeros(n_members),
-        bounds=[(-1.0, 1.0)] * n + [(None, None)],
-        method="highs",
-    )
-    if solution.status != 0:  # the best alone
-        return (np.arange(n_members) == np.argmin(np.mean(np.abs(missed), axis=1))).astype(np.float64)
-    weights = np.maximum(-solution.ineqlin.marginals, 0.0)
-    return weights / weights.sum()
 
 
 def _inlier_chances(test: Table, members: Members, weights: np.ndarray) -> np.ndarray:

@@ -44,6 +44,11 @@ class Columns:
         return self.loadings.shape[1]
 
     @property
+    def plain(self) -> Columns:
+        """The same without what they come from."""
+        return self
+
+    @property
     def n_found(self) -> int:
         """Number of directions that were found beside the means of columns."""
         return self.rank

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._utils.values import Factors
 from .columns import Columns, columns_of
+from .full import FULL, FullColumns, can_be_full, full_columns
 from .growth import columns_of_law, grow, with_leading
 from .joint import joint_root
 from .noise import NoiseLaw
@@ -169,6 +170,34 @@ class _Upright:
 
 
 @dataclass(frozen=True)
+class _Full:
+    """The matrix as it is: what becomes of columns of any covariance."""
+
+    fitter: Fitter
+
+    def grown(self, columns: Columns, n_threads: int) -> Columns:
+        """The columns of more rows, if there are more."""
+        return columns if self.fitter.samples.are_all else self._again(columns, self.fitter.larger(columns.law))
+
+    def settled(self, columns: Columns, n_sweeps: int) -> Columns:
+        """The columns of all entries, those that were held out among them."""
+        return self._again(columns, self.fitter.table(columns.law))
+
+    def with_joint(self, columns: Columns) -> Columns:
+        """The columns as they are: what is not known of one is not known of it alone."""
+        return columns
+
+    def trained(self, columns: Columns, where: np.ndarray) -> Columns:
+        """The columns of all that is not held out."""
+        raise AssertionError("there are none of a part of the columns")
+
+    def _again(self, columns: Columns, table: Table) -> Columns:
+        assert isinstance(columns, FullColumns)
+        fitter = self.fitter
+        return full_columns(table, columns.law, fitter.screen.columns, fitter.errors(table, columns.law), columns)
+
+
+@dataclass(frozen=True)
 class Fitter:
     """Fits and judges members of the average; a Gaussian law sees what the screen of a robust one leaves.
 
@@ -239,8 +268,14 @@ class Fitter:
         """The transpose."""
         return Turned(self.samples)
 
-    def _side(self, columns: Columns) -> Turned | _Upright:
+    def errors(self, table: Table, law: NoiseLaw) -> np.ndarray | None:
+        """Mask of what the robust law of the screen has for errors, of which a robust `law` tells no covariance."""
+        return regress(table, self.screen.columns).gross > 0.5 if law.robust else None
+
+    def _side(self, columns: Columns) -> Turned | _Upright | _Full:
         """The side of the matrix that columns were fitted to."""
+        if isinstance(columns, FullColumns):
+            return _Full(self)
         return self._turned if isinstance(columns, TurnedColumns) else _Upright(self)
 
     def fit(self, start: Callable[[Table], Factors | None] | None, robust: Tried) -> Members:
@@ -269,6 +304,11 @@ class Fitter:
                 break
         yield "normal", min(tried, key=lambda one: float(np.sum(self.samples.telling * np.abs(one.predicted.judged))))
         yield "robust", robust
+        if self.bound is None and self.samples.columns.all() and can_be_full(self.samples.larger):
+            yield FULL[0], self._tried(full_columns(near, tried[0].columns.law, robust.columns))
+            law = robust.columns.law
+            if robust.columns.loadings.any() and law.tells_errors:
+                yield FULL[1], self._tried(full_columns(train, law, robust.columns, self.errors(train, law)))
         estimate = None if start is None else start(train)
         begin = None if estimate is None else columns_of(train, *estimate, k)
         if begin is not None:

@@ -134,6 +134,11 @@ class NoiseLaw:
         return usual if self.large is None else np.maximum(usual, self.variances * self.large)
 
     @property
+    def tells_errors(self) -> bool:
+        """Whether most entries are right for it: else a value that comes back is, and its neighbours."""
+        return bool(self.shares[2] <= 0.5)
+
+    @property
     def has_wide(self) -> bool:
         """Whether it has a wide part."""
         return self.robust and bool(self.shares[1] > 0.0)

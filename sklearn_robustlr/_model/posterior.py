@@ -78,7 +78,7 @@ def sweep_until_settled(table: Table, columns: Columns, *, n_sweeps: int = _SWEE
             shrink, now = True, np.inf
         last = now
     fitted = fitted + m[cols]
-    law = told_apart(law, table, _left(table, fitted, variance, weights.precision), fitted)
+    law = told_apart(law, table, left_of(table, fitted, variance, weights.precision), fitted)
     return Columns(v.mean, v.covariance, m, law, center=center)
 
 
@@ -86,13 +86,13 @@ def with_columns_apart(table: Table, columns: Columns) -> Columns | None:
     """Columns after further sweeps in which some have a share of gross errors of their own; None: none needs one."""
     rows = regress(table, columns)
     fitted, variance = moments(rows, columns, table)
-    law = columns_told_apart(columns.law, table, _left(table, fitted, variance, rows.precision))
+    law = columns_told_apart(columns.law, table, left_of(table, fitted, variance, rows.precision))
     if law is None:
         return None
     return sweep_until_settled(table, replace(columns, law=law), n_sweeps=_SWEEPS - _FREE, free=0)
 
 
-def _left(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> np.ndarray:
+def left_of(table: Table, fitted: np.ndarray, variance: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """What estimates of entries would leave of each without it: it draws the estimate to itself."""
     free = np.maximum(1.0 - variance * precision, LEAST_FREE)
     return np.asarray((table.values - fitted) / np.sqrt(free))

@@ -189,15 +189,16 @@ class Samples:
     def telling(self) -> np.ndarray:
         """How often each held-out entry counts where fits are compared.
 
-        Those of columns of which most entries have the same value do not, if there are others: medians meet most of
-        them, and have the least absolute error there, whatever a fit knows of the others.
+        Where most entries of a column have the same value, they and the others together count as often: else whatever
+        is nearest to that value has the least absolute error, whatever it knows of the others.
         """
         test, tied = self.test, self.table.tied
         counts = test.count(np.ones(len(test.values)))
         if tied is None:
             return counts
-        others = counts * (np.bincount(self.table.cols, tied, test.shape[1]) == 0.0)[test.cols]
-        return others if others.any() else counts
+        n, same = (np.bincount(self.table.cols, part, test.shape[1]) for part in (np.ones(len(tied)), tied))
+        share = np.where(same > 0.0, same / np.maximum(n, 1.0), 0.5)[test.cols]
+        return 2.0 * counts * np.where(tied[self.held], 1.0 - share, share)
 
     @cached_property
     def larger(self) -> Table:

@@ -40,6 +40,8 @@ class Screen:
 
     def hides(self, table: Table) -> np.ndarray:
         """Mask of the entries that are hidden."""
+        if not self.columns.law.tells_errors:
+            return np.zeros(len(table.values), dtype=bool)
         reach = _FAR_OFF * (self.high - self.low)
         outside = (table.values < (self.low - reach)[table.cols]) | (table.values > (self.high + reach)[table.cols])
         if self.columns.law.wrong is not None:  # what is gross there is no structure

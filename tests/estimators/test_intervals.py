@@ -299,7 +299,7 @@ def test_scores_of_a_sharp_fit_are_normal_densities():
 
 def test_weights_of_the_average_are_a_mixture(table_model):
     weights = table_model.mixture_weights_
-    assert set(weights) <= {"normal", "robust", "robust from descent", "medians"}
+    assert set(weights) <= {"normal", "robust", "robust from descent", "full", "robust full", "medians"}
     assert sum(weights.values()) == pytest.approx(1.0) and min(weights.values()) > 0.0
 
 

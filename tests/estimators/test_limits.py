@@ -31,7 +31,7 @@ def table(request):
         warnings.simplefilter("error", ConvergenceWarning)
         model = RobustMatrixCompletion(replace="all").fit(X)
     assert model.stop_reason_.startswith("approximate")
-    return X, model, np.array([[10.0, np.nan, 9.0, np.nan]], request.param)
+    return X, model, np.array([[8.5, np.nan, 7.5, np.nan]], request.param)
 
 
 def change(model, **params):

@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
-from sklearn_robustlr._model.average import FirstAverage, least_absolute_weights
+from sklearn_robustlr._model.average import FirstAverage
 from sklearn_robustlr._model.samples import Samples
+from sklearn_robustlr._model.stacking import least_absolute_weights
 from sklearn_robustlr._operators.observed import Entries
 
 
