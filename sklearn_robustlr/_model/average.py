@@ -199,7 +199,7 @@ class FirstAverage:
 
     def _tells(self, rows: Entries) -> bool:
         """Whether most of these rows, far from all others, are combinations of the directions that the others have."""
-        columns = list(self.members.columns.values())[int(np.argmax(self.weights))]
+        columns = self._of_low_rank.plain
         table, told = self.fitter.samples.units.table(rows), []
         for lo, hi in pairwise(table.indptr.tolist()):
             value, own = table.values[lo:hi] - columns.mean[table.cols[lo:hi]], columns.loadings[table.cols[lo:hi]]

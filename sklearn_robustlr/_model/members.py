@@ -269,7 +269,7 @@ class Fitter:
         return Turned(self.samples)
 
     def errors(self, table: Table, law: NoiseLaw) -> np.ndarray | None:
-        """Mask of what the robust law of the screen has for errors, of which a robust `law` tells no covariance."""
+        """Mask of what the screen has for errors, which are left out of the covariance under a robust `law`."""
         return regress(table, self.screen.columns).gross > 0.5 if law.robust else None
 
     def _side(self, columns: Columns) -> Turned | _Upright | _Full:
@@ -284,6 +284,8 @@ class Fitter:
         fitted = dict(self._laws(start, robust)) if samples.tell_scales else {}
         if samples.have_few_rows:
             fitted[TURNED] = best_of(samples, all_of(samples, self._turned.fits(self.most, self.bound)))
+        # a law for which most is an error knows no noise, and predicts what medians do
+        fitted = {name: each for name, each in fitted.items() if each.columns.law.tells_errors}
         fitted["medians"] = self._tried(medians_of(samples.train, samples.train_medians))
         counts = samples.test.count(np.ones(len(samples.test.values)))
         columns = {name: each.columns for name, each in fitted.items()}

@@ -135,7 +135,7 @@ class NoiseLaw:
 
     @property
     def tells_errors(self) -> bool:
-        """Whether most entries are right for it: else a value that comes back is, and its neighbours."""
+        """Whether gross errors are half of the entries at most: else all that is right may be one value."""
         return bool(self.shares[2] <= 0.5)
 
     @property

@@ -187,18 +187,18 @@ class Samples:
 
     @cached_property
     def telling(self) -> np.ndarray:
-        """How often each held-out entry counts where fits are compared.
+        """How often each held-out entry counts where fits are compared, one in the mean.
 
         Where most entries of a column have the same value, they and the others together count as often: else whatever
         is nearest to that value has the least absolute error, whatever it knows of the others.
         """
         test, tied = self.test, self.table.tied
         counts = test.count(np.ones(len(test.values)))
-        if tied is None:
-            return counts
-        n, same = (np.bincount(self.table.cols, part, test.shape[1]) for part in (np.ones(len(tied)), tied))
-        share = np.where(same > 0.0, same / np.maximum(n, 1.0), 0.5)[test.cols]
-        return 2.0 * counts * np.where(tied[self.held], 1.0 - share, share)
+        if tied is not None:
+            n, same = (np.bincount(self.table.cols, part, test.shape[1]) for part in (np.ones(len(tied)), tied))
+            share = np.where(same > 0.0, same / np.maximum(n, 1.0), 0.5)[test.cols]
+            counts = counts * np.where(tied[self.held], 1.0 - share, share)
+        return counts / (np.mean(counts) or 1.0) if len(counts) else counts
 
     @cached_property
     def larger(self) -> Table:

@@ -157,3 +157,14 @@ def test_units_and_offsets_do_not_matter(scale, rng):
     expected = plain.fit(values).transform(values)
     found = other.fit(values * units + 1e3 * units).transform(values * units + 1e3 * units)
     assert_allclose(found / units - 1e3, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_unrelated_columns_most_of_which_are_zero(seed):
+    """A law that had all but zeros for errors predicted what medians do: a quarter of the values was flagged."""
+    rng = np.random.RandomState(seed)
+    size = np.exp(1.5 * rng.standard_normal((1500, 16)))
+    data = np.where(rng.uniform(size=size.shape) < 0.7, 0.0, size)
+    data[np.random.RandomState(seed + 99).uniform(size=size.shape) < 0.1] = np.nan
+    assert RobustMatrixCompletion().fit(data).outliers_.mean() < 0.05
