@@ -10,7 +10,6 @@ import numpy as np
 
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
-from .._model.full import FULL
 from .._model.limits import with_ends, within_reach
 from .._model.space import FIXED_RANK, MemberRows, ModelSpace
 from .._model.table import Table
@@ -341,7 +340,7 @@ class LazyModel:
 
 def _of_low_rank(space: ModelSpace) -> int:
     """Place of the likeliest member that is of low rank, if there is one, or of the likeliest."""
-    low = np.array([name not in FULL for name in space.names])
+    low = np.array([columns.low_rank for columns in space.members])
     return int(np.argmax(np.where(low, 1.0 + space.weights, space.weights)))
 
 

@@ -16,7 +16,6 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .columns import Columns
-from .full import FullColumns
 from .growth import columns_of_law
 from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, all_of, best_of, medians_of, with_own_errors
@@ -219,7 +218,7 @@ class FirstAverage:
         low = {
             name: weight
             for (name, columns), weight in zip(self.members.columns.items(), self.weights, strict=True)
-            if not isinstance(columns, FullColumns)
+            if columns.low_rank
         }
         return self._settled[max(low, key=low.__getitem__)] if low else self.fitter.settle(self.fitter.screen.columns)
 
@@ -295,7 +294,7 @@ class FirstAverage:
         """Share of the noise that may be a part of the matrix, by the directions of the likeliest member."""
         likeliest = int(np.argmax(weights))
         law, loadings = final[likeliest].law, final[likeliest].loadings
-        if isinstance(final[likeliest], FullColumns):
+        if not final[likeliest].low_rank:
             return 0.0
         grown = list(members.columns)[likeliest] == GROWN
         table = self.fitter.larger(law) if grown else self.fitter.table(law)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ class Columns:
     Covariances are packed: :func:`pack`. This is what the model knows of a row that it has not seen. `joint`, of shape
     (p, k, r), is a root of the covariance of the loadings of all columns together (None: columns are apart): they are
     the loadings plus joint z, z ~ N(0, I_r). Coefficients of rows have the identity as covariance, about zero; or about
-    a `center`, if the mean of each column is what the loadings make of it, and has no part beside them.
+    a `center`, if the mean of each column is what the loadings make of it, and has no part beside them. What columns
+    have in common is of `low_rank`, or any covariance.
     """
 
     loadings: np.ndarray
@@ -37,6 +38,7 @@ class Columns:
     law: NoiseLaw
     joint: np.ndarray | None = None
     center: np.ndarray | None = None
+    low_rank: bool = True
 
     @property
     def rank(self) -> int:
@@ -46,7 +48,7 @@ class Columns:
     @property
     def plain(self) -> Columns:
         """The same without what they come from."""
-        return self
+        return self if type(self) is Columns else Columns(*(getattr(self, part.name) for part in fields(Columns)))
 
     @property
     def n_found(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,12 @@ _PRIOR = 1.0
 # Variance that entries have beside that of their row, in units of that of their column: equations stay solvable.
 # No other was tried.
 _NUGGET = 1e-3
+# Variance, about, that the common part of a column has beside what those of others tell of it, in units of what others
+# do not tell of the column. Of nine real tables hidden and wrong entries are missed by 1.0004 and 0.998 times as much
+# with 0.01, and by 1.0001 and 1.003 with 0.3; but a table of counts with errors (281 x 20) by 1.3 with 0.01.
+_SLACK = 0.1
+# Most Newton steps for the noise: of 2 to 99 columns four to 24 are taken.
+_STEPS = 60
 # Least variance of a column, in even units: one of a single value is nearly known.
 _LEAST = 1e-6
 
@@ -46,11 +52,6 @@ class FullColumns(Columns):
     """Columns of any covariance: that of the loadings and the noise; `moments` are what they come from."""
 
     moments: _Moments | None = None
-
-    @property
-    def plain(self) -> Columns:
-        """The same without what they come from."""
-        return Columns(*(getattr(self, part.name) for part in fields(Columns)))
 
 
 def can_be_full(table: Table) -> bool:
@@ -92,9 +93,9 @@ def full_columns(
     else:
         law = columns.law
     if table.tied is not None:
-        rare = np.maximum(told.law.largest_variances / law.variances, 1.0 if law.large is None else law.large)
-        tied = np.bincount(table.cols, table.tied, len(rare)) > 0.0
-        law = replace(law, large=np.where(tied, rare, 1.0 if law.large is None else law.large))
+        large = np.ones(table.shape[1]) if law.large is None else law.large
+        tied = np.bincount(table.cols, table.tied, len(large)) > 0.0
+        law = replace(law, large=np.where(tied, np.maximum(told.law.largest_variances / law.variances, large), large))
     return replace(columns, law=law)
 
 
@@ -103,14 +104,39 @@ def _columns_of(table: Table, law: NoiseLaw, likeliest: _Moments) -> FullColumns
     mean, covariance, scale = likeliest
     total = covariance + _NUGGET * np.eye(len(scale))
     own = 1.0 / np.diag(np.linalg.inv(total))
-    unit = np.sqrt(own)[:, None]
-    power, turn = np.linalg.eigh(total / (unit * unit.T))
-    loadings = scale[:, None] * unit * turn[:, :0:-1] * np.sqrt(power[:0:-1] - power[0])
+    unit = np.sqrt(own)
+    total = total / np.outer(unit, unit)
+    noise = _most_noise(total)
+    power, turn = np.linalg.eigh(total - np.diag(noise))
+    kept = power > _NUGGET
+    loadings = (scale * unit)[:, None] * turn[:, kept] * np.sqrt(power[kept])
     own = own * scale**2
     known = np.maximum(np.bincount(table.cols, table.count(np.ones(len(table.cols))), len(own)), 1.0)
     covariances = np.multiply.outer(own / known, pack(np.eye(loadings.shape[1])))
-    law = replace(law, variances=power[0] * own, large=None, wrong=None, of_inliers=None, freedom=np.inf)
-    return FullColumns(np.ascontiguousarray(loadings), covariances, scale * mean, law, moments=likeliest)
+    law = replace(law, variances=noise * own, large=None, wrong=None, of_inliers=None, freedom=np.inf)
+    return FullColumns(
+        np.ascontiguousarray(loadings), covariances, scale * mean, law, low_rank=False, moments=likeliest
+    )
+
+
+def _most_noise(covariance: np.ndarray) -> np.ndarray:
+    """Variances of noise, as large as leaves a covariance; what others do not tell of each column is one, its unit.
+
+    They maximize the sum of noise / `_SLACK`, log det(covariance - noise) and log noise, by damped Newton steps, which
+    stay within and get there (Y. Nesterov and A. Nemirovskii, "Interior-point polynomial algorithms in convex
+    programming", 1994, 2.2). Without slack it is minimum trace factor analysis (A. Shapiro, Psychometrika 47, 1982):
+    the common part of some column is told by those of others, and what is there is followed.
+    """
+    noise = np.full(len(covariance), 0.5 * np.linalg.eigvalsh(covariance)[0])
+    for _ in range(_STEPS):
+        inverse = np.linalg.inv(covariance - np.diag(noise))
+        slope = 1.0 / _SLACK + 1.0 / noise - np.diag(inverse)
+        step = np.linalg.solve(inverse**2 + np.diag(1.0 / noise**2), slope)
+        size = float(np.sqrt(step @ slope))
+        noise = noise + step / (1.0 + size)
+        if size < SETTLED:
+            break
+    return noise
 
 
 def _likeliest(table: Table, start: _Moments | None) -> _Moments:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
 from .._kernels.residuals import median_gross, sum_weights, weigh_parts
 
@@ -260,6 +261,19 @@ def log_variances_of_lines(units: np.ndarray, lines: np.ndarray, n_lines: int, f
     count = np.bincount(lines, minlength=n_lines)
     total = np.bincount(lines, np.log(np.maximum(units, _LEAST_SQUARE)) - _MEAN_LOG, n_lines)
     return total / (count + freedom)
+
+
+def pooled_chances(chances: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Probabilities of entries to be errors, by those of members of an average, (members, entries), of these weights.
+
+    Their log-odds are averaged: a member that is certain counts for more than one that is in doubt (C. Genest and
+    J. V. Zidek, "Combining probability distributions", Statistical Science 1(1), 1986). None is more certain of an
+    error than all others are, or than the law of few errors is of none before it sees an entry: it alone would decide.
+    """
+    limits = np.finfo(np.float64)
+    odds = logit(np.clip(chances, limits.tiny, 1.0 - limits.eps))
+    found: np.ndarray = expit(weights @ np.minimum(odds, np.maximum(logit(1.0 - _FEW), odds.min(axis=0))))
+    return found
 
 
 def _gaussian(missed: np.ndarray, variance: np.ndarray) -> np.ndarray:

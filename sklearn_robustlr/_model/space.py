@@ -18,7 +18,7 @@ from .._utils.rules import FLAG_WIDTH, LEAST_FREE, TELLING
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .columns import Columns
-from .noise import NoiseLaw
+from .noise import NoiseLaw, pooled_chances
 from .rows import RowPosterior, moments, regress_all, with_loud_rows
 from .screen import Screen, range_without
 from .stuck import StuckValues
@@ -231,15 +231,12 @@ class ModelSpace:
 
         def block(lo: int, hi: int) -> None:
             table = self.table(entries, lo, hi)
-            chance, means = np.zeros(len(table.values)), [np.ones((hi - lo, 1))]
             posteriors = self.posteriors(table)
             if visit is not None:
                 visit(lo, hi, posteriors)
-            for weight, member in zip(self.weights, posteriors, strict=True):
-                means.append(member.rows.means)
-                chance += weight * member.gross(table)
-            stacked[lo:hi] = np.hstack(means)
-            gross[entries.indptr[lo] : entries.indptr[hi]] = np.minimum(chance, 1.0)  # weights add up but for rounding
+            chances = np.array([member.gross(table) for member in posteriors])
+            stacked[lo:hi] = np.hstack([np.ones((hi - lo, 1)), *(member.rows.means for member in posteriors)])
+            gross[entries.indptr[lo] : entries.indptr[hi]] = pooled_chances(chances, self.weights)
             noise_of_rows[lo:hi] = self.noise_of_rows(posteriors)
 
         pairs = list(pairwise(entries.bounds()))

@@ -185,4 +185,4 @@ def _solve_columns(columns: Columns, sums: MemberSums) -> Columns:
         )
     inverse = np.linalg.inv(normal + np.diag(np.append(_MEAN_PRIOR, prior)))
     solved = np.einsum("pkl,pl->pk", inverse, target)
-    return Columns(solved[:, 1:], pack(inverse[:, 1:, 1:]), solved[:, 0], law)
+    return Columns(solved[:, 1:], pack(inverse[:, 1:, 1:]), solved[:, 0], law, low_rank=columns.low_rank)

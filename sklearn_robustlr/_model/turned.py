@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,11 +26,6 @@ class TurnedColumns(Columns):
     """Columns of a matrix that come from those of its transpose, which are `turned`."""
 
     turned: Columns | None = None
-
-    @property
-    def plain(self) -> Columns:
-        """The same without what they come from."""
-        return Columns(*(getattr(self, part.name) for part in fields(Columns)))
 
     @property
     def n_found(self) -> int:

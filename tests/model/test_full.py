@@ -17,7 +17,10 @@ from sklearn_robustlr._model.table import Table
 from sklearn_robustlr._operators.observed import Entries
 
 LAW = NoiseLaw.start(np.ones(6), False)
-UNRELATED = Columns(np.zeros((6, 1)), np.zeros((6, 1)), np.zeros(6), NoiseLaw.start(np.ones(6), True))
+
+
+def _unrelated(p):
+    return Columns(np.zeros((p, 1)), np.zeros((p, 1)), np.zeros(p), NoiseLaw.start(np.ones(p), True))
 
 
 def _table(values, row_weight=None):
@@ -63,7 +66,7 @@ def _slow_moments(values, weight, n_sweeps):
 def test_the_covariance_is_that_of_slow_expectation_maximization(weighted, rng):
     values = _draw(rng)
     weight = rng.randint(1, 4, len(values)).astype(float) if weighted else np.ones(len(values))
-    columns = full_columns(_table(values, weight if weighted else None), LAW, UNRELATED)
+    columns = full_columns(_table(values, weight if weighted else None), LAW, _unrelated(6))
     mean, covariance = _slow_moments(values, weight, 100)
     found = columns.loadings @ columns.loadings.T + np.diag(columns.law.variances)
     size = np.sqrt(np.diag(covariance))
@@ -74,7 +77,7 @@ def test_the_covariance_is_that_of_slow_expectation_maximization(weighted, rng):
 def test_predictions_are_those_of_a_normal_law(rng):
     values = _draw(rng)
     table = _table(values)
-    columns = full_columns(table, LAW, UNRELATED)
+    columns = full_columns(table, LAW, _unrelated(6))
     assert (columns.covariances[:, 0] > 0.0).all()
     columns = replace(columns, covariances=np.zeros_like(columns.covariances))  # as if it were known
     covariance = columns.loadings @ columns.loadings.T + np.diag(columns.law.variances)
@@ -87,10 +90,21 @@ def test_predictions_are_those_of_a_normal_law(rng):
         assert_allclose(variance[i, hidden], np.diag(about)[hidden] - columns.law.variances[hidden], atol=1e-8)
 
 
+def test_noise_is_as_much_as_leaves_a_covariance(rng):
+    # with one share of noise for all columns that of the loudest was half a column's own: wrong values were followed
+    loadings, noise = rng.standard_normal((8, 2)), np.geomspace(0.1, 3.0, 8)
+    values = rng.standard_normal((5000, 2)) @ loadings.T + np.sqrt(noise) * rng.standard_normal((5000, 8))
+    columns = full_columns(_table(values), NoiseLaw.start(np.ones(8), False), _unrelated(8))
+    covariance = columns.loadings @ columns.loadings.T + np.diag(columns.law.variances)
+    assert_allclose(columns.law.variances, noise, rtol=0.3)
+    size = values.std(axis=0)
+    assert_allclose(covariance / np.outer(size, size), np.corrcoef(values.T), atol=0.005)
+
+
 def test_columns_that_nothing_is_known_of_are_unrelated(rng):
     values = _draw(rng)
     values[:, 2], values[:, 4] = np.nan, 3.0
-    columns = full_columns(_table(values), LAW, UNRELATED)
+    columns = full_columns(_table(values), LAW, _unrelated(6))
     covariance = columns.loadings @ columns.loadings.T + np.diag(columns.law.variances)
     assert np.isfinite(covariance).all() and np.abs(covariance[2, [0, 1, 3, 5]]).max() < 1e-6
     assert columns.mean[4] == pytest.approx(3.0) and covariance[4, 4] < 1e-3

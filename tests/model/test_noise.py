@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_robustlr._model.noise import NoiseLaw
+from sklearn_robustlr._model.noise import NoiseLaw, pooled_chances
 
 
 def learn(residual, cols, robust, n_columns):
@@ -70,3 +70,13 @@ def test_a_column_may_have_a_share_of_gross_errors_of_its_own(rng):
         assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-3)
     more = law.with_errors(0.4)
     assert_allclose(more.shares[2] * more.odds / (1.0 - more.shares[2]), 0.4 / 0.6)  # in all columns
+
+
+def test_certainty_counts_for_more_than_doubt():
+    weights = np.array([0.4, 0.6])
+    sure, in_doubt, not_so = (pooled_chances(np.array([[1.0], [own]]), weights)[0] for own in (0.9, 0.1, 1e-6))
+    assert sure > 0.95 and in_doubt > 0.5 and not_so < 0.05  # nor is one of the smaller weight alone to decide
+    alone = np.array([[1e-9, 0.2, 0.99, 1.0 - 1e-9]])
+    assert_allclose(pooled_chances(alone, np.ones(1)), alone[0])
+    both = pooled_chances(np.vstack([alone, alone]), weights)
+    assert_allclose(1.0 - both, 1.0 - alone[0], rtol=1e-6)
