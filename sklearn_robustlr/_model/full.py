@@ -33,7 +33,7 @@ _NUGGET = 1e-3
 # do not tell of the column. Of nine real tables hidden and wrong entries are missed by 1.0004 and 0.998 times as much
 # with 0.01, and by 1.0001 and 1.003 with 0.3; but a table of counts with errors (281 x 20) by 1.3 with 0.01.
 _SLACK = 0.1
-# Most Newton steps for the noise: of 2 to 99 columns four to 24 are taken.
+# Most Newton steps for the noise: of 2 to 99 columns four to 25 are taken.
 _STEPS = 60
 # Least variance of a column, in even units: one of a single value is nearly known.
 _LEAST = 1e-6
@@ -124,8 +124,8 @@ def _most_noise(covariance: np.ndarray) -> np.ndarray:
 
     They maximize the sum of noise / `_SLACK`, log det(covariance - noise) and log noise, by damped Newton steps, which
     stay within and get there (Y. Nesterov and A. Nemirovskii, "Interior-point polynomial algorithms in convex
-    programming", 1994, 2.2). Without slack it is minimum trace factor analysis (A. Shapiro, Psychometrika 47, 1982):
-    the common part of some column is told by those of others, and what is there is followed.
+    programming", 1994, 2.2). Without slack it is constrained minimum trace factor analysis (A. Shapiro, Psychometrika
+    47, 1982): the common part of some column is told by those of others, and what is there is followed.
     """
     noise = np.full(len(covariance), 0.5 * np.linalg.eigvalsh(covariance)[0])
     for _ in range(_STEPS):

@@ -267,12 +267,13 @@ def pooled_chances(chances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Probabilities of entries to be errors, by those of members of an average, (members, entries), of these weights.
 
     Their log-odds are averaged: a member that is certain counts for more than one that is in doubt (C. Genest and
-    J. V. Zidek, "Combining probability distributions", Statistical Science 1(1), 1986). None is more certain of an
-    error than all others are, or than the law of few errors is of none before it sees an entry: it alone would decide.
+    J. V. Zidek, "Combining probability distributions", Statistical Science 1(1), 1986). Odds beyond 10,000 to one count
+    as these, if not all members have them: one alone would decide.
     """
     limits = np.finfo(np.float64)
-    odds = logit(np.clip(chances, limits.tiny, 1.0 - limits.eps))
-    found: np.ndarray = expit(weights @ np.minimum(odds, np.maximum(logit(1.0 - _FEW), odds.min(axis=0))))
+    odds, most = logit(np.clip(chances, limits.tiny, 1.0 - limits.eps)), -logit(_FEW)
+    odds = np.clip(odds, np.minimum(-most, odds.max(axis=0)), np.maximum(most, odds.min(axis=0)))
+    found: np.ndarray = expit(weights @ odds)
     return found
 
 

@@ -54,13 +54,14 @@ class MemberRows(NamedTuple):
     def of(cls, columns: Columns, table: Table) -> MemberRows:
         """The posterior of the rows of a table.
 
-        Rows with an error that the law has no part for are regressed by one that has, if no more are errors then.
+        Rows with an error that the law has no part for are regressed by one that has, if no more are errors then. In
+        rows so far away that loadings are not known well enough for them, all may be.
         """
         member = cls(columns, table, regress_all(table, columns))
         if columns.law.robust:
             return member._replace(rows=with_loud_rows(table, columns, member.rows))
         n = table.shape[0]
-        errors = np.bincount(table.rows[member.gross(table) > 0.5], minlength=n)
+        errors = np.bincount(table.rows[member._gross(table, columns) > 0.5], minlength=n)
         few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
         if errors.any():
             part = table.of_rows(errors > 0)
@@ -75,11 +76,13 @@ class MemberRows(NamedTuple):
         A Gaussian member knows of none. Where it predicts best there are hardly any: it is asked by a law that has few.
         Its rows have been fitted to the errors, too: residuals are divided by what that leaves of the noise.
         """
-        if self.columns.law.robust:
-            return self.rows.gross
+        known = replace(self.columns, covariances=np.zeros_like(self.columns.covariances))
+        return self.rows.gross if self.columns.law.robust else self._gross(table, known)
+
+    def _gross(self, table: Table, columns: Columns) -> np.ndarray:
         table = table.with_noise_of_rows(self.rows.noise)
-        mean, variance = moments(self.rows, self.columns, table)
-        law = NoiseLaw.with_few_errors(self.columns.law.variances)
+        mean, variance = moments(self.rows, columns, table)
+        law = NoiseLaw.with_few_errors(columns.law.variances)
         own = table.root_weight**2 * variance / law.variances[table.cols]
         return table.weigh(law, (table.values - mean) ** 2 / np.maximum(1.0 - own, LEAST_FREE)).gross
 

@@ -250,7 +250,7 @@ def test_errors_drawn_by_a_seed_are_not_those_that_are_held_out():
 def test_a_wrong_value_in_a_new_row_does_not_matter_where_none_was_wrong(load, seed):
     """A Gaussian law has no part for errors: it followed them, and right values of the row were flagged.
 
-    Half of the weight was certain of some of them, and half in doubt.
+    Where members of half of the weight were certain of an error and the others in doubt, it was not flagged.
     """
     X = load().data
     X = X[np.random.RandomState(seed).permutation(len(X))[:250]]
@@ -261,3 +261,12 @@ def test_a_wrong_value_in_a_new_row_does_not_matter_where_none_was_wrong(load, s
     size = [np.sqrt(np.mean(((model.transform(data) - new) / X.std(axis=0))[wrong] ** 2)) for data in (bad, missing)]
     assert size[0] < 1.1 * size[1]
     assert model.detect_outliers(bad)[~wrong].mean() < 0.03
+
+
+@pytest.mark.parametrize("load", [load_iris, load_diabetes])
+def test_right_values_of_new_rows_are_hardly_errors(load):
+    """What was not known of loadings exceeded the noise: residuals were divided by nothing, and chances were a half."""
+    X = load().data
+    X = X[np.random.RandomState(11).permutation(len(X))[:250]]
+    rows, new = np.split(X, [int(0.7 * len(X))])
+    assert np.mean(RobustMatrixCompletion().fit(rows).outlier_probability(new) >= 0.1) < 0.005
