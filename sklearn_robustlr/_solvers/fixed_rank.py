@@ -32,9 +32,6 @@ _NEAR, _NEAR_DENSE, _FREE_FALL = 1e-2, 1e-3, 0.03
 # Gauss-Newton steps of a fit beside an exact one. With 14, as many of 20 matrices are right where 5 % of the signs are
 # turned (8), and where 30 % of the values are stuck (13) (``structure.py``).
 _FEW_STEPS = 4
-# Noise that a mended fit leaves, in units of that before, from which it is not mended again. Without, errors of 300
-# sharp matrices are the same, and fits of 36 real tables take a tenth longer. No other value was tried.
-_MENDED = 0.9
 # Inliers per degree of freedom below which a fit may be one of measurements that it has chosen. Of 268 problems with
 # few measurements (``doubtful.py --row few``) 193 are right where it is compared with least squares, 183 without.
 _CHOSEN = 2.5
@@ -185,9 +182,7 @@ class FixedRank:
                 better = m_estimate(base, u, s, v, symmetric=symmetric, **how)
                 if not improves(better, fit):
                     break
-                before, fit = fit, better
-                if not (is_exact(fit) or fit.scale < _MENDED * before.scale):
-                    break
+                fit = better
         if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit, of=SUPPORTED)):
             other = least_squares(base, fit.u, fit.s, fit.v, symmetric=symmetric)
             # one that follows a part of the measurements is too good by what it has chosen
