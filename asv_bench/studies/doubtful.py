@@ -2,6 +2,7 @@
 
     python asv_bench/studies/doubtful.py --count 300
     python asv_bench/studies/doubtful.py --row few --count 300
+    python asv_bench/studies/doubtful.py --row large --count 300
     python asv_bench/studies/doubtful.py --count 300 --json one.json   # then with another version, --against one.json
 
 errors: half of the problems are 8 to 19 x 8 to 19 with 2.5 to 12 dense measurements for each degree of freedom, half
@@ -14,10 +15,16 @@ of 30 to 89 x 30 to 89; the rank is 1 to 3, 0 to 40 % of the values are wrong, t
 data. A fit is right where its error is below twice that of least squares that is told the rank and the inliers (without
 noise, 1e-6).
 
+large: matrices of 25 to 159 x 16 to 119 of rank 1 to 5, a third of them with a mean, 2.5 to 8 inliers for each degree
+of freedom of that rank, noise of 0, 0.1, 5 or 20 %, and 30, 40 or 45 % errors: fifty standard deviations, twenty of one
+sign, twenty each, or a Cauchy law of ten. A fit is right where its error is below three times the noise, and 2 %. The
+rows and columns that have too few inliers to tell them count, too.
+
 With --against, the problems that only one of two versions solves are listed.
 """
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 from harness import RECOVERED, Arguments, Table, over_processes, quiet, read_json, write_json
@@ -42,7 +49,8 @@ def fit(problem, measured):
             estimate, truth = model.fit_transform(problem.data), problem.clean
     seconds = time.perf_counter() - began
     error = float(relative_recovery_error(truth, estimate))
-    return {"converged": bool(model.converged_), "seconds": seconds, "error": error}
+    sure = model.stop_reason_ in ("exact", "noisy")
+    return {"converged": bool(model.converged_), "sure": sure, "seconds": seconds, "error": error}
 
 
 def run_errors(seed):
@@ -88,7 +96,29 @@ def run_few(seed):
     return {"seed": seed, "right": bool(found["error"] < told), "oracle": told / 2, **found}
 
 
-ROWS = {"errors": run_errors, "few": run_few}
+def run_large(seed):
+    rng = np.random.RandomState(seed)
+    (n, p), rank = (int(rng.randint(25, 160)), int(rng.randint(16, 120))), int(rng.randint(1, 6))
+    share, noise = float(rng.choice([0.3, 0.4, 0.45])), float(rng.choice([0.0, 1e-3, 0.05, 0.2]))
+    observed = rng.uniform(2.5, 8) * rank * (n + p - rank) / (n * p * (1.0 - share))
+    clean = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, p)) / np.sqrt(rank)
+    if rng.uniform() < 0.3:
+        clean += 2.0 * rng.standard_normal(p)
+    clean /= clean.std()
+    data = clean + noise * rng.standard_normal((n, p))
+    errors = (
+        50.0 * rng.standard_normal((n, p)),
+        20.0 * np.abs(rng.standard_normal((n, p))),
+        np.full((n, p), 20.0),
+        10.0 * rng.standard_cauchy((n, p)),
+    )
+    data += errors[rng.randint(len(errors))] * (rng.uniform(size=(n, p)) < share)
+    data[rng.uniform(size=(n, p)) > observed] = np.nan
+    found = fit(SimpleNamespace(data=data, clean=clean), None)
+    return {"seed": seed, "right": bool(found["error"] < max(3 * noise, 0.02)), **found}
+
+
+ROWS = {"errors": run_errors, "few": run_few, "large": run_large}
 
 
 def cells(results):
@@ -98,6 +128,7 @@ def cells(results):
         "right": sum(r["right"] for r in results),
         "converged and right": sum(r["right"] for r in converged),
         "converged and wrong": sum(not r["right"] for r in converged),
+        "sure and wrong": sum(not r["right"] for r in converged if r.get("sure", True)),
         "seconds": f"{sum(r['seconds'] for r in results):.0f}",
         "slowest": f"{max(r['seconds'] for r in results):.1f}",
     }

@@ -179,8 +179,9 @@ class LazyModel:
         return find_gap(np.sqrt(signal[signal > 1.0]), smallest=0.0)
 
     def is_good(self) -> bool:
-        """Whether it saves much of the errors of the medians."""
-        return self._first is not None and self._first.errors.gained > _GOOD
+        """Whether it saves much of the errors of the medians, and few entries are wrong, as far as it knows."""
+        first = self._first
+        return first is not None and first.errors.gained > _GOOD and first.error_share <= _MOST_ERRORS
 
     def usual_miss(self) -> float:
         """Median of its held-out errors, in scales of columns."""
@@ -202,8 +203,9 @@ class LazyModel:
     def _likeliest(self) -> Factors | None:
         """The factors of all rows under the likeliest law, as far as they stand out.
 
-        None where the model is no use, or does not end before its spectrum comes near to the noise. Where more
-        directions were added than were looked for, one of them alone that is near to it may be an error.
+        That is judged in even units: in others a column whose scale is that of errors would hide them. None
+        where the model is no use, or does not end before its spectrum comes near to the noise. Where more directions
+        were added than were looked for, one of them alone that is near to it may be an error.
         """
         first, averaged = self._first, self.averaged
         if first is None or averaged is None or not averaged.errors.are_small:
@@ -215,14 +217,13 @@ class LazyModel:
         space, _, left = self._regressed
         n, p = self._entries.shape
         columns = space.members[_of_low_rank(space)]
-        right = np.column_stack([space.shift + space.scale * columns.mean, space.scale[:, None] * columns.loadings])
+        right = np.column_stack([space.shift / space.scale + columns.mean, columns.loadings])
         u, s, v = product_svd(left, right)
-        noise = np.linalg.norm(space.scale * np.sqrt(columns.law.variances))
-        power = (s / noise) ** 2 / (n * edge_power(len(self._entries.y), n, p))
+        power = (s / np.linalg.norm(np.sqrt(columns.law.variances))) ** 2 / (n * edge_power(len(self._entries.y), n, p))
         k, clear = (int(np.count_nonzero(power > least)) for least in (1.0, _NEAR))
         if first.has_no_end:
             k = clear if k <= clear + 1 else 0
-        return Factors(u[:, :k] * s[:k], v[:, :k]) if k else None
+        return Factors(u[:, :k] * s[:k], space.scale[:, None] * v[:, :k]) if k else None
 
     def may_end(self) -> bool:
         """Whether all directions that were looked for stand out of the noise, and the grown spectrum has an end."""

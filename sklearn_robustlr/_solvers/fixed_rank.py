@@ -183,10 +183,12 @@ class FixedRank:
                 if not improves(better, fit):
                     break
                 fit = better
-        if not (few or is_exact(fit) or fit.heavy_tailed or has_enough_inliers(fit, of=SUPPORTED)):
+        n_inliers = float(fit.inlier_weight.sum())
+        may_choose = n_inliers < _CHOSEN * fit.dof or not has_enough_inliers(fit, of=SUPPORTED)
+        if may_choose and not (few or is_exact(fit) or fit.heavy_tailed):
             other = least_squares(base, fit.u, fit.s, fit.v, symmetric=symmetric)
             # one that follows a part of the measurements is too good by what it has chosen
-            chosen = max(_CHOSEN * fit.dof - float(fit.inlier_weight.sum()), 0.0) / base.size
+            chosen = max(_CHOSEN * fit.dof - n_inliers, 0.0) / base.size
             if has_enough_inliers(other) and mean_log_density(other) > mean_log_density(fit) - chosen:
                 return other
         return fit
