@@ -2,6 +2,7 @@
 
     python asv_bench/studies/uncertainty.py                    # all parts
     python asv_bench/studies/uncertainty.py --row grid --count 5
+    python asv_bench/studies/uncertainty.py --row spectra      # that decay in other ways
     python asv_bench/studies/uncertainty.py --row new          # rows that the fit has not seen
     python asv_bench/studies/uncertainty.py --row float32      # single precision
     python asv_bench/studies/uncertainty.py --row sensing      # dense, sparse and rank-one measurements
@@ -14,6 +15,8 @@ standard deviations, seen evenly or unevenly. Intervals are judged by new values
 the clean matrix. Widths are those of 90 % intervals over those of an oracle: least squares told rank and errors, with
 the exact covariance of its tangent space, and the noise (sharp spectrum alone). The error is the root mean square at
 hidden entries (geometric mean of the fits), in standard deviations of the matrix.
+
+spectra: a part of the grid, singular values falling as j^-1, j^-2 and exp(-j / 3).
 
 new, float32: a part of the grid, judged on 120 rows that are regressed after the fit, or fitted in single precision.
 
@@ -47,6 +50,12 @@ SHAPE, RANK, NOISE = (120, 80), 3, 0.2
 RATIOS = (2, 3, 4, 6, 10)
 SENSED, SENSED_RANK, N_PREDICTED = (24, 16), 2, 1000
 ENSEMBLES = ("dense", "sparse", "rank one")
+SPECTRA = {
+    "decaying": lambda j: j**-1.5,
+    "1/j": lambda j: j**-1.0,
+    "1/j^2": lambda j: j**-2.0,
+    "exponential": lambda j: np.exp(-j / 3.0),
+}
 ERRORS = {"none": (0.0, 0.0), "huge": (0.2, 10.0), "3 sd": (0.2, 3.0)}
 
 
@@ -55,7 +64,7 @@ def draw_clean(n, p, k, spectrum, rng):
     if spectrum == "sharp":
         clean = rng.standard_normal((n, k)) @ rng.standard_normal((k, p))
     else:
-        size = np.arange(1, p + 1) ** -1.5
+        size = SPECTRA[spectrum](np.arange(1.0, p + 1.0))
         clean = rng.standard_normal((n, p)) * size @ np.linalg.qr(rng.standard_normal((p, p)))[0]
     return clean / clean.std()
 
@@ -247,10 +256,10 @@ def shares(results, key):
     return " ".join(f"{x:.3f}" for x in np.mean(told, axis=0)) if told else ""
 
 
-def grid(args, part="grid", ratios=RATIOS):
+def grid(args, part="grid", ratios=RATIOS, spectra=("sharp", "decaying")):
     print(f"{part}: coverage at nominal .5 .9 .95; rows: 5 % quantile of that of rows at .9")
     table, figures = Table({}, sentences=()), {}
-    for spectrum, errors, sampling, ratio in product(("sharp", "decaying"), ERRORS, ("even", "uneven"), ratios):
+    for spectrum, errors, sampling, ratio in product(spectra, ERRORS, ("even", "uneven"), ratios):
         if ratio * RANK * (sum(SHAPE) - RANK) > np.prod(SHAPE) * (1 - ERRORS[errors][0]):
             continue
         cell = ratio, errors, sampling, spectrum
@@ -339,6 +348,7 @@ def imputation(args):
 
 PARTS = {
     "grid": grid,
+    "spectra": partial(grid, part="spectra", ratios=(3, 6, 10), spectra=tuple(SPECTRA)[1:]),
     "new": partial(grid, part="new", ratios=(3, 6)),
     "float32": partial(grid, part="float32", ratios=(3, 6)),
     "sensing": sensing,

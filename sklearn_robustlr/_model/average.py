@@ -291,17 +291,26 @@ class FirstAverage:
         return Averaged(space, samples.entries, samples.rows, held, errors, compared, weight)
 
     def _share_beyond(self, members: Members, weights: np.ndarray, final: list[Columns]) -> float:
-        """Share of the noise that may be a part of the matrix, by the directions of the likeliest member."""
-        likeliest = int(np.argmax(weights))
-        law, loadings = final[likeliest].law, final[likeliest].loadings
-        if not final[likeliest].low_rank:
+        """Share of the noise that may be a part of the matrix, beside the errors that the members state.
+
+        It is told by the directions of the likeliest member. Those of any covariance miss no direction: where the
+        average states more errors than its members of low rank do, that is a part of what is beyond the latter.
+        """
+        low = np.array([columns.low_rank for columns in final])
+        if not weights @ low:
             return 0.0
-        grown = list(members.columns)[likeliest] == GROWN
-        table = self.fitter.larger(law) if grown else self.fitter.table(law)
-        spread = _spread(self.fitter.samples.test, members, weights)
-        error = np.minimum(spread.error / spread.noise, 1.0)
+        likeliest = int(np.argmax(np.where(low, weights, -1.0)))
+        law, name, test = final[likeliest].law, list(members.columns)[likeliest], self.fitter.samples.test
+        table = self.fitter.larger(law) if name == GROWN else self.fitter.table(law)
         edge = edge_power(table.size, table.n_rows, table.shape[1])
-        return share_beyond(power_of(loadings, law), edge, float(np.mean(error)) if len(error) else 1.0)
+        of_low_rank = members.kept([name for name, is_low in zip(members.columns, low, strict=True) if is_low])
+        stated = _spread(test, members, weights)
+        own = _spread(test, of_low_rank, weights[low] / weights[low].sum())
+        if not len(test.values):
+            return share_beyond(power_of(final[likeliest].loadings, law), edge, 1.0)
+        error = float(np.mean(np.minimum(own.error / stated.noise, 1.0)))
+        share = share_beyond(power_of(final[likeliest].loadings, law), edge, error)
+        return max(share - max(float(np.mean((stated.error - own.error) / stated.noise)), 0.0), 0.0)
 
     def _final(self, name: str, columns: Columns) -> Columns:
         """A member at its end, with the joint covariance of its loadings, if it has not seen more rows than others."""

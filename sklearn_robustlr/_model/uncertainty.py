@@ -66,7 +66,7 @@ def spread(space: ModelSpace, entries: Entries, places: Entries | None = None, *
         run_parts(working_for(token)(lambda i: block(*pairs[i])), len(pairs), count_threads(n_jobs))
     calibration = space.calibration
     value = np.hypot(error, noise)
-    error = np.hypot(calibration.factor * error, np.sqrt(calibration.excess + space.share_beyond) * noise)
+    error = np.hypot(calibration.factor * error, np.sqrt(max(calibration.excess, space.share_beyond)) * noise)
     error *= slopes
     if space.doubt is not None:
         error, value = space.doubt[cols] * error, space.doubt[cols] * value

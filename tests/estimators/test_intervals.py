@@ -403,8 +403,8 @@ def test_small_gross_errors_do_not_widen_intervals():
     assert np.mean(((low <= value) & (value <= high))[~problem.observed]) < 0.95
 
 
-def decaying(seed, errors=0.0, noise=0.2):
-    """A matrix whose singular values fall as j^-1.5, a third seen, with errors of three standard deviations."""
+def decaying(seed, errors=0.0, noise=0.2, seen=0.45):
+    """A matrix whose singular values fall as j^-1.5, a part seen, with errors of three standard deviations."""
     rng = np.random.RandomState(seed)
     clean = (
         rng.standard_normal((120, 80)) * np.arange(1.0, 81.0) ** -1.5 @ np.linalg.qr(rng.standard_normal((80, 80)))[0]
@@ -412,7 +412,7 @@ def decaying(seed, errors=0.0, noise=0.2):
     clean /= clean.std()
     data, wrong = clean + noise * rng.standard_normal(clean.shape), rng.uniform(size=clean.shape) < errors
     data[wrong] += 3.0 * rng.choice([-1, 1], wrong.sum())
-    data[rng.uniform(size=data.shape) > 0.45] = np.nan
+    data[rng.uniform(size=data.shape) > seen] = np.nan
     return data, clean, wrong & np.isfinite(data)
 
 
@@ -422,6 +422,17 @@ def test_standard_errors_hold_what_no_direction_captures():
     estimate, std = model.transform(data, return_std=True)
     hidden = np.isnan(data)
     assert 0.84 < np.mean(np.abs(estimate - clean)[hidden] <= 1.645 * std[hidden]) < 0.97
+
+
+def test_standard_errors_hold_no_more_of_it_than_the_spectrum_says():
+    """With many entries few directions are left, and those of any covariance miss none."""
+    held = []
+    for seed in range(4):
+        data, clean, _ = decaying(seed, seen=0.55)
+        estimate, std = RobustMatrixCompletion(replace="all").fit(data).transform(data, return_std=True)
+        score = (np.abs(estimate - clean) / std)[np.isnan(data)]
+        held.append([np.mean(score <= norm.ppf(0.5 + 0.5 * nominal)) for nominal in (0.5, 0.9)])
+    assert np.allclose(np.mean(held, axis=0), [0.5, 0.9], atol=0.04)
 
 
 def test_errors_of_one_size_are_found_and_do_not_widen_intervals():
