@@ -25,12 +25,13 @@ def better_rows(
 ) -> np.ndarray:
     """The rows of a factor, those replaced that another robust regression suits: it meets more, and is likelier.
 
-    Those that meet fewer than the `least` number stay.
+    Those that meet fewer than the `least` number stay, unless chance cannot have picked what the other meets.
     """
     found = space.regress(entries, n_jobs=n_jobs)
     met = entries.counts(np.abs(space.residual(entries, factor)) <= FLAG_WIDTH * scale)[0]
-    better = (met >= least) & space.is_identifiable(found.met) & (found.met > met)
-    better &= ~broken(found.met, np.diff(entries.indptr))
+    seen = np.diff(entries.indptr)
+    better = ((met >= least) | space.are_told(found.met, seen)) & space.is_identifiable(found.met) & (found.met > met)
+    better &= ~broken(found.met, seen)
     better &= space.credit(found.factors, found.met) > space.credit(factor, met)
     return np.where(better[:, None], found.factors, factor)
 

@@ -298,16 +298,16 @@ def settled(entries: Entries, kept: Masks, fit: LowRankFit, options: Options) ->
         right = right.astype(np.float64)
         found = space.regress(lost, n_jobs=options.n_jobs, thorough=fit.verdict.code is not StopReason.INTERRUPTED)
         right[~cols] = found.factors
-        cols[~cols] = space.is_clean & space.is_identifiable(found.met)
+        cols[~cols] = space.are_told(found.met, np.diff(lost.indptr))
         fit = fit.with_factors(left, right)
     space = learn_space(fit, Masks(rows, cols), entries.row_weight)
     regression = _regress_all(entries, space, fit.threshold, options)
     if not rows.all():
         left = fit.factors.left.astype(np.float64)
         # one that is known may have met columns that are not, instead of those that are
-        stale = ~rows | space.is_clean
+        stale, told = ~rows | space.is_clean, space.are_told(regression.met, np.diff(entries.indptr))
         left[stale] = regression.factors[stale]
-        rows = rows | space.is_clean
+        rows = rows | told
         fit = fit.with_factors(left, fit.right)
         # the coefficients refer to the old basis: learn the new one
         space = learn_space(fit, Masks(rows, cols), entries.row_weight)

@@ -13,10 +13,13 @@ from .._kernels.guesses import expect_rows, guess_full_rows, guess_rows
 from .._kernels.rows import LEAST_INLIERS, regress_rows, start_work, starts_needed
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
+from .._utils.stats import are_told_from_chance
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
 
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
 _START_WORK = 3e7
+# The same of one of which chance may have picked what it meets, and share of inliers that it is looked for.
+_MORE_WORK, _FEW_INLIERS = 3e6, 0.3
 # Noise, relative to the data, below which a few entries settle a row, and most fits to so few that are tried.
 _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 # Hyperplanes through columns that are looked at, and influence, in units of the largest, that is none. One that holds
@@ -24,10 +27,10 @@ _NEGLIGIBLE, _MOST_GUESSES = 1e-6, 60
 _HYPERPLANES, _NO_INFLUENCE = 100, 1e-7
 
 
-def count_starts(length: int, rank: int) -> int:
-    """Random starts of a row, within the work of one."""
-    needed = starts_needed.plain(LEAST_INLIERS, rank)
-    return int(max(20, min(needed, _START_WORK / start_work(length, rank))))
+def count_starts(length: int, rank: int, share: float = LEAST_INLIERS, work: float = _START_WORK) -> int:
+    """Random starts of a row of which this share is inliers, within the work of one."""
+    needed = starts_needed.plain(share, rank)
+    return int(max(20, min(needed, work / start_work(length, rank))))
 
 
 def _range_unit(size: float) -> float:
@@ -113,6 +116,16 @@ class RowSpace:
         """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
         return met > self.rank
 
+    def are_told(self, met: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Mask of the rows, of so many entries, of which chance has not picked those that are met.
+
+        Without noise, it picks none.
+        """
+        if self.is_clean:
+            return self.is_identifiable(met)
+        gain = np.log(max(self._size / max(self.scale, np.finfo(np.float64).tiny), 1.0))
+        return self.is_identifiable(met) & are_told_from_chance(met, seen, self.rank, gain)
+
     @property
     def evened(self) -> RowSpace:
         """The same space of entries in the units of the columns."""
@@ -127,9 +140,13 @@ class RowSpace:
     @property
     def is_clean(self) -> bool:
         """Whether the noise is negligible, so that an entry is met or is not."""
+        return bool(self.rank > 0 and self.scale <= _NEGLIGIBLE * self._size)
+
+    @cached_property
+    def _size(self) -> float:
+        """Size of the entries of known rows."""
         basis = self.evened.basis
-        size = np.mean(np.abs(basis @ self.center)) + np.mean(np.abs(basis @ self.root))
-        return bool(self.rank > 0 and self.scale <= _NEGLIGIBLE * size)
+        return float(np.mean(np.abs(basis @ self.center)) + np.mean(np.abs(basis @ self.root)))
 
     @cached_property
     def shared(self) -> float:
@@ -352,7 +369,13 @@ class _Regressor:
         data = indptr, cols, y, self._basis, self._scale, self._reach
         for part in slices(some, max(self._starts, 1) * start_work(*self._basis.shape)):
             regress_rows(*data, self._starts, space.shared, space.efficient, part, x, met)
-        poor = some[2 * met[some] <= np.diff(indptr)[some] + space.rank] if space.efficient else some[:0]
+        seen = np.diff(indptr)
+        if self._starts and space.efficient:
+            lost = some[~space.are_told(met[some], seen[some]) & (seen[some] > space.rank + 1)]
+            more = count_starts(len(self._basis), space.rank, _FEW_INLIERS, _MORE_WORK)
+            for part in slices(lost, more * start_work(*self._basis.shape)):
+                regress_rows(*data, more, space.shared, True, part, x, met)
+        poor = some[2 * met[some] <= seen[some] + space.rank] if space.efficient else some[:0]
         if len(poor):
             again, met_again = self._expect(indptr, cols, y, poor), np.zeros_like(met)
             regress_rows(*data, 0, space.shared, True, poor, again, met_again)

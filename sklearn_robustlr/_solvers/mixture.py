@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import entr, ndtr
+from scipy.special import ndtr
 
 from .._kernels.residuals import inlier_probabilities, likely_errors, weighted_median
 from .._utils.rules import NORMAL_MEDIAN
-from .._utils.stats import quantile
+from .._utils.stats import are_told_from_chance, quantile
 from .._utils.values import Fit
 
 #: Variance of a standard normal variate given that it lies within two standard deviations.
@@ -18,11 +18,6 @@ _MEDIAN_SAMPLE = 10_000
 #: Share of the inliers otherwise asked for that is enough where the residuals without the last direction have more in
 #: common than noise has.
 SUPPORTED = 0.9
-# What the inliers of a fit have to save, times what it takes to tell which they are. Of 300 matrices with 2.5 to 8
-# inliers for each degree of freedom beside 30 to 45 % of large errors (``asv_bench/studies/doubtful.py --row large``)
-# 215 are right, and 24 are wrong although they are "exact" or "noisy"; with 1 it is 221 and 25, but small matrices and
-# sparse measurements that are wrong are "noisy" then; with 4 it is 210 and 23, without 208 and 21.
-_WORTH = 2.0
 # Least noise whose logarithm is taken.
 _LEAST_SCALE = float(np.finfo(np.float64).tiny)
 
@@ -124,12 +119,6 @@ def has_enough_inliers(fit: Fit, *, of: float = 1.0) -> bool:
 
 
 def _are_told(fit: Fit) -> bool:
-    """Whether the inliers of a fit save far more than it takes to tell which these are (minimum description length).
-
-    Each one beyond the degrees of freedom saves the logarithm of the median target in units of the noise. Where hardly
-    any measurement is an error, or the noise is small, chance would not have met so many.
-    """
-    n, met = len(fit.inlier_weight), float(fit.inlier_weight.sum())
-    share = min(met / max(n, 1), 1.0)
-    to_tell = n * (entr(share) + entr(1.0 - share))
-    return bool(-np.log(max(fit.scale, _LEAST_SCALE)) * (met - fit.dof) > _WORTH * to_tell)
+    """Whether chance has not picked the inliers of a fit; the size of its targets is their median."""
+    gain = -np.log(max(fit.scale, _LEAST_SCALE))
+    return bool(are_told_from_chance(float(fit.inlier_weight.sum()), len(fit.inlier_weight), fit.dof, gain))

@@ -92,7 +92,7 @@ def test_columns_of_many_units_are_left_to_themselves():
 
 def test_estimates_stay_in_the_range_of_the_table():
     """What is seen of one column may be of others that are in its unit: the largest value of each may be hidden."""
-    truth, X, _, hit = few_rows(6, n=8)
+    truth, X, _, hit = few_rows(8, n=8)
     X = np.where(hit, np.nan, X)
     top = truth.argmax(axis=0), np.arange(truth.shape[1])
     hidden = np.zeros(X.shape, dtype=bool)
