@@ -373,8 +373,11 @@ class _Regressor:
         if self._starts and space.efficient:
             lost = some[~space.are_told(met[some], seen[some]) & (seen[some] > space.rank + 1)]
             more = count_starts(len(self._basis), space.rank, _FEW_INLIERS, _MORE_WORK)
+            again, met_again = x.copy(), met.copy()
             for part in slices(lost, more * start_work(*self._basis.shape)):
-                regress_rows(*data, more, space.shared, True, part, x, met)
+                regress_rows(*data, more, space.shared, True, part, again, met_again)
+            told = lost[space.are_told(met_again[lost], seen[lost])]  # the more starts, the more is met by chance
+            x[told], met[told] = again[told], met_again[told]
         poor = some[2 * met[some] <= seen[some] + space.rank] if space.efficient else some[:0]
         if len(poor):
             again, met_again = self._expect(indptr, cols, y, poor), np.zeros_like(met)
