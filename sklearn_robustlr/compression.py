@@ -20,6 +20,7 @@ from ._model.posterior import Columns
 from ._model.space import ModelSpace, Screen
 from ._model.stuck import StuckValues
 from ._operators.observed import Entries
+from ._rows.odds import GrossErrors
 from ._rows.regression import RowSpace
 from ._utils.linalg import pack_diagonals, packed_diagonals
 from ._utils.quantised import Reader, Writer
@@ -36,7 +37,7 @@ _ESTIMATORS = {kind.__name__: kind for kind in (RobustMatrixCompletion, RobustPC
 _PARTS: dict[str, Callable[..., Any]] = {
     **{
         kind.__name__: kind
-        for kind in (ModelSpace, RowSpace, Screen, NoiseLaw, StuckValues, Calibration, ScoresOfColumns)
+        for kind in (ModelSpace, RowSpace, GrossErrors, Screen, NoiseLaw, StuckValues, Calibration, ScoresOfColumns)
     },
     "Columns": lambda covariances, **others: Columns(covariances=pack_diagonals(covariances), **others),
 }

@@ -410,7 +410,7 @@ FITS = [
         why="the same with noise",
         recipe={"shape": (120, 80), "rank": 3, "observed": 0.22, "outliers": 0.2, "noise": 0.1, "random_state": 0},
     ),
-    Found(id="stuck-rows-of-few", expected={"error": 0.05, "rank": 1},
+    Found(id="stuck-rows-of-few", expected={"error": 0.15, "rank": 1, "identifiable": False},
         why="rows and columns of a noisy fit met some of their entries by chance, and took the others for errors",
         recipe={
             "shape": (53, 39), "rank": 1, "observed": 0.44025157232704404, "outliers": 0.4, "condition": 8.0,

@@ -41,7 +41,7 @@ class RobustMatrixCompletion(ChunkMixin, SingleEntryMixin, OneToOneFeatureMixin,
     replace : {"outliers", "missing", "all"}, default="outliers"
         Which entries `transform` replaces by their low-rank estimates. "outliers": missing and flagged entries.
         "missing": missing entries only. "all": all entries. What is not replaced is returned bit for bit. Nothing is
-        flagged in columns and rows that are not identifiable, except in rows most of whose entries are wrong.
+        flagged in columns and rows that are not identifiable, except in rows that are unlike all others.
     absent : {"missing", "zero"}, default="missing"
         What an entry is that a sparse X does not store: missing, as in ratings, or an observed zero, as in counts and
         one-hot columns. With "zero", a sparse X is made dense, if the memory allows it, and all results and attributes

@@ -318,8 +318,8 @@ class IntervalMixin(ImputerMixin):
         Returns
         -------
         probability : ndarray or CSR matrix of shape (n_samples, n_features)
-            Probability from 0 to 1; NaN where an entry is missing. In fits of a sharp rank, it is 0 in rows and columns
-            that are not identifiable. Where the fit is exact, or knows nothing of its noise, it is 1 for the entries
+            Probability from 0 to 1; NaN where an entry is missing. Where the fit is exact, or knows nothing of its
+            noise, and in fits of a sharp rank in rows and columns that are not identifiable, it is 1 for the entries
             that :meth:`detect_outliers` flags and 0 for the others.
 
         Raises
@@ -339,13 +339,13 @@ class IntervalMixin(ImputerMixin):
         check_is_fitted(self)
         X, entries = self._entries(X, reset=False)
         fit = self._regress(entries, threshold=self.threshold_)
-        if self._posterior is None:
-            chance = self._space.gross(entries, fit).astype(np.float64)
-        else:
-            chance = gross_probability(self._posterior, entries, n_jobs=self.n_jobs)
-            if self._space.is_sharp:  # in a row that is not identifiable nothing is
-                lost = ~self._space.is_identifiable(fit.met)[entries.rows]
-                chance[lost | np.isin(entries.cols, self.undetermined_columns_)] = 0.0
+        flags = self._space.gross(entries, fit).astype(np.float64)
+        chance = flags if self._posterior is None else gross_probability(self._posterior, entries, n_jobs=self.n_jobs)
+        if self._space.is_sharp:
+            lost = ~self._space.is_identifiable(fit.met)[entries.rows] | np.isin(
+                entries.cols, self.undetermined_columns_
+            )
+            chance = np.where(lost, flags, chance)
         if entries.is_sparse:
             return in_form(chance, entries, X.dtype)
         out = np.full(entries.shape, np.nan, X.dtype)

@@ -11,21 +11,23 @@ import numpy as np
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
 from .._model.limits import with_ends, within_reach
-from .._model.space import FIXED_RANK, MemberRows, ModelSpace
+from .._model.rows import MemberRows
+from .._model.space import FIXED_RANK, ModelSpace
 from .._model.table import Table
 from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import make_problem
-from .._rows.regression import Regression, RowSpace
-from .._selection.verdict import DECAYS, SPENT, WORTHLESS
+from .._rows.regression import Regression
+from .._selection.verdict import DECAYS, OPEN, SPENT, WORTHLESS
 from .._solvers.descents import descend_from_tiny
 from .._utils.linalg import product_svd
 from .._utils.ranks import Gap, find_gap
-from .._utils.rules import FLAG_WIDTH, LEAST_FREE, SMALL_GAP, flag_width
+from .._utils.rules import FLAG_WIDTH, SMALL_GAP
 from .._utils.stats import sign_of_mean
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
+from .misses import misfit_of, missed_by, predicted_errors
 from .sharp import Explained, SharpColumns, refined_columns
 
 # Held-out error, in units of another's, up to which it is better by far. Where the average had to be that beside a fit
@@ -47,36 +49,6 @@ _GOOD, _MOST_SAVED = 0.25, 0.8
 # Share that a fit saves of them from which it is trusted beside a model that saves none. Of four fits to two to four
 # entries for each degree of freedom a right one saves 0.86, three wrong ones 0.30 to 0.40.
 _MOST = 0.5
-
-
-def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
-    """Absolute errors that a fit makes at held-out entries, in even units; None: not known.
-
-    Its rows are regressed on the other entries. Its columns have seen those of the inliers: their errors are divided by
-    one minus the leverage of the entry in the regression of its column. Estimates of one that has converged stay in the
-    range that is seen of a column; others may be far beyond it. One that has not converged although it is exact has met
-    what it meets by chance, and tells nothing of the rest.
-    """
-    entries, held, model = averaged.entries, averaged.held, averaged.space
-    u = fit.left[averaged.rows].astype(np.float64)
-    row_scale = min(fit.threshold / flag_width(fit.heavy_tailed), np.finfo(np.float64).max)
-    left = u * fit.singular_values
-    space = RowSpace.learn(fit.right, left, slice(None), row_scale, efficient=not fit.heavy_tailed)
-    if space.is_clean and not fit.converged:
-        return None
-    rows = space.regress(entries.subset(~held)).factors
-    rest = entries.subset(held)
-    y, missed = rest.y.astype(np.float64), space.residual(rest, rows).astype(np.float64)
-    every = fit.left.astype(np.float64)  # columns are fitted to all rows
-    gram = np.linalg.pinv(every.T @ every)
-    seen = entries.seen()[1] / entries.shape[0]
-    leverage = np.einsum("pk,kl,pl->p", u[rest.rows], gram, u[rest.rows]) / seen[rest.cols]
-    residual = np.abs(space.residual(rest, left.astype(rest.dtype)).astype(np.float64))
-    leverage[residual > fit.threshold] = 0.0
-    estimate = y + missed / np.maximum(1.0 - leverage, LEAST_FREE)
-    if fit.converged:
-        estimate = np.clip(estimate, model.low[rest.cols], model.high[rest.cols])
-    return averaged.miss(estimate, rest)
 
 
 class Approximation(NamedTuple):
@@ -260,18 +232,19 @@ class LazyModel:
         straight, model, other = self.averaged, self.best, None
         assert straight is not None and model is not None
         if refined is not None:
-            other = _missed(refined, model)
+            other = missed_by(refined, model)
         elif tells:
             other = predicted_errors(fit, model)
         if explained is not None and explained.is_less and fit.verdict.code is StopReason.NOISY:
             explained = None  # noise that is larger than that about medians is no noise
         is_open = fit.verdict.rank_is_open and refined is not None and not model.space.is_in_one_unit
+        is_open = is_open and other is not None and replace(model.compared, missed=other).are_small
         if self._takes_place_of(explained, other, is_open=is_open) or (weighted and refined is None):
             return self._as_fit(fit)
-        verdict = fit.verdict
-        if is_open and refined and other is not None and replace(model.compared, missed=other).are_small:
-            space, verdict = _as_average(entries, refined, straight), Verdict(StopReason.APPROXIMATE)
-        return None if space is None else as_fit(entries, space, fit, verdict, options)
+        verdict, is_held = fit.verdict, True
+        if is_open and refined:
+            (space, is_held), verdict = _as_average(entries, refined, straight), Verdict(StopReason.APPROXIMATE)
+        return None if space is None else as_fit(entries, space, fit, verdict, options, is_held=is_held)
 
     def _as_fit(self, fit: LowRankFit) -> Approximation:
         """The model as a fit, in the units that are best, in the place of another one."""
@@ -283,17 +256,36 @@ class LazyModel:
         assert regressed is not None
         return as_fit(self._entries, regressed.space, fit, verdict, self._options, regressed.regression)
 
+    def likely(self, fit: LowRankFit) -> LowRankFit | None:
+        """A fit of the directions of the model that stand out, of which the rank alone is in doubt; None: no use."""
+        found = self._likeliest
+        if found is None or self.averaged is None:
+            return None
+        found = Factors(*(factor[:, : self._options.rank] for factor in found))
+        scale = float(np.median(self.averaged.space.usual_noise))
+        fit = replace(fit.with_factors(*found), rank=found.left.shape[1], scale=scale, threshold=FLAG_WIDTH * scale)
+        residual = misfit_of(self._entries, *fit.factors)
+        return replace(fit, heavy_tailed=False, outliers=np.abs(residual) > fit.threshold, verdict=OPEN)
+
     def predicts_worse(self, refined: SharpColumns, fit: LowRankFit) -> bool:
         """Whether these columns predict its held-out entries worse than a fit does, beyond chance."""
         if self.averaged is None:
             return False
         errors = predicted_errors(fit, self.averaged)
-        return errors is not None and sign_of_mean(_missed(refined, self.averaged) - errors) > 0
+        return errors is not None and sign_of_mean(missed_by(refined, self.averaged) - errors) > 0
+
+    def prefers(self, refined: SharpColumns, fit: LowRankFit, other: SharpColumns | None) -> bool:
+        """Whether columns predict its held-out entries better than it does, and than a fit or its `other` columns."""
+        model = self.averaged
+        assert model is not None
+        missed = float(np.mean(missed_by(refined, model)))
+        rival = predicted_errors(fit, model) if other is None else missed_by(other, model)
+        return missed < np.mean(model.errors.missed) and (rival is None or missed < np.mean(rival))
 
     def is_better_than(self, refined: SharpColumns, *, trusted: bool = False) -> bool:
         """Whether these columns predict held-out entries worse, beyond chance; and by far, if they are `trusted`."""
         model, by = self.averaged, _BETTER if trusted else 1.0
-        return model is not None and model.errors.are_less_than(_missed(refined, model), by=by)
+        return model is not None and model.errors.are_less_than(missed_by(refined, model), by=by)
 
     def speaks_for(self, fit: LowRankFit, refined: SharpColumns) -> bool:
         """Whether nothing but the rank of a fit is in doubt, and its columns predict held-out entries better by far.
@@ -303,7 +295,7 @@ class LazyModel:
         model = self.averaged if fit.verdict.rank_is_open else None
         if model is None:
             return False
-        missed, own = _missed(refined, model), model.errors
+        missed, own = missed_by(refined, model), model.errors
         is_useful = own.are_small or replace(own, missed=missed).gained > _MOST
         return is_useful and own.are_more_than(missed, by=_BETTER)
 
@@ -320,7 +312,9 @@ class LazyModel:
             return False
         own = self.best.compared
         if explained is None:
-            return errors is None or not own.are_more_than(errors, by=1.0 if is_open else _BETTER)
+            if is_open and errors is not None:
+                return bool(np.mean(errors) >= np.mean(own.missed))
+            return errors is None or not own.are_more_than(errors, by=_BETTER)
         lost = explained.lost[self.best.entries.cols[self.best.held]]
         others, rest = own.of(~lost), None if errors is None else errors[~lost]
         # what is exact predicts badly where others tell too little of a row
@@ -353,20 +347,18 @@ def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
     return bool(last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
 
 
-def _missed(refined: SharpColumns, model: Averaged) -> np.ndarray:
-    """Absolute errors of columns at the held-out entries of a model, in even units and its limits."""
-    limits = model.space.between(*model.space.seen_range).seen_range
-    rest = model.entries.subset(model.held)
-    weight = 1.0 if rest.weight is None else np.sqrt(rest.weight)
-    return weight * model.miss(refined.predicted(model.entries, model.held, limits), rest)
+def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> tuple[ModelSpace, bool]:
+    """The space of columns that take the place of an average: nothing is claimed of their rank.
 
-
-def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> ModelSpace:
-    """The space of columns that take the place of an average: nothing is claimed of their rank."""
-    missed = _missed(refined, model)
+    And whether it is held to the range that is seen: not where held-out entries are nearer without. Of few values many
+    are beyond those of the others.
+    """
+    held, free = (missed_by(refined, model, is_held=is_held) for is_held in (True, False))
+    is_held = bool(np.mean(held) <= np.mean(free))
     space, cols = refined.space(entries, entries), model.entries.cols[model.held]
-    errors = errors_of_columns(missed**2, cols, space.noise / model.space.scale, np.ones(len(cols)))
-    return replace(space, names=(FIXED_RANK,), column_errors=errors)
+    errors = (held if is_held else free) ** 2
+    errors = errors_of_columns(errors, cols, space.noise / model.space.scale, np.ones(len(cols)))
+    return replace(space, names=(FIXED_RANK,), column_errors=errors), is_held
 
 
 def as_fit(
@@ -376,11 +368,13 @@ def as_fit(
     verdict: Verdict,
     options: Options,
     regression: Regression | None = None,
+    *,
+    is_held: bool = True,
 ) -> Approximation:
     """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
 
-    Where its rank is not sharp, estimates of a column are held to the range of what is seen. If a `regression` is
-    given, it is that of all rows on `space`, which is blind to such columns already.
+    Where its rank is not sharp and it `is_held`, estimates of a column are held to the range of what is seen. If a
+    `regression` is given, it is that of all rows on `space`, which is blind to such columns already.
     """
     dtype, noise_of_rows = entries.dtype, np.ones(entries.shape[0])
     if regression is None:
@@ -390,7 +384,7 @@ def as_fit(
             noise_of_rows[lo:hi] = space.noise_of_rows(members)
 
         regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, visit=keep)
-    if not space.is_sharp:
+    if is_held and not space.is_sharp:
         space = space.within(entries, regression.beyond)
         space = with_ends(space, entries, regression.residual, regression.beyond)
     if space.long is None:

@@ -10,9 +10,10 @@ from .._operators.base import Measurements
 from .._operators.observed import Entries, core
 from .._utils.values import Factors, Options, StopReason, are_far_more
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
-from .matrix import misfit_of, settled
+from .matrix import settled
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, fit_measurements
+from .misses import misfit_of
 
 
 def fit_copies(copies: Entries, index: np.ndarray, alone: Entries, options: Options) -> MatrixFit | None:

@@ -20,34 +20,29 @@ from .shrinkage import shrunk
 _BLOCK = 500_000
 
 
-def better_rows(
-    space: RowSpace, entries: Entries, factor: np.ndarray, scale: float, n_jobs: int | None, *, least: int = 0
-) -> np.ndarray:
-    """The rows of a factor, those replaced that another robust regression suits: it meets more, and is likelier.
-
-    Those that meet fewer than the `least` number stay, unless chance cannot have picked what the other meets.
-    """
+def better_rows(space: RowSpace, entries: Entries, factor: np.ndarray, scale: float, n_jobs: int | None) -> np.ndarray:
+    """The rows of a factor, those replaced that another robust regression suits: it meets more, and is likelier."""
+    inlier = np.abs(space.residual(entries, factor)) <= FLAG_WIDTH * scale
+    space = space.expecting(entries, ~inlier)
     found = space.regress(entries, n_jobs=n_jobs)
-    met = entries.counts(np.abs(space.residual(entries, factor)) <= FLAG_WIDTH * scale)[0]
+    met = entries.counts(inlier)[0]
     seen = np.diff(entries.indptr)
-    better = ((met >= least) | space.are_told(found.met, seen)) & space.is_identifiable(found.met) & (found.met > met)
-    better &= ~broken(found.met, seen)
-    better &= space.credit(found.factors, found.met) > space.credit(factor, met)
+    better = space.is_identifiable(found.met) & (found.met > met) & ~broken(found.met, seen)
+    better &= space.log_odds(found.factors, found.met, seen) > space.log_odds(factor, met, seen)
     return np.where(better[:, None], found.factors, factor)
 
 
-def entries_again(entries: Entries, fit: LowRankFit, n_jobs: int | None, *, least: int = 0) -> LowRankFit:
+def entries_again(entries: Entries, fit: LowRankFit, n_jobs: int | None) -> LowRankFit:
     """A fit of entries, those rows and columns replaced that another regression on the other factor suits.
 
-    One that meets some of its entries by chance, and takes the others for errors, is stuck there; those that meet fewer
-    than the `least` number stay.
+    One that meets some of its entries by chance, and takes the others for errors, is stuck there.
     """
     changed = False
     for each, own, other in ((entries, 0, 1), (entries.transposed(), 1, 0)):
         basis = (fit.left, fit.right)[other].astype(np.float64)
         factor = ((fit.left, fit.right)[own] * fit.singular_values).astype(np.float64)
         space = RowSpace.learn(basis, factor, slice(None), fit.row_scale)
-        better = better_rows(space, each, factor, fit.row_scale, n_jobs, least=least)
+        better = better_rows(space, each, factor, fit.row_scale, n_jobs)
         if (better != factor).any():
             changed = True
             fit = fit.with_factors(*((better, basis) if own == 0 else (basis, better)))

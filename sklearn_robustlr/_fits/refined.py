@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 
 from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
-from .._selection.verdict import DECAYS, DOUBTFUL
+from .._selection.verdict import DECAYS, DOUBTFUL, OPEN
 from .._utils.linalg import degrees_of_freedom
 from .._utils.ranks import is_localised
 from .._utils.rules import FLAG_WIDTH
@@ -53,7 +53,7 @@ def regressed_again(entries: Entries, fit: LowRankFit, options: Options) -> LowR
     """A noisy fit of few inliers, its rows and columns that are stuck regressed again."""
     if fit.verdict.code is not StopReason.NOISY or not _has_few_inliers(entries, fit, options):
         return fit
-    return entries_again(entries, fit, options.n_jobs, least=fit.rank + 1)
+    return entries_again(entries, fit, options.n_jobs)
 
 
 class Refinable(NamedTuple):
@@ -106,7 +106,27 @@ def with_prior(entries: Entries, fit: LowRankFit, options: Options) -> SharpColu
     if find_repeated(told.y, told.rows, told.cols).any():
         return None
     refined = refined_columns(told, fit)
-    return None if refined is None or refined.columns.rank < fit.rank else refined
+    least = 1 if fit.verdict == OPEN else fit.rank  # the model counts directions that the noise may be
+    return None if refined is None or refined.columns.rank < least else refined
+
+
+def or_likely(
+    entries: Entries, fit: LowRankFit, refined: SharpColumns | None, model: LazyModel, options: Options
+) -> Refinable:
+    """A fit that has not converged and its columns, or those of the directions of the model that stand out.
+
+    These are refined as those of a sharp rank, and take the place of the fit where they predict held-out entries better
+    than it does, and than the model. A search finds no rank where inliers are fewer than three per degree of freedom.
+    Where entries count unequally, held-out ones tell too little of the others.
+    """
+    is_even = entries.weight is None and entries.row_weight is None
+    if fit.converged or fit.verdict.code in (StopReason.INTERRUPTED, StopReason.EXACT) or not is_even:
+        return Refinable(fit, refined)
+    likely = model.likely(fit)
+    found = None if likely is None else with_prior(entries, likely, options)
+    if likely is None or found is None or not model.prefers(found, fit, refined):
+        return Refinable(fit, refined)
+    return Refinable(likely, found)
 
 
 def come_at_random(fit: LowRankFit, entries: Entries, some: np.ndarray) -> bool:

@@ -12,6 +12,7 @@ from .._model.growth import is_beyond_noise
 from .._model.space import ModelSpace
 from .._model.sums import TableSums, refine, sum_rows
 from .._operators.observed import Entries
+from .._rows.odds import GrossErrors
 from .._rows.regression import RowSpace
 from .._utils.linalg import product_svd
 from .._utils.values import Options, StopReason, Verdict
@@ -178,8 +179,10 @@ class RunningFit:
         spread = across @ (self.sums.second / self.sums.n) @ across.T - np.outer(mean, mean)
         values, turn = np.linalg.eigh(spread)
         root = (turn * np.sqrt(np.maximum(values, 0.0))) @ turn.T
-        sample = self.sample
-        return RowSpace(v, mean, root, sample.row_scale, not sample.heavy_tailed, repeated=sample.repeated)
+        sample, law = self.sample, self.posterior.members[0].law
+        errors = GrossErrors(float(law.shares[2]), law.spread * sample.row_scale)
+        efficient = not sample.heavy_tailed
+        return RowSpace(v, mean, root, sample.row_scale, efficient, repeated=sample.repeated, errors=errors)
 
     def components(self, n_components: float | None, center: bool, shape: tuple[int, int]) -> Components:
         """Principal components of all rows."""

@@ -122,12 +122,11 @@ class SharpColumns:
 
     def space(self, entries: Entries, seen: Entries) -> ModelSpace:
         """The space of one member, calibrated by some of these entries, of all those that were `seen`."""
-        p = entries.shape[1]
-        table = self.table(entries)
+        p, table = entries.shape[1], self.table(entries)
         missed, cols = self._held_out(table, _CALIBRATED)
         law, edge = self.columns.law, edge_power(len(seen.y), *seen.shape)
-        error = missed.deviation**2 / law.usual_variances[cols] - 1.0
-        error = float(np.mean(np.clip(error, 0.0, 1.0))) if len(error) else 1.0
+        error = np.clip(missed.deviation**2 / law.usual_variances[cols] - 1.0, 0.0, 1.0)
+        error = float(np.mean(error)) if len(error) else 1.0
         return ModelSpace(
             names=(SHARP,),
             members=(self.columns,),
@@ -143,6 +142,7 @@ class SharpColumns:
             calibration=Calibration.of(missed.error, missed.deviation, 1.0 - missed.gross),
             share_beyond=share_beyond(power_of(self.columns.scaled, law), edge, error),
             usual_weight=table.usual_weight,
+            tells_chance=entries.row_weight is None,
         )
 
     def deviations(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:

@@ -303,14 +303,14 @@ class FirstAverage:
         law, name, test = final[likeliest].law, list(members.columns)[likeliest], self.fitter.samples.test
         table = self.fitter.larger(law) if name == GROWN else self.fitter.table(law)
         edge = edge_power(table.size, table.n_rows, table.shape[1])
-        of_low_rank = members.kept([name for name, is_low in zip(members.columns, low, strict=True) if is_low])
-        stated = _spread(test, members, weights)
-        own = _spread(test, of_low_rank, weights[low] / weights[low].sum())
-        if not len(test.values):
-            return share_beyond(power_of(final[likeliest].loadings, law), edge, 1.0)
-        error = float(np.mean(np.minimum(own.error / stated.noise, 1.0)))
-        share = share_beyond(power_of(final[likeliest].loadings, law), edge, error)
-        return max(share - max(float(np.mean((stated.error - own.error) / stated.noise)), 0.0), 0.0)
+        error, more = 1.0, 0.0
+        if len(test.values):
+            of_low_rank = members.kept([name for name, is_low in zip(members.columns, low, strict=True) if is_low])
+            stated = _spread(test, members, weights)
+            own = _spread(test, of_low_rank, weights[low] / weights[low].sum())
+            error = float(np.mean(np.minimum(own.error / stated.noise, 1.0)))
+            more = float(np.mean((stated.error - own.error) / stated.noise))
+        return max(share_beyond(power_of(final[likeliest].loadings, law), edge, error) - max(more, 0.0), 0.0)
 
     def _final(self, name: str, columns: Columns) -> Columns:
         """A member at its end, with the joint covariance of its loadings, if it has not seen more rows than others."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import zeta
 
 # Power of a direction, in units of the most that one of noise has, up to which a fit may lack it, and from which it
 # would have it. If the spectrum goes on falling as it does, the next direction has 18 and more in matrices of a sharp
@@ -41,9 +40,12 @@ def share_beyond(power: np.ndarray, edge: float, error: float) -> float:
     half = max(k // 2, 1)
     fallen, over = np.log(power[half - 1] / power[k - 1]), np.log(k / half)
     fall = float(fallen + _ITS_RANGE * _USUAL_FALL) / (over + _ITS_RANGE)
-    following = float(power[k - 1] * (k / (k + 1.0)) ** fall)
     # as unsure as the fall, the next direction is
     unsure = np.log((k + 1.0) / k) / np.log(2.0) / np.sqrt(1.0 + over / _ITS_RANGE)
-    is_lacked = np.interp(np.log(following / edge / _LACKED), [0.0, np.log(_SEEN / _LACKED) * unsure], [1.0, 0.0])
-    rest = power[k - 1] * k**fall * zeta(fall, k + 1.0) if fall > 1.0 else np.inf
+    log_following = np.log(power[k - 1]) - fall * np.log((k + 1.0) / k)
+    log_seen = np.log(_SEEN / _LACKED) * unsure
+    is_lacked = np.interp(log_following - np.log(edge * _LACKED), [0.0, log_seen], [1.0, 0.0])
+    following, rest = float(np.exp(log_following)), np.inf
+    if fall > 1.0:  # and the sum of all after the next one, by an integral
+        rest = following + power[k - 1] * (k / (k + 1.5)) ** fall * (k + 1.5) / (fall - 1.0)
     return min(max(float(rest), edge), max(_MOST * error, edge, following), 1.0) * float(is_lacked)

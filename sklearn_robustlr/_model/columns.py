@@ -17,6 +17,8 @@ FLAT = 1e-9
 # Noise at which a Gaussian law begins, in units of that of its start: what is weak is learnt before it can be noise. Of
 # nine real tables with half of the entries missing the error is 1.011 of the best peer's, 1.024 from the noise itself.
 _COLD = 0.1
+# Scales from the median to which entries are clipped where a law begins.
+_CLIP = 3.0
 #: Standard deviations by which the number of errors in a column may exceed what is expected.
 BY_CHANCE = 3.0
 
@@ -66,10 +68,19 @@ class Columns:
         return self.mean if self.center is None else self.mean + self.loadings @ self.center
 
 
-def start_columns(table: Table, k: int, robust: bool, *, clip: float = 3.0) -> Columns:
-    """Loadings of the leading directions of the clipped matrix, missing entries at the median."""
+def start_columns(table: Table, k: int, robust: bool, *, only_near: bool = False) -> Columns:
+    """Loadings of the leading directions of the clipped matrix, missing entries at the median.
+
+    With `only_near`, entries beyond the clip are at the median too, if the first direction has more of the rest so.
+    """
     n, p = table.shape
-    u, s, v = truncated_svd(table.with_values(np.clip(table.values, -clip, clip)).sparse(), k)
+    clipped = np.clip(table.values, -_CLIP, _CLIP)
+    u, s, v = truncated_svd(table.with_values(clipped).sparse(), k)
+    if only_near:
+        near = np.where(clipped == table.values, clipped, 0.0)
+        rival = truncated_svd(table.with_values(near).sparse(), k)
+        if rival[1][0] * np.linalg.norm(clipped) > s[0] * np.linalg.norm(near):
+            u, s, v = rival
     density = len(table.values) / max(n * p, 1)
     return _columns_at(table, u * np.sqrt(n), v * (s / (np.sqrt(n) * density)), np.zeros(p), robust)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .._operators.observed import Entries
 from .._utils.linalg import roots_of
-from .rows import moments
-from .space import MemberRows, ModelSpace
+from .rows import MemberRows, moments
+from .space import ModelSpace
 from .table import Table
 from .tails import slope
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import gammaincc, gammaln, ndtr
 
 from .._kernels.posterior import entry_means, entry_moments
 from .._utils.linalg import pack, packed_diagonals, unpack
-from .._utils.rules import FLAG_WIDTH
+from .._utils.rules import FLAG_WIDTH, LEAST_FREE
 from .._utils.threads import check_interrupt
 from .columns import BY_CHANCE, FLAT, Columns
 from .noise import FREEDOM, NoiseLaw, log_variances_of_lines
@@ -271,3 +271,47 @@ def moments(rows: RowPosterior, columns: Columns, where: Table) -> tuple[np.ndar
     factors = rows.means, rows.covariances, columns.loadings, columns.covariances
     entry_moments(where.indptr, where.cols, *factors, mean, variance)
     return mean + columns.mean[where.cols], variance
+
+
+class MemberRows(NamedTuple):
+    """A member of an average, the entries that rows have under it, and their posterior."""
+
+    columns: Columns
+    table: Table
+    rows: RowPosterior
+
+    @classmethod
+    def of(cls, columns: Columns, table: Table) -> MemberRows:
+        """The posterior of the rows of a table.
+
+        Rows with an error that the law has no part for are regressed by one that has, if no more are errors then. In
+        rows so far away that loadings are not known well enough for them, all may be.
+        """
+        member = cls(columns, table, regress_all(table, columns))
+        if columns.law.robust:
+            return member._replace(rows=with_loud_rows(table, columns, member.rows))
+        n = table.shape[0]
+        errors = np.bincount(table.rows[member._gross(table, columns) > 0.5], minlength=n)
+        few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
+        if errors.any():
+            part = table.of_rows(errors > 0)
+            again = regress_all(part, few)
+            fewer = np.bincount(part.rows[again.gross > 0.5], minlength=part.shape[0]) <= errors[errors > 0]
+            member.rows.adopt(table, errors > 0, again, part, fewer)
+        return member._replace(rows=with_loud_rows(table, few, member.rows))
+
+    def gross(self, table: Table) -> np.ndarray:
+        """Probability of all entries of these rows to be gross errors.
+
+        A Gaussian member knows of none. Where it predicts best there are hardly any: it is asked by a law that has few.
+        Its rows have been fitted to the errors, too: residuals are divided by what that leaves of the noise.
+        """
+        known = replace(self.columns, covariances=np.zeros_like(self.columns.covariances))
+        return self.rows.gross if self.columns.law.robust else self._gross(table, known)
+
+    def _gross(self, table: Table, columns: Columns) -> np.ndarray:
+        table = table.with_noise_of_rows(self.rows.noise)
+        mean, variance = moments(self.rows, columns, table)
+        law = NoiseLaw.with_few_errors(columns.law.variances)
+        own = table.root_weight**2 * variance / law.variances[table.cols]
+        return table.weigh(law, (table.values - mean) ** 2 / np.maximum(1.0 - own, LEAST_FREE)).gross

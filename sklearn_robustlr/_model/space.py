@@ -13,13 +13,14 @@ from scipy.special import ndtri, stdtrit
 
 from .._kernels.posterior import entry_means
 from .._operators.observed import Entries
+from .._rows.odds import ODDS, GrossErrors, log_odds
 from .._rows.regression import Regression
-from .._utils.rules import FLAG_WIDTH, LEAST_FREE, TELLING
+from .._utils.rules import FLAG_WIDTH, TELLING
 from .._utils.threads import count_threads, interruptible, run_parts, single_threaded_blas, working_for
 from .calibration import Calibration
 from .columns import Columns
-from .noise import NoiseLaw, pooled_chances
-from .rows import RowPosterior, moments, regress_all, with_loud_rows
+from .noise import pooled_chances
+from .rows import MemberRows
 from .screen import Screen, range_without
 from .stuck import StuckValues
 from .table import Table, even
@@ -43,50 +44,6 @@ class Ends(NamedTuple):
     upper: np.ndarray
 
 
-class MemberRows(NamedTuple):
-    """A member of an average, the entries that rows have under it, and their posterior."""
-
-    columns: Columns
-    table: Table
-    rows: RowPosterior
-
-    @classmethod
-    def of(cls, columns: Columns, table: Table) -> MemberRows:
-        """The posterior of the rows of a table.
-
-        Rows with an error that the law has no part for are regressed by one that has, if no more are errors then. In
-        rows so far away that loadings are not known well enough for them, all may be.
-        """
-        member = cls(columns, table, regress_all(table, columns))
-        if columns.law.robust:
-            return member._replace(rows=with_loud_rows(table, columns, member.rows))
-        n = table.shape[0]
-        errors = np.bincount(table.rows[member._gross(table, columns) > 0.5], minlength=n)
-        few = replace(columns, law=NoiseLaw.with_few_errors(columns.law.variances))
-        if errors.any():
-            part = table.of_rows(errors > 0)
-            again = regress_all(part, few)
-            fewer = np.bincount(part.rows[again.gross > 0.5], minlength=part.shape[0]) <= errors[errors > 0]
-            member.rows.adopt(table, errors > 0, again, part, fewer)
-        return member._replace(rows=with_loud_rows(table, few, member.rows))
-
-    def gross(self, table: Table) -> np.ndarray:
-        """Probability of all entries of these rows to be gross errors.
-
-        A Gaussian member knows of none. Where it predicts best there are hardly any: it is asked by a law that has few.
-        Its rows have been fitted to the errors, too: residuals are divided by what that leaves of the noise.
-        """
-        known = replace(self.columns, covariances=np.zeros_like(self.columns.covariances))
-        return self.rows.gross if self.columns.law.robust else self._gross(table, known)
-
-    def _gross(self, table: Table, columns: Columns) -> np.ndarray:
-        table = table.with_noise_of_rows(self.rows.noise)
-        mean, variance = moments(self.rows, columns, table)
-        law = NoiseLaw.with_few_errors(columns.law.variances)
-        own = table.root_weight**2 * variance / law.variances[table.cols]
-        return table.weigh(law, (table.values - mean) ** 2 / np.maximum(1.0 - own, LEAST_FREE)).gross
-
-
 @dataclass(frozen=True)
 class ModelSpace:
     """What rows are regressed on under the averaged model: the counterpart of :class:`RowSpace`.
@@ -102,6 +59,8 @@ class ModelSpace:
     whose units may be told by few entries. In even units columns are bent on the sides of their `long` tails (None:
     there are none). Columns of few values have steps between these, in even units, and one of them, of a `grid` (2, p)
     (0: of many, None: all are). All columns are in one unit if the likeliest ones are those that the transpose tells.
+    Where the rank is sharp, rows that meet entries by chance are told, unless the prior is that of few rows that count
+    for more than the others do.
     """
 
     names: tuple[str, ...]
@@ -124,6 +83,7 @@ class ModelSpace:
     grid: np.ndarray | None = None
     is_in_one_unit: bool = False
     ends: np.ndarray | None = None
+    tells_chance: bool = True
 
     #: Entries have noise: none is met exactly.
     is_clean = False
@@ -256,8 +216,18 @@ class ModelSpace:
         if probability is not None:
             probability[idle], probability[~idle] = beyond[idle], gross
         beyond[~idle] = gross > 0.5
+        seen = np.diff(entries.indptr)
         met = np.diff(every.indptr) - np.bincount(every.rows[beyond | idle], minlength=n)
+        if self.is_sharp and self.tells_chance:
+            met = np.where(self._log_odds(stacked[:, 1:], met, seen) > ODDS, met, np.minimum(met, self.members[0].rank))
         return Regression(factors, met, rest if residual else rest[:0], beyond)
+
+    def _log_odds(self, means: np.ndarray, met: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """How far what rows meet, of so many entries, speaks for the means of their coefficients (sharp rank)."""
+        columns = self.members[0]
+        means = means if columns.center is None else means - columns.center
+        loadings = columns.loadings * np.sqrt(self.usual_weight / columns.law.usual_variances)[:, None]
+        return log_odds(means, loadings, met, seen, GrossErrors(float(columns.law.shares[2]), columns.law.spread))
 
     def residual(self, entries: Entries, factors: np.ndarray) -> np.ndarray:
         """Residual basis_j . x_i - y of the entries at given coefficients, in the type of y."""
@@ -275,7 +245,8 @@ class ModelSpace:
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
         """Mask of the gross errors: rows that are not identifiable have none, unless most of the row is wrong."""
-        wrong = 2 * entries.counts(regression.beyond)[0] > np.diff(entries.indptr)
+        seen = np.diff(entries.indptr)
+        wrong = (2 * entries.counts(regression.beyond)[0] > seen) & self.is_identifiable(seen)
         return regression.beyond & (wrong | self.is_identifiable(regression.met))[entries.rows]
 
     def predict(self, factors: np.ndarray) -> np.ndarray:

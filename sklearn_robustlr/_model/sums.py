@@ -13,9 +13,9 @@ from .._rows.regression import Regression, RowSpace
 from .._utils.linalg import pack, packed_diagonals, unpack
 from .columns import Columns
 from .noise import NoiseSums
-from .rows import RowPosterior, moments
+from .rows import MemberRows, RowPosterior, moments
 from .screen import range_without
-from .space import MemberRows, ModelSpace
+from .space import ModelSpace
 from .table import Table
 
 # Precision of the prior of the mean of a column, in entries.

@@ -15,8 +15,8 @@ from .._operators.observed import Entries
 from .._utils.linalg import roots_of, unpack
 from .._utils.threads import count_threads, interruptible, run_parts, working_for
 from .columns import Columns
-from .rows import RowPosterior, moments
-from .space import Ends, MemberRows, ModelSpace
+from .rows import MemberRows, RowPosterior, moments
+from .space import Ends, ModelSpace
 from .table import Table
 from .tails import slope
 

@@ -13,8 +13,8 @@ from .._kernels.guesses import expect_rows, guess_full_rows, guess_rows
 from .._kernels.rows import LEAST_INLIERS, regress_rows, start_work, starts_needed
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH
-from .._utils.stats import are_told_from_chance
 from .._utils.threads import count_threads, interruptible, run_parts, slices, working_for
+from .odds import ODDS, GrossErrors, log_odds
 
 # Most work, in multiplications, that random starts may cost a row on which re-weighted l1 has failed.
 _START_WORK = 3e7
@@ -65,7 +65,8 @@ class RowSpace:
     bisquare weights are used and not l1. `known` masks the columns that say something of a row (None: all do), and
     entries with one of the `repeated` values say nothing. `seen_range` is what estimates of each column are held to
     (None: where the rank is sharp, those beyond what is seen are right). Columns with `units` of their own count in
-    these: the noise scale, and a threshold, are in them (None: all are one).
+    these: the noise scale, and a threshold, are in them (None: all are one). `errors` are those that
+    are to be expected (None: nothing is known of them).
     """
 
     basis: np.ndarray
@@ -77,6 +78,7 @@ class RowSpace:
     repeated: np.ndarray | None = None
     seen_range: tuple[np.ndarray, np.ndarray] | None = None
     units: np.ndarray | None = None
+    errors: GrossErrors | None = None
     #: Rows that meet less than half of their entries are begun at random starts, too.
     is_thorough: bool = True
 
@@ -94,6 +96,7 @@ class RowSpace:
         efficient: bool = True,
         known: np.ndarray | None = None,
         row_weight: np.ndarray | None = None,
+        errors: GrossErrors | None = None,
     ) -> RowSpace:
         """Take the prior from the coefficients of some `rows` (mask), as often as they count; of all where none is."""
         basis = np.ascontiguousarray(basis, dtype=np.float64)
@@ -105,7 +108,7 @@ class RowSpace:
             weight = np.ones(len(sample))
         center = np.average(sample, axis=0, weights=weight)
         _, s, vt = np.linalg.svd((sample - center) * np.sqrt(weight)[:, None], full_matrices=False)
-        return cls(basis, center, (vt.T * (s / np.sqrt(weight.sum()))) @ vt, scale, efficient, known)
+        return cls(basis, center, (vt.T * (s / np.sqrt(weight.sum()))) @ vt, scale, efficient, known, errors=errors)
 
     @property
     def rank(self) -> int:
@@ -116,15 +119,37 @@ class RowSpace:
         """Mask of the rows whose coefficients meet more entries than they could by interpolation alone."""
         return met > self.rank
 
-    def are_told(self, met: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Mask of the rows, of so many entries, of which chance has not picked those that are met.
+    def log_odds(self, factors: np.ndarray, met: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """How far what rows meet, of so many entries, speaks for their coefficients (:func:`_rows.odds.log_odds`).
 
-        Without noise, it picks none.
+        Rows that are not identifiable have none. Without noise chance meets nothing; where errors are not known, or the
+        tails of the noise are heavy, it is not told.
         """
-        if self.is_clean:
-            return self.is_identifiable(met)
-        gain = np.log(max(self._size / max(self.scale, np.finfo(np.float64).tiny), 1.0))
-        return self.is_identifiable(met) & are_told_from_chance(met, seen, self.rank, gain)
+        errors, scale = self.errors, max(self.scale, np.finfo(np.float64).tiny)
+        if self.is_clean or errors is None or not self.tells_chance:
+            return -np.log(_NEGLIGIBLE) * (met - self.rank)
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = (factors - self.center) @ self._unroot
+        odds = log_odds(away, self.whitened / scale, met, seen, errors._replace(size=errors.size / scale))
+        return np.where(self.is_identifiable(met), odds, -np.inf)
+
+    @property
+    def tells_chance(self) -> bool:
+        """Whether chance is told (see :meth:`log_odds`)."""
+        return self.efficient and (self.is_clean or (self._size > 0.0 and self.errors is not None))
+
+    def expecting(self, entries: Entries, wrong: np.ndarray) -> RowSpace:
+        """The same space, where as many errors, and as large ones, are expected as the mask tells of the entries."""
+        return replace(self, errors=GrossErrors.of(entries.y - (self.basis @ self.center)[entries.cols], wrong))
+
+    @cached_property
+    def _unroot(self) -> np.ndarray:
+        return np.linalg.pinv(self.root)
+
+    @cached_property
+    def whitened(self) -> np.ndarray:
+        """The basis on which coefficients of known rows have unit covariance."""
+        return np.ascontiguousarray(self.evened.basis @ self.root)
 
     @property
     def evened(self) -> RowSpace:
@@ -165,12 +190,19 @@ class RowSpace:
         return float(none) / p if none >= 2 * k else 0.0
 
     def gross(self, entries: Entries, regression: Regression) -> np.ndarray:
-        """Mask of the gross errors: no verdict is passed on rows or columns that are not identifiable."""
-        beyond = regression.beyond
-        flags = beyond.copy() if self.known is None else beyond & self.known[entries.cols]
-        for i in np.flatnonzero(~self.is_identifiable(regression.met)):
-            flags[entries.indptr[i] : entries.indptr[i + 1]] = False
-        return flags
+        """Mask of the gross errors: rows that are not identifiable have none, unless they are unlike any other.
+
+        Then most of their entries are two standard deviations away from those of the others. Without noise, and where
+        entries are too few to tell, no verdict is passed.
+        """
+        told, seen = self.is_identifiable(regression.met), np.diff(entries.indptr)
+        if self.tells_chance and not self.is_clean and not told.all():
+            spread = 2.0 * np.hypot(self.scale, np.linalg.norm(self.whitened, axis=1))
+            spread = spread if self.units is None else spread * self.units
+            far = np.abs(entries.y - (self.basis @ self.center)[entries.cols]) > spread[entries.cols]
+            told = told | ((2 * entries.counts(far)[0] > seen) & (seen > self.rank))
+        flags = regression.beyond & told[entries.rows]
+        return flags if self.known is None else flags & self.known[entries.cols]
 
     def regress(
         self,
@@ -218,19 +250,6 @@ class RowSpace:
     def predict(self, factors: np.ndarray) -> np.ndarray:
         """Estimates of all entries of rows."""
         return factors @ self.basis.T
-
-    def credit(self, factors: np.ndarray, met: np.ndarray) -> np.ndarray:
-        """Logarithm, but for a constant, of how likely coefficients are that meet so many entries.
-
-        An entry that is not met is as unlikely as one three scales away; the prior has the tail of a t distribution
-        with four degrees of freedom, for rows of any size occur. Without noise, nothing is met by chance.
-        """
-        credit = 4.5 * met
-        if not self.is_clean:
-            with np.errstate(over="ignore", invalid="ignore"):  # of any size: then nothing speaks for them
-                apart = np.sum(((factors - self.center) @ np.linalg.pinv(self.root)) ** 2, axis=1)
-            credit -= 0.5 * (4 + self.rank) * np.log1p(apart / 4)
-        return credit
 
     def _idle(self, entries: Entries) -> np.ndarray | None:
         """Mask of the entries that say nothing of a row; None without any.
@@ -289,7 +308,7 @@ class _Regressor:
         self._space = space
         self._basis = space.basis
         self._turned = np.ascontiguousarray(space.basis.T)
-        self._whitened = np.ascontiguousarray(space.basis @ space.root)
+        self._whitened = space.whitened
         self._center = space.basis @ space.center
         size = np.mean(np.abs(self._center)) + np.mean(np.abs(self._whitened))
         self._unit = _range_unit(max(size, space.scale))
@@ -342,9 +361,12 @@ class _Regressor:
         if self._is_clean and not is_full:  # by the prior others are known, as far as they are
             rest = evaluate() if len(left) or rest is None else rest
             limit_met(indptr, cols, rest, self._reach, self._basis, met)
-        lost = np.flatnonzero(~self._space.is_identifiable(met))
+        lost = np.flatnonzero(self._space.log_odds(x, met, np.diff(indptr)) <= ODDS)
         if len(lost):
+            met[lost] = np.minimum(met[lost], self._space.rank)
             x[lost] = self._expect(indptr, cols, y, lost)[lost]
+            if self._space.tells_chance and not self._is_clean:  # the most of them are errors
+                x[lost[np.diff(indptr)[lost] > self._space.rank]] = self._space.center
         if len(left) or len(lost):
             rest, is_judged = None if len(lost) or is_full else rest, False
         if not len(residual) and (is_judged or not len(beyond)):
@@ -356,13 +378,7 @@ class _Regressor:
             np.greater(np.abs(rest), threshold, out=beyond)
 
     def _regress(
-        self,
-        indptr: np.ndarray,
-        cols: np.ndarray,
-        y: np.ndarray,
-        some: np.ndarray,
-        x: np.ndarray,
-        met: np.ndarray,
+        self, indptr: np.ndarray, cols: np.ndarray, y: np.ndarray, some: np.ndarray, x: np.ndarray, met: np.ndarray
     ) -> None:
         """Robust regression of some rows; one that meets few entries is also begun at what the prior holds likely."""
         space = self._space
@@ -370,19 +386,23 @@ class _Regressor:
         for part in slices(some, max(self._starts, 1) * start_work(*self._basis.shape)):
             regress_rows(*data, self._starts, space.shared, space.efficient, part, x, met)
         seen = np.diff(indptr)
-        if self._starts and space.efficient:
-            lost = some[~space.are_told(met[some], seen[some]) & (seen[some] > space.rank + 1)]
-            more = count_starts(len(self._basis), space.rank, _FEW_INLIERS, _MORE_WORK)
-            again, met_again = x.copy(), met.copy()
-            for part in slices(lost, more * start_work(*self._basis.shape)):
-                regress_rows(*data, more, space.shared, True, part, again, met_again)
-            told = lost[space.are_told(met_again[lost], seen[lost])]  # the more starts, the more is met by chance
-            x[told], met[told] = again[told], met_again[told]
+        if self._starts and space.tells_chance:
+            odds = space.log_odds(x[some], met[some], seen[some])
+            lost = some[(odds <= ODDS) & (seen[some] > space.rank + 1)]
+            if len(lost):
+                more = count_starts(len(self._basis), space.rank, _FEW_INLIERS, _MORE_WORK)
+                again, met_again = x.copy(), met.copy()
+                for part in slices(lost, more * start_work(*self._basis.shape)):
+                    regress_rows(*data, more, space.shared, True, part, again, met_again)
+                # the more starts, the more is met by chance
+                known = lost[space.log_odds(again[lost], met_again[lost], seen[lost]) > ODDS]
+                x[known], met[known] = again[known], met_again[known]
         poor = some[2 * met[some] <= seen[some] + space.rank] if space.efficient else some[:0]
         if len(poor):
             again, met_again = self._expect(indptr, cols, y, poor), np.zeros_like(met)
             regress_rows(*data, 0, space.shared, True, poor, again, met_again)
-            better = poor[space.credit(again[poor], met_again[poor]) > space.credit(x[poor], met[poor])]
+            rival = space.log_odds(again[poor], met_again[poor], seen[poor])
+            better = poor[rival > space.log_odds(x[poor], met[poor], seen[poor])]
             x[better], met[better] = again[better], met_again[better]
 
     def _expect(self, indptr: np.ndarray, cols: np.ndarray, y: np.ndarray, some: np.ndarray) -> np.ndarray:

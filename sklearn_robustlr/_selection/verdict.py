@@ -41,6 +41,8 @@ DOUBTFUL = Verdict(StopReason.STUCK, "it leaves many outliers or much noise, or 
 DECAYS = Verdict(StopReason.UNEXPLAINED, "the spectrum decays: there is no sharp rank")
 #: Verdict on a fit that predicts held-out values worse than the medians of their columns.
 WORTHLESS = Verdict(StopReason.UNEXPLAINED, "held-out values are nearer to medians of their columns than to the fit")
+#: Verdict on a fit of the directions that a model of any spectrum finds: they may be all.
+OPEN = Verdict(StopReason.UNDETERMINED, "the values are too few to tell the rank", rank_is_open=True)
 #: Verdict where the budget of iterations did not last.
 SPENT = Verdict(StopReason.INTERRUPTED, "the budget, max_iter, was spent before the rank was found")
 _TIES = "are a few values that keep coming back"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from scipy.special import entr, stdtrit
+from scipy.special import stdtrit
 
 from .arrays import sorted_within
 from .rules import LOSS_LEVEL, NORMAL_MEDIAN
@@ -30,11 +28,6 @@ _MEAN_FROM = 256
 _KEY = 0x9E3779B97F4A7C15
 # Probability of a mean below which its sign is no chance: two standard deviations of a normal law.
 _CERTAIN = 0.97725
-# What inliers have to save, times what it takes to tell which they are. Of 300 matrices with 2.5 to 8 inliers for each
-# degree of freedom beside 30 to 45 % of large errors (``asv_bench/studies/doubtful.py --row large``) 215 are right, and
-# 24 are wrong although they are "exact" or "noisy"; with 1 it is 221 and 25, but small matrices and sparse measurements
-# that are wrong are "noisy" then; with 4 it is 210 and 23, without 208 and 21.
-_WORTH = 2.0
 
 
 def quantile(values: np.ndarray, q: float) -> float:
@@ -227,17 +220,6 @@ def find_repeated(values: np.ndarray, *lines: np.ndarray) -> np.ndarray:
             elsewhere = (own.sum() - own) / np.maximum(n.sum() - n, 1)
             mask &= ~((index == kind) & ((own > _MOST * n) & (elsewhere * n < _RARE * own))[line])
     return mask
-
-
-def are_told_from_chance(met: Any, seen: Any, free: Any, gain: Any) -> Any:
-    """Whether inliers save far more than it takes to tell which of the values they are (minimum description length).
-
-    Of the `seen` values so many are `met`. Each one beyond the `free` coefficients saves the `gain`, the logarithm of
-    the size of values in units of the noise. Where hardly any value is an error, or the noise is small, chance would
-    not have met so many.
-    """
-    share = np.minimum(met / np.maximum(seen, 1), 1.0)
-    return gain * (met - free) > _WORTH * seen * (entr(share) + entr(1.0 - share))
 
 
 def own_random(seed: int) -> np.random.Generator:

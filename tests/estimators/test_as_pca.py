@@ -50,6 +50,7 @@ def test_iris(n_components):
     assert (robust.n_samples_, robust.n_features_in_) == (150, 4)
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 @pytest.mark.parametrize("seed", [3, 15])
 def test_a_sample_of_iris_of_which_one_direction_is_sharp(seed):
     """The second component was any direction, with scores of zero."""

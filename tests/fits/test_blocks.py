@@ -26,6 +26,7 @@ def test_an_exact_block_is_extended_without_fitting_the_whole(small_blocks, fitt
     assert min(outlier_precision_recall(problem.outliers, fitted.outliers_)) == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 def test_some_rows_of_a_long_matrix_are_fitted_first(fitted_parts):
     """They tell its row space as well as all: the error is that of rows that are regressed on it."""
     problem = make_corrupted_matrix((9000, 8), rank=2, noise=0.1, outliers=0.05, random_state=0)

@@ -53,6 +53,7 @@ def test_single_entries(shape, errors, observed, seed):
     assert not len(model.undetermined_rows_)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_that_beats_a_useless_model_alone_is_no_sharp_one():
     """With two entries for each degree of freedom a fit of the errors' mean was "noisy", its error 1.2."""
     problem = make_corrupted_matrix(

@@ -86,6 +86,7 @@ def test_no_rank_is_looked_for_where_the_spectrum_decays(wine, capsys):
     assert "there is no sharp rank" in said and "not converged" not in said
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 def test_a_table_that_was_stopped_says_so(wine):
     model = RobustMatrixCompletion().set_callbacks(Recorder(stop_at="model"))
     with pytest.warns(ConvergenceWarning, match="asked it to stop"):

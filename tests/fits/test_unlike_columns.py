@@ -218,6 +218,7 @@ def test_streams_and_components_beside_unrelated_columns():
     assert np.linalg.norm(model.components_[:, list(unrelated.lost)]) < 0.03
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 def test_a_row_of_errors_alone_is_at_the_mean_of_the_others():
     """It was at zero, 1000 sd away, where means are large beside the spread."""
     rng = np.random.RandomState(1)
@@ -364,6 +365,7 @@ def test_the_largest_row_is_not_taken_for_noise():
         assert 0.95 < np.median((values / true)[largest][hidden[largest]]) < 1.1
 
 
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 def test_fits_that_rows_of_much_noise_spoil_are_made_again():
     """Rows of ten times the noise had directions of their own: the model of tables had twice the error."""
     rng = np.random.RandomState(1)

@@ -50,3 +50,13 @@ def test_where_nothing_stands_out_a_direction_may_hide(power):
 
 def test_no_more_than_the_noise_is_beyond():
     assert share_beyond(np.ones(2), 0.9, 5.0) == 1.0
+
+
+@pytest.mark.parametrize("size", [1e-250, 1.0, 1e250])
+def test_powers_of_any_size_and_any_fall(size):
+    """Noise of next to nothing beside the matrix, or many directions: no overflow, and nothing that is not finite."""
+    for power in (np.logspace(300, -1, 200) * EDGE, np.array([1e300, EDGE]), np.full(5000, 2.0 * EDGE)):
+        with np.errstate(all="raise", under="ignore"):
+            share = share_beyond(power, EDGE, 0.2)
+        assert 0.0 <= share <= 1.0
+    assert 0.0 <= share_beyond(np.array([size, size]), EDGE, 0.2) <= 1.0

@@ -54,7 +54,7 @@ def test_directions_of_rounding_have_no_part_in_an_exact_fit():
     assert (model.stop_reason_, model.rank_) == ("exact", 2)
 
 
-@pytest.mark.filterwarnings("ignore:.* rows of X are not identifiable:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*not identifiable:UserWarning")
 def test_errors_far_from_the_medians_tell_nothing_of_a_fit():
     """An average that takes some for inliers was judged by them, and a right fit for no better."""
     problem = make_corrupted_matrix((1000, 20), rank=3, outliers=0.4, noise=0.1, random_state=0)
