@@ -10,7 +10,6 @@ import numpy as np
 
 from .._model.average import Averaged, FirstAverage, errors_of_columns
 from .._model.beyond import edge_power
-from .._model.limits import with_ends, within_reach
 from .._model.rows import MemberRows
 from .._model.space import FIXED_RANK, ModelSpace
 from .._model.table import Table
@@ -28,6 +27,7 @@ from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
 from .misses import misfit_of, missed_by, predicted_errors
+from .model_fit import Approximation, as_fit
 from .sharp import Explained, SharpColumns, refined_columns
 
 # Held-out error, in units of another's, up to which it is better by far. Where the average had to be that beside a fit
@@ -51,24 +51,20 @@ _GOOD, _MOST_SAVED = 0.25, 0.8
 _MOST = 0.5
 
 
-class Approximation(NamedTuple):
-    """A fit by the averaged model, the space that rows are regressed on, and the regression of all rows.
-
-    `noise` are root mean squares of the noise of the inliers of each column, over rows.
-    """
-
-    fit: LowRankFit
-    space: ModelSpace
-    regression: Regression
-    noise: np.ndarray
-
-
 class _Regressed(NamedTuple):
     """All rows regressed on a space, and their coefficients under its likeliest law, behind a column of ones."""
 
     space: ModelSpace
     regression: Regression
     likeliest: np.ndarray
+
+
+class _Likeliest(NamedTuple):
+    """Factors whose directions come in the order of their powers, and the number of those that are clear of noise."""
+
+    left: np.ndarray
+    right: np.ndarray
+    clear: int
 
 
 class LazyModel:
@@ -172,8 +168,8 @@ class LazyModel:
         return first is not None and first.errors.gained > _MOST_SAVED
 
     @cached_property
-    def _likeliest(self) -> Factors | None:
-        """The factors of all rows under the likeliest law, as far as they stand out.
+    def _likeliest(self) -> _Likeliest | None:
+        """The factors of all rows under the likeliest law, as far as they stand out, and how many do so by far.
 
         That is judged in even units: in others a column whose scale is that of errors would hide them. None
         where the model is no use, or does not end before its spectrum comes near to the noise. Where more directions
@@ -195,7 +191,11 @@ class LazyModel:
         k, clear = (int(np.count_nonzero(power > least)) for least in (1.0, _NEAR))
         if first.has_no_end:
             k = clear if k <= clear + 1 else 0
-        return Factors(u[:, :k] * s[:k], space.scale[:, None] * v[:, :k]) if k else None
+        return (
+            _Likeliest(u[:, :k] * s[:k], space.scale[:, None] * v[:, :k], int(np.count_nonzero(power[:k] > _FAINT)))
+            if k
+            else None
+        )
 
     def may_end(self) -> bool:
         """Whether all directions that were looked for stand out of the noise, and the grown spectrum has an end."""
@@ -258,12 +258,13 @@ class LazyModel:
 
     def likely(self, fit: LowRankFit) -> LowRankFit | None:
         """A fit of the directions of the model that stand out, of which the rank alone is in doubt; None: no use."""
-        found = self._likeliest
-        if found is None or self.averaged is None:
+        found, most = self._likeliest, self._options.rank
+        if found is None or self.averaged is None or not found.clear:
             return None
-        found = Factors(*(factor[:, : self._options.rank] for factor in found))
+        k = found.clear if most is None else min(found.clear, most)  # one that is near to the noise may be of it
         scale = float(np.median(self.averaged.space.usual_noise))
-        fit = replace(fit.with_factors(*found), rank=found.left.shape[1], scale=scale, threshold=FLAG_WIDTH * scale)
+        fit = fit.with_factors(found.left[:, :k], found.right[:, :k])
+        fit = replace(fit, rank=k, scale=scale, threshold=FLAG_WIDTH * scale)
         residual = misfit_of(self._entries, *fit.factors)
         return replace(fit, heavy_tailed=False, outliers=np.abs(residual) > fit.threshold, verdict=OPEN)
 
@@ -359,56 +360,3 @@ def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> tup
     errors = (held if is_held else free) ** 2
     errors = errors_of_columns(errors, cols, space.noise / model.space.scale, np.ones(len(cols)))
     return replace(space, names=(FIXED_RANK,), column_errors=errors), is_held
-
-
-def as_fit(
-    entries: Entries,
-    space: ModelSpace,
-    fit: LowRankFit,
-    verdict: Verdict,
-    options: Options,
-    regression: Regression | None = None,
-    *,
-    is_held: bool = True,
-) -> Approximation:
-    """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
-
-    Where its rank is not sharp and it `is_held`, estimates of a column are held to the range of what is seen. If a
-    `regression` is given, it is that of all rows on `space`, which is blind to such columns already.
-    """
-    dtype, noise_of_rows = entries.dtype, np.ones(entries.shape[0])
-    if regression is None:
-        space = space.knowing(entries)
-
-        def keep(lo: int, hi: int, members: list[MemberRows]) -> None:
-            noise_of_rows[lo:hi] = space.noise_of_rows(members)
-
-        regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, visit=keep)
-    if is_held and not space.is_sharp:
-        space = space.within(entries, regression.beyond)
-        space = with_ends(space, entries, regression.residual, regression.beyond)
-    if space.long is None:
-        u, s, v = product_svd(regression.factors, space.basis)
-    else:
-        u, s, vt = np.linalg.svd(within_reach(space, space.predict(regression.factors)), full_matrices=False)
-        v = vt.T
-    kept = s > 1e-12 * s[0]
-    u, s, v = u[:, kept], s[kept], v[:, kept]
-    space = replace(space, center=np.average(regression.factors, axis=0, weights=entries.row_weight))
-    met = np.maximum(regression.met, 0) + np.finfo(np.float64).tiny  # where there is no inlier, all rows count
-    met = met if entries.row_weight is None else met * entries.row_weight
-    noise = space.noise * np.sqrt(np.average(noise_of_rows, weights=met))
-    scale = float(np.linalg.norm(noise / noise.max()) / np.sqrt(len(noise)) * noise.max())
-    found = replace(
-        fit,
-        left=u.astype(dtype),
-        singular_values=s.astype(dtype),
-        right=v.astype(dtype),
-        rank=len(s),
-        scale=scale,
-        threshold=FLAG_WIDTH * scale,
-        heavy_tailed=False,
-        outliers=regression.beyond,
-        verdict=verdict,
-    )
-    return Approximation(found, space, regression, noise)

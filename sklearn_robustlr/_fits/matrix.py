@@ -18,12 +18,13 @@ from .._selection.verdict import DECAYS
 from .._utils.checkpoint import stage
 from .._utils.rules import FLAG_WIDTH
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
-from .approximate import Approximation, LazyModel, as_fit
+from .approximate import LazyModel
 from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .location import Spreads, far_medians, far_units, fit_location
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
 from .misses import misfit_of
+from .model_fit import Approximation, as_fit
 from .off import error_in_all_rows, off_rows
 from .refined import (
     Refinable,

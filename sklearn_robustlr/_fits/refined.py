@@ -18,10 +18,11 @@ from .._utils.ranks import is_localised
 from .._utils.rules import FLAG_WIDTH
 from .._utils.stats import find_repeated, sign_of_mean
 from .._utils.values import Factors, Masks, Options, StopReason
-from .approximate import Approximation, LazyModel, as_fit
+from .approximate import LazyModel
 from .blocks import fit_block, fit_core
 from .lines import entries_again
 from .measurements import LowRankFit
+from .model_fit import Approximation, as_fit
 from .sharp import Explained, OwnNoise, SharpColumns, refined_columns
 
 # Inliers per degree of freedom beyond which the prior of a posterior mean changes little. Of 283 noisy matrices of 20 x

@@ -181,5 +181,8 @@ class Calibration:
 
     @property
     def factor(self) -> float:
-        """What predicted standard deviations are to be multiplied by: the root mean square of the sizes."""
-        return float(np.sqrt(np.average(self.scores**2, weights=self.weights)))
+        """What predicted standard deviations are to be multiplied by, so that a share of :data:`_MOST` are below.
+
+        Their root mean square may be that of a few gross errors with next to no weight.
+        """
+        return self.width(_MOST) / float(ndtri(0.5 + 0.5 * _MOST))
