@@ -291,9 +291,10 @@ class LazyModel:
     def speaks_for(self, fit: LowRankFit, refined: SharpColumns) -> bool:
         """Whether nothing but the rank of a fit is in doubt, and its columns predict held-out entries better by far.
 
-        Where the model is no better than medians, they have to save most of the errors of these.
+        Where the model is no better than medians, they have to save most of the errors of these. Its own directions may
+        be those of wrong rows and columns: nothing is claimed of their rank.
         """
-        model = self.averaged if fit.verdict.rank_is_open else None
+        model = self.averaged if fit.verdict.rank_is_open and fit.verdict != OPEN else None
         if model is None:
             return False
         missed, own = missed_by(refined, model), model.errors
