@@ -241,10 +241,10 @@ class LazyModel:
         is_open = is_open and other is not None and replace(model.compared, missed=other).are_small
         if self._takes_place_of(explained, other, is_open=is_open) or (weighted and refined is None):
             return self._as_fit(fit)
-        verdict, is_held = fit.verdict, True
+        verdict = fit.verdict
         if is_open and refined:
-            (space, is_held), verdict = _as_average(entries, refined, straight), Verdict(StopReason.APPROXIMATE)
-        return None if space is None else as_fit(entries, space, fit, verdict, options, is_held=is_held)
+            space, verdict = _as_average(entries, refined, straight), Verdict(StopReason.APPROXIMATE)
+        return None if space is None else as_fit(entries, space, fit, verdict, options)
 
     def _as_fit(self, fit: LowRankFit) -> Approximation:
         """The model as a fit, in the units that are best, in the place of another one."""
@@ -349,15 +349,9 @@ def _is_faint(signal: np.ndarray, *, strict: bool) -> bool:
     return bool(last[-1] < _FAINT and last[0] < _NEAR if strict else last[-1] < _NEAR)
 
 
-def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> tuple[ModelSpace, bool]:
-    """The space of columns that take the place of an average: nothing is claimed of their rank.
-
-    And whether it is held to the range that is seen: not where held-out entries are nearer without. Of few values many
-    are beyond those of the others.
-    """
-    held, free = (missed_by(refined, model, is_held=is_held) for is_held in (True, False))
-    is_held = bool(np.mean(held) <= np.mean(free))
+def _as_average(entries: Entries, refined: SharpColumns, model: Averaged) -> ModelSpace:
+    """The space of columns that take the place of an average: nothing is claimed of their rank."""
+    missed = missed_by(refined, model)
     space, cols = refined.space(entries, entries), model.entries.cols[model.held]
-    errors = (held if is_held else free) ** 2
-    errors = errors_of_columns(errors, cols, space.noise / model.space.scale, np.ones(len(cols)))
-    return replace(space, names=(FIXED_RANK,), column_errors=errors), is_held
+    errors = errors_of_columns(missed**2, cols, space.noise / model.space.scale, np.ones(len(cols)))
+    return replace(space, names=(FIXED_RANK,), column_errors=errors)

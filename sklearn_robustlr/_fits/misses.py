@@ -51,10 +51,9 @@ def predicted_errors(fit: LowRankFit, averaged: Averaged) -> np.ndarray | None:
     return averaged.miss(estimate, rest)
 
 
-def missed_by(refined: SharpColumns, model: Averaged, *, is_held: bool = True) -> np.ndarray:
-    """Absolute errors of columns at the held-out entries of a model, in even units; `is_held`: in its limits."""
-    low, high = model.space.between(*model.space.seen_range).seen_range
-    limits = (low, high) if is_held else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
+def missed_by(refined: SharpColumns, model: Averaged) -> np.ndarray:
+    """Absolute errors of columns at the held-out entries of a model, in even units and its limits."""
+    limits = model.space.between(*model.space.seen_range).seen_range
     rest = model.entries.subset(model.held)
     weight = 1.0 if rest.weight is None else np.sqrt(rest.weight)
     return weight * model.miss(refined.predicted(model.entries, model.held, limits), rest)

@@ -37,12 +37,10 @@ def as_fit(
     verdict: Verdict,
     options: Options,
     regression: Regression | None = None,
-    *,
-    is_held: bool = True,
 ) -> Approximation:
     """A model as a fit of all rows, in the units of the data; it is blind to columns of which it knows nothing.
 
-    Where its rank is not sharp and it `is_held`, estimates of a column are held to the range of what is seen. If a
+    Where its rank is not sharp, estimates of a column are held to the range of what is seen. If a
     `regression` is given, it is that of all rows on `space`, which is blind to such columns already.
     """
     dtype, noise_of_rows = entries.dtype, np.ones(entries.shape[0])
@@ -53,7 +51,7 @@ def as_fit(
             noise_of_rows[lo:hi] = space.noise_of_rows(members)
 
         regression = space.regress(entries, n_jobs=options.n_jobs, residual=True, visit=keep)
-    if is_held and not space.is_sharp:
+    if not space.is_sharp:
         space = space.within(entries, regression.beyond)
         space = with_ends(space, entries, regression.residual, regression.beyond)
     if space.long is None:

@@ -89,3 +89,10 @@ def test_columns_that_are_alike_have_the_same_intervals(rng):
     low, high = calibration.ends(0.9, 12)
     np.testing.assert_array_equal(low, -high)
     np.testing.assert_array_equal(high, np.full(12, calibration.width(0.9)))
+
+
+def test_gross_errors_of_next_to_no_weight_do_not_widen_standard_errors(rng):
+    """A fifth of the held-out entries, a thousand deviations away: their mean square made it five times as large."""
+    errors = np.append(rng.standard_normal(400), np.full(100, 1e3))
+    inlier = np.append(np.ones(400), np.full(100, 1e-4))
+    assert Calibration.of(errors, np.ones(500), inlier).factor == pytest.approx(1.0, abs=0.15)
