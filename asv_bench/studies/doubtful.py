@@ -53,7 +53,9 @@ def fit(problem, measured):
     if not measured:
         lost = model.undetermined_rows_, model.undetermined_columns_
         rows, columns = (np.setdiff1d(np.arange(n), some) for n, some in zip(truth.shape, lost, strict=True))
-        known = float(relative_recovery_error(truth[np.ix_(rows, columns)], estimate[np.ix_(rows, columns)]))
+        known = 0.0  # of nothing nothing wrong is said
+        if len(rows) and len(columns):
+            known = float(relative_recovery_error(truth[np.ix_(rows, columns)], estimate[np.ix_(rows, columns)]))
     sure = model.stop_reason_ in ("exact", "noisy")
     return {"converged": bool(model.converged_), "sure": sure, "seconds": seconds, "error": error, "known": known}
 

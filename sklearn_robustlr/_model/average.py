@@ -19,6 +19,7 @@ from .columns import Columns
 from .growth import columns_of_law
 from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, all_of, best_of, medians_of, with_own_errors
+from .misplaced import placed_by_others
 from .noise import NoiseLaw
 from .posterior import power_of, signal
 from .samples import Samples
@@ -42,6 +43,9 @@ _NEARER = 0.5
 # Share of the squares of rows far from all others, left for each of its degrees of freedom, up to which others tell
 # them. No other was tried.
 _TOLD = 0.05
+# Most times that columns are placed by others: the better these are, the more they tell. With one of 232 matrices with
+# 30 to 45 % large errors 179 are right, not 180, and one of huge errors is missed by 14 times as much.
+_PLACED = 3
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
 
@@ -173,6 +177,12 @@ class FirstAverage:
         if again is not fitter.samples:
             samples = again if samples.block is samples else samples
             fitter, robust = _fit_robust(again, most, grows=grows, bound=bound)
+        for _ in range(_PLACED if samples.block is samples else 0):
+            again = placed_by_others(samples, robust.columns)
+            if again is samples:
+                break
+            samples, start = again, None  # a descent would take most values of a column for right
+            fitter, robust = _fit_robust(samples, most, grows=grows, bound=bound)
         return cls(fitter, *weighed(fitter.fit(start, robust)), samples)
 
     def in_best_units(self) -> FirstAverage:
