@@ -23,7 +23,6 @@ MODULES = {
 # From the top down: a module imports from its own layer and from those below.
 LAYERS = [
     "_estimators",
-    "metrics",
     "_fits",
     "_selection",
     "_model",
@@ -35,7 +34,7 @@ LAYERS = [
 ]
 # Public modules that import nothing of the package, so that any may import them.
 FREE = {"datasets", "_version"}
-PUBLIC = {"__init__", "compression", "model_selection", "plotting"}
+PUBLIC = {"__init__", "compression", "metrics", "model_selection", "plotting"}
 ESTIMATORS = {"completion", "pca", "recovery"}
 
 

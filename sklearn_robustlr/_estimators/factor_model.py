@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._model.likelihood import row_log_likelihood
 from .._operators.observed import Entries
 from .._utils.rules import FLAG_WIDTH, NORMAL_MEDIAN
-from ..metrics import check_weights
 from .chunks import by_chunks
 from .matrix import MatrixMixin, entries_told
+from .weighted import check_weights
 
 # Variance of directions without noise, in units of the largest: with zero there is no density.
 _LEAST = 1e-9

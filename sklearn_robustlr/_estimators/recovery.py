@@ -20,7 +20,6 @@ from .._fits.measurements import fit_measurements
 from .._fits.tangent_errors import Determined
 from .._operators.entries import EntryMeasurements
 from .._utils.values import Factors
-from ..metrics import robust_r2_score
 from .base import FitMixin, warn_of_open
 from .docs import documented
 from .ids import Ids, take
@@ -36,6 +35,7 @@ from .validation import (
     make_measurements_object,
     resolve_shape,
 )
+from .weighted import robust_r2
 
 
 @documented
@@ -417,4 +417,4 @@ class RobustLowRankRecovery(FitMixin, ClassNamePrefixFeaturesOutMixin, Transform
         >>> round(model.score(problem.data, problem.target), 6)
         1.0
         """
-        return robust_r2_score(y, self.predict(X), sample_weight)
+        return robust_r2(y, self.predict(X), sample_weight)

@@ -13,7 +13,7 @@ from .._fits.matrix_fit import MatrixFit
 from .._model.space import ModelSpace
 from .._operators.observed import Entries
 from .._rows.regression import RowSpace
-from ..metrics import check_weights
+from .weighted import check_weights
 
 # Most copies of samples, in units of these, or numbers in all: more would be a fit of another size.
 _MOST_TIMES, _MOST_NUMBERS = 4.0, 1 << 14

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._operators.observed import Entries
 from .._utils.stats import median, medians_of_others
-from ..metrics import check_weights, robust_r2_of_errors, robust_r2_score
+from .weighted import check_weights, robust_r2, robust_r2_of_errors
 
 # Groups of columns: those of one are hidden at a time.
 _FOLDS = 5
@@ -59,5 +59,5 @@ def _robust_r2_of_columns(entries: Entries, predicted: np.ndarray, weight: np.nd
             told[own] = True
             away[own], missed[own] = from_others / spread, (predicted[own] - y) / spread
     if not told.any():
-        return robust_r2_score(entries.y, predicted, weight)
+        return robust_r2(entries.y, predicted, weight)
     return robust_r2_of_errors(missed[told], away[told], None if weight is None else weight[told])

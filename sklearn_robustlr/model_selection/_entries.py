@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from .._estimators.base import VersionMixin
 from .._estimators.ids import Ids
 from .._estimators.validation import check_entries, check_integer, check_numeric, resolve_shape, with_nan
+from .._estimators.weighted import robust_r2
 from .._kernels.entries import deal_entries
 from .._operators.observed import Entries
-from ..metrics import robust_r2_score
 
 
 def to_entries(X):
@@ -382,7 +382,7 @@ class EntryRegressor(VersionMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         >>> model.score([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 1.0])
         1.0
         """
-        return robust_r2_score(y, self.predict(X))
+        return robust_r2(y, self.predict(X))
 
 
 def _undo(estimator, X):
