@@ -13,9 +13,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._fits.blocks import start_from_block
 from .._fits.copies import start_from_copies
 from .._fits.lines import lines_again
-from .._fits.matrix import start_from_block
 from .._fits.measurements import fit_measurements
 from .._fits.tangent_errors import Determined
 from .._operators.entries import EntryMeasurements

@@ -17,12 +17,11 @@ from .._operators.entries import EntryMeasurements
 from .._operators.observed import Entries
 from .._operators.units import make_problem
 from .._rows.regression import Regression
-from .._selection.verdict import DECAYS, OPEN, SPENT, WORTHLESS
+from .._selection.verdict import DECAYS, MOST_ERRORS, OPEN, SPENT, WORTHLESS
 from .._solvers.descents import descend_from_tiny
 from .._utils.linalg import product_svd
 from .._utils.ranks import Gap, find_gap
 from .._utils.rules import FLAG_WIDTH, SMALL_GAP
-from .._utils.stats import sign_of_mean
 from .._utils.threads import count_threads
 from .._utils.values import Factors, Masks, Options, StopReason, Verdict
 from .measurements import LowRankFit
@@ -38,10 +37,6 @@ _BETTER = 0.9
 # the noise, and below which it may. Of 50 sharp matrices of rank 1 to 6, with noise of up to half of the data, that of
 # 45 ends above the first and that of 39 above the second; of 40 real tables that of 15 and that of 9.
 _FAINT, _NEAR = 2.0, 5.0
-# Share of errors beyond which they hide where a spectrum ends. Of 700 sharp matrices (rank 1 to 6, up to 40 % errors of
-# five kinds, noise of up to half of the data) 7 that had converged were lost to the model, 6 of them above this share;
-# of 36 damaged real tables (up to 10 % errors) one is above it.
-_MOST_ERRORS = 0.25
 # Share of the held-out errors of the medians that a good approximation saves. At 0.5 a table of air quality was
 # searched for 10 s in vain; at 0.1 one of 300 matrices of a sharp rank was lost that a search finds. And the share
 # beside which no long search is worth its time (see `_MOST_WORK` of the ranks).
@@ -130,7 +125,7 @@ class LazyModel:
         If not `strict` it need not come down as far.
         """
         first = self._first
-        if first is None or not first.errors.are_small or first.error_share > _MOST_ERRORS:
+        if first is None or not first.errors.are_small or first.error_share > MOST_ERRORS:
             return False
         seen = int(np.count_nonzero(first.signal > 1.0))
         shown = gap >= SMALL_GAP and seen in (guess - 1, guess)  # the model has the mean apart
@@ -149,7 +144,7 @@ class LazyModel:
     def is_good(self) -> bool:
         """Whether it saves much of the errors of the medians, and few entries are wrong, as far as it knows."""
         first = self._first
-        return first is not None and first.errors.gained > _GOOD and first.error_share <= _MOST_ERRORS
+        return first is not None and first.errors.gained > _GOOD and first.error_share <= MOST_ERRORS
 
     def usual_miss(self) -> float:
         """Median of its held-out errors, in scales of columns."""
@@ -159,7 +154,7 @@ class LazyModel:
         """Whether it is known to save most, or to see nothing but directions that come down to the noise."""
         first = vars(self).get("_first")
         return self.saves_most() or (
-            first is not None and first.error_share <= _MOST_ERRORS and _is_faint(first.signal, strict=True)
+            first is not None and first.error_share <= MOST_ERRORS and _is_faint(first.signal, strict=True)
         )
 
     def saves_most(self) -> bool:
@@ -273,15 +268,16 @@ class LazyModel:
         if self.averaged is None:
             return False
         errors = predicted_errors(fit, self.averaged)
-        return errors is not None and sign_of_mean(missed_by(refined, self.averaged) - errors) > 0
+        own = replace(self.averaged.compared, missed=missed_by(refined, self.averaged))
+        return errors is not None and own.are_more_than(errors)
 
     def prefers(self, refined: SharpColumns, fit: LowRankFit, other: SharpColumns | None) -> bool:
         """Whether columns predict its held-out entries better than it does, and than a fit or its `other` columns."""
         model = self.averaged
         assert model is not None
-        missed = float(np.mean(missed_by(refined, model)))
+        missed = missed_by(refined, model)
         rival = predicted_errors(fit, model) if other is None else missed_by(other, model)
-        return missed < np.mean(model.errors.missed) and (rival is None or missed < np.mean(rival))
+        return model.errors.are_more(missed) and (rival is None or replace(model.errors, missed=rival).are_more(missed))
 
     def is_better_than(self, refined: SharpColumns, *, trusted: bool = False) -> bool:
         """Whether these columns predict held-out entries worse, beyond chance; and by far, if they are `trusted`."""
@@ -315,24 +311,25 @@ class LazyModel:
         own = self.best.compared
         if explained is None:
             if is_open and errors is not None:
-                return bool(np.mean(errors) >= np.mean(own.missed))
+                return not own.are_more(errors)
             return errors is None or not own.are_more_than(errors, by=_BETTER)
         lost = explained.lost[self.best.entries.cols[self.best.held]]
-        others, rest = own.of(~lost), None if errors is None else errors[~lost]
+        others = own.of(~lost)
+        fit = None if errors is None else replace(others, missed=errors[~lost])
         # what is exact predicts badly where others tell too little of a row
-        if not explained.is_part and rest is not None and sign_of_mean(_BETTER * rest - others.baseline) > 0:
+        if not explained.is_part and fit is not None and fit.are_more_than(fit.baseline, by=_BETTER):
             return True
         # one that is no better beyond chance, and takes the tail of noise for errors, explains neither
-        if explained.tail and rest is not None and sign_of_mean(others.baseline - rest) <= 0:
+        if explained.tail and fit is not None and not fit.are_less_than(fit.baseline):
             return True
         if not self.best.errors.are_small:
             return False
         # one that is no better than medians, be it by chance, has nothing to say for itself
-        if not explained.is_part and rest is not None and np.mean(rest) > np.mean(others.baseline):
+        if not explained.is_part and fit is not None and fit.are_more(fit.baseline):
             return True
         if lost.any() and own.of(lost).are_less_than(own.baseline[lost], by=_BETTER):
             return errors is None or not own.are_more_than(np.where(lost, own.baseline, errors), by=_BETTER)
-        return rest is None or others.are_less_than(rest)
+        return fit is None or others.are_less_than(fit.missed)
 
 
 def _of_low_rank(space: ModelSpace) -> int:

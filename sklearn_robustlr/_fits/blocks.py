@@ -201,3 +201,11 @@ def _extend_exactly(entries: Entries, block: Block, options: Options) -> Extende
     if any(mask.any() for mask in (*worse, *few)) or met_rows.sum() < (0.9 * share - 0.02) * len(entries.y):
         return Extended(None, worse if max(mask.mean() for mask in worse) < 0.3 else nothing)
     return Extended(Extension(fit.with_factors(regression.factors, right), regression), nothing)
+
+
+def start_from_block(entries: Entries, options: Options) -> Factors | None:
+    """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
+    found = search_small_blocks(entries, options)
+    if found.extension is not None:
+        return found.extension.fit.factors
+    return None if found.block is None else found.block.extend(entries, options)

@@ -23,6 +23,7 @@ from .blocks import block_to_start, fit_block, fit_core, search_small_blocks
 from .location import Spreads, far_medians, far_units, fit_location
 from .matrix_fit import MatrixFit
 from .measurements import LowRankFit, above_rounding, are_single
+from .met_errors import find_met_errors
 from .misses import misfit_of
 from .model_fit import Approximation, as_fit
 from .off import error_in_all_rows, off_rows
@@ -94,6 +95,9 @@ def fit_matrix(
         if without is not None:
             return without
         fit = regressed_again(entries, fit, options)
+        met = find_met_errors(entries, fit, options)
+        if met is not None:
+            return _of_all(entries, fit_matrix(entries.subset(~met.errors), options, met.factors), options)
         refinable = by_own_noise(entries, kept, fit, model, options)
         fit, refined = refinable
         fit, refined = or_likely(entries, fit, refined or with_prior(entries, fit, options), model, options)
@@ -261,14 +265,6 @@ def _fit_beside(entries: Entries, shift: np.ndarray, options: Options) -> Matrix
     rounding = 10.0 * float(np.finfo(entries.dtype).eps) * float(np.abs(shift).max())
     fit = replace(fit, threshold=max(fit.threshold, FLAG_WIDTH * rounding))
     return settled(entries, core(entries), replace(fit, scale=max(fit.scale, rounding)), options)
-
-
-def start_from_block(entries: Entries, options: Options) -> Factors | None:
-    """Factors of the whole from a block, for other measurements of the same entries; None: no such block."""
-    found = search_small_blocks(entries, options)
-    if found.extension is not None:
-        return found.extension.fit.factors
-    return None if found.block is None else found.block.extend(entries, options)
 
 
 def learn_space(

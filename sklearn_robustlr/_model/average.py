@@ -16,6 +16,7 @@ from .._utils.values import Factors
 from .beyond import edge_power, share_beyond
 from .calibration import Calibration
 from .columns import Columns
+from .errors import Errors
 from .growth import columns_of_law
 from .held_out import FENCE
 from .members import GROWN, Fitter, Members, Tried, all_of, best_of, medians_of, with_own_errors
@@ -30,12 +31,6 @@ from .turned import TurnedColumns
 
 # Most directions at first.
 _MOST_DIRECTIONS = 20
-# Share of the held-out error of the medians of the columns that a useful approximation saves.
-_USEFUL = 0.1
-# Parameters that the choice of fits and weights by held-out errors amounts to: each saves one of these. Of 600 tables
-# of 48 to 150 cells without structure 7 % converge, and 26 % without
-# (``asv_bench/studies/independent.py --row tiny``, seeds 1000 and 2000).
-_CHOICES = 4.0
 # What a prediction misses a held-out value by, in units of its distance from the median, below which that is no error.
 # Without, errors count: of a matrix with 40 % of them (2000 x 20) 3,113 held-out entries are missed by 2.75 scales in
 # the mean, with it 2,029 by 0.45.
@@ -48,50 +43,6 @@ _TOLD = 0.05
 _PLACED = 3
 # Weight of what is common beside the held-out errors of a column, in entries.
 _COMMON = 5.0
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Absolute held-out errors: `missed` by an average, and by the medians or middles of the columns (`baseline`)."""
-
-    missed: np.ndarray
-    baseline: np.ndarray
-
-    @property
-    def are_small(self) -> bool:
-        """Whether held-out entries are predicted better than by the medians of the columns beyond doubt."""
-        return self.gained > _USEFUL
-
-    def of(self, some: np.ndarray) -> Errors:
-        """Those of some entries, a mask."""
-        return Errors(self.missed[some], self.baseline[some])
-
-    def times(self, weight: np.ndarray) -> Errors:
-        """The same, each multiplied by its weight."""
-        return Errors(self.missed * weight, self.baseline * weight)
-
-    def are_less_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
-        """Whether the mean of what the average misses is less than `by` times that of other errors, beyond chance."""
-        return sign_of_mean(by * others - self.missed) > 0
-
-    def are_more_than(self, others: np.ndarray, *, by: float = 1.0) -> bool:
-        """Whether the mean of other errors is less than `by` times that of what the average misses, beyond chance."""
-        return sign_of_mean(by * self.missed - others) > 0
-
-    @property
-    def gained(self) -> float:
-        """Share of the held-out errors of the medians of the columns that is saved: of their mean, and of their median.
-
-        Errors in the data that are not known stand in both and in the way of the mean. Where values are few, medians
-        meet most of them, and the median tells nothing: it counts where more of it is saved than of the mean. Other
-        entries are missed by more than these, by which fits and their weights were chosen.
-        """
-        if not self.baseline.any():
-            return 0.0
-        mean = np.mean(self.missed) / np.mean(self.baseline)
-        median = np.median(self.missed) / np.median(self.baseline) if np.median(self.baseline) else mean
-        chosen = 1.0 + _CHOICES / len(self.missed)
-        return 1.0 - chosen * float(np.sqrt(mean * min(mean, median)))
 
 
 @dataclass(frozen=True)

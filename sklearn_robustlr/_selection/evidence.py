@@ -14,7 +14,7 @@ import numpy as np
 
 from .._operators.base import Measurements
 from .._operators.entries import EntryMeasurements
-from .._solvers.misfit import misfit_saved, total_misfit, with_missed_lines
+from .._solvers.misfit import MOST_MISFIT, misfit_saved, total_misfit, with_missed_lines
 from .._solvers.mixture import has_enough_inliers
 from .._utils.linalg import largest_singular_value, told_by_others
 from .._utils.ranks import noise_edge
@@ -32,11 +32,6 @@ _SIGNS, _BEYOND_NOISE = 5, 1.08
 # What they come to with the first of these signs, times which they are noise, or not, whatever the others would say:
 # their standard deviation is 0.1 at most.
 _ALIKE, _FAR = 1.03, 1.5
-# What a direction saves by chance for each degree of freedom, in units of the noise, where it meets errors: it may meet
-# a block of these, as of an object that moves slowly. Of 20 videos with an object the error behind it is 0.43 sd with
-# the chance of noise alone, 0.07 with this (``asv_bench/studies/row_groups.py --row objects``); that of 24 tables with
-# rare groups of rows (``--row rare``) is the same. With 2 three of 32 videos are lost, with 3 none.
-_BY_ERRORS = 2.5
 
 
 def gain(small: Fit, large: Fit, base: Measurements, *, symmetric: bool = False) -> float:
@@ -55,7 +50,9 @@ def gain(small: Fit, large: Fit, base: Measurements, *, symmetric: bool = False)
 def _saved(small: Fit, large: Fit, base: Measurements) -> float:
     """Fall of the misfit; that of an entry counts as far as other rows and columns tell of the further directions.
 
-    What is saved by errors that these meet counts beside what such errors save by chance.
+    What is saved at entries that are errors to one of the fits alone counts beside what is saved there by chance: a
+    direction meets as many errors as it has degrees of freedom, be they a block of these, as of an object that moves
+    slowly.
     """
     further = large.rank > small.rank
     lines = (base.rows, base.cols) if isinstance(base, EntryMeasurements) and further else None
@@ -66,12 +63,12 @@ def _saved(small: Fit, large: Fit, base: Measurements) -> float:
             saved = saved * share[index]
         return 2.0 * np.log(2.0) / (large.scale * NORMAL_MEDIAN) * float(saved.sum())
     if lines is not None:
-        errors = (small.inlier_weight <= 0.5) & (large.inlier_weight > 0.5)
+        errors = (small.inlier_weight > 0.5) != (large.inlier_weight > 0.5)
         residuals, own = (small.residual, large.residual), [line[errors] for line in lines]
         saved = misfit_saved(*residuals, large.scale, lines, shares)
         of_errors = misfit_saved(small.residual[errors], large.residual[errors], large.scale, own, shares)
         chance = _chance(small.rank, large.rank, base.shape, False)
-        return saved - of_errors * (1.0 - chance / max(_BY_ERRORS * (large.dof - small.dof), chance))
+        return saved - of_errors * (1.0 - chance / max(MOST_MISFIT * (large.dof - small.dof), chance))
     scale = large.scale if further else min(large.scale, small.scale)
     return total_misfit(small.residual, scale) - total_misfit(large.residual, scale)
 

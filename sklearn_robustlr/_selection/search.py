@@ -168,15 +168,18 @@ def finish(problem: Problem, options: Options, descended: Descent, *, watch: Wat
 
 
 def _takes_place_of(new: Solution, old: Solution, base: Measurements, options: Options) -> bool:
-    """Whether a candidate is to be preferred to an earlier one.
+    """Whether a candidate is to be preferred to an earlier one: it is better, and to be trusted if the other is.
 
-    One that is as good as another that has not converged would only be one more throw for the verdict.
+    One with fewer directions may be, although its noise is larger: beside one and the same value, added to 30 to 45 %
+    of the entries, a direction met these in 14 of 60 matrices (``asv_bench/studies/doubtful.py --row large --seed
+    940000``). And so is one that alone is to be trusted and has far less noise, be it as good by chance: without, two
+    of 222 problems with few inliers are lost (``--row few --seed 743000``).
     """
-    is_exact_one = is_exact(new.fit) or is_exact(old.fit)
-    if new.converged < old.converged or not (is_exact_one or new.fit.scale < LESS * old.fit.scale):
+    if new.converged < old.converged:
         return False
-    newly = new.converged > old.converged and not is_exact_one
-    return newly or is_better(new.fit, old.fit, base, symmetric=options.symmetric)
+    newly = new.converged > old.converged and not (is_exact(new.fit) or is_exact(old.fit))
+    has_far_less_noise = new.fit.scale < LESS * old.fit.scale
+    return (newly and has_far_less_noise) or is_better(new.fit, old.fit, base, symmetric=options.symmetric)
 
 
 class _Begin(NamedTuple):

@@ -14,18 +14,20 @@ from .mending import broken
 
 # Width of the bisquare, in noise scales: 95 % efficient with Gaussian noise.
 _WIDTH = 4.685
+#: The most that the misfit of one measurement may be: that of an error.
+MOST_MISFIT = _WIDTH**2 / 3.0
 
 
 def total_misfit(residual: np.ndarray, scale: float) -> float:
     """Robust squared misfit of all measurements, each about (r / scale)^2 for small r."""
-    return _WIDTH**2 / 3.0 * float(bisquare_sum(residual, _WIDTH * scale))
+    return MOST_MISFIT * float(bisquare_sum(residual, _WIDTH * scale))
 
 
 def misfit_saved(
     before: np.ndarray, after: np.ndarray, scale: float, lines: Sequence[np.ndarray], shares: Sequence[np.ndarray]
 ) -> float:
     """Fall of :func:`total_misfit`, that of each entry times the shares of its `lines`, its row and its column."""
-    return _WIDTH**2 / 3.0 * float(bisquare_saved(before, after, _WIDTH * scale, *lines, *shares))
+    return MOST_MISFIT * float(bisquare_saved(before, after, _WIDTH * scale, *lines, *shares))
 
 
 def bisquare(residual: np.ndarray, scale: float) -> np.ndarray:

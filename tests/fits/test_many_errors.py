@@ -8,6 +8,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_robustlr import RobustMatrixCompletion
+from sklearn_robustlr.metrics import relative_recovery_error
 
 
 def factors(rng):
@@ -61,3 +62,33 @@ def test_a_few_errors_are_found_beside_columns_that_share_little(seed):
         model = RobustMatrixCompletion().fit(X)
     assert model.outliers_[wrong & ~missing].mean() > 0.9
     assert model.outliers_[~wrong].mean() < 0.01
+
+
+@pytest.mark.parametrize(("rank", "share", "observed"), [(1, 0.4, 0.4), (2, 0.45, 0.6), (3, 0.45, 0.8)])
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_many_errors_that_are_all_alike_are_no_direction(rank, share, observed, seed):
+    """A direction met them, or a model that follows them replaced the right fit: it missed as much, and no more."""
+    rng = np.random.RandomState(seed)
+    clean = rng.standard_normal((90, rank)) @ rng.standard_normal((rank, 50)) / np.sqrt(rank)
+    wrong, seen = rng.uniform(size=clean.shape) < share, rng.uniform(size=clean.shape) < observed
+    X = np.where(seen, clean + 0.05 * rng.standard_normal(clean.shape) + 20.0 * wrong, np.nan)
+    model = RobustMatrixCompletion(replace="all")
+    repaired = model.fit_transform(X)
+    assert model.stop_reason_ == "noisy" and model.rank_ == rank
+    assert relative_recovery_error(clean, repaired) < 0.05
+    assert model.outliers_[wrong & seen].all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_columns_most_of_whose_values_have_the_same_error_are_not_shifted_by_it(noise):
+    """A matrix with a mean of columns met the errors of those, and the others were missed: it was "exact" and wrong."""
+    rng = np.random.RandomState(3)
+    clean = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 60)) + 2.0 * rng.standard_normal(60)
+    wrong, seen = rng.uniform(size=clean.shape) < 0.45, rng.uniform(size=clean.shape) < 0.5
+    X = np.where(seen, clean + noise * rng.standard_normal(clean.shape) + 20.0 * wrong, np.nan)
+    assert np.mean(wrong & seen, axis=0).max() > 0.5 * np.mean(seen)
+    model = RobustMatrixCompletion(replace="all")
+    repaired = model.fit_transform(X)
+    assert model.stop_reason_ == ("noisy" if noise else "exact") and model.rank_ == 3
+    assert relative_recovery_error(clean, repaired) < max(noise, 1e-9)
+    assert np.array_equal(model.outliers_ & wrong, wrong & seen)
