@@ -9,17 +9,18 @@ import numpy as np
 from .._operators.observed import Entries
 from .._rows.odds import ODDS
 from .._rows.regression import RowSpace
-from .._utils.stats import find_repeated
+from .._utils.stats import find_repeated, quantile
 from .._utils.values import Factors, Options, StopReason
 from .measurements import LowRankFit
 
 # Share of the entries of a line that it misses, from which it may have met its errors. And the most times that lines
 # are looked at, for each that is turned tells more of what errors are like. No others were tried. Without all of this,
-# of 250 matrices with many large errors 213 are right, not 218, and 4, not none, are "exact" or "noisy" and wrong in
+# of 250 matrices with many large errors 213 are right, not 220, and 4, not none, are "exact" or "noisy" and wrong in
 # what is identifiable (``asv_bench/studies/doubtful.py --row large --seed 951000``).
 _CONTESTED, _ROUNDS = 1.0 / 3.0, 3
-# Widths within which errors are near to one another.
-_NEAR = 5.0
+# Widths within which errors are near to one another, and what is more within one of them: times what would be usual,
+# which it is less than where a uniform law ends, and standard deviations of that.
+_NEAR, _MORE, _CHANCE = 5.0, 2.0, 4.0
 
 
 class MetErrors(NamedTuple):
@@ -45,24 +46,46 @@ class _ErrorLaw(NamedTuple):
         values = np.sort(residual[np.abs(residual) > width])
         return cls(values, float(np.log((len(values) + 1.0) / (len(residual) - len(values) + 1.0))), width)
 
+    @property
+    def log_odds_of_one(self) -> tuple[float, float]:
+        """Least and largest part of one error in :meth:`log_odds`."""
+        nothing = np.empty(0)
+        density = self._density(self.values, nothing) if len(self.values) else nothing
+        most = float(np.max(density, initial=self._least))
+        return float(np.log(self._least)) + self.odds, float(np.log(most)) + self.odds
+
     def log_odds(self, residual: np.ndarray, own: np.ndarray) -> float:
         """Logarithm of how likely residuals of a line are, beside that of a line that has none beyond the width.
 
-        Half of the errors are the same as those of other lines, without its `own`, as far as these are more than near
-        ones are; the others are as likely wherever they are, for the noise of the line may be larger.
+        Half of the errors are the same as those of other lines, without its `own`, as far as these are far more than
+        near ones are, beyond chance; the others are as likely wherever they are, for the noise of the line may be
+        larger.
         """
-        e = residual[np.abs(residual) > self.width]
-        own = np.sort(own[np.abs(own) > self.width])
-        n, size = len(self.values) - len(own), float(np.median(np.abs(self.values)))
-        same, near = (self._count(self.values, e, reach) - self._count(own, e, reach) for reach in (1.0, _NEAR))
-        same = np.maximum(same - near / _NEAR, 0.0) / (1.0 - 1.0 / _NEAR)
-        density = 0.5 * same / max(n, 1) + self.width / (np.pi * size)
-        return float(np.sum(np.log(density) + self.odds))
+        e, own = (each[np.abs(each) > self.width] for each in (residual, own))
+        return float(np.sum(np.log(self._density(e, np.sort(own))) + self.odds))
 
-    def _count(self, values: np.ndarray, e: np.ndarray, reach: float) -> np.ndarray:
-        """Number of sorted values nearer to each error than so many widths."""
-        width = reach * self.width
-        return np.searchsorted(values, e + width, "right") - np.searchsorted(values, e - width)
+    @property
+    def _least(self) -> float:
+        """Density of errors that are like no others, those that are met being one."""
+        size = quantile(np.abs(self.values), 0.5) if len(self.values) else self.width
+        return max(self.width / size / np.pi, float(np.finfo(np.float64).tiny))
+
+    def _density(self, e: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """That of errors, beside sorted ones without those of the own line."""
+        with np.errstate(over="ignore"):  # beside extreme errors
+            (same, width), (near, wide) = (self._near(e, own, reach) for reach in (1.0, _NEAR))
+        usual = near * width / wide
+        more = np.maximum(same - _MORE * usual - _CHANCE * np.sqrt(usual), 0.0) / (1.0 - _MORE / _NEAR)
+        return 0.5 * more / max(len(self.values) - len(own), 1) + self._least
+
+    def _near(self, e: np.ndarray, own: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Number of errors within so many widths of each, and how much of that is beyond the width, in widths."""
+        low, high = e - reach * self.width, e + reach * self.width
+        count, *of_own = (
+            np.searchsorted(each, high, "right") - np.searchsorted(each, low) for each in (self.values, own)
+        )
+        met = np.minimum(high / self.width, 1.0) - np.maximum(low / self.width, -1.0)
+        return count - of_own[0], 2.0 * reach - np.maximum(met, 0.0)
 
 
 def find_met_errors(entries: Entries, fit: LowRankFit, options: Options) -> MetErrors | None:
@@ -103,14 +126,17 @@ def _turn(
     wrong = np.abs(residual) > width
     missed = np.bincount(entries.rows[wrong], minlength=len(seen))
     turned = (missed > space.rank) & (missed >= _CONTESTED * seen)
+    law, chosen = _ErrorLaw.of(residual, width), ODDS + np.log(len(seen))  # any of so many may be likelier by chance
+    # beside errors that are all unlike nothing can be
+    least, most = law.log_odds_of_one
+    turned &= np.maximum(missed, seen - missed) * most > missed * least + chosen
     if not turned.any():
         return turned, factor
     found = space.regress(entries.subset(wrong & turned[entries.rows]), n_jobs=n_jobs)
     turned &= space.is_identifiable(found.met) & (found.met <= seen - missed)
-    other, law = space.residual(entries, found.factors), _ErrorLaw.of(residual, width)
-    least = ODDS + np.log(len(seen))  # any of so many may be likelier by chance
+    other = space.residual(entries, found.factors)
     for i in np.flatnonzero(turned):
         own = slice(entries.indptr[i], entries.indptr[i + 1])
         before, after = (law.log_odds(each[own], residual[own]) for each in (residual, other))
-        turned[i] = after > before + least
+        turned[i] = after > before + chosen
     return turned, np.where(turned[:, None], found.factors, factor)
