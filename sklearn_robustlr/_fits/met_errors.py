@@ -81,11 +81,11 @@ class _ErrorLaw(NamedTuple):
     def _near(self, e: np.ndarray, own: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """Number of errors within so many widths of each, and how much of that is beyond the width, in widths."""
         low, high = e - reach * self.width, e + reach * self.width
-        count, *of_own = (
+        count, of_own = (
             np.searchsorted(each, high, "right") - np.searchsorted(each, low) for each in (self.values, own)
         )
         met = np.minimum(high / self.width, 1.0) - np.maximum(low / self.width, -1.0)
-        return count - of_own[0], 2.0 * reach - np.maximum(met, 0.0)
+        return count - of_own, 2.0 * reach - np.maximum(met, 0.0)
 
 
 def find_met_errors(entries: Entries, fit: LowRankFit, options: Options) -> MetErrors | None:

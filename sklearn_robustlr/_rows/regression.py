@@ -197,7 +197,7 @@ class RowSpace:
         """
         told, seen = self.is_identifiable(regression.met), np.diff(entries.indptr)
         if self.tells_chance and not self.is_clean and not told.all():
-            spread = 2.0 * np.hypot(self.scale, np.linalg.norm(self.whitened, axis=1))
+            spread = 2.0 * np.hypot(self.scale, np.hypot.reduce(self.whitened, axis=1))
             spread = spread if self.units is None else spread * self.units
             far = np.abs(entries.y - (self.basis @ self.center)[entries.cols]) > spread[entries.cols]
             told = told | ((2 * entries.counts(far)[0] > seen) & (seen > self.rank))

@@ -200,3 +200,14 @@ def test_an_offset_a_billion_times_the_spread_leaves_numbers():
     assert np.isfinite(components).all()
     assert np.isfinite(model.sample_imputations(X, 2, random_state=0)).all()
     assert not np.isnan([*model.predict_interval(X), *model.transform(X, return_std=True)]).any()
+
+
+def test_rows_that_are_not_identifiable_beside_large_errors_of_extreme_size():
+    """The squares of the factors overflowed with a warning of NumPy's, where it was told how far such rows are."""
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 12)) + 3.0
+    data = clean + 20.0 * (rng.uniform(size=clean.shape) < 0.4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RobustMatrixCompletion did not converge|1 row of X is not identifiable")
+        model = RobustMatrixCompletion().fit(1e300 * data)
+        assert np.isfinite(model.transform(1e300 * data)).all()
