@@ -8,7 +8,7 @@ import numpy as np
 
 from .jit import REASSOCIATE, jit
 
-# Matrices that are inverted side by side, and least pivot in units of the diagonal.
+# Matrices that are inverted side by side, half as many if there are no more, and least pivot in units of the diagonal.
 _LANES, _LEAST_PIVOT = 32, 1e-14
 # Numbers that fit into the caches, and entries whose second moments are summed up at a time.
 _CACHED, _AT_A_TIME = 1 << 18, 128
@@ -69,11 +69,12 @@ def solve_rows(prior, moment, mean, cov):
     The precision times the mean is the `moment`. `cov` is overwritten by the covariance.
     """
     n, k = moment.shape
-    g, floor, pivot = np.empty((k, k, _LANES)), np.empty((k, _LANES)), np.empty((k, _LANES))
-    reciprocal, factor = np.empty(_LANES), np.empty(_LANES)
-    for first in range(0, n, _LANES):
-        n_lanes = min(_LANES, n - first)
-        for lane in range(_LANES):
+    most = _LANES if 2 * n > _LANES else _LANES // 2
+    g, floor, pivot = np.empty((k, k, most)), np.empty((k, most)), np.empty((k, most))
+    reciprocal, factor = np.empty(most), np.empty(most)
+    for first in range(0, n, most):
+        n_lanes = min(most, n - first)
+        for lane in range(most):
             packed = cov[first + min(lane, n_lanes - 1)]  # lanes beyond the last row repeat it
             r = 0
             for c in range(k):

@@ -19,10 +19,11 @@ from .._kernels.measurements import (
     whole_rows_weigh,
 )
 from .._utils.arrays import counting_sort, read_only
+from .._utils.threads import check_interrupt
 from .base import Measurements
 from .observed import Entries
 from .results import Clipped, Clipping, Request, Step
-from .tangents import EntryTangent, Normal, Tangent
+from .tangents import BySteps, EntryTangent, Normal, Tangent
 
 # Share of observed entries from which on whole rows are multiplied, by BLAS. With nothing missing this takes a third of
 # the time of one entry after the other; at a share of 0.3 three quarters, at 0.2 as long.
@@ -65,7 +66,7 @@ class EntryMeasurements(Measurements):
         rows, cols = (np.concatenate([one, two[other]]) for one, two in ways)
         return self.from_unsorted(rows, cols, np.concatenate([self.y, self.y[other]]), self.shape).measurements
 
-    def _pass_by_rows(
+    def pass_by_rows(
         self, kernel: Callable[..., None], width: int, shapes: Sequence[tuple[int, ...]]
     ) -> list[np.ndarray]:
         """As `_pass`, where `kernel` is given whole rows lo to hi; each part has about as many entries."""
@@ -102,23 +103,48 @@ class EntryMeasurements(Measurements):
         """The matrix of the targets, and of ones, zero where an entry is missing."""
         return self._filled_up(self.y), self._filled_up(self._ones)
 
-    def _rows_at_a_time(self, lo: int, hi: int) -> Iterator[slice]:
+    @property
+    def _slab(self) -> int:
+        """Number of rows that stay in cache."""
+        return max(_SLICE // self.shape[1], 8)
+
+    def rows_at_a_time(self, lo: int, hi: int) -> Iterator[slice]:
         """Slices of the rows lo to hi that stay in cache."""
-        few = max(_SLICE // self.shape[1], 8)
+        few = self._slab
         return (slice(start, min(start + few, hi)) for start in range(lo, hi, few))
 
-    def _weigh(self, rows: slice, product: np.ndarray, *arrays: np.ndarray, delta: float) -> None:
-        """Replace the fit of rows, `product`, by their weighted clipped residuals, zero where entries are missing.
+    def is_short(self, width: int, shapes: Sequence[tuple[int, ...]]) -> bool:
+        """Whether a pass by rows is one product."""
+        return self.shape[0] <= self._slab and self._n_parts(self.size * (10 + width), shapes) == 1
 
-        `arrays` are targets, weights and residuals; the residuals are written.
+    def weigher(
+        self, delta: float, residual: np.ndarray, weight: np.ndarray | None, y: np.ndarray | None
+    ) -> Callable[[slice, np.ndarray], None]:
+        """A function that replaces the fit of rows, a product, by their weighted residuals, clipped at `delta`.
+
+        What is missing becomes zero. The `residual` of the entries is written.
         """
-        if self._is_whole:
-            y, weight, residual = (array.reshape(self.shape)[rows] for array in arrays)
-            whole_rows_weigh(product, y, weight, delta, residual)
-        else:
-            y, weight, residual = arrays
-            own = self.indptr[rows.start : rows.stop + 1], self.cols
-            entries_weigh(*own, product, y, weight, delta, residual)
+        (weights, targets), delta = self._or_default(weight, y), self.dtype.type(delta)
+        if not self._is_whole:
+
+            def weigh(rows: slice, product: np.ndarray) -> None:
+                own = self.indptr[rows.start : rows.stop + 1], self.cols
+                entries_weigh(*own, product, targets, weights, delta, residual)
+
+            return weigh
+        whole = [array.reshape(self.shape) for array in (targets, weights, residual)]
+
+        def weigh_whole(rows: slice, product: np.ndarray) -> None:
+            own_targets, own_weights, own_residual = (array[rows] for array in whole)
+            whole_rows_weigh(product, own_targets, own_weights, delta, own_residual)
+
+        return weigh_whole
+
+    def placed(self, weight: np.ndarray) -> np.ndarray | None:
+        """The matrix of weights, zero where an entry is missing; None where one is measured twice."""
+        if not self._is_single:
+            return None
+        return weight.reshape(self.shape) if self._is_whole else self._filled_up(weight)
 
     def steps(
         self, requests: Sequence[Request], weight: np.ndarray | None = None, y: np.ndarray | None = None
@@ -136,17 +162,17 @@ class EntryMeasurements(Measurements):
                 entries_step(*own, *data, residual, grad_left[lo:hi], grad_right)
 
         def dense_part(lo: int, hi: int, *grads_right: np.ndarray) -> None:
-            for rows in self._rows_at_a_time(lo, hi):
+            for rows in self.rows_at_a_time(lo, hi):
                 each = zip(own_type, residuals, grads_left, grads_right, strict=True)
                 for (left, right, delta), residual, grad_left, grad_right in each:
                     product = left[rows] @ right.T
-                    self._weigh(rows, product, targets, weights, residual, delta=delta)
+                    self.weigher(delta, residual, weight, y)(rows, product)
                     np.matmul(product, right, out=grad_left[rows])
                     grad_right += product.T @ left[rows]
 
         shapes = [right.shape for _, right, _ in own_type]
         width = sum(left.shape[1] for left, _, _ in own_type)
-        grads_right = self._pass_by_rows(dense_part if self._is_dense else part, width, shapes)
+        grads_right = self.pass_by_rows(dense_part if self._is_dense else part, width, shapes)
         return [Step(*one) for one in zip(residuals, grads_left, grads_right, strict=True)]
 
     def clipped_steps(
@@ -171,7 +197,7 @@ class EntryMeasurements(Measurements):
         residual = np.empty(self.size, self.dtype)
 
         def part(lo: int, hi: int) -> None:
-            for rows in self._rows_at_a_time(lo, hi):
+            for rows in self.rows_at_a_time(lo, hi):
                 if self._is_whole:
                     y, own = (array.reshape(self.shape)[rows] for array in (self.y, residual))
                     np.subtract(np.matmul(left[rows], right.T, out=own), y, out=own)
@@ -179,7 +205,7 @@ class EntryMeasurements(Measurements):
                     product = left[rows] @ right.T
                     entries_residual(self.indptr[rows.start : rows.stop + 1], self.cols, product, self.y, residual)
 
-        self._pass_by_rows(part, left.shape[1], [])
+        self.pass_by_rows(part, left.shape[1], [])
         return residual
 
     def tangent_step(
@@ -197,51 +223,16 @@ class EntryMeasurements(Measurements):
         grad_m = np.zeros_like(m)
         clip = self.dtype.type(delta)
         weights, targets = self._or_default(weight, y)
-        right = np.hstack([v, n]) if self._is_dense else v
 
         def part(lo: int, hi: int, grad_n: np.ndarray) -> None:
             own = self.indptr[lo : hi + 1], self.cols, u[lo:hi], v, m[lo:hi], n, targets, weights, clip
             entries_tangent_step(*own, residual, grad_m[lo:hi], grad_n)
 
-        def dense_part(lo: int, hi: int, grad_n: np.ndarray) -> None:
-            for rows in self._rows_at_a_time(lo, hi):
-                product = np.hstack([m[rows], u[rows]]) @ right.T
-                self._weigh(rows, product, targets, weights, residual, delta=clip)
-                np.matmul(product, v, out=grad_m[rows])
-                grad_n += product.T @ u[rows]
-
-        (grad_n,) = self._pass_by_rows(dense_part if self._is_dense else part, 2 * m.shape[1], [n.shape])
+        (grad_n,) = self.pass_by_rows(part, 2 * m.shape[1], [n.shape])
         return Step(residual, grad_m, grad_n)
 
-    def normal(self, u: np.ndarray, v: np.ndarray, weight: np.ndarray) -> Normal | None:
-        """The gradients of :meth:`tangent_step` for targets of zero and these weights, as a function of m and n.
-
-        None where they are not products of whole matrices.
-        """
-        if not (self._is_dense and self._is_single):
-            return None
-        k = u.shape[1]
-        left, right = np.hstack([np.empty_like(u), u]), np.hstack([v, np.empty_like(v)])
-        weights = weight.reshape(self.shape) if self._is_whole else self._filled_up(weight)
-
-        def normal(m: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            left[:, :k], right[:, k:] = m, n
-            grad_m = np.empty_like(u)
-
-            def part(lo: int, hi: int, grad_n: np.ndarray) -> None:
-                for rows in self._rows_at_a_time(lo, hi):
-                    product = left[rows] @ right.T
-                    product *= weights[rows]
-                    np.matmul(product, v, out=grad_m[rows])
-                    grad_n += product.T @ u[rows]
-
-            (grad_n,) = self._pass_by_rows(part, 2 * k, [v.shape])
-            return grad_m, grad_n
-
-        return normal
-
     def tangent(self, u: np.ndarray, v: np.ndarray) -> Tangent:
-        return EntryTangent(self.tangent_step, self.normal, u, v)
+        return _WholeTangent(self, u, v) if self._is_dense else EntryTangent(self.tangent_step, u, v)
 
     def clustering(self, weight: np.ndarray) -> float:
         spread = weight - weight.mean()
@@ -283,3 +274,57 @@ class EntryMeasurements(Measurements):
         first = np.append(True, (np.diff(self.rows) != 0) | (np.diff(self.cols) != 0))
         indptr = np.searchsorted(self.rows[first], np.arange(self.shape[0] + 1)).astype(np.int32)
         return Entries.of(indptr, self.cols[first], self.y[first], self.shape)
+
+
+class _WholeTangent(BySteps):
+    """Tangent space of single entries by products of whole rows: m v^T + u n^T is that of [m, u] and [v, n]."""
+
+    def __init__(self, entries: EntryMeasurements, u: np.ndarray, v: np.ndarray) -> None:
+        self._entries, self._u, self._v = entries, np.ascontiguousarray(u), np.ascontiguousarray(v)
+        self._left, self._right = (np.concatenate([each, each], axis=1) for each in (self._u, self._v))
+        self._is_short = entries.is_short(2 * u.shape[1], [v.shape])
+
+    def step(
+        self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
+    ) -> Step:
+        entries = self._entries
+        clip, residual = entries.dtype.type(delta), np.empty(entries.size, entries.dtype)
+        weigh = entries.weigher(clip, residual, weight, y)
+        return Step(residual, *self._gradients(m, n, weigh))
+
+    def normal(self, weight: np.ndarray) -> Normal:
+        weights = self._entries.placed(weight)
+        if weights is None:
+            return super().normal(weight)
+
+        def weigh(rows: slice, product: np.ndarray) -> None:
+            np.multiply(product, weights[rows], out=product)
+
+        return lambda m, n: self._gradients(m, n, weigh)
+
+    def _gradients(
+        self, m: np.ndarray, n: np.ndarray, weigh: Callable[[slice, np.ndarray], None]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients in m and n, by the fit of rows at (m, n), which `weigh` overwrites by what they are products with.
+
+        A tangent space is that of one thread, which fills the factors.
+        """
+        entries, left, right, u, v, k = self._entries, self._left, self._right, self._u, self._v, m.shape[1]
+        left[:, :k], right[:, k:] = m, n
+        grad_m = np.empty_like(u)
+
+        def of_rows(rows: slice) -> np.ndarray:
+            product = left[rows] @ right.T
+            weigh(rows, product)
+            np.matmul(product, v, out=grad_m[rows])
+            return product.T @ u[rows]
+
+        def part(lo: int, hi: int, grad_n: np.ndarray) -> None:
+            for rows in entries.rows_at_a_time(lo, hi):
+                grad_n += of_rows(rows)
+
+        if self._is_short:  # the way to a longer pass would take as long
+            check_interrupt()
+            return grad_m, of_rows(slice(0, len(u)))
+        (grad_n,) = entries.pass_by_rows(part, 2 * k, [v.shape])
+        return grad_m, grad_n

@@ -27,7 +27,7 @@ class Tangent(Protocol):
         ...
 
 
-class _BySteps:
+class BySteps:
     """Normal equations from the steps of a tangent space."""
 
     def normal(self: Tangent, weight: np.ndarray) -> Normal:
@@ -40,7 +40,7 @@ class _BySteps:
         return normal
 
 
-class StackedTangent(_BySteps):
+class StackedTangent(BySteps):
     """Tangent space of any measurements: m v^T + u n^T is the product of the stacked factors [m, u] and [v, n].
 
     `step` is that of the measurements.
@@ -58,7 +58,7 @@ class StackedTangent(_BySteps):
         return Step(residual, grad_left[:, :k], grad_right[:, k:])
 
 
-class StoredTangent(_BySteps):
+class StoredTangent(BySteps):
     """Tangent space of dense measurements by their stored tangent coordinates A_i v and A_i^T u.
 
     The coordinates are dense measurements of the flattened and joined (m, n), a small problem with these
@@ -77,14 +77,11 @@ class StoredTangent(_BySteps):
         return Step(residual, grad_m, grad_n)
 
 
-class EntryTangent(_BySteps):
-    """Tangent space of single entries, by their own step at m v^T + u n^T, and their own normal equations."""
+class EntryTangent(BySteps):
+    """Tangent space of single entries, by their own step at m v^T + u n^T."""
 
-    def __init__(
-        self, step: Callable[..., Step], normal: Callable[..., Normal | None], u: np.ndarray, v: np.ndarray
-    ) -> None:
-        self._step, self._normal = step, normal
-        self._u, self._v = np.ascontiguousarray(u), np.ascontiguousarray(v)
+    def __init__(self, step: Callable[..., Step], u: np.ndarray, v: np.ndarray) -> None:
+        self._step, self._u, self._v = step, np.ascontiguousarray(u), np.ascontiguousarray(v)
 
     def step(
         self, m: np.ndarray, n: np.ndarray, delta: float, weight: np.ndarray | None = None, y: np.ndarray | None = None
@@ -92,11 +89,8 @@ class EntryTangent(_BySteps):
         m, n = np.ascontiguousarray(m), np.ascontiguousarray(n)
         return self._step(self._u, self._v, m, n, delta, weight, y)
 
-    def normal(self, weight: np.ndarray) -> Normal:
-        return self._normal(self._u, self._v, weight) or super().normal(weight)
 
-
-class PreconditionedTangent(_BySteps):
+class PreconditionedTangent(BySteps):
     """Tangent space of measurements by the matrices P A_i Q."""
 
     def __init__(self, inner: Tangent, p: np.ndarray, q: np.ndarray) -> None:

@@ -46,6 +46,7 @@ _SAMPLE = 20_000
 _UNWEIGHTED = 8
 # Most steps from a fit to that of weighted measurements: they end where the sum of squares no longer falls.
 _REWEIGHTED = 20
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def gauss_newton_step(
@@ -80,28 +81,28 @@ def gauss_newton_step(
         m = n = m / 2
     x = np.concatenate([m.ravel(), n.ravel()])
     r = -joined(*tangent.step(m, n, IDENTITY, weight, y)[1:])
-    p = r
     with np.errstate(over="ignore"):
         rho = first = float(r @ r)
     if not np.isfinite(first):  # from a start beyond all numbers no step leads anywhere
         return SVD(u, s, v)
-    steepest, rounding = 0.0, 10.0 * np.finfo(y.dtype).eps
+    p, own_type = r.copy(), y.dtype.type
+    steepest, rounding, least = 0.0, 10.0 * float(np.finfo(y.dtype).eps), tol * tol * first
     for _ in range(MOST_CONJUGATE):
-        if not rho > tol * tol * first or rho == 0.0:
+        if not rho > least or rho == 0.0:
             break
         check_interrupt()
         h = joined(*own_normal(*parts(p)))
         curvature = float(p @ h)
-        bend = curvature / max(float(p @ p), np.finfo(float).tiny)
+        bend = curvature / max(float(p @ p), _TINY)
         steepest = max(steepest, bend)
         if not bend > rounding * steepest:  # no inlier depends on this direction: the step would have no end
             break
-        length = y.dtype.type(rho / curvature)
-        x = x + length * p
-        r = r - length * h
-        new = float(r @ r)
-        p = r + y.dtype.type(new / rho) * p
-        rho = new
+        length = own_type(rho / curvature)
+        x += length * p
+        r -= length * h
+        before, rho = rho, float(r @ r)
+        p *= own_type(rho / before)
+        p += r
     m, n = parts(x)
     return retract(u, m, v, n, k, symmetric=symmetric)
 
